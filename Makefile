@@ -1,0 +1,35 @@
+# `make test` and `make demo` need Python, git and make; they set up the rest in .venv.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: test demo check bench clean
+
+test: $(VENV)/test.done
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+demo: $(VENV)/demo.done
+	$(BIN)/python examples/analyse_sources.py
+
+check: $(VENV)/check.done
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/bench.done
+	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+# What is installed is told by a file, made anew when setup.cfg changes.
+$(VENV)/demo.done: EXTRAS :=
+$(VENV)/test.done: EXTRAS := [test]
+$(VENV)/check.done: EXTRAS := [check,test,bench]
+$(VENV)/bench.done: EXTRAS := [bench]
+
+$(VENV)/%.done: setup.cfg pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".$(EXTRAS)"
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,69 @@
+"""Run CPU-heavy callables in parallel; a crash costs one result.
+
+The names below are the public ones. They are imported when first asked for:
+a worker process imports this package too, and needs only a small part of it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from enact_pool.callables import NamedCallable, ParallelCallable
+    from enact_pool.errors import ExecutionError, ExecutionErrorCategory
+    from enact_pool.events import EventEmitter, ExecutionFailed, StepEnd, StreamEvent
+    from enact_pool.ids import ExecutionId, StepId
+    from enact_pool.parallel import run_parallel
+    from enact_pool.pool import Pool
+    from enact_pool.results import Err, Ok, ParallelResult, RemoteError
+
+_HOMES = {
+    "NamedCallable": "callables",
+    "ParallelCallable": "callables",
+    "ExecutionError": "errors",
+    "ExecutionErrorCategory": "errors",
+    "EventEmitter": "events",
+    "ExecutionFailed": "events",
+    "StepEnd": "events",
+    "StreamEvent": "events",
+    "ExecutionId": "ids",
+    "StepId": "ids",
+    "run_parallel": "parallel",
+    "Pool": "pool",
+    "Err": "results",
+    "Ok": "results",
+    "ParallelResult": "results",
+    "RemoteError": "results",
+}
+
+__all__ = [
+    "Err",
+    "EventEmitter",
+    "ExecutionError",
+    "ExecutionErrorCategory",
+    "ExecutionFailed",
+    "ExecutionId",
+    "NamedCallable",
+    "Ok",
+    "ParallelCallable",
+    "ParallelResult",
+    "Pool",
+    "RemoteError",
+    "StepEnd",
+    "StepId",
+    "StreamEvent",
+    "run_parallel",
+]
+
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

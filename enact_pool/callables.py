@@ -1,0 +1,84 @@
+"""What a callable is: an object with `run(input)` and a `name`, or anything that can be called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from types import FunctionType
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+__all__ = ["NamedCallable", "ParallelCallable", "checked", "entry_point", "name_of"]
+
+Input = TypeVar("Input", contravariant=True)
+Output = TypeVar("Output", covariant=True)
+
+
+@runtime_checkable
+class ParallelCallable(Protocol[Input, Output]):
+    """An object that can be run in a worker: it has `run(input)`.
+
+    Its `name`, an attribute or a method without arguments, is told in results
+    and events; without one its type's name is.
+    """
+
+    def run(self, input: Input, /) -> Output:
+        """Do the work, on an input that is this callable's own."""
+        ...
+
+
+@runtime_checkable
+class NamedCallable(ParallelCallable[Input, Output], Protocol[Input, Output]):
+    """A `ParallelCallable` that says its name."""
+
+    @property
+    def name(self) -> str | Callable[[], str]:
+        """The name, or a method that gives it."""
+        ...
+
+
+def entry_point(candidate: Any) -> Callable[[Any], Any] | None:
+    """What to call with the input: `candidate.run`, or `candidate`; None if neither can be.
+
+    A class is called even if its instances have a `run`.
+    """
+    if type(candidate) is not FunctionType and not isinstance(candidate, type):
+        run = getattr(candidate, "run", None)
+        if callable(run):
+            return run  # type: ignore[no-any-return]
+    return candidate if callable(candidate) else None
+
+
+def checked(callables: Iterable[Any]) -> list[Any]:
+    """The callables as a list; raises `TypeError` that names what cannot be called."""
+    if not isinstance(callables, Iterable):
+        raise TypeError(f"callables must be an iterable, not {type(callables).__name__}")
+    listed = list(callables)
+    for index, candidate in enumerate(listed):
+        if type(candidate) is not FunctionType and entry_point(candidate) is None:
+            raise TypeError(
+                f"callables[{index}] is no callable: {type(candidate).__name__!r} object "
+                "has no run(input) and cannot be called"
+            )
+    return listed
+
+
+def name_of(candidate: Any) -> str:
+    """The name of a callable; never raises, and runs no more of it than its `name`."""
+    try:
+        name = _own_name(candidate)
+    except Exception:
+        # The name is a label. One that cannot be told must not keep the
+        # callable from running, nor its neighbours from answering.
+        name = None
+    return name if isinstance(name, str) else type(candidate).__name__
+
+
+def _own_name(candidate: Any) -> Any:
+    if type(candidate) is FunctionType:
+        return candidate.__name__
+    if not isinstance(candidate, type) and callable(getattr(candidate, "run", None)):
+        name = getattr(candidate, "name", None)
+        return name() if callable(name) else name
+    while isinstance(candidate, partial):
+        candidate = candidate.func
+    return getattr(candidate, "__name__", type(candidate).__name__)

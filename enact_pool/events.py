@@ -1,0 +1,191 @@
+"""Events: what happened, told in the order of the callables; and an emitter to follow them."""
+
+from __future__ import annotations
+
+import json
+import queue
+import time
+from collections.abc import Iterator
+from typing import Any, ClassVar, Protocol
+
+from attrs import Factory, define, field
+
+from enact_pool.errors import ExecutionError
+from enact_pool.ids import ExecutionId, StepId
+
+__all__ = [
+    "Emitter",
+    "EventEmitter",
+    "ExecutionFailed",
+    "StepEnd",
+    "StreamEvent",
+    "checked_emitter",
+]
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _spelled_execution(number: ExecutionId | int) -> ExecutionId:
+    return number if isinstance(number, ExecutionId) else ExecutionId.spell(number)
+
+
+def _spelled_step(number: StepId | int) -> StepId:
+    return number if isinstance(number, StepId) else StepId.spell(number)
+
+
+@define
+class StreamEvent:
+    """Something that happened to one execution; its kinds are the subclasses.
+
+    `type` names the kind, `timestamp` is in milliseconds since the epoch.
+    Events are made by the ten thousand and most ids are never read, so they
+    are spelled out when asked for.
+    """
+
+    type: ClassVar[str]
+
+    _execution_id: ExecutionId | int = field(alias="execution_id", eq=_spelled_execution)
+
+    @property
+    def execution_id(self) -> ExecutionId:
+        """The execution that this is about: the `execution_id` of its result."""
+        self._execution_id = _spelled_execution(self._execution_id)
+        return self._execution_id
+
+    @staticmethod
+    def step_end(
+        execution_id: ExecutionId | int,
+        step_id: StepId | int,
+        output: str | None,
+        duration_ms: float,
+    ) -> StepEnd:
+        """A callable returned or raised."""
+        return StepEnd(execution_id, step_id, output, duration_ms)
+
+    @staticmethod
+    def execution_failed(execution_id: ExecutionId | int, error: ExecutionError) -> ExecutionFailed:
+        """An execution failed around its callable: its worker died, say."""
+        return ExecutionFailed(execution_id, error)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The type and the fields by name, as JSON-able values."""
+        raise NotImplementedError
+
+    def to_json(self) -> str:
+        """The event as a JSON object, on one line."""
+        return json.dumps(self.to_dict())
+
+
+@define
+class StepEnd(StreamEvent):
+    """A callable returned or raised.
+
+    `output` is the returned value as text (a `str` as it is, anything else as
+    a repr of bounded size), or `"Error: "` and the exception's text.
+    `duration_ms` is the time from its start to its end in the worker.
+    """
+
+    type = "data-step-end"
+
+    _step_id: StepId | int = field(alias="step_id", eq=_spelled_step)
+    output: str | None
+    duration_ms: float
+    timestamp: int = Factory(_now_ms)
+
+    @property
+    def step_id(self) -> StepId:
+        """The step that ended."""
+        self._step_id = _spelled_step(self._step_id)
+        return self._step_id
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "type": self.type,
+            "execution_id": self.execution_id,
+            "step_id": self.step_id,
+            "output": self.output,
+            "duration_ms": self.duration_ms,
+            "timestamp": self.timestamp,
+        }
+
+
+@define
+class ExecutionFailed(StreamEvent):
+    """An execution failed around its callable; `error` says how."""
+
+    type = "data-execution-failed"
+
+    error: ExecutionError
+    timestamp: int = Factory(_now_ms)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "type": self.type,
+            "execution_id": self.execution_id,
+            "error": self.error.to_dict(),
+            "timestamp": self.timestamp,
+        }
+
+
+class Emitter(Protocol):
+    """Anything that takes events."""
+
+    def emit(self, event: StreamEvent, /) -> object:
+        """Take the next event; called in the thread that called `run_parallel`."""
+        ...
+
+
+def checked_emitter(emitter: Any) -> Emitter | None:
+    """The emitter; raises `TypeError` if it is one that cannot emit."""
+    if emitter is not None and not callable(getattr(emitter, "emit", None)):
+        raise TypeError(f"emitter must have emit(event), {type(emitter).__name__!r} object has not")
+    return emitter  # type: ignore[no-any-return]
+
+
+class EventEmitter:
+    """A queue of events: `emit` from any thread, `drain` or iterate in any other.
+
+    Each event is given once, to whoever asks first.
+    """
+
+    _CLOSED = object()
+
+    def __init__(self) -> None:
+        # A SimpleQueue's put is one C call, so it takes no lock that a signal
+        # handler or another thread could find held.
+        self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._closed = False
+
+    def emit(self, event: StreamEvent) -> None:
+        """Add an event; raises `RuntimeError` if the emitter is closed."""
+        if self._closed:
+            raise RuntimeError("the emitter is closed")
+        self._queue.put(event)
+
+    def drain(self) -> list[StreamEvent]:
+        """The events that have come since the last drain; does not wait."""
+        events = []
+        while True:
+            try:
+                event = self._queue.get_nowait()
+            except queue.Empty:
+                return events
+            if event is self._CLOSED:
+                self._queue.put(event)
+                return events
+            events.append(event)
+
+    def __iter__(self) -> Iterator[StreamEvent]:
+        """The events as they come; ends when the emitter is closed and empty."""
+        while (event := self._queue.get()) is not self._CLOSED:
+            yield event
+        # For the next one who iterates, now or later.
+        self._queue.put(self._CLOSED)
+
+    def close(self) -> None:
+        """No more events will come: iteration ends after those that have."""
+        if not self._closed:
+            self._closed = True
+            self._queue.put(self._CLOSED)

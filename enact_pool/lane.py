@@ -1,0 +1,319 @@
+"""A lane: one worker process, the two pipes to it, and its flight recorder.
+
+    parent                                   worker
+    ------                                   ------
+    Lane.flush    ==== commands pipe ====>   worker.serve
+    Lane.receive  <=== answers pipe ======
+    Lane.bury     <--- flight recorder ---   (shared memory)
+                  lifeline ------------->    (one for all lanes; closes with the parent)
+
+The process is started by loky: a clean interpreter, not a fork, which does not
+import the caller's `__main__`. Of loky's executor nothing is used. It needs two
+threads and a queue per executor, and a worker that dies takes its executor with
+it. One process and two pipes need neither, and their descriptors tell at once
+what happened.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Mapping
+from itertools import islice
+from multiprocessing.connection import wait
+from multiprocessing.context import get_spawning_popen
+from typing import Any
+
+from attrs import field, frozen
+from loky.backend.popen_loky_posix import Popen
+from loky.backend.process import LokyProcess
+
+from enact_pool.recorder import FlightRecorder, create_recording
+from enact_pool.schedule import Doing
+from enact_pool.wire import ANSWER, Answer, Command, FrameReader, pack_header
+from enact_pool.worker import LOST_PIPES, serve
+
+__all__ = ["Death", "Lane", "WorkerSpec"]
+
+_READ_BYTES = 1 << 16
+# The least number of buffers that every POSIX system takes in one write.
+_BUFFERS = 16
+
+
+@frozen
+class WorkerSpec:
+    """What the workers of a pool have in common.
+
+    `initializer` is a pickled (function or None, args). `cpus` is the share
+    of the CPUs that pools inside a worker may use. `idle_timeout` is in
+    seconds; None waits for ever.
+    """
+
+    initializer: bytes
+    depth: int
+    cpus: int
+    idle_timeout: float | None = None
+    env: Mapping[str, str] = field(factory=dict)
+
+
+@frozen
+class Death:
+    """How a worker process ended.
+
+    `exit_code` is negative for a signal, as in `subprocess`, and None if
+    something else in this process has reaped the worker, and so taken it.
+    """
+
+    exit_code: int | None
+    signal: str | None
+    stack: str
+
+    @property
+    def code(self) -> str:
+        """The cause in one word."""
+        return self.signal or ("unknown" if self.exit_code is None else f"exit_{self.exit_code}")
+
+    def __str__(self) -> str:
+        if self.signal:
+            return f"was killed by {self.signal}"
+        if self.exit_code is None:
+            return "ended in an unknown way (its exit status was collected elsewhere)"
+        if self.exit_code == LOST_PIPES:
+            return f"lost the pipes to its parent (exit code {LOST_PIPES})"
+        return f"exited with code {self.exit_code}"
+
+
+class _Inherited:
+    """A descriptor that a starting process keeps, under the same number."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return int, (get_spawning_popen().duplicate_for_child(self._descriptor),)
+
+
+class _Lifeline:
+    """A pipe that closes when this process ends, whichever way: its workers watch it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ends: tuple[int, int] | None = None
+        os.register_at_fork(after_in_child=self._drop)
+
+    def read_end(self) -> int:
+        with self._lock:
+            if self._ends is None:
+                self._ends = os.pipe()
+            return self._ends[0]
+
+    def _drop(self) -> None:
+        # A forked child that kept the ends would keep its parent's workers
+        # alive. And another thread may have held the lock at the fork.
+        self._lock = threading.Lock()
+        if self._ends is not None:
+            for end in self._ends:
+                os.close(end)
+            self._ends = None
+
+
+_lifeline = _Lifeline()
+
+
+class Lane:
+    """One worker process, from its start to its burial.
+
+    Used by one thread at a time. Raises `OSError` if the process cannot be
+    started.
+    """
+
+    def __init__(self, spec: WorkerSpec) -> None:
+        self.ready = False
+        self.start_error = ""
+        self.answered = 0
+        self._outbox: deque[memoryview] = deque()
+        self._reader = FrameReader(ANSWER)
+        self._open: list[int] = []
+        self._popen: Popen | None = None
+        self.exit: int | None = None
+        self._recorder: FlightRecorder | None = None
+        try:
+            self._start(spec)
+        except BaseException:
+            self.kill()
+            self.close()
+            raise
+
+    def _start(self, spec: WorkerSpec) -> None:
+        worker_ends: list[int] = []
+        try:
+            worker_commands, self.commands = os.pipe()
+            worker_ends.append(worker_commands)
+            self._open.append(self.commands)
+            self.answers, worker_answers = os.pipe()
+            worker_ends.append(worker_answers)
+            self._open.append(self.answers)
+            recording = create_recording()
+            worker_ends.append(recording)
+            self._recorder = FlightRecorder(recording)
+            process = LokyProcess(
+                target=serve,
+                args=(
+                    *map(_Inherited, (*worker_ends, _lifeline.read_end())),
+                    spec.depth,
+                    spec.cpus,
+                    spec.idle_timeout,
+                    spec.initializer,
+                ),
+                env=dict(spec.env),
+                name="enact_pool-worker",
+            )
+            # A Ctrl-C in the 100 ms before the worker can ignore it would end
+            # it with a traceback. A blocked signal stays blocked across exec.
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            try:
+                # Not `process.start()`: multiprocessing would wait for the
+                # worker at exit, in forked children of this process too, and
+                # would refuse to start it in a daemonic process.
+                self._popen = Popen(process)
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        finally:
+            for end in worker_ends:
+                os.close(end)
+        os.set_blocking(self.commands, False)
+        os.set_blocking(self.answers, False)
+        # A process that the worker has forked inherits its pipes and loky's
+        # sentinel, so their closing may come long after the worker's death.
+        # A pidfd tells at once. Without one (macOS), poll `has_exited`.
+        if hasattr(os, "pidfd_open"):
+            try:
+                self.exit = os.pidfd_open(self.pid)
+            except OSError:
+                return  # an old kernel, or a sandbox that refuses it
+            self._open.append(self.exit)
+
+    @property
+    def pid(self) -> int:
+        """The worker's process id."""
+        assert self._popen is not None
+        return self._popen.pid
+
+    def queue(self, kind: Command, payload: bytes) -> None:
+        """Put a frame behind those that wait; `flush` sends them."""
+        self._outbox.append(memoryview(pack_header(kind, payload)))
+        self._outbox.append(memoryview(payload))
+
+    def flush(self) -> bool:
+        """Write what the pipe takes without blocking; gives whether that was all.
+
+        Raises `BrokenPipeError` if the worker is gone.
+        """
+        outbox = self._outbox
+        while outbox:
+            try:
+                written = os.writev(self.commands, list(islice(outbox, _BUFFERS)))
+            except BlockingIOError:
+                return False
+            while outbox and written >= len(outbox[0]):
+                written -= len(outbox.popleft())
+            if written:
+                outbox[0] = outbox[0][written:]
+        return True
+
+    def receive(self) -> list[tuple[Answer, int, int, bytes]] | None:
+        """The frames that one read completes; None if the pipe is empty.
+
+        Raises `EOFError` if nobody can write to the pipe any more, and
+        `FrameError` if what was written makes no sense.
+        """
+        try:
+            chunk = os.read(self.answers, max(_READ_BYTES, self._reader.missing))
+        except BlockingIOError:
+            return None
+        if not chunk:
+            raise EOFError
+        return self._reader.feed(chunk)  # type: ignore[return-value]
+
+    def has_exited(self) -> bool:
+        """Whether the worker process has ended; then it can be buried."""
+        assert self._popen is not None
+        return self._popen.poll() is not None
+
+    def doing(self) -> Doing:
+        """What the worker does; certain only once it is dead and its pipe read dry."""
+        assert self._recorder is not None
+        return self._recorder.doing(self.answered)
+
+    @property
+    def begun_at_ns(self) -> int:
+        """When the worker began its last callable, in monotonic nanoseconds."""
+        assert self._recorder is not None
+        return self._recorder.begun_at_ns
+
+    def hang_up(self) -> None:
+        """Tell the worker that nothing more comes: it ends when it has done what was sent."""
+        os.close(self.commands)
+        self._open.remove(self.commands)
+
+    def wait_for_exit(self, seconds: float) -> None:
+        """Give the worker process some time to end."""
+        assert self._popen is not None
+        wait([self._popen.sentinel if self.exit is None else self.exit], seconds)
+
+    def kill(self) -> None:
+        """Kill the worker process, if it is still there."""
+        try:
+            if self.exit is not None:
+                signal.pidfd_send_signal(self.exit, signal.SIGKILL)
+            elif self._popen is not None and not self.has_exited():
+                os.kill(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return  # reaped by somebody else
+
+    def bury(self) -> Death:
+        """Wait for the worker process, which has ended or been killed, and free everything."""
+        assert self._popen is not None and self._recorder is not None
+        exit_code = self._popen.wait()
+        stack = _users_part(self._recorder.stack())
+        self.close()
+        return Death(exit_code, _signal_name(exit_code), stack)
+
+    def abandon(self) -> None:
+        """In a forked child: let go of the worker, which is the parent's."""
+        if self._popen is not None:
+            # Its finalizer does nothing in a child.
+            self._open.append(self._popen.sentinel)
+        self.close()
+
+    def close(self) -> None:
+        """Close the descriptors. The process is left as it is."""
+        while self._open:
+            os.close(self._open.pop())
+        if self._recorder is not None:
+            self._recorder.close()
+            self._recorder = None
+        # Its finalizer closes loky's sentinel.
+        self._popen = None
+
+
+def _signal_name(exit_code: int | None) -> str | None:
+    if exit_code is None or exit_code >= 0:
+        return None
+    try:
+        return signal.Signals(-exit_code).name
+    except ValueError:
+        return f"signal {-exit_code}"
+
+
+def _users_part(stack: str) -> str:
+    """A faulthandler dump without our own frames and what is below them."""
+    lines = []
+    for line in stack.splitlines():
+        if f'"{serve.__code__.co_filename}"' in line:
+            break
+        lines.append(line)
+    return "\n".join(lines).strip()

@@ -1,0 +1,182 @@
+"""`Pool`: a number of workers to run callables in; and the pool that is there by default.
+
+    run_parallel / Pool            the caller's thread from here ...
+          |
+         Run     asks  Schedule    what to send, who is blamed, what may be told
+          |      takes lanes from  LaneSupply
+          |
+         Lane    ... to here
+      ====|==== commands ==>  ======== pipes, one pair for each worker ========
+      <== answers ==== |
+                     worker        unpickles a batch, runs each callable,
+                                   answers for each as soon as it is done
+
+There is no thread between the caller and the workers. The caller's own thread
+writes batches, waits for answers on all pipes at once, and emits events.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from multiprocessing.util import Finalize
+from types import TracebackType
+from typing import Any, TypeVar
+
+import cloudpickle
+from loky import cpu_count
+from loky.process_executor import MAX_DEPTH
+
+from enact_pool.callables import ParallelCallable
+from enact_pool.events import Emitter
+from enact_pool.lane import WorkerSpec
+from enact_pool.results import ParallelResult
+from enact_pool.run import run
+from enact_pool.supply import LaneSupply
+from enact_pool.worker import nesting
+
+__all__ = ["Pool", "checked_workers", "default_pool"]
+
+Input = TypeVar("Input")
+Output = TypeVar("Output")
+
+
+class Pool:
+    """Up to `max_workers` worker processes, started when needed and kept for the next run.
+
+    `max_workers` defaults to the CPUs that this process may use: affinity and
+    cgroup limits count. A worker ends after `idle_timeout` seconds without
+    work (None: never). Each worker calls `initializer(*initargs)` before its
+    first callable; one that raises is a failed start. `env` is added to the
+    workers' environment variables.
+
+    A context manager, which closes it. Any number of threads may use a pool at
+    once; they share its workers. A process that was forked off may use it too,
+    and gets workers of its own.
+
+    Raises `TypeError` or `ValueError` for arguments that make no sense, and
+    whatever pickling the initializer raises.
+    """
+
+    def __init__(
+        self,
+        max_workers: int | None = None,
+        *,
+        idle_timeout: float | None = 300.0,
+        initializer: Callable[..., object] | None = None,
+        initargs: Iterable[Any] = (),
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        available = nesting.cpus or cpu_count()
+        limit = available if max_workers is None else checked_workers(max_workers)
+        if idle_timeout is not None:
+            if isinstance(idle_timeout, bool) or not isinstance(idle_timeout, (int, float)):
+                raise TypeError(f"idle_timeout must be seconds or None, not {idle_timeout!r}")
+            if not 0 < idle_timeout < float("inf"):
+                raise ValueError(f"idle_timeout must be above 0 seconds, not {idle_timeout}")
+        if initializer is not None and not callable(initializer):
+            raise TypeError(f"initializer must be callable, not {type(initializer).__name__}")
+        if 0 < MAX_DEPTH <= nesting.depth:
+            raise RuntimeError(
+                f"pools are nested {MAX_DEPTH} deep: a callable seems to call itself through "
+                "run_parallel without an end (LOKY_MAX_DEPTH raises the limit)"
+            )
+        spec = WorkerSpec(
+            initializer=cloudpickle.dumps((initializer, tuple(initargs))),
+            depth=nesting.depth + 1,
+            cpus=max(1, available // limit),
+            idle_timeout=idle_timeout,
+            env=dict(env or {}),
+        )
+        self._supply = LaneSupply(spec, limit)
+        # When the pool is garbage, or the interpreter exits: in worker
+        # processes too, where atexit comes after waiting for children.
+        self._finalizer = Finalize(self, self._supply.terminate, exitpriority=100)
+
+    @property
+    def max_workers(self) -> int:
+        """How many worker processes there may be at once."""
+        return self._supply.limit
+
+    def run_parallel(
+        self,
+        callables: Iterable[ParallelCallable[Input, Output] | Callable[[Input], Output]],
+        input: Input,
+        emitter: Emitter | None = None,
+    ) -> list[ParallelResult[Output]]:
+        """Run the callables here: see `enact_pool.run_parallel`.
+
+        Raises `RuntimeError` if the pool is closed.
+        """
+        return self._run(callables, input, emitter, None)
+
+    def _run(
+        self,
+        callables: Iterable[ParallelCallable[Input, Output] | Callable[[Input], Output]],
+        input: Input,
+        emitter: Emitter | None,
+        limit: int | None,
+    ) -> list[ParallelResult[Output]]:
+        if limit is None:
+            limit = self.max_workers
+        return run(self._supply, callables, input, emitter, min(limit, self.max_workers))
+
+    def _grow(self, limit: int) -> None:
+        self._supply.limit = max(self._supply.limit, limit)
+
+    def close(self) -> None:
+        """Let no run begin any more, and end the idle workers.
+
+        Runs that other threads have in progress go on, and end their workers
+        when they are done. A worker is given half a second to run its exit
+        handlers, then killed.
+        """
+        self._supply.close()
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        position: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = " closed" if self._supply.closed else ""
+        return f"<Pool max_workers={self.max_workers}{state}>"
+
+
+def checked_workers(max_workers: object) -> int:
+    """`max_workers`, if it is a number of workers; raises `TypeError` or `ValueError`."""
+    if isinstance(max_workers, bool) or not isinstance(max_workers, int):
+        raise TypeError(f"max_workers must be an integer, not {max_workers!r}")
+    if max_workers < 1:
+        raise ValueError(f"max_workers must be at least 1, not {max_workers}")
+    return max_workers
+
+
+class _Default:
+    """The pool that is used when none is named, made at its first use."""
+
+    def __init__(self) -> None:
+        self._pool: Pool | None = None
+        self._renew_lock()
+        os.register_at_fork(after_in_child=self._renew_lock)
+
+    def _renew_lock(self) -> None:
+        # Another thread may have held it at the fork. The pool itself can be
+        # kept: it has let go of its lanes.
+        self._lock = threading.Lock()
+
+    def get(self) -> Pool:
+        with self._lock:
+            if self._pool is None:
+                self._pool = Pool()
+            return self._pool
+
+
+default_pool = _Default().get

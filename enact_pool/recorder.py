@@ -1,0 +1,91 @@
+"""The flight recorder: a few words of shared memory that outlive their worker.
+
+A worker notes in it what it is doing, and its parent reads that once the
+worker is dead. A note costs a memory write where a message would cost two
+system calls and wake the parent up. faulthandler writes the Python stack of a
+crash behind the notes, into the same file.
+
+The file has no name: it is gone when parent and worker are.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import tempfile
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    # Types only: a worker imports this module, and not the parent's side.
+    from enact_pool.schedule import Doing
+
+__all__ = ["FlightRecorder", "create_recording"]
+
+_TEXT_AT = 64
+_SIZE = 32 * 1024
+
+_LOADING, _BEGUN, _BEGUN_AT = range(3)
+
+
+def create_recording() -> int:
+    """Make the file; gives its descriptor, which is the caller's to close."""
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("enact_pool")
+    else:
+        with tempfile.TemporaryFile(buffering=0) as file:
+            descriptor = os.dup(file.fileno())
+    try:
+        # Written, not just made longer: with no space left this raises here,
+        # where a hole in the file would kill the worker that first wrote to it.
+        os.write(descriptor, bytes(_SIZE))
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+class FlightRecorder:
+    """One side's view of a recording. It does not need the descriptor to stay open."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._map = mmap.mmap(descriptor, _SIZE)
+        self._words = memoryview(self._map)[:_TEXT_AT].cast("Q")
+
+    @classmethod
+    def of_worker(cls, descriptor: int) -> FlightRecorder:
+        """The worker's side; what faulthandler writes to the descriptor goes behind the notes."""
+        os.lseek(descriptor, _TEXT_AT, os.SEEK_SET)
+        return cls(descriptor)
+
+    def note_loading(self, loading: bool) -> None:
+        """The worker is about to unpickle a batch, or done with it."""
+        self._words[_LOADING] = loading
+
+    def note_begun(self, serial: int, now_ns: int) -> None:
+        """The worker is about to run the callable with this serial number."""
+        self._words[_BEGUN_AT] = now_ns
+        self._words[_BEGUN] = serial
+
+    def doing(self, answered: int) -> Doing:
+        """What the worker did last, given the serial number that it last answered for.
+
+        Notes and answers may disagree only if the worker wrote over its own
+        memory. Then something in it was running.
+        """
+        if self._words[_BEGUN] != answered:
+            return "running"
+        return "loading" if self._words[_LOADING] else "nothing"
+
+    @property
+    def begun_at_ns(self) -> int:
+        """When the last callable began, on the monotonic clock that all processes share."""
+        return self._words[_BEGUN_AT]
+
+    def stack(self) -> str:
+        """The Python stack that faulthandler wrote, most recent call first; empty if none."""
+        return self._map[_TEXT_AT:].rstrip(b"\0").decode("utf-8", "replace")
+
+    def close(self) -> None:
+        """Unmap; the recorder cannot be read any more."""
+        self._words.release()
+        self._map.close()

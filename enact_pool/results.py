@@ -1,0 +1,102 @@
+"""What a callable came to: `Ok` or `Err`, inside a `ParallelResult`."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Generic, Literal, NoReturn, TypeVar
+
+from attrs import define, field, frozen
+
+from enact_pool.errors import ExecutionError
+from enact_pool.ids import ExecutionId
+
+__all__ = ["Err", "Ok", "ParallelResult", "RemoteError"]
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+def _spelled(number: ExecutionId | int) -> ExecutionId:
+    return number if isinstance(number, ExecutionId) else ExecutionId.spell(number)
+
+
+class RemoteError(Exception):
+    """Raised by `Err.unwrap`: its text ends with the worker's own traceback.
+
+    `err` is the `Err` that was unwrapped.
+    """
+
+    def __init__(self, err: Err) -> None:
+        super().__init__(err)
+        self.err = err
+
+    def __str__(self) -> str:
+        headline = f"{self.err.type}: {self.err.error}" if self.err.type else self.err.error
+        if not self.err.traceback:
+            return headline
+        return f"{headline}\n\n{self.err.traceback.rstrip()}"
+
+
+@frozen
+class Ok(Generic[T_co]):
+    """The callable returned `value`."""
+
+    value: T_co
+    is_ok: ClassVar[Literal[True]] = True
+
+    def unwrap(self) -> T_co:
+        """The value."""
+        return self.value
+
+
+@frozen
+class Err:
+    """The callable has no value to give; `error` says why.
+
+    `type` is the qualified name of the exception's type (built-in ones
+    without their module) and `traceback` the worker's traceback, or the
+    Python stack at a crash; both are empty where there is none. They take no
+    part in equality: `Err("boom") == Err("boom")`.
+    """
+
+    error: str
+    type: str = field(default="", eq=False)
+    traceback: str = field(default="", eq=False, repr=False)
+    is_ok: ClassVar[Literal[False]] = False
+
+    def unwrap(self) -> NoReturn:
+        """Raise `RemoteError`."""
+        raise RemoteError(self)
+
+
+@define
+class ParallelResult(Generic[T]):
+    """The outcome of one callable.
+
+    `agent_name` is the callable's name, or `"unknown"` if its worker died.
+    `output` is an `Ok` or an `Err`. `error` is there when the execution
+    failed around the callable, rather than in it: a dead worker, say.
+    `duration_ms` is the time in the worker from the callable's start to its
+    end, or to its worker's death; 0.0 if it never started.
+    """
+
+    agent_name: str
+    _execution_id: ExecutionId | int = field(alias="execution_id", repr=False, eq=_spelled)
+    output: Ok[T] | Err
+    error: ExecutionError | None = None
+    duration_ms: float = 0.0
+
+    @property
+    def execution_id(self) -> ExecutionId:
+        """The id of this execution, made before it was dispatched."""
+        # Results are made by the ten thousand, and most ids are never read.
+        self._execution_id = _spelled(self._execution_id)
+        return self._execution_id
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (
+            self.agent_name,
+            self.execution_id,
+            self.output,
+            self.error,
+            self.duration_ms,
+        )

@@ -1,0 +1,410 @@
+"""One run: the loop that drives some lanes, in the caller's thread, until all is settled.
+
+It turns the schedule's decisions into frames, and answers and deaths into
+outcomes. It decides nothing itself about order, fate or blame.
+"""
+
+from __future__ import annotations
+
+import pickle
+import select
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from enact_pool.callables import checked, name_of
+from enact_pool.errors import ExecutionError
+from enact_pool.events import Emitter, StreamEvent, checked_emitter
+from enact_pool.ids import fresh_ids
+from enact_pool.lane import Lane
+from enact_pool.results import Err, Ok, ParallelResult
+from enact_pool.schedule import Schedule
+from enact_pool.supply import Doorbell, LaneSupply
+from enact_pool.texts import describe
+from enact_pool.wire import (
+    SHAREABLE,
+    Answer,
+    Command,
+    FrameError,
+    InputFlags,
+    pickle_callables,
+    pickle_input,
+)
+
+__all__ = ["run"]
+
+# How often to look for the death of workers that no descriptor tells of.
+_WATCH_MS = 50
+
+# Looking up a member of an enum takes longer than all else in the hot loop.
+_VALUE, _SHOWN, _ERROR = int(Answer.VALUE), int(Answer.SHOWN), int(Answer.ERROR)
+
+
+def run(
+    supply: LaneSupply,
+    callables: Iterable[Any],
+    input: Any,
+    emitter: Emitter | None,
+    limit: int,
+) -> list[ParallelResult[Any]]:
+    """Run the callables on at most `limit` lanes of the supply; gives their results in order."""
+    listed = checked(callables)
+    emitter = checked_emitter(emitter)
+    this = _Run(supply, listed, emitter, limit)
+    supply.enter()
+    try:
+        if listed:
+            this.drive(input)
+    finally:
+        this.settle_lanes()
+    if this.emitter_error is not None:
+        vars(this.emitter_error)["results"] = this.results
+        raise this.emitter_error
+    return this.results
+
+
+class _Run:
+    def __init__(
+        self, supply: LaneSupply, callables: list[Any], emitter: Emitter | None, limit: int
+    ) -> None:
+        self.results: list[ParallelResult[Any]] = []
+        self.emitter_error: Exception | None = None
+        self._supply = supply
+        self._callables = callables
+        self._emitter = emitter
+        self._limit = limit
+        # An outcome is a result, and the text that its event shows.
+        self._schedule: Schedule[Lane, tuple[ParallelResult[Any], str]] = Schedule()
+        self._ids = fresh_ids.take(len(callables))
+        self._input = b""
+        self._start_error = ""
+        # The lanes that this run holds: starting, or in the schedule.
+        self._starting: set[Lane] = set()
+        self._working: set[Lane] = set()
+        # Of the working ones: those that may take a batch, and those that know the input.
+        self._hungry: set[Lane] = set()
+        self._briefed: set[Lane] = set()
+        self._poller = select.poll()
+        # What the polled descriptors belong to.
+        self._answers: dict[int, Lane] = {}
+        self._exits: dict[int, Lane] = {}
+        self._clogged: dict[int, Lane] = {}
+        self._doorbell: Doorbell | None = None
+
+    def drive(self, input: Any) -> None:
+        """Run everything, until all results are there and all events emitted."""
+        self._schedule.submit(len(self._callables))
+        self._prepare_input(input)
+        while True:
+            self._staff()
+            while self._hungry:
+                self._feed(self._hungry.pop())
+            self._tell()
+            if self._schedule.done:
+                return
+            self._wait()
+
+    def _prepare_input(self, input: Any) -> None:
+        flags = InputFlags(0)
+        if type(input) in SHAREABLE:
+            flags |= InputFlags.SHARED
+        if self._emitter is not None:
+            flags |= InputFlags.SHOW_OUTPUTS
+        try:
+            self._input = bytes([flags]) + pickle_input(input)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            err = Err(*describe(error, __file__, "the input cannot be pickled: "))
+            for task in self._schedule.abandon_queue():
+                self._settle(task, err)
+
+    # Lanes come and go
+
+    def _staff(self) -> None:
+        """Get lanes for what is queued; if there can be none, settle what is queued."""
+        schedule = self._schedule
+        while (
+            schedule.queued > len(self._hungry) + len(self._starting)
+            and len(self._working) + len(self._starting) < self._limit
+            and schedule.may_start_lanes
+            and not self._has_to_share(1)
+        ):
+            try:
+                lane = self._acquire()
+            except OSError as error:
+                self._start_error = f"{type(error).__name__}: {error}"
+                schedule.start_failed()
+                continue
+            if lane is None:
+                return
+            self._take(lane)
+        if not (schedule.may_start_lanes or self._working or self._starting):
+            message = f"no worker could be started: {self._start_error}"
+            for task in schedule.abandon_queue():
+                self._settle_failure(task, message, "start_failed", {})
+
+    def _acquire(self) -> Lane | None:
+        lane = self._supply.acquire(self._doorbell)
+        if lane is None and self._doorbell is None:
+            self._doorbell = Doorbell()
+            self._poller.register(self._doorbell, select.POLLIN)
+            lane = self._supply.acquire(self._doorbell)
+        return lane
+
+    def _has_to_share(self, more: int) -> bool:
+        held = len(self._working) + len(self._starting)
+        return self._supply.has_to_share(held + more)
+
+    def _take(self, lane: Lane) -> None:
+        self._answers[lane.answers] = lane
+        self._poller.register(lane.answers, select.POLLIN)
+        if lane.exit is not None:
+            self._exits[lane.exit] = lane
+            self._poller.register(lane.exit, select.POLLIN)
+        if lane.ready:
+            self._employ(lane, proven=True)
+        else:
+            self._starting.add(lane)
+
+    def _employ(self, lane: Lane, proven: bool) -> None:
+        self._schedule.add_lane(lane, proven)
+        self._working.add(lane)
+        self._hungry.add(lane)
+
+    def _let_go(self, lane: Lane) -> None:
+        """Stop watching a lane, which is dead or will be another run's."""
+        for lanes in (self._starting, self._working, self._hungry, self._briefed):
+            lanes.discard(lane)
+        for watched, descriptor in (
+            (self._answers, lane.answers),
+            (self._exits, lane.exit),
+            (self._clogged, lane.commands),
+        ):
+            if descriptor is not None and watched.pop(descriptor, None) is not None:
+                self._poller.unregister(descriptor)
+
+    def settle_lanes(self) -> None:
+        """Give back all lanes; those that are still at work are killed."""
+        self._supply.leave(self._doorbell)
+        for lane in [*self._starting, *self._working]:
+            busy = lane in self._working and not self._schedule.is_idle(lane)
+            self._let_go(lane)
+            if busy:
+                lane.kill()
+                lane.bury()
+                self._supply.discard(lane)
+            else:
+                self._supply.release(lane)
+        if self._doorbell is not None:
+            self._doorbell.close()
+
+    # Batches go out
+
+    def _feed(self, lane: Lane) -> None:
+        """Send a lane what it should have; give it back if there is nothing."""
+        sent = False
+        if not self._has_to_share(0):
+            while tasks := self._schedule.next_batch(lane):
+                tasks, payload = self._pickle(tasks)
+                if tasks:
+                    if lane not in self._briefed:
+                        self._briefed.add(lane)
+                        lane.queue(Command.INPUT, self._input)
+                    lane.queue(Command.BATCH, payload)
+                    self._schedule.dispatched(lane, tasks, len(payload))
+                    sent = True
+        if sent:
+            self._flush(lane)
+        elif self._schedule.is_idle(lane):
+            # Nothing is queued, or others wait for lanes.
+            self._schedule.remove_lane(lane)
+            self._let_go(lane)
+            self._supply.release(lane)
+
+    def _pickle(self, tasks: list[int]) -> tuple[list[int], bytes]:
+        """The tasks that can be pickled, in one pickle; the others are settled."""
+        callables = self._callables
+        try:
+            return tasks, pickle_callables([callables[task] for task in tasks])
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            if len(tasks) == 1:
+                what = "the callable cannot be pickled: "
+                self._settle(tasks[0], Err(*describe(error, __file__, what)))
+                return [], b""
+        good = [task for task in tasks if self._pickle([task])[0]]
+        return self._pickle(good) if good else ([], b"")
+
+    def _flush(self, lane: Lane) -> None:
+        try:
+            done = lane.flush()
+        except BrokenPipeError:
+            return  # its death will be seen, and what it was sent go elsewhere
+        if not done and lane.commands not in self._clogged:
+            self._clogged[lane.commands] = lane
+            self._poller.register(lane.commands, select.POLLOUT)
+        elif done and self._clogged.pop(lane.commands, None):
+            self._poller.unregister(lane.commands)
+
+    # Answers and deaths come in
+
+    def _wait(self) -> None:
+        """Wait until something has happened, and take note of it."""
+        watched = len(self._working) + len(self._starting) == len(self._exits)
+        for descriptor, _ in self._poller.poll(None if watched else _WATCH_MS):
+            if descriptor in self._answers:
+                self._read(self._answers[descriptor])
+            elif descriptor in self._exits:
+                self._bury(self._exits[descriptor])
+            elif descriptor in self._clogged:
+                self._flush(self._clogged[descriptor])
+            elif self._doorbell is not None and descriptor == self._doorbell.fileno():
+                self._doorbell.quiet()
+                lane = self._supply.collect(self._doorbell)
+                if lane is not None:
+                    self._take(lane)
+        if not watched:
+            for lane in [*self._working, *self._starting]:
+                if lane.exit is None and lane.has_exited():
+                    self._bury(lane)
+
+    def _read(self, lane: Lane) -> None:
+        try:
+            self._take_answers(lane, lane.receive() or [])
+        except EOFError:
+            # It is dead, or has closed its end and could not answer any more.
+            lane.kill()
+            self._bury(lane)
+        except FrameError as error:
+            lane.kill()
+            self._bury(lane, f"was killed, for what it wrote to its pipe is no answer ({error})")
+
+    def _take_answers(self, lane: Lane, frames: list[tuple[Answer, int, int, bytes]]) -> None:
+        schedule = self._schedule
+        for kind, serial, ran_ns, payload in frames:
+            if _VALUE <= kind <= _ERROR:
+                if serial != lane.answered + 1 or schedule.is_idle(lane):
+                    raise FrameError(f"answer {serial} after {lane.answered}")
+                lane.answered = serial
+                task = schedule.finished(lane, ran_ns / 1e9)
+                self._settle_answer(task, kind, payload, ran_ns / 1e6)
+                self._hungry.add(lane)
+            elif kind == Answer.READY:
+                lane.ready = True
+                self._starting.discard(lane)
+                self._employ(lane, proven=False)
+            elif kind == Answer.START_FAILED:
+                lane.start_error = pickle.loads(payload)[2]
+            elif kind == Answer.RETURNED:
+                schedule.returned(lane)
+                self._hungry.update(self._working)
+            elif kind == Answer.UNLOADABLE:
+                blamed = schedule.unloadable(lane)
+                if blamed is not None:
+                    text, name, position = pickle.loads(payload)
+                    what = f"the callable cannot be rebuilt in the worker: {name}: {text}"
+                    self._settle(blamed, Err(what, name, position))
+                self._hungry.update(self._working)
+            else:
+                raise FrameError(f"kind {kind}")
+
+    def _bury(self, lane: Lane, fault: str = "") -> None:
+        """A worker has died, or was killed: find out what that means."""
+        if not fault:
+            try:
+                while (frames := lane.receive()) is not None:
+                    self._take_answers(lane, frames)
+            except EOFError:
+                pass  # all that it wrote has been read
+            except FrameError as error:
+                fault = f"wrote to its pipe what is no answer ({error}), then died"
+        doing = lane.doing()
+        ran_ns = time.monotonic_ns() - lane.begun_at_ns
+        death = lane.bury()
+        started, start_error = lane in self._working, lane.start_error
+        self._let_go(lane)
+        self._supply.discard(lane)
+        if not started:
+            self._start_error = start_error or f"worker {death}"
+            self._schedule.start_failed()
+            return
+        blamed = self._schedule.lane_died(lane, doing)
+        self._hungry.update(self._working)
+        if blamed is None:
+            return
+        name = name_of(self._callables[blamed])
+        verb = "running" if doing == "running" else "unpickling"
+        self._settle_failure(
+            blamed,
+            f"worker {fault or death} while {verb} callable {blamed} ({name})",
+            death.code,
+            {
+                "index": blamed,
+                "name": name,
+                "exit_code": death.exit_code,
+                "signal": death.signal,
+                "stack": death.stack,
+            },
+            ran_ns / 1e6 if doing == "running" else 0.0,
+        )
+
+    # Outcomes
+
+    def _settle_answer(self, task: int, kind: int, payload: bytes, ran_ms: float) -> None:
+        output: Ok[Any] | Err
+        text = None
+        if kind == _ERROR:
+            output = Err(*pickle.loads(payload))
+        else:
+            try:
+                value = pickle.loads(payload)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
+                what = "the return value cannot be rebuilt: "
+                output = Err(*describe(error, __file__, what))
+            else:
+                if kind == _SHOWN:
+                    value, text = value
+                output = Ok(value)
+        self._settle(task, output, ran_ms, text)
+
+    def _settle(
+        self, task: int, output: Ok[Any] | Err, ran_ms: float = 0.0, text: str | None = None
+    ) -> None:
+        if text is None:
+            text = str(output.value) if isinstance(output, Ok) else f"Error: {output.error}"
+        name = name_of(self._callables[task])
+        result = ParallelResult(name, self._ids[task], output, None, ran_ms)
+        self._schedule.settle(task, (result, text))
+
+    def _settle_failure(
+        self, task: int, message: str, code: str, details: dict[str, Any], ran_ms: float = 0.0
+    ) -> None:
+        error = ExecutionError.kernel_internal(message, code=code, details=details)
+        output = Err(message, traceback=details.get("stack", ""))
+        fresh_id = fresh_ids.take(1)[0]
+        result: ParallelResult[Any] = ParallelResult("unknown", fresh_id, output, error, ran_ms)
+        self._schedule.settle(task, (result, message))
+
+    def _tell(self) -> None:
+        """Give out the outcomes whose turn has come: results, and events for the emitter."""
+        released = list(self._schedule.release())
+        self.results.extend(result for result, _ in released)
+        if self._emitter is None:
+            return
+        for step_id, (result, text) in zip(fresh_ids.take(len(released)), released):
+            if result.error is not None:
+                event = StreamEvent.execution_failed(result.execution_id, result.error)
+            else:
+                event = StreamEvent.step_end(
+                    result._execution_id, step_id, text, result.duration_ms
+                )
+            try:
+                self._emitter.emit(event)
+            except Exception as error:
+                # The run goes on, and the later events are emitted: see `run`.
+                if self.emitter_error is None:
+                    self.emitter_error = error

@@ -1,0 +1,221 @@
+"""The lanes of a pool: which are idle, which are out with a run, who waits for one.
+
+A run drives its lanes alone, in its own thread. So runs of several threads
+share a pool by taking lanes from here and giving them back. When they are all
+out and a run waits for one, the others give back what is above a fair share.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import weakref
+from collections import deque
+
+from enact_pool.lane import Lane, WorkerSpec
+
+__all__ = ["Doorbell", "LaneSupply"]
+
+# How long workers may take to end by themselves, running exit handlers and
+# flushing their output, before they are killed.
+_GRACE_SECONDS = 0.5
+
+
+class Doorbell:
+    """How a run that waits for a lane is told: a descriptor that turns readable.
+
+    `lane` is the lane that has been left for it, if there is one.
+    """
+
+    def __init__(self) -> None:
+        self.lane: Lane | None = None
+        self._read_end, self._write_end = os.pipe()
+        os.set_blocking(self._read_end, False)
+        os.set_blocking(self._write_end, False)
+
+    def fileno(self) -> int:
+        return self._read_end
+
+    def ring(self) -> None:
+        try:
+            os.write(self._write_end, b"!")
+        except BlockingIOError:
+            return  # a full pipe is as readable as can be
+
+    def quiet(self) -> None:
+        """Wait for the next ring."""
+        try:
+            os.read(self._read_end, 4096)
+        except BlockingIOError:
+            return
+
+    def close(self) -> None:
+        os.close(self._read_end)
+        os.close(self._write_end)
+
+
+class LaneSupply:
+    """At most `limit` lanes, started when asked for and kept for the next run."""
+
+    def __init__(self, spec: WorkerSpec, limit: int) -> None:
+        self.limit = limit
+        self._spec = spec
+        self._forget_everything()
+        self._closed = False
+        self._terminated = False
+        _supplies.add(self)
+
+    def _forget_everything(self) -> None:
+        self._lock = threading.Lock()
+        self._lanes: set[Lane] = set()
+        self._idle: list[Lane] = []
+        self._being_started = 0
+        self._waiting: deque[Doorbell] = deque()
+        self._runs = 0
+
+    @property
+    def closed(self) -> bool:
+        """Whether no run may begin any more."""
+        return self._closed
+
+    # Runs
+
+    def enter(self) -> None:
+        """A run begins. Raises `RuntimeError` if the supply is closed."""
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("the pool is closed")
+            self._runs += 1
+
+    def leave(self, doorbell: Doorbell | None) -> None:
+        """A run ends: it waits for no lane any more."""
+        with self._lock:
+            self._runs -= 1
+            if doorbell is None:
+                return
+            if doorbell in self._waiting:
+                self._waiting.remove(doorbell)
+        lane = self.collect(doorbell)
+        if lane is not None:
+            self.release(lane)
+
+    def has_to_share(self, held: int) -> bool:
+        """Whether a run that holds so many lanes should give one back."""
+        # Read without the lock: a run that finds this out a moment late gives
+        # back its lane a batch later.
+        return bool(self._waiting) and held > max(1, self.limit // max(1, self._runs))
+
+    # Lanes
+
+    def acquire(self, doorbell: Doorbell | None = None) -> Lane | None:
+        """An idle lane, or a new one; None if there are as many as may be.
+
+        Then the doorbell, if given, is rung when it is worth asking again.
+        Raises `OSError` if a worker cannot be started.
+        """
+        with self._lock:
+            if self._terminated:
+                raise RuntimeError("the pool is gone: the interpreter is exiting")
+            if self._idle:
+                # The last one used: its worker's memory is in the caches.
+                return self._idle.pop()
+            if len(self._lanes) + self._being_started >= self.limit:
+                if doorbell is not None and doorbell not in self._waiting:
+                    self._waiting.append(doorbell)
+                return None
+            self._being_started += 1
+        # Outside the lock: this takes a millisecond or two.
+        lane = None
+        try:
+            lane = Lane(self._spec)
+        finally:
+            with self._lock:
+                self._being_started -= 1
+                if lane is not None:
+                    self._lanes.add(lane)
+                else:
+                    self._ring()
+        return lane
+
+    def collect(self, doorbell: Doorbell) -> Lane | None:
+        """Take the lane that has been left for a run; None if it was rung for another reason."""
+        with self._lock:
+            lane, doorbell.lane = doorbell.lane, None
+        return lane
+
+    def release(self, lane: Lane) -> None:
+        """Give back a lane that has nothing to do."""
+        with self._lock:
+            if self._waiting:
+                # Handed over, not put back: the run that gives it up would
+                # often be the first to take it again.
+                self._waiting[0].lane = lane
+                self._ring()
+                return
+            if not self._closed:
+                self._idle.append(lane)
+                return
+        self._end([lane])
+
+    def discard(self, lane: Lane) -> None:
+        """A lane is buried: there may be another in its place."""
+        with self._lock:
+            self._lanes.discard(lane)
+            self._ring()
+
+    def _ring(self) -> None:
+        # With the lock held: a run cannot leave, and close its doorbell, meanwhile.
+        if self._waiting:
+            self._waiting.popleft().ring()
+
+    # The end
+
+    def close(self) -> None:
+        """Let no run begin any more, and end the idle workers.
+
+        Those that are out with a run end when it gives them back.
+        """
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        self._end(idle)
+
+    def terminate(self) -> None:
+        """End all workers; those that are at work are killed."""
+        self.close()
+        with self._lock:
+            self._terminated = True
+            # Their runs, in daemon threads, will not come to bury them.
+            for lane in self._lanes:
+                lane.kill()
+
+    def _end(self, lanes: list[Lane]) -> None:
+        for lane in lanes:
+            if lane.ready:
+                lane.hang_up()
+            else:
+                lane.kill()  # it has not begun to do anything
+        deadline = time.monotonic() + _GRACE_SECONDS
+        for lane in lanes:
+            lane.wait_for_exit(max(0.0, deadline - time.monotonic()))
+            lane.kill()
+            lane.bury()
+            self.discard(lane)
+
+    def abandon(self) -> None:
+        """In a forked child: the lanes are the parent's, and their locks may be held."""
+        for lane in self._lanes:
+            lane.abandon()
+        self._forget_everything()
+
+
+_supplies: weakref.WeakSet[LaneSupply] = weakref.WeakSet()
+
+
+def _abandon_all() -> None:
+    for supply in list(_supplies):
+        supply.abandon()
+
+
+os.register_at_fork(after_in_child=_abandon_all)

@@ -1,0 +1,93 @@
+"""The texts that results and events show: of values, of types, of exceptions.
+
+Made in the worker: a `repr` or a `str` is the user's code, and may do anything.
+"""
+
+from __future__ import annotations
+
+import traceback
+from reprlib import Repr
+from typing import Any
+
+__all__ = ["describe", "shown", "shows_itself", "type_name"]
+
+_LIMIT = 1000
+
+
+class _BoundedRepr(Repr):
+    """A repr of bounded size and cost; of small values, what `repr` gives."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel = 6
+        self.maxtuple = self.maxlist = self.maxarray = self.maxdict = 50
+        self.maxset = self.maxfrozenset = self.maxdeque = 50
+        self.maxstring = self.maxother = self.maxlong = 500
+
+    def repr1(self, x: Any, level: int) -> str:
+        # The inherited methods sort what they show. Small collections are
+        # shown in their own order, as `repr` does.
+        if type(x) is dict and level > 0 and len(x) <= self.maxdict:
+            items = (
+                f"{self.repr1(key, level - 1)}: {self.repr1(value, level - 1)}"
+                for key, value in x.items()
+            )
+            return "{" + ", ".join(items) + "}"
+        if type(x) is set and level > 0 and 0 < len(x) <= self.maxset:
+            return "{" + ", ".join(self.repr1(item, level - 1) for item in x) + "}"
+        if isinstance(x, (bytes, bytearray)) and len(x) > self.maxother:
+            # A repr of all of it could take four times its memory.
+            return f"{bytes(x[: self.maxother])!r}..."
+        return super().repr1(x, level)
+
+
+_REPR = _BoundedRepr()
+
+
+def shown(value: object) -> str:
+    """The text of a returned value in events: a `str` itself, else a repr of bounded size."""
+    text = value if isinstance(value, str) else _REPR.repr(value)
+    return _plain(text if isinstance(value, str) or len(text) <= _LIMIT else text[:_LIMIT] + "...")
+
+
+def shows_itself(value: object) -> bool:
+    """Whether the parent can safely make the text from the value when it has it."""
+    kind = type(value)
+    # Larger ints take long to write out, or are refused.
+    if kind is int:
+        return -(1 << 128) < value < 1 << 128  # type: ignore[operator]
+    return kind is str or kind is float or kind is bool or value is None
+
+
+def type_name(kind: type) -> str:
+    """The qualified name of a type; of a built-in one without its module."""
+    if kind.__module__ == "builtins":
+        return kind.__qualname__
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def describe(error: BaseException, our_file: str, what: str = "") -> tuple[str, str, str]:
+    """An exception as its text (after `what`), its type's name and its traceback.
+
+    The traceback starts behind the frames of `our_file`.
+    """
+    kind = type_name(type(error))
+    try:
+        text = str(error)
+    except BaseException as failure:
+        text = f"<{kind} whose text raises {type_name(type(failure))}>"
+    if what:
+        text = f"{what}{kind}: {text}" if text else what + kind
+    position = error.__traceback__
+    while position is not None and position.tb_frame.f_code.co_filename == our_file:
+        position = position.tb_next
+    try:
+        lines = traceback.format_exception(type(error), error, position)
+    except BaseException as failure:
+        lines = [*traceback.format_tb(position), f"{kind}: <{type_name(type(failure))}>\n"]
+    return _plain(text) or type(error).__name__, kind, _plain("".join(lines))
+
+
+def _plain(text: str) -> str:
+    # A subclass of str would need its class to be unpickled; join gives a str.
+    return text if type(text) is str else "".join(("", text))

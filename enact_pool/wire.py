@@ -1,0 +1,160 @@
+"""Frames: how a parent and its worker talk over their two pipes.
+
+Everything is a frame, a fixed header and a payload of the length it names:
+
+    commands, parent to worker          answers, worker to parent
+    ------------------------------      --------------------------------------------
+    INPUT   of the run that starts      READY         the worker can take commands
+    BATCH   callables, one pickle       START_FAILED  the initializer raised
+                                        VALUE         a callable returned
+                                        SHOWN         the same, with a text for events
+                                        ERROR         a callable raised
+                                        UNLOADABLE    a batch could not be unpickled
+                                        RETURNED      the rest of a batch, not started
+
+An answer is written as soon as there is one, and what has been written to a
+pipe outlives its writer: that is why a death costs one result. Answers carry
+the callable's serial number in its worker, so that one that is doubled or
+lost is noticed rather than taken for its neighbour's.
+
+Nothing here reads or writes: see `lane` and `worker` for that.
+"""
+
+from __future__ import annotations
+
+import pickle
+from enum import IntEnum, IntFlag
+from struct import Struct
+from typing import Any
+
+import cloudpickle
+
+__all__ = [
+    "ANSWER",
+    "COMMAND",
+    "Answer",
+    "Command",
+    "FrameError",
+    "FrameReader",
+    "InputFlags",
+    "pack_answer",
+    "pack_header",
+    "SHAREABLE",
+    "pickle_callables",
+    "pickle_input",
+    "pickle_output",
+]
+
+# kind, payload length in bytes
+COMMAND = Struct("<BQ")
+# kind, serial number of the callable in its worker, nanoseconds it ran, payload length in bytes
+ANSWER = Struct("<BQQQ")
+
+# No payload of this many bytes can exist: a header that says so is not one of ours.
+_ABSURD = 1 << 48
+
+# Types whose values cannot be changed, so that one copy will do for many callables.
+SHAREABLE = frozenset({str, bytes, int, float, complex, bool, type(None)})
+
+
+class Command(IntEnum):
+    INPUT = 1
+    BATCH = 2
+
+
+class InputFlags(IntFlag):
+    """The first byte of an INPUT's payload; the input's pickle follows."""
+
+    SHARED = 1  # one copy will do for all callables of the worker
+    SHOW_OUTPUTS = 2  # somebody wants the texts of returned values
+
+
+class Answer(IntEnum):
+    READY = 1
+    START_FAILED = 2
+    VALUE = 3
+    SHOWN = 4
+    ERROR = 5
+    UNLOADABLE = 6
+    RETURNED = 7
+
+
+class FrameError(Exception):
+    """The bytes in a pipe are no frames: something else has written to it."""
+
+
+def pack_header(kind: Command, payload: bytes) -> bytes:
+    """The header of a command; the payload may be too large to be copied behind it."""
+    return COMMAND.pack(kind, len(payload))
+
+
+def pack_answer(kind: Answer, serial: int = 0, ran_ns: int = 0, payload: bytes = b"") -> bytes:
+    return ANSWER.pack(kind, serial, ran_ns, len(payload)) + payload
+
+
+class FrameReader:
+    """Cuts a stream of bytes into frames: (header fields but the length, payload)."""
+
+    def __init__(self, header: Struct) -> None:
+        self._header = header
+        self._parts: list[bytes] = []
+        self._have = 0
+        self._need = header.size
+
+    @property
+    def missing(self) -> int:
+        """How many bytes the frame that has begun still needs, at the least."""
+        return self._need - self._have
+
+    def feed(self, chunk: bytes) -> list[tuple[Any, ...]]:
+        """Take the next bytes; give the frames that are complete now."""
+        if self._parts:
+            self._parts.append(chunk)
+            self._have += len(chunk)
+            if self._have < self._need:
+                return []
+            # Joined once per frame, not once per chunk: a frame may be gigabytes.
+            chunk = b"".join(self._parts)
+            self._parts.clear()
+        frames: list[tuple[Any, ...]] = []
+        unpack, size = self._header.unpack_from, self._header.size
+        at, end = 0, len(chunk)
+        self._need = size
+        while end - at >= size:
+            *fields, length = unpack(chunk, at)
+            if length > _ABSURD:
+                raise FrameError(f"a frame cannot be {length} bytes long")
+            stop = at + size + length
+            if stop > end:
+                self._need = size + length
+                break
+            frames.append((*fields, chunk[at + size : stop]))
+            at = stop
+        self._have = end - at
+        if self._have:
+            self._parts.append(chunk[at:])
+        return frames
+
+
+def pickle_callables(callables: list[Any]) -> bytes:
+    """One pickle of many callables: what they have in common is pickled once."""
+    return cloudpickle.dumps(callables, pickle.HIGHEST_PROTOCOL)  # type: ignore[no-any-return]
+
+
+def pickle_input(value: object) -> bytes:
+    """The input of a run. Plain values do without cloudpickle, which takes longer to start."""
+    dumps = pickle.dumps if type(value) in SHAREABLE else cloudpickle.dumps
+    return dumps(value, pickle.HIGHEST_PROTOCOL)  # type: ignore[no-any-return]
+
+
+def pickle_output(value: object) -> bytes:
+    """A value that a callable returned.
+
+    The plain pickler is several times faster, but knows functions and classes
+    by name only. It fails cleanly where that does not do: what a worker has in
+    memory but cannot find by name was sent to it by cloudpickle.
+    """
+    try:
+        return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+    except Exception:
+        return cloudpickle.dumps(value, pickle.HIGHEST_PROTOCOL)  # type: ignore[no-any-return]

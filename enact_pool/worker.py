@@ -1,0 +1,284 @@
+"""What runs inside a worker process: read a batch, run it, answer for each callable.
+
+A worker imports no more of the package than it needs (no attrs, no ids): every
+start, and so every replacement after a crash, waits for these imports.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import fcntl
+import os
+import pickle
+import resource
+import select
+import signal
+import sys
+import threading
+import time
+from collections.abc import Coroutine, Iterator
+from typing import Any
+
+from enact_pool.callables import entry_point
+from enact_pool.recorder import FlightRecorder
+from enact_pool.texts import describe, shown, shows_itself, type_name
+from enact_pool.wire import (
+    COMMAND,
+    Answer,
+    Command,
+    FrameReader,
+    InputFlags,
+    pack_answer,
+    pickle_output,
+)
+
+__all__ = ["LOST_PIPES", "nesting", "serve"]
+
+# The exit code of a worker that can no longer talk to its parent (EX_IOERR).
+LOST_PIPES = 74
+
+# A batch that has run this long gives back what it has not started: its
+# callables take longer than they used to, and other lanes may be idle.
+_BATCH_LIMIT_NS = 20_000_000
+
+_READ_BYTES = 1 << 16
+
+# Bound here: a callable may clear or patch the modules they come from.
+_getpid = os.getpid
+_monotonic_ns = time.monotonic_ns
+_loads = pickle.loads
+
+
+class _Nesting:
+    """How deep in pools this process is, and its share of the CPUs (None: all)."""
+
+    def __init__(self) -> None:
+        self.depth = 0
+        self.cpus: int | None = None
+
+
+# Of this process; `serve` sets it in workers.
+nesting = _Nesting()
+
+
+def serve(
+    commands: int,
+    answers: int,
+    recording: int,
+    lifeline: int,
+    depth: int,
+    cpus: int,
+    idle_timeout: float | None,
+    initializer: bytes,
+) -> None:
+    """Work until the parent closes its end, or has sent nothing for `idle_timeout` seconds.
+
+    The first four are open descriptors that are this process's alone.
+    """
+    # Ctrl-C reaches the whole foreground process group, and the parent decides
+    # what it means. The signal was blocked while this process started.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    _die_with_parent(lifeline)
+    commands, answers, recording = map(_out_of_reach, (commands, answers, recording))
+    faulthandler.enable(recording, all_threads=False)
+    nesting.depth, nesting.cpus = depth, cpus
+    worker = _Worker(answers, FlightRecorder.of_worker(recording))
+    try:
+        if worker.initialize(initializer):
+            worker.work(_frames(commands, idle_timeout))
+    except OSError:
+        # A pipe is closed or replaced. The parent, if it is alive, sees this
+        # process end, and by the recording who was running.
+        os._exit(LOST_PIPES)
+
+
+def _out_of_reach(descriptor: int) -> int:
+    """Move a descriptor to a high number, and keep it from programs that callables start.
+
+    A callable that closes every descriptor and then opens files is given low
+    numbers: an answer written to such a number would end up in one of them.
+    """
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = min(soft, 1024) - 32 if soft != resource.RLIM_INFINITY else 992
+    moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, max(lowest, 3))
+    os.close(descriptor)
+    return moved
+
+
+def _die_with_parent(lifeline: int) -> None:
+    """Arrange for this process to be killed when its parent is gone.
+
+    The parent alone holds the other end of the lifeline, and never writes.
+    """
+    if sys.platform == "linux":
+        # A file description of our own: all workers inherit the same one, and
+        # its signals would go to whichever of them came last.
+        own = os.open(f"/proc/self/fd/{lifeline}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        os.close(lifeline)
+        fcntl.fcntl(own, fcntl.F_SETOWN, os.getpid())
+        # SIGKILL, so that it ends a worker that is stuck in C code as well.
+        fcntl.fcntl(own, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(own, fcntl.F_SETFL, fcntl.fcntl(own, fcntl.F_GETFL) | os.O_ASYNC)
+        if select.select([own], [], [], 0)[0]:
+            # The parent was gone before the signal was armed.
+            os._exit(LOST_PIPES)
+    else:
+        # No F_SETSIG here: a thread watches, which C code that holds the GIL delays.
+        threading.Thread(target=_watch, args=(lifeline,), daemon=True, name="lifeline").start()
+
+
+def _watch(lifeline: int) -> None:
+    os.read(lifeline, 1)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _frames(commands: int, idle_timeout: float | None) -> Iterator[tuple[Command, bytes]]:
+    """The parent's commands, until it has closed its end or been silent too long."""
+    os.set_blocking(commands, False)
+    poller = select.poll()
+    poller.register(commands, select.POLLIN)
+    timeout_ms = None if idle_timeout is None else min(max(1, int(idle_timeout * 1000)), 1 << 30)
+    reader = FrameReader(COMMAND)
+    while True:
+        try:
+            chunk = os.read(commands, max(_READ_BYTES, reader.missing))
+        except BlockingIOError:
+            _flush_output()
+            if not poller.poll(timeout_ms):
+                return
+            continue
+        if not chunk:
+            return
+        yield from reader.feed(chunk)  # type: ignore[misc]
+
+
+def _flush_output() -> None:
+    """Show what callables have printed, now that there is nothing else to do."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:
+            # A callable has closed or replaced it, or its reader is gone: what
+            # it printed is its own affair, and the next one's work is not.
+            continue
+
+
+class _Worker:
+    """Runs batches and writes answers."""
+
+    def __init__(self, answers: int, recorder: FlightRecorder) -> None:
+        self._answers = answers
+        self._recorder = recorder
+        self._pid = os.getpid()
+        self._serial = 0
+        self._show_outputs = False
+        self._input_pickle = b""
+        self._shared_input: Any = None
+        self._shares_input = False
+
+    def initialize(self, initializer: bytes) -> bool:
+        """Run the user's initializer; gives whether this worker can be used."""
+        try:
+            function, args = _loads(initializer)
+            if function is not None:
+                function(*args)
+        except BaseException as error:
+            self._end_if_forked()
+            self._answer(Answer.START_FAILED, payload=_description(error))
+            return False
+        self._end_if_forked()
+        self._answer(Answer.READY)
+        return True
+
+    def work(self, frames: Iterator[tuple[Command, bytes]]) -> None:
+        """Do what the frames say, to their end."""
+        for kind, payload in frames:
+            if kind == Command.BATCH:
+                self._run_batch(payload)
+            else:
+                self._take_input(payload)
+
+    def _take_input(self, payload: bytes) -> None:
+        flags = payload[0]
+        self._show_outputs = bool(flags & InputFlags.SHOW_OUTPUTS)
+        self._shares_input = bool(flags & InputFlags.SHARED)
+        self._input_pickle = payload[1:]
+        self._shared_input = _loads(self._input_pickle) if self._shares_input else None
+
+    def _run_batch(self, payload: bytes) -> None:
+        self._recorder.note_loading(True)
+        try:
+            batch = _loads(payload)
+        except BaseException as error:
+            self._end_if_forked()
+            self._answer(Answer.UNLOADABLE, payload=_description(error))
+            return
+        finally:
+            self._recorder.note_loading(False)
+        self._end_if_forked()
+        give_back_at = _monotonic_ns() + _BATCH_LIMIT_NS
+        batch.reverse()
+        while batch:
+            begun_at = _monotonic_ns()
+            self._serial += 1
+            self._recorder.note_begun(self._serial, begun_at)
+            # Popped, so that its memory is free before the next one runs.
+            kind, payload = self._run(batch.pop())
+            now = _monotonic_ns()
+            self._end_if_forked()
+            self._answer(kind, now - begun_at, payload)
+            if now > give_back_at and batch:
+                self._answer(Answer.RETURNED)
+                return
+
+    def _run(self, candidate: Any) -> tuple[Answer, bytes]:
+        """Run one callable; gives the kind of its answer and the payload."""
+        try:
+            given = self._shared_input if self._shares_input else _loads(self._input_pickle)
+        except BaseException as error:
+            what = "the input cannot be rebuilt in the worker: "
+            return Answer.ERROR, _description(error, what)
+        try:
+            run = entry_point(candidate)
+            if run is None:
+                raise TypeError(f"{candidate!r} is no callable in the worker")
+            value = run(given)
+            if hasattr(type(value), "__await__") and isinstance(value, Coroutine):
+                value = _run_coroutine(value)
+        except BaseException as error:
+            return Answer.ERROR, _description(error)
+        try:
+            if not self._show_outputs or shows_itself(value):
+                return Answer.VALUE, pickle_output(value)
+            return Answer.SHOWN, pickle_output((value, shown(value)))
+        except BaseException as error:
+            what = f"the return value, of type {type_name(type(value))}, cannot be pickled: "
+            return Answer.ERROR, _description(error, what)
+
+    def _end_if_forked(self) -> None:
+        """End here if this is a child that the user's code has forked and let return.
+
+        It must neither answer for its parent, nor run what its parent will run.
+        """
+        if _getpid() != self._pid:
+            os._exit(0)
+
+    def _answer(self, kind: Answer, ran_ns: int = 0, payload: bytes = b"") -> None:
+        frame = pack_answer(kind, self._serial, ran_ns, payload)
+        written = os.write(self._answers, frame)
+        if written < len(frame):
+            rest = memoryview(frame)[written:]
+            while rest:
+                rest = rest[os.write(self._answers, rest) :]
+
+
+def _description(error: BaseException, what: str = "") -> bytes:
+    # Texts, not the exception: many fail to be unpickled, or do harm then.
+    return pickle.dumps(describe(error, __file__, what))
+
+
+def _run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    import asyncio  # the largest import of all, and rarely needed
+
+    return asyncio.run(coroutine)
