@@ -132,6 +132,8 @@ class Lane:
 
     def __init__(self, spec: WorkerSpec) -> None:
         self.ready = False
+        # Until it is given back for the first time.
+        self.is_new = True
         self.start_error = ""
         self.answered = 0
         self._outbox: deque[memoryview] = deque()

@@ -163,12 +163,12 @@ class _Run:
             self._exits[lane.exit] = lane
             self._poller.register(lane.exit, select.POLLIN)
         if lane.ready:
-            self._employ(lane, proven=True)
+            self._employ(lane)
         else:
             self._starting.add(lane)
 
-    def _employ(self, lane: Lane, proven: bool) -> None:
-        self._schedule.add_lane(lane, proven)
+    def _employ(self, lane: Lane) -> None:
+        self._schedule.add_lane(lane, proven=not lane.is_new)
         self._working.add(lane)
         self._hungry.add(lane)
 
@@ -294,7 +294,7 @@ class _Run:
             elif kind == Answer.READY:
                 lane.ready = True
                 self._starting.discard(lane)
-                self._employ(lane, proven=False)
+                self._employ(lane)
             elif kind == Answer.START_FAILED:
                 lane.start_error = pickle.loads(payload)[2]
             elif kind == Answer.RETURNED:
@@ -327,8 +327,9 @@ class _Run:
         self._let_go(lane)
         self._supply.discard(lane)
         if not started:
-            self._start_error = start_error or f"worker {death}"
-            self._schedule.start_failed()
+            if lane.is_new:
+                self._start_error = start_error or f"worker {death}"
+                self._schedule.start_failed()
             return
         blamed = self._schedule.lane_died(lane, doing)
         self._hungry.update(self._working)

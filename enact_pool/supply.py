@@ -146,6 +146,7 @@ class LaneSupply:
 
     def release(self, lane: Lane) -> None:
         """Give back a lane that has nothing to do."""
+        lane.is_new = False
         with self._lock:
             if self._waiting:
                 # Handed over, not put back: the run that gives it up would

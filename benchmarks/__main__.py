@@ -1,0 +1,94 @@
+"""`python -m benchmarks`: measure, print the tables, write the record and the picture."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from benchmarks.contenders import CONTENDERS
+from benchmarks.facts import measured_facts
+from benchmarks.measure import Arena
+from benchmarks.record import Record, machine, today
+from benchmarks.report import markdown_report, text_report
+from benchmarks.works import works
+
+_FACTS = "facts"
+_JSON = Path("docs/benchmark.json")
+_PICTURE = Path("docs/benchmark.png")
+
+
+def _options() -> argparse.Namespace:
+    names = [*(work.name for work in works(quick=True)), _FACTS]
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--workers", type=int, default=2, help="of each contender (default: 2)")
+    parser.add_argument("--repeats", type=int, help="of each row (default: 5; quick: 2)")
+    parser.add_argument("--quick", action="store_true", help="small sizes, to see that all works")
+    parser.add_argument(
+        "--rows", nargs="+", choices=names, metavar="NAME", help=f"only these: {', '.join(names)}"
+    )
+    parser.add_argument("--markdown", action="store_true", help="print the tables as markdown")
+    parser.add_argument(
+        "--json", type=Path, metavar="PATH", help=f"default: {_JSON}, for a full run of all rows"
+    )
+    parser.add_argument(
+        "--picture", type=Path, metavar="PATH", help=f"default: {_PICTURE}, likewise"
+    )
+    options = parser.parse_args()
+    if options.workers < 1 or (options.repeats is not None and options.repeats < 1):
+        parser.error("--workers and --repeats must be at least 1")
+    # A part must not take the place of the whole.
+    if not options.quick and not options.rows:
+        options.json = options.json or _JSON
+        options.picture = options.picture or _PICTURE
+    options.repeats = options.repeats or (2 if options.quick else 5)
+    options.rows = options.rows or names
+    return options
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _measured(options: argparse.Namespace) -> Record:
+    record = Record(
+        date=today(),
+        quick=options.quick,
+        workers=options.workers,
+        repeats=options.repeats,
+        machine=machine(),
+        contenders={name: contender.way for name, contender in CONTENDERS.items()},
+    )
+    with Arena(options.workers, options.quick, _say) as arena:
+        for work in works(options.quick):
+            if work.name in options.rows:
+                record.rows.append(arena.row(work, options.repeats))
+        record.versions = arena.versions
+    if _FACTS in options.rows:
+        _say("imports and first calls")
+        record.facts = measured_facts(options.workers, options.repeats)
+    return record
+
+
+def main() -> None:
+    """Do what the command line says."""
+    options = _options()
+    record = _measured(options)
+    print(markdown_report(record) if options.markdown else text_report(record))
+    if options.json is not None:
+        record.write(options.json)
+        _say(f"written: {options.json}")
+    if options.picture is not None and record.rows:
+        # Imported here, and matplotlib in there: it takes a second.
+        from benchmarks.picture import draw
+
+        try:
+            draw(record, options.picture)
+        except ImportError:
+            _say("no picture: matplotlib is not installed")
+        else:
+            _say(f"written: {options.picture}")
+
+
+if __name__ == "__main__":
+    main()

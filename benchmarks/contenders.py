@@ -1,0 +1,284 @@
+"""The contenders: how each library is asked, in its best documented way, to do a load.
+
+What a contender's `run` gives is timed; what turns it into values is not.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from functools import partial
+from typing import Any, ClassVar
+
+from benchmarks.tasks import sum_of_shared
+from benchmarks.works import Load, Work
+
+__all__ = ["CONTENDERS", "UNANSWERED", "Contender"]
+
+# Stands where an answer would, if none has come when patience was at its end.
+UNANSWERED = object()
+
+
+class Contender(ABC):
+    """A library, with a pool of its own that is open between `open` and `close`.
+
+    `packages` are the distributions whose versions matter, the first of which
+    is the one that is measured; there are none for the standard library.
+    """
+
+    name: ClassVar[str]
+    way: ClassVar[str]
+    packages: ClassVar[tuple[str, ...]] = ()
+    pickles_closures: ClassVar[bool] = False
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+
+    def refusal(self, work: Work) -> str:
+        """Why it cannot do a row at all; empty if it can."""
+        if work.closures and not self.pickles_closures:
+            return "pickles by plain pickle, which knows no closures"
+        return ""
+
+    def open(self) -> None:
+        """Make the pool. Raises `ImportError` if the library is not installed."""
+        return
+
+    @abstractmethod
+    def run(self, load: Load) -> Any:
+        """Do the load, until there is nothing more to wait for."""
+
+    def values(self, done: Any) -> list[Any]:
+        """What `run` gave, as a value for each task: an exception where it failed."""
+        return list(done)
+
+    def close(self) -> None:
+        """End the pool, and wait for its processes to be gone."""
+        return
+
+
+class Serial(Contender):
+    name = "serial"
+    way = "a loop, in the caller's process"
+
+    def refusal(self, work: Work) -> str:
+        return "would die with the task" if work.deaths else ""
+
+    def run(self, load: Load) -> Any:
+        return [function(argument) for function, argument in zip(load.functions, load.arguments)]
+
+
+class MultiprocessingPool(Contender):
+    name = "mp.Pool"
+    way = "map, in chunks of its default size; apply_async where tasks die"
+
+    def open(self) -> None:
+        self._pool = multiprocessing.Pool(self.workers)
+
+    def run(self, load: Load) -> Any:
+        if load.patience_s is None:
+            return self._pool.map(load.functions[0], load.arguments)
+        # A map with a task that died gives nothing at all.
+        deadline = time.monotonic() + load.patience_s
+        waiting = [
+            self._pool.apply_async(function, (argument,))
+            for function, argument in zip(load.functions, load.arguments)
+        ]
+        values: list[Any] = []
+        for result in waiting:
+            try:
+                values.append(result.get(timeout=max(0.0, deadline - time.monotonic())))
+            except multiprocessing.TimeoutError:
+                values.append(UNANSWERED)
+        return values
+
+    def close(self) -> None:
+        self._pool.terminate()
+        self._pool.join()
+
+
+class _Submitting(Contender):
+    """A `concurrent.futures.Executor`, or what looks like one."""
+
+    _executor: Any
+
+    def run(self, load: Load) -> Any:
+        submit = self._executor.submit
+        return _gathered(
+            [
+                submit(function, argument)
+                for function, argument in zip(load.functions, load.arguments)
+            ]
+        )
+
+    def close(self) -> None:
+        self._executor.shutdown(wait=True)
+
+
+class StandardExecutor(_Submitting):
+    name = "stdlib"
+    way = "concurrent.futures.ProcessPoolExecutor.submit for each task"
+
+    def open(self) -> None:
+        from concurrent.futures import ProcessPoolExecutor
+
+        self._executor = ProcessPoolExecutor(self.workers)
+
+
+class Loky(_Submitting):
+    name = "loky"
+    way = "get_reusable_executor().submit for each task"
+    packages = ("loky", "cloudpickle")
+    pickles_closures = True
+
+    def open(self) -> None:
+        from loky import get_reusable_executor
+
+        # Its workers would end after 10 seconds, while the others have their turn.
+        self._executor = get_reusable_executor(max_workers=self.workers, timeout=3600)
+
+
+class Joblib(Contender):
+    name = "joblib"
+    way = "Parallel of the loky backend, as a context manager"
+    packages = ("joblib",)
+    pickles_closures = True
+
+    def open(self) -> None:
+        from joblib import Parallel, delayed
+
+        self._delayed = delayed
+        self._parallel = Parallel(n_jobs=self.workers, backend="loky")
+        self._parallel.__enter__()
+
+    def run(self, load: Load) -> Any:
+        delayed = self._delayed
+        return self._parallel(
+            delayed(function)(argument)
+            for function, argument in zip(load.functions, load.arguments)
+        )
+
+    def close(self) -> None:
+        from joblib.externals.loky import get_reusable_executor
+
+        self._parallel.__exit__(None, None, None)
+        # joblib leaves its workers to whoever comes next.
+        get_reusable_executor().shutdown(wait=True)
+
+
+class Mpire(Contender):
+    name = "mpire"
+    way = "WorkerPool(keep_alive=True).map; an array as shared_objects, with a pool of its own"
+    packages = ("mpire",)
+
+    def open(self) -> None:
+        from mpire import WorkerPool
+
+        self._pool = WorkerPool(n_jobs=self.workers, keep_alive=True)
+
+    def run(self, load: Load) -> Any:
+        if load.one_argument and hasattr(load.arguments[0], "nbytes"):
+            return self._run_on_shared(load)
+        return self._pool.map(load.functions[0], load.arguments)
+
+    def _run_on_shared(self, load: Load) -> Any:
+        # Workers are given what is shared when they start, and at no other time.
+        from mpire import WorkerPool
+
+        with WorkerPool(n_jobs=self.workers, shared_objects=load.arguments[0]) as pool:
+            return pool.map(sum_of_shared, range(len(load.functions)))
+
+    def close(self) -> None:
+        self._pool.stop_and_join()
+        self._pool.terminate()
+
+
+class Pebble(Contender):
+    name = "pebble"
+    way = "ProcessPool.map, in chunks of mp.Pool's size; schedule for each task where tasks die"
+    packages = ("pebble",)
+
+    def open(self) -> None:
+        from pebble import ProcessPool
+
+        self._pool = ProcessPool(max_workers=self.workers)
+
+    def run(self, load: Load) -> Any:
+        schedule = self._pool.schedule
+        if load.patience_s is None:
+            # mp.Pool's rule; pebble's own default, chunks of one, is no quicker than schedule.
+            size = -(-len(load.functions) // (4 * self.workers))
+            mapped = self._pool.map(load.functions[0], load.arguments, chunksize=size)
+            return list(mapped.result())
+        # A death costs the chunk.
+        return _gathered(
+            [
+                schedule(function, (argument,))
+                for function, argument in zip(load.functions, load.arguments)
+            ]
+        )
+
+    def close(self) -> None:
+        self._pool.close()
+        self._pool.join()
+
+
+class EnactPool(Contender):
+    name = "enact_pool"
+    way = "Pool.run_parallel with an EventEmitter, drained after each run"
+    packages = ("enact_pool", "attrs", "cyksuid")
+    pickles_closures = True
+
+    def open(self) -> None:
+        from enact_pool import EventEmitter, Pool
+
+        self._pool = Pool(self.workers)
+        self._emitter = EventEmitter()
+
+    def run(self, load: Load) -> Any:
+        callables: Iterable[Any] = load.functions
+        given = load.arguments[0]
+        if not load.one_argument:
+            callables, given = map(partial, load.functions, load.arguments), None
+        results = self._pool.run_parallel(callables, given, self._emitter)
+        return results, self._emitter.drain()
+
+    def values(self, done: Any) -> list[Any]:
+        results, events = done
+        told = [event.execution_id for event in events]
+        if told != [result.execution_id for result in results]:
+            raise AssertionError(f"{len(results)} results, but {len(told)} events or other ids")
+        return [
+            result.output.value if result.output.is_ok else RuntimeError(result.output.error)
+            for result in results
+        ]
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+def _gathered(futures: list[Any]) -> list[Any]:
+    values: list[Any] = []
+    for future in futures:
+        try:
+            values.append(future.result())
+        except Exception as error:
+            values.append(error)
+    return values
+
+
+CONTENDERS: dict[str, type[Contender]] = {
+    contender.name: contender
+    for contender in (
+        Serial,
+        MultiprocessingPool,
+        StandardExecutor,
+        Loky,
+        Joblib,
+        Mpire,
+        Pebble,
+        EnactPool,
+    )
+}

@@ -1,0 +1,89 @@
+"""What happens once in a process: imports and first calls, each in a fresh interpreter."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+
+from attrs import frozen
+
+from benchmarks.record import Fact
+
+__all__ = ["measured_facts"]
+
+# The interpreter's own start is not counted: the clock runs in the new process.
+_PROGRAM = """
+import time
+begun_at = time.perf_counter()
+{statement}
+print("took", (time.perf_counter() - begun_at) * 1e3)
+"""
+
+_PATIENCE_S = 60.0
+
+
+@frozen
+class _Question:
+    name: str
+    description: str
+    statement: str
+
+
+def _questions(workers: int) -> list[_Question]:
+    return [
+        _Question("import-enact_pool", "import enact_pool", "import enact_pool"),
+        _Question(
+            "import-run_parallel",
+            "from enact_pool import run_parallel",
+            "from enact_pool import run_parallel",
+        ),
+        _Question("import-loky", "import loky", "import loky"),
+        _Question(
+            "first-enact_pool",
+            "import, and first Pool.run_parallel of one no-op",
+            "from enact_pool import Pool\n"
+            "from benchmarks.tasks import noop\n"
+            f"pool = Pool({workers})\n"
+            "assert pool.run_parallel([noop], None)[0].output.is_ok",
+        ),
+        _Question(
+            "first-loky",
+            "import, and loky's first submit().result() of one no-op",
+            "from loky import get_reusable_executor\n"
+            "from benchmarks.tasks import noop\n"
+            f"get_reusable_executor(max_workers={workers}).submit(noop).result()",
+        ),
+    ]
+
+
+def measured_facts(workers: int, repeats: int) -> list[Fact]:
+    """Each fact `repeats` times, one after the other."""
+    questions = _questions(workers)
+    facts = {
+        question.name: Fact(question.name, question.description, [], None) for question in questions
+    }
+    for _ in range(repeats):
+        for question in questions:
+            fact = facts[question.name]
+            if fact.note:
+                continue
+            try:
+                fact.times_ms.append(_ask(question))
+            except (subprocess.SubprocessError, ValueError) as error:
+                fact.note = f"failed: {type(error).__name__}"
+            else:
+                fact.median_ms = round(statistics.median(fact.times_ms), 3)
+    return list(facts.values())
+
+
+def _ask(question: _Question) -> float:
+    program = _PROGRAM.format(statement=question.statement)
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=_PATIENCE_S,
+    )
+    return round(float(done.stdout.split()[-1]), 3)

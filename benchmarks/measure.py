@@ -1,0 +1,132 @@
+"""Rows by contenders: each repeat is one run of every contender, in turn.
+
+So what slows the machine down for a while slows them all down alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Any
+
+from benchmarks.contenders import CONTENDERS
+from benchmarks.record import Cell, Row
+from benchmarks.stand_process import StandError, StandProcess
+from benchmarks.works import Work
+
+__all__ = ["Arena"]
+
+
+class Arena:
+    """All contenders, each on a stand of its own. A context manager, which ends them.
+
+    `versions` are those of the packages, once a row has been measured.
+    """
+
+    def __init__(self, workers: int, quick: bool, say: Callable[[str], None]) -> None:
+        self.versions: dict[str, str] = {}
+        self._workers = workers
+        self._quick = quick
+        self._say = say
+        self._missing: set[str] = set()
+        self._stands: dict[str, StandProcess] = {}
+
+    def __enter__(self) -> Arena:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        position: TracebackType | None,
+    ) -> None:
+        for stand in self._stands.values():
+            if error is None:
+                stand.close()
+            else:
+                stand.kill()
+
+    def row(self, work: Work, repeats: int) -> Row:
+        """Let all do one work, so many times."""
+        row = Row(work.name, work.title, work.tasks, work.deaths)
+        if not work.feasible:
+            row.cells = {name: Cell("not installed", f"needs {work.needs}") for name in CONTENDERS}
+            return row
+        self._man_stands()
+        for name in CONTENDERS:
+            row.cells[name] = Cell("not installed" if name in self._missing else "timed")
+        begun = self._tell_all(row, _timed(row), "begin", work.name)
+        for name, told in begun.items():
+            if told["refusal"]:
+                row.cells[name] = Cell("cannot", told["refusal"])
+        open_pools = _timed(row)
+        for repeat in range(min(repeats, work.most_repeats or repeats)):
+            self._say(f"{work.title}: {repeat + 1} of {repeats}")
+            for name in _timed(row):
+                for told in self._tell_all(row, [name], "run").values():
+                    _enter(row, row.cells[name], told)
+        self._tell_all(row, open_pools, "end")
+        return row
+
+    def _man_stands(self) -> None:
+        """Start the stands that are not there, or not there any more."""
+        new = [n for n in CONTENDERS if n not in self._stands and n not in self._missing]
+        for name in new:
+            self._stands[name] = StandProcess(name, self._workers, self._quick)
+            self._stands[name].order("hello")
+        for name in new:
+            told = self._stands[name].reply()
+            if told["missing"]:
+                self._missing.add(name)
+                self._stands.pop(name).close()
+            else:
+                self.versions.update(told["versions"])
+
+    def _tell_all(self, row: Row, names: Iterable[str], *words: str) -> dict[str, dict[str, Any]]:
+        """Give an order to several at once; gives the replies of those that did not fail."""
+        replies = {}
+        ordered = [name for name in names if name in self._stands]
+        for name in ordered:
+            self._stands[name].order(*words)
+        for name in ordered:
+            try:
+                told = self._stands[name].reply()
+            except StandError as error:
+                # It is dead now; the next row gets a new one.
+                del self._stands[name]
+                told = {"failed": str(error)}
+            if "failed" not in told:
+                replies[name] = told
+            elif row.cells[name].verdict == "timed":
+                row.cells[name] = Cell("failed", f"{words[0]}: {told['failed']}")
+        return replies
+
+
+def _timed(row: Row) -> list[str]:
+    return [name for name, cell in row.cells.items() if cell.verdict == "timed"]
+
+
+def _enter(row: Row, cell: Cell, told: dict[str, Any]) -> None:
+    """Enter into a cell what one run gave."""
+    if "raised" in told:
+        cell.verdict = "loses" if row.deaths else "failed"
+        cell.note = f"no answers: the call raises {told['raised']}"
+        cell.answers = cell.errors = cell.unanswered = 0
+        return
+    cell.answers, cell.unanswered = told["answers"], told["unanswered"]
+    cell.errors = sum(told["errors"].values())
+    if row.deaths:
+        parts = [f"{cell.answers} answers"]
+        parts += [f"{count} x {name}" for name, count in told["errors"].items()]
+        parts += [f"{cell.unanswered} never answered"] * bool(cell.unanswered)
+        cell.note = ", ".join(parts)
+    if cell.unanswered:
+        cell.verdict = "hangs"
+    elif (cell.answers, cell.errors) != (row.tasks - row.deaths, row.deaths):
+        cell.verdict = "loses" if row.deaths else "failed"
+        cell.note = cell.note or f"{cell.answers} right answers of {row.tasks}: {told['errors']}"
+    else:
+        cell.add(told["ms"])
+        return
+    # The time of a run that did not do the work says nothing.
+    cell.times_ms, cell.median_ms = [], None

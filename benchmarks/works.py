@@ -1,0 +1,167 @@
+"""The rows: which tasks a work consists of, and what is to come out."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Any
+
+from attrs import field, frozen
+
+from benchmarks import tasks
+
+__all__ = ["Load", "Work", "works"]
+
+
+@frozen
+class Load:
+    """The tasks of one run: `functions[i](arguments[i])` is to give `expected[i]`.
+
+    `one_function` and `one_argument` say that all have the same one.
+    `patience_s` is None where no task dies; else it is how many seconds a
+    contender may keep its caller waiting before it counts as hanging.
+    """
+
+    functions: list[Callable[[Any], Any]]
+    arguments: list[Any]
+    expected: list[Any]
+    one_function: bool = True
+    one_argument: bool = False
+    patience_s: float | None = None
+
+
+@frozen
+class Work:
+    """One row. `build` makes its first so many tasks, on new inputs.
+
+    `deaths` is how many of its tasks kill their worker. `calls` is how many
+    runs are timed one by one in a repeat, of which the median counts.
+    `most_repeats` limits the repeats of a work that takes long. `needs` is a
+    module without which the work cannot be done.
+    """
+
+    name: str
+    title: str
+    tasks: int
+    build: Callable[[int], Load] = field(repr=False)
+    deaths: int = 0
+    calls: int = 1
+    most_repeats: int | None = None
+    closures: bool = False
+    needs: str = ""
+
+    @property
+    def feasible(self) -> bool:
+        """Whether what it needs is installed."""
+        return not self.needs or find_spec(self.needs) is not None
+
+
+def works(quick: bool) -> list[Work]:
+    """All rows; with `quick`, the same ones in a size for continuous integration."""
+
+    def size(full: int, small: int) -> int:
+        return small if quick else full
+
+    return [
+        _noops("noops-1", 1, size(300, 30)),
+        _noops("noops-4", 4, size(300, 30)),
+        _noops("noops-10000", size(10_000, 1_000)),
+        _closures(size(10_000, 500)),
+        _noops("noops-200000", size(200_000, 4_000), most_repeats=3),
+        _spins("spins-1ms", size(2_000, 100), 0.001),
+        _spins("spins-10ms", size(200, 20), 0.010),
+        _skewed(size(301, 31), 0.06 if quick else 0.3),
+        _array_sums(size(16, 4), size(100, 10)),
+        _blobs(size(32, 8), size(20, 2)),
+        _deaths("segfaults-10", size(500, 60), 0.005, size(10, 2)),
+        _deaths("segfaults-1", size(100, 40), 0.010, 1),
+    ]
+
+
+def _noops(name: str, count: int, calls: int = 1, most_repeats: int | None = None) -> Work:
+    def build(count: int) -> Load:
+        nothing = [None] * count
+        return Load([tasks.noop] * count, nothing, nothing, one_argument=True)
+
+    plural = "" if count == 1 else "s"
+    title = f"{_spaced(count)} no-op{plural}" + (", latency" if calls > 1 else ", same function")
+    return Work(name, title, count, build, calls=calls, most_repeats=most_repeats)
+
+
+def _closures(count: int) -> Work:
+    def build(count: int) -> Load:
+        return Load(
+            [tasks.closure(number) for number in range(count)],
+            [None] * count,
+            list(range(count)),
+            one_function=False,
+            one_argument=True,
+        )
+
+    title = f"{_spaced(count)} no-ops, distinct closures"
+    return Work("closures-10000", title, count, build, closures=True)
+
+
+def _spins(name: str, count: int, seconds: float) -> Work:
+    def build(count: int) -> Load:
+        return Load([tasks.spin] * count, [seconds] * count, [None] * count, one_argument=True)
+
+    return Work(name, f"{_spaced(count)} x {seconds * 1e3:.0f} ms busy", count, build)
+
+
+def _skewed(count: int, longest_s: float) -> Work:
+    # A fixed seed: the tail of a row depends on where its long tasks are.
+    draw = random.Random(301)
+    seconds = [draw.lognormvariate(-5.4, 1.0) for _ in range(count - 1)]
+    seconds.append(longest_s)
+
+    def build(count: int) -> Load:
+        return Load([tasks.spin] * count, seconds[:count], [None] * count)
+
+    most, last = f"{sum(seconds) * 1e3:.0f} ms in all", f"{longest_s * 1e3:.0f} ms the last"
+    title = f"{count} skewed (log-normal, {most}, {last})"
+    return Work("skewed", title, count, build)
+
+
+def _array_sums(count: int, megabytes: int) -> Work:
+    numbers = megabytes * 1_000_000 // 8
+
+    def build(count: int) -> Load:
+        import numpy as np
+
+        # A new one for every run: joblib remembers which arrays it has written.
+        array = np.ones(numbers)
+        sums = [float(numbers)] * count
+        return Load([tasks.array_sum] * count, [array] * count, sums, one_argument=True)
+
+    title = f"{count} x sum of a {megabytes} MB array input"
+    return Work("array-input", title, count, build, needs="numpy")
+
+
+def _blobs(count: int, megabytes: int) -> Work:
+    size = megabytes * 1_000_000
+
+    def build(count: int) -> Load:
+        blobs = [tasks.blob(size)] * count
+        return Load([tasks.blob] * count, [size] * count, blobs, one_argument=True)
+
+    return Work("bytes-returned", f"{count} x {megabytes} MB bytes returned", count, build)
+
+
+def _deaths(name: str, count: int, seconds: float, deaths: int) -> Work:
+    # In the middle of each of `deaths` equal shares.
+    doomed = {(2 * death + 1) * count // (2 * deaths) for death in range(deaths)}
+
+    def build(count: int) -> Load:
+        times = [-1.0 if index in doomed else seconds for index in range(count)]
+        # As if done by one worker, and as long again as a worker takes to start.
+        patience_s = count * seconds + 1.0
+        return Load([tasks.spin_or_segfault] * count, times, [None] * count, patience_s=patience_s)
+
+    which = f"the {min(doomed) + 1}st segfaults" if deaths == 1 else f"{deaths} of them segfault"
+    return Work(name, f"{count} x {seconds * 1e3:.0f} ms, {which}", count, build, deaths=deaths)
+
+
+def _spaced(number: int) -> str:
+    return f"{number:,}".replace(",", " ")

@@ -1,0 +1,96 @@
+"""What holds for every test: nothing outlives it."""
+
+from __future__ import annotations
+
+import gc
+import os
+import tempfile
+import threading
+import uuid
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+import enact_pool.pool
+from enact_pool import run_parallel
+
+MARK = "ENACT_POOL_TEST_RUN"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def mark() -> Iterator[str]:
+    """What every process that is started here, orphans too, has in its environment."""
+    os.environ[MARK] = uuid.uuid4().hex
+    # Started once and kept, so no leak of a test: loky's two resource trackers
+    # and the lifeline.
+    run_parallel([len], "")
+    end_default_pool()
+    yield os.environ[MARK]
+    del os.environ[MARK]
+
+
+def end_default_pool() -> None:
+    """End the default pool; its next use makes a new one."""
+    default = enact_pool.pool.default_pool.__self__  # type: ignore[attr-defined]
+    if default._pool is not None:
+        default._pool.close()
+        default._pool = None
+
+
+def processes(mark: str) -> dict[int, str]:
+    """All processes with the mark, and zombies of this one, by process id."""
+    found = {}
+    for process in psutil.process_iter():
+        try:
+            if process.status() == psutil.STATUS_ZOMBIE:
+                ours = process.ppid() == os.getpid()
+            else:
+                ours = process.environ().get(MARK) == mark
+            if ours and process.pid != os.getpid():
+                found[process.pid] = f"{process.status()} {' '.join(process.cmdline())}"
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return found
+
+
+def descriptors() -> dict[int, str]:
+    """What this process has open, by number."""
+    found = {}
+    for name in os.listdir("/dev/fd"):
+        try:
+            status = os.fstat(int(name))
+        except OSError:
+            continue  # the one that did the listing
+        found[int(name)] = f"mode {status.st_mode:o} inode {status.st_ino}"
+    return found
+
+
+def temporary_files() -> set[str]:
+    """Files of ours where temporary files and shared memory live."""
+    places = [tempfile.gettempdir(), "/dev/shm"]
+    return {
+        entry.path
+        for place in places
+        if os.path.isdir(place)
+        for entry in os.scandir(place)
+        if "enact" in entry.name or "psm_" in entry.name
+    }
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(mark: str) -> Iterator[None]:
+    """No process, thread, descriptor or temporary file is left by the test."""
+    gc.collect()
+    before = processes(mark), descriptors(), set(threading.enumerate()), temporary_files()
+    yield
+    end_default_pool()
+    gc.collect()
+    new = processes(mark).keys() - before[0].keys()
+    # A killed process is gone a moment later, with no event to wait for but this.
+    psutil.wait_procs([psutil.Process(pid) for pid in new if psutil.pid_exists(pid)], timeout=5)
+    left = {pid: what for pid, what in processes(mark).items() if pid not in before[0]}
+    assert not left, "processes left"
+    assert descriptors().keys() == before[1].keys(), "descriptors left"
+    assert set(threading.enumerate()) == before[2], "threads left"
+    assert temporary_files() == before[3], "files left"

@@ -1,0 +1,224 @@
+"""Callables for the tests with real processes. Workers import this: standard library only."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def segfault(_: object) -> None:
+    ctypes.string_at(0)
+
+
+def kill(_: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(60)
+
+
+def terminate(_: object) -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
+
+
+def abort(_: object) -> None:
+    os.abort()
+
+
+def exit_0(_: object) -> None:
+    os._exit(0)
+
+
+def exit_7(_: object) -> None:
+    os._exit(7)
+
+
+def overflow_c_stack(_: object) -> None:
+    # qsort calls back into Python, which calls qsort: each level is C stack.
+    libc = ctypes.CDLL(None)
+    compare_type = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+    sys.setrecursionlimit(10**8)
+
+    @compare_type
+    def compare(_a: int | None, _b: int | None) -> int:
+        libc.qsort((ctypes.c_int * 2)(2, 1), 2, 4, compare)
+        return 0
+
+    libc.qsort((ctypes.c_int * 2)(2, 1), 2, 4, compare)
+
+
+def abort_at_memory_limit(_: object) -> None:
+    """What native code does that does not handle a failed allocation."""
+    resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+    try:
+        hoard = [bytearray(1 << 26) for _ in range(64)]
+    except MemoryError:
+        os.abort()
+    raise AssertionError(f"{len(hoard)} blocks fitted")
+
+
+def close_every_descriptor(_: object) -> None:
+    os.closerange(0, 4096)
+
+
+def reopen_descriptors(_: object) -> None:
+    os.closerange(0, 4096)
+    for _number in range(32):
+        os.open(os.devnull, os.O_RDWR)
+
+
+def write_into_every_descriptor(_: object) -> None:
+    for number in range(3, 4096):
+        try:
+            os.write(number, b"no frame at all, but some more bytes than a header has")
+        except OSError:
+            continue
+
+
+def square(x: int) -> int:
+    return x * x
+
+
+def sleep_5_ms(x: object) -> object:
+    time.sleep(0.005)
+    return x
+
+
+def busy_until(path: str) -> Callable[[object], str]:
+    """A callable that is busy until the file is there."""
+
+    def busy(_: object) -> str:
+        while not os.path.exists(path):
+            time.sleep(0.001)
+        return "done"
+
+    return busy
+
+
+def start_if_allowed(log: str, gate: str) -> None:
+    """An initializer that waits to be killed, or for the gate to open."""
+    append(log, os.getpid())
+    while not os.path.exists(gate):
+        time.sleep(0.001)
+
+
+def die_twice(log: str) -> None:
+    """An initializer that kills the first two workers."""
+    append(log, os.getpid())
+    if len(Path(log).read_text().split()) < 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def start_only_if(gate: str) -> None:
+    """An initializer that succeeds only if the gate is open."""
+    if not os.path.exists(gate):
+        raise RuntimeError("the gate is shut")
+
+
+def fail_to_start() -> None:
+    """An initializer that never succeeds."""
+    raise RuntimeError("no licence for this worker")
+
+
+def append(path: str | Path, text: object) -> None:
+    """Add a line to a file, in one write: lines of several processes do not mix."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        os.write(descriptor, f"{text}\n".encode())
+    finally:
+        os.close(descriptor)
+
+
+class Unloadable:
+    """Pickles, but raises when it is unpickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _refuse, ("will not be rebuilt",)
+
+    def __call__(self, _: object) -> None:
+        raise AssertionError("cannot get here")
+
+
+def _refuse(text: str) -> None:
+    raise LookupError(text)
+
+
+class CrashesWhenLoaded(Unloadable):
+    """Pickles, but takes the process down when it is unpickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os._exit, (9,)
+
+
+class Unpicklable:
+    """Cannot be pickled."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+    def __call__(self, _: object) -> None:
+        raise AssertionError("cannot get here")
+
+
+class LoadsElsewhere:
+    """Comes back as a value that raises in any process but the one that pickled it."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _refuse_elsewhere, (os.getpid(),)
+
+
+def _refuse_elsewhere(pid: int) -> None:
+    if os.getpid() != pid:
+        raise LookupError("will not be rebuilt elsewhere")
+
+
+class Deed:
+    """A callable of a given kind that notes its start in a file."""
+
+    def __init__(self, kind: str, index: int, log: str) -> None:
+        self.kind = kind
+        self.index = index
+        self.log = log
+        if kind == "unpicklable":
+            self.lock = threading.Lock()
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind}-{self.index}"
+
+    def run(self, input: list[int]) -> Any:
+        append(self.log, self.index)
+        assert input == [1, 2], f"this input was another's: {input}"
+        input.append(self.index)
+        return getattr(self, f"do_{self.kind}")()
+
+    def do_return(self) -> int:
+        return self.index
+
+    def do_raise(self) -> None:
+        raise ValueError(f"told by {self.index}")
+
+    def do_return_unpicklable(self) -> object:
+        return threading.Lock()
+
+    def do_crash(self) -> None:
+        ctypes.string_at(0)
+
+    def do_exit(self) -> None:
+        os._exit(self.index % 4)
+
+    def do_sleep(self) -> int:
+        time.sleep(0.003)
+        return self.index
+
+    def do_fork(self) -> int:
+        if pid := os.fork():
+            os.waitpid(pid, 0)
+        return self.index

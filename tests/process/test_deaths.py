@@ -1,0 +1,284 @@
+"""Workers that really die, in every way, and what it costs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import deeds
+import pytest
+
+from enact_pool import Err, EventEmitter, ExecutionErrorCategory, Ok, Pool
+
+SIGNALS = {
+    deeds.segfault: "SIGSEGV",
+    deeds.kill: "SIGKILL",
+    deeds.terminate: "SIGTERM",
+    deeds.abort: "SIGABRT",
+    deeds.overflow_c_stack: "SIGSEGV",
+    deeds.abort_at_memory_limit: "SIGABRT",
+}
+EXITS = {deeds.exit_0: 0, deeds.exit_7: 7}
+WITH_STACK = {
+    deeds.segfault: "string_at",
+    deeds.abort: "abort",
+    deeds.overflow_c_stack: "compare",
+    deeds.abort_at_memory_limit: "abort_at_memory_limit",
+}
+
+
+def noted(index: int, log: Path, then: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A callable that notes its start before it does its deed."""
+
+    def callable_(x: Any) -> Any:
+        deeds.append(log, index)
+        return then(x)
+
+    callable_.__name__ = then.__name__
+    return callable_
+
+
+def assert_each_started_once(log: Path, count: int) -> None:
+    assert sorted(map(int, log.read_text().split())) == list(range(count))
+
+
+@pytest.mark.parametrize("deed", [*SIGNALS, *EXITS], ids=lambda deed: deed.__name__)
+def test_a_death_costs_one_result(deed: Callable[[Any], Any], tmp_path: Path) -> None:
+    """The callable that ran is blamed; the 24 others answer; each started once."""
+    log, emitter = tmp_path / "starts", EventEmitter()
+    callables = [noted(i, log, deed if i == 7 else deeds.square) for i in range(25)]
+    with Pool(2) as pool:
+        results = pool.run_parallel(callables, 12, emitter)
+    assert_each_started_once(log, 25)
+    culprit = results.pop(7)
+    assert [result.output for result in results] == [Ok(144)] * 24
+    assert {result.agent_name for result in results} == {"square"}
+
+    assert culprit.agent_name == "unknown"
+    assert culprit.error is not None
+    assert culprit.error.category is ExecutionErrorCategory.KERNEL_INTERNAL
+    assert culprit.error.is_fatal
+    assert culprit.output == Err(culprit.error.message)
+    assert f"callable 7 ({deed.__name__})" in culprit.error.message
+    details = culprit.error.details
+    assert (details["index"], details["name"]) == (7, deed.__name__)
+    if deed in SIGNALS:
+        assert details["signal"] == culprit.error.code == SIGNALS[deed]
+        assert details["exit_code"] == -getattr(signal, SIGNALS[deed])
+        assert SIGNALS[deed] in culprit.error.message
+    else:
+        assert (details["exit_code"], details["signal"]) == (EXITS[deed], None)
+        assert f"code {EXITS[deed]}" in culprit.error.message
+    assert WITH_STACK.get(deed, "") in details["stack"]
+    assert bool(details["stack"]) == (deed in WITH_STACK)
+    assert "worker.py" not in details["stack"], "the stack ends at the user's frames"
+
+    events = emitter.drain()
+    assert [event.type for event in events] == [
+        "data-execution-failed" if i == 7 else "data-step-end" for i in range(25)
+    ]
+    assert [event.execution_id for event in events] == [
+        *(result.execution_id for result in results[:7]),
+        culprit.execution_id,
+        *(result.execution_id for result in results[7:]),
+    ]
+    assert events[7].error is culprit.error  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "deed",
+    [deeds.close_every_descriptor, deeds.reopen_descriptors, deeds.write_into_every_descriptor],
+)
+def test_a_callable_that_breaks_its_pipes_costs_one_result(
+    deed: Callable[[Any], Any], tmp_path: Path
+) -> None:
+    """A worker that cannot answer, or writes nonsense, is replaced."""
+    log = tmp_path / "starts"
+    callables = [noted(i, log, deed if i == 7 else deeds.square) for i in range(25)]
+    with Pool(2) as pool:
+        results = pool.run_parallel(callables, 12)
+    assert_each_started_once(log, 25)
+    culprit = results.pop(7)
+    assert [result.output for result in results] == [Ok(144)] * 24
+    assert culprit.error is not None
+    assert culprit.error.details["index"] == 7
+
+
+def test_many_deaths_in_a_row_cost_one_result_each(tmp_path: Path) -> None:
+    """Every second of forty callables dies."""
+    log = tmp_path / "starts"
+    callables = [noted(i, log, deeds.exit_7 if i % 2 else deeds.square) for i in range(40)]
+    with Pool(2) as pool:
+        results = pool.run_parallel(callables, 3)
+    assert_each_started_once(log, 40)
+    for i, result in enumerate(results):
+        assert (result.output == Ok(9)) == (i % 2 == 0)
+        assert result.error is None or result.error.details["index"] == i
+
+
+def test_one_crash_among_ten_thousand_gives_9999_answers() -> None:
+    """Batches are large by then: what was in the crashed worker's batch runs elsewhere."""
+    callables = [deeds.square] * 10_000
+    callables[7_000] = deeds.segfault  # type: ignore[list-item]
+    with Pool(2) as pool:
+        results = pool.run_parallel(callables, 5)
+    wrong = [i for i, result in enumerate(results) if result.output != Ok(25)]
+    assert wrong == [7_000]
+
+
+def workers(pool: Pool) -> list[int]:
+    """The process ids of a pool's workers."""
+    return [lane.pid for lane in pool._supply._lanes]
+
+
+def test_workers_killed_while_idle_cost_nothing() -> None:
+    """More of them than failed starts are allowed."""
+    with Pool(4) as pool:
+        for _ in range(3):
+            assert [r.output for r in pool.run_parallel([deeds.sleep_5_ms] * 8, 1)] == [Ok(1)] * 8
+            for pid in workers(pool):
+                os.kill(pid, signal.SIGKILL)
+                # Its status is left for the pool to collect.
+                os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        assert [r.output for r in pool.run_parallel([deeds.square] * 8, 1)] == [Ok(1)] * 8
+
+
+def test_a_worker_killed_from_outside_while_busy_costs_one_result(tmp_path: Path) -> None:
+    """The killed one's callable is blamed; the other worker goes on."""
+    log, gate = tmp_path / "starts", tmp_path / "gate"
+    callables = [noted(i, log, deeds.busy_until(str(gate))) for i in range(6)]
+    killed: list[int] = []
+
+    def kill_one() -> None:
+        while not log.exists() or len(log.read_text().split()) < 2:
+            stop.wait(0.005)
+        killed.append(workers(pool)[0])
+        os.kill(killed[0], signal.SIGKILL)
+        gate.touch()
+
+    stop = threading.Event()
+    with Pool(2) as pool:
+        killer = threading.Thread(target=kill_one)
+        killer.start()
+        results = pool.run_parallel(callables, None)
+        killer.join()
+    assert killed
+    assert_each_started_once(log, 6)
+    died = [result for result in results if result.error is not None]
+    assert len(died) == 1
+    assert died[0].error is not None
+    assert died[0].error.details["signal"] == "SIGKILL"
+    assert died[0].duration_ms > 0
+    assert [r.output for r in results if r.error is None] == [Ok("done")] * 5
+
+
+def test_a_worker_killed_from_outside_while_starting_is_replaced(tmp_path: Path) -> None:
+    """Nobody is blamed for it."""
+    log, gate = tmp_path / "log", tmp_path / "gate"
+
+    def kill_first() -> None:
+        while not log.exists() or not log.read_text():
+            stop.wait(0.005)
+        os.kill(int(log.read_text().split()[0]), signal.SIGKILL)
+        gate.touch()
+
+    stop = threading.Event()
+    with Pool(1, initializer=deeds.start_if_allowed, initargs=(str(log), str(gate))) as pool:
+        killer = threading.Thread(target=kill_first)
+        killer.start()
+        results = pool.run_parallel([deeds.square] * 5, 2)
+        killer.join()
+    assert [result.output for result in results] == [Ok(4)] * 5
+    assert len(log.read_text().split()) == 2
+
+
+def test_two_failed_starts_are_forgiven(tmp_path: Path) -> None:
+    """The third worker comes up and does all the work."""
+    log = tmp_path / "log"
+    with Pool(1, initializer=deeds.die_twice, initargs=(str(log),)) as pool:
+        results = pool.run_parallel([deeds.square] * 5, 2)
+    assert [result.output for result in results] == [Ok(4)] * 5
+    assert len(log.read_text().split()) == 3
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_workers_that_never_start_fail_what_waits(workers: int) -> None:
+    """Every callable gets an outcome, which says why there was no worker."""
+    emitter = EventEmitter()
+    with Pool(workers, initializer=deeds.fail_to_start) as pool:
+        results = pool.run_parallel([deeds.square] * 5, 2, emitter)
+    for result in results:
+        assert result.agent_name == "unknown"
+        assert result.error is not None
+        assert result.error.category is ExecutionErrorCategory.KERNEL_INTERNAL
+        assert "no licence for this worker" in result.error.message
+    assert [event.type for event in emitter.drain()] == ["data-execution-failed"] * 5
+
+
+def test_what_has_run_keeps_its_outcome_when_no_worker_can_be_started_any_more(
+    tmp_path: Path,
+) -> None:
+    """The only worker dies, and its replacements cannot start."""
+    gate, log = tmp_path / "gate", tmp_path / "log"
+    gate.touch()
+
+    def shut(_: object) -> str:
+        gate.unlink()
+        return "shut"
+
+    with Pool(1, initializer=deeds.start_only_if, initargs=(str(gate),)) as pool:
+        results = pool.run_parallel(
+            [noted(0, log, deeds.square), shut, deeds.segfault, noted(1, log, deeds.square)], 2
+        )
+    assert [result.output for result in results[:2]] == [Ok(4), Ok("shut")]
+    assert results[2].error is not None
+    assert results[2].error.code == "SIGSEGV"
+    assert results[3].error is not None
+    assert results[3].error.code == "start_failed"
+    assert log.read_text().split() == ["0"]
+
+
+def test_a_child_that_lives_on_does_not_hide_a_death(tmp_path: Path) -> None:
+    """The child holds the dead worker's pipes open; the death is seen all the same."""
+    log = tmp_path / "child"
+
+    def leave_child_and_die(_: object) -> None:
+        if os.fork() == 0:
+            deeds.append(log, os.getpid())
+            while True:
+                signal.pause()
+        while not log.exists() or not log.read_text():
+            pass
+        os._exit(7)
+
+    with Pool(2) as pool:
+        results = pool.run_parallel([deeds.square, leave_child_and_die, deeds.square], 2)
+    os.kill(int(log.read_text()), signal.SIGKILL)
+    assert [result.error and result.error.code for result in results] == [None, "exit_7", None]
+
+
+def test_deaths_are_seen_without_pidfds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on macOS: the loop looks after its workers from time to time."""
+    monkeypatch.delattr(os, "pidfd_open", raising=False)
+    with Pool(2) as pool:
+        results = pool.run_parallel([deeds.square, deeds.kill, deeds.segfault, deeds.square], 2)
+        assert all(lane.exit is None for lane in pool._supply._lanes)
+    codes = [result.error and result.error.code for result in results]
+    assert codes == [None, "SIGKILL", "SIGSEGV", None]
+
+
+def test_an_exit_status_collected_elsewhere_is_said_to_be_unknown() -> None:
+    """Somebody in this process reaps all children."""
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        with Pool(2) as pool:
+            results = pool.run_parallel([deeds.square, deeds.kill, deeds.square], 2)
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    assert [result.output for result in results[::2]] == [Ok(4), Ok(4)]
+    assert results[1].error is not None
+    assert results[1].error.details["exit_code"] is None
