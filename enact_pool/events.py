@@ -166,7 +166,7 @@ class EventEmitter:
 
     def drain(self) -> list[StreamEvent]:
         """The events that have come since the last drain; does not wait."""
-        events = []
+        events: list[StreamEvent] = []
         while True:
             try:
                 event = self._queue.get_nowait()

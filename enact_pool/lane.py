@@ -16,7 +16,6 @@ what happened.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import threading
@@ -93,7 +92,8 @@ class _Inherited:
         self._descriptor = descriptor
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return int, (get_spawning_popen().duplicate_for_child(self._descriptor),)
+        starting: Any = get_spawning_popen()
+        return int, (starting.duplicate_for_child(self._descriptor),)
 
 
 class _Lifeline:
@@ -202,7 +202,7 @@ class Lane:
     def pid(self) -> int:
         """The worker's process id."""
         assert self._popen is not None
-        return self._popen.pid
+        return int(self._popen.pid)
 
     def queue(self, kind: Command, payload: bytes) -> None:
         """Put a frame behind those that wait; `flush` sends them."""
@@ -238,7 +238,7 @@ class Lane:
             return None
         if not chunk:
             raise EOFError
-        return self._reader.feed(chunk)  # type: ignore[return-value]
+        return self._reader.feed(chunk)
 
     def has_exited(self) -> bool:
         """Whether the worker process has ended; then it can be buried."""
@@ -278,7 +278,8 @@ class Lane:
 
     def bury(self) -> Death:
         """Wait for the worker process, which has ended or been killed, and free everything."""
-        assert self._popen is not None and self._recorder is not None
+        assert self._popen is not None
+        assert self._recorder is not None
         exit_code = self._popen.wait()
         stack = _users_part(self._recorder.stack())
         self.close()

@@ -245,7 +245,8 @@ class _Run:
         if not done and lane.commands not in self._clogged:
             self._clogged[lane.commands] = lane
             self._poller.register(lane.commands, select.POLLOUT)
-        elif done and self._clogged.pop(lane.commands, None):
+        elif done and lane.commands in self._clogged:
+            del self._clogged[lane.commands]
             self._poller.unregister(lane.commands)
 
     # Answers and deaths come in
@@ -396,7 +397,8 @@ class _Run:
         self.results.extend(result for result, _ in released)
         if self._emitter is None:
             return
-        for step_id, (result, text) in zip(fresh_ids.take(len(released)), released):
+        for step_id, (result, text) in zip(fresh_ids.take(len(released)), released, strict=True):
+            event: StreamEvent
             if result.error is not None:
                 event = StreamEvent.execution_failed(result.execution_id, result.error)
             else:

@@ -245,7 +245,8 @@ class Schedule(Generic[LaneT, OutcomeT]):
 
     def settle(self, task: int, outcome: OutcomeT) -> None:
         """The task's fate is known."""
-        assert task not in self._settled and task >= self._released, "a task is settled once"
+        assert task >= self._released, "a task is settled once"
+        assert task not in self._settled, "a task is settled once"
         self._settled[task] = outcome
 
     def release(self) -> Iterator[OutcomeT]:

@@ -38,6 +38,9 @@ class _BoundedRepr(Repr):
         if isinstance(x, (bytes, bytearray)) and len(x) > self.maxother:
             # A repr of all of it could take four times its memory.
             return f"{bytes(x[: self.maxother])!r}..."
+        if isinstance(x, int) and x.bit_length() > 4000:
+            # Writing out takes quadratic time, and is refused beyond a limit.
+            return f"<{type(x).__name__} of {x.bit_length()} bits>"
         return super().repr1(x, level)
 
 
@@ -46,8 +49,14 @@ _REPR = _BoundedRepr()
 
 def shown(value: object) -> str:
     """The text of a returned value in events: a `str` itself, else a repr of bounded size."""
-    text = value if isinstance(value, str) else _REPR.repr(value)
-    return _plain(text if isinstance(value, str) or len(text) <= _LIMIT else text[:_LIMIT] + "...")
+    if isinstance(value, str):
+        return _plain(value)
+    try:
+        text = _plain(_REPR.repr(value))
+    except BaseException as failure:
+        # A value that cannot be shown is a good value all the same.
+        return f"<{type_name(type(value))} whose repr raises {type_name(type(failure))}>"
+    return text if len(text) <= _LIMIT else text[:_LIMIT] + "..."
 
 
 def shows_itself(value: object) -> bool:

@@ -144,7 +144,7 @@ def pickle_callables(callables: list[Any]) -> bytes:
 def pickle_input(value: object) -> bytes:
     """The input of a run. Plain values do without cloudpickle, which takes longer to start."""
     dumps = pickle.dumps if type(value) in SHAREABLE else cloudpickle.dumps
-    return dumps(value, pickle.HIGHEST_PROTOCOL)  # type: ignore[no-any-return]
+    return dumps(value, pickle.HIGHEST_PROTOCOL)
 
 
 def pickle_output(value: object) -> bytes:

@@ -150,7 +150,7 @@ def _frames(commands: int, idle_timeout: float | None) -> Iterator[tuple[Command
             continue
         if not chunk:
             return
-        yield from reader.feed(chunk)  # type: ignore[misc]
+        yield from reader.feed(chunk)
 
 
 def _flush_output() -> None:

@@ -46,12 +46,12 @@ def overflow_c_stack(_: object) -> None:
     compare_type = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
     sys.setrecursionlimit(10**8)
 
-    @compare_type
     def compare(_a: int | None, _b: int | None) -> int:
-        libc.qsort((ctypes.c_int * 2)(2, 1), 2, 4, compare)
+        libc.qsort((ctypes.c_int * 2)(2, 1), 2, 4, callback)
         return 0
 
-    libc.qsort((ctypes.c_int * 2)(2, 1), 2, 4, compare)
+    callback = compare_type(compare)
+    libc.qsort((ctypes.c_int * 2)(2, 1), 2, 4, callback)
 
 
 def abort_at_memory_limit(_: object) -> None:
@@ -134,6 +134,10 @@ def append(path: str | Path, text: object) -> None:
         os.write(descriptor, f"{text}\n".encode())
     finally:
         os.close(descriptor)
+
+
+def append_pid(path: str | Path) -> None:
+    append(path, os.getpid())
 
 
 class Unloadable:

@@ -200,7 +200,7 @@ def test_unwrap_shows_the_traceback_of_the_worker(pool: Pool) -> None:
 
 
 def test_callables_that_cannot_be_pickled_cost_their_own_result(pool: Pool) -> None:
-    callables = [deeds.square, deeds.Unpicklable(), deeds.square, deeds.Unpicklable()] * 10
+    callables: list[Any] = [deeds.square, deeds.Unpicklable()] * 20
     results = pool.run_parallel(callables, 2)
     assert [r.output for r in results[::2]] == [Ok(4)] * 20
     for result in results[1::2]:
@@ -209,9 +209,7 @@ def test_callables_that_cannot_be_pickled_cost_their_own_result(pool: Pool) -> N
         assert result.output.error.startswith("the callable cannot be pickled: TypeError")
 
 
-def test_callables_that_cannot_be_rebuilt_cost_their_own_result(
-    pool: Pool, tmp_path: Path
-) -> None:
+def test_callables_that_cannot_be_rebuilt_cost_their_own_result(pool: Pool, tmp_path: Path) -> None:
     """In a large batch as well: then it is sent again, one by one."""
     log = tmp_path / "starts"
 
@@ -269,7 +267,8 @@ def test_return_values_that_cannot_be_rebuilt_cost_their_own_result(pool: Pool) 
 
 def test_an_input_that_cannot_be_pickled_concerns_all(pool: Pool) -> None:
     emitter = EventEmitter()
-    results = pool.run_parallel([deeds.square] * 3, threading.Lock(), emitter)
+    input: Any = threading.Lock()
+    results = pool.run_parallel([deeds.square] * 3, input, emitter)
     for result in results:
         assert result.agent_name == "square"
         assert isinstance(result.output, Err)
@@ -321,6 +320,13 @@ def test_events_carry_what_the_results_carry(pool: Pool) -> None:
     assert len({event.step_id for event in events}) == 3  # type: ignore[attr-defined]
     assert len({result.execution_id for result in results}) == 3
     assert pickle.loads(pickle.dumps(results)) == results
+
+
+def test_a_value_that_cannot_be_shown_is_a_good_value(pool: Pool) -> None:
+    emitter = EventEmitter()
+    (result,) = pool.run_parallel([lambda x: 10**x], 5000, emitter)
+    assert result.output == Ok(10**5000)
+    assert emitter.drain()[0].output == "<int of 16610 bits>"  # type: ignore[attr-defined]
 
 
 def test_events_are_emitted_as_soon_as_their_turn_has_come(tmp_path: Path) -> None:

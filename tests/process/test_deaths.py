@@ -14,7 +14,9 @@ import pytest
 
 from enact_pool import Err, EventEmitter, ExecutionErrorCategory, Ok, Pool
 
-SIGNALS = {
+Deed = Callable[[Any], Any]
+
+SIGNALS: dict[Deed, str] = {
     deeds.segfault: "SIGSEGV",
     deeds.kill: "SIGKILL",
     deeds.terminate: "SIGTERM",
@@ -22,8 +24,8 @@ SIGNALS = {
     deeds.overflow_c_stack: "SIGSEGV",
     deeds.abort_at_memory_limit: "SIGABRT",
 }
-EXITS = {deeds.exit_0: 0, deeds.exit_7: 7}
-WITH_STACK = {
+EXITS: dict[Deed, int] = {deeds.exit_0: 0, deeds.exit_7: 7}
+WITH_STACK: dict[Deed, str] = {
     deeds.segfault: "string_at",
     deeds.abort: "abort",
     deeds.overflow_c_stack: "compare",
@@ -31,7 +33,7 @@ WITH_STACK = {
 }
 
 
-def noted(index: int, log: Path, then: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def noted(index: int, log: Path, then: Deed) -> Deed:
     """A callable that notes its start before it does its deed."""
 
     def callable_(x: Any) -> Any:
@@ -47,7 +49,7 @@ def assert_each_started_once(log: Path, count: int) -> None:
 
 
 @pytest.mark.parametrize("deed", [*SIGNALS, *EXITS], ids=lambda deed: deed.__name__)
-def test_a_death_costs_one_result(deed: Callable[[Any], Any], tmp_path: Path) -> None:
+def test_a_death_costs_one_result(deed: Deed, tmp_path: Path) -> None:
     """The callable that ran is blamed; the 24 others answer; each started once."""
     log, emitter = tmp_path / "starts", EventEmitter()
     callables = [noted(i, log, deed if i == 7 else deeds.square) for i in range(25)]
@@ -93,9 +95,7 @@ def test_a_death_costs_one_result(deed: Callable[[Any], Any], tmp_path: Path) ->
     "deed",
     [deeds.close_every_descriptor, deeds.reopen_descriptors, deeds.write_into_every_descriptor],
 )
-def test_a_callable_that_breaks_its_pipes_costs_one_result(
-    deed: Callable[[Any], Any], tmp_path: Path
-) -> None:
+def test_a_callable_that_breaks_its_pipes_costs_one_result(deed: Deed, tmp_path: Path) -> None:
     """A worker that cannot answer, or writes nonsense, is replaced."""
     log = tmp_path / "starts"
     callables = [noted(i, log, deed if i == 7 else deeds.square) for i in range(25)]
@@ -122,8 +122,8 @@ def test_many_deaths_in_a_row_cost_one_result_each(tmp_path: Path) -> None:
 
 def test_one_crash_among_ten_thousand_gives_9999_answers() -> None:
     """Batches are large by then: what was in the crashed worker's batch runs elsewhere."""
-    callables = [deeds.square] * 10_000
-    callables[7_000] = deeds.segfault  # type: ignore[list-item]
+    callables: list[Deed] = [deeds.square] * 10_000
+    callables[7_000] = deeds.segfault
     with Pool(2) as pool:
         results = pool.run_parallel(callables, 5)
     wrong = [i for i, result in enumerate(results) if result.output != Ok(25)]

@@ -226,7 +226,7 @@ class Core(RuleBasedStateMachine):
         super().teardown()
 
 
-TestCore: type = Core.TestCase
+TestCore = Core.TestCase
 TestCore.settings = settings(max_examples=500, stateful_step_count=50, deadline=None)
 
 

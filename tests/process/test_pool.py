@@ -1,0 +1,400 @@
+"""Pools: shared by threads, nested, forked, left warm, closed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from operator import mul
+from pathlib import Path
+from typing import Any
+
+import deeds
+import psutil
+import pytest
+from conftest import MARK, processes
+from loky import cpu_count
+
+import enact_pool.pool
+from enact_pool import Err, EventEmitter, Ok, Pool, run_parallel
+
+
+def pid_of(_: object) -> int:
+    return os.getpid()
+
+
+def outputs(results: list[Any]) -> list[Any]:
+    return [result.output.unwrap() for result in results]
+
+
+# Workers
+
+
+def test_workers_are_kept_between_runs() -> None:
+    with Pool(2) as pool:
+        first, second = (set(outputs(pool.run_parallel([pid_of] * 50, 0))) for _ in range(2))
+    assert len(first | second) <= 2
+    assert os.getpid() not in first
+
+
+def test_the_default_pool_is_kept_between_runs() -> None:
+    first, second = (outputs(run_parallel([pid_of], 0)) for _ in range(2))
+    assert first == second
+
+
+def test_a_run_starts_no_more_workers_than_it_has_callables(mark: str) -> None:
+    before = processes(mark)
+    with Pool(20) as pool:
+        assert len(pool.run_parallel([deeds.sleep_5_ms] * 3, 0)) == 3
+        assert len(processes(mark)) - len(before) == 3
+
+
+def test_max_workers_limits_a_run_and_grows_the_default_pool() -> None:
+    with Pool(4) as pool:
+        callables = [deeds.sleep_5_ms] * 8
+        run_parallel(callables, 0, pool=pool, max_workers=1)
+        assert len(pool._supply._lanes) == 1
+    cpus = cpu_count()
+    run_parallel(callables, 0, max_workers=cpus + 2)
+    assert enact_pool.pool.default_pool().max_workers == cpus + 2
+
+
+def test_max_workers_defaults_to_the_usable_cpus() -> None:
+    with Pool() as pool:
+        assert pool.max_workers == cpu_count()
+        assert repr(pool) == f"<Pool max_workers={pool.max_workers}>"
+    assert repr(pool) == f"<Pool max_workers={pool.max_workers} closed>"
+
+
+def test_the_initializer_runs_once_in_each_worker(tmp_path: Path) -> None:
+    """Before its first callable, and with the environment that was asked for."""
+    log = tmp_path / "log"
+    with Pool(2, initializer=deeds.append_pid, initargs=(log,), env={"TASTE": "salt"}) as pool:
+        tastes = outputs(pool.run_parallel([lambda _: (os.getpid(), os.environ["TASTE"])] * 50, 0))
+    initialized = log.read_text().split()
+    assert len(initialized) == len(set(initialized))
+    assert {str(pid) for pid, _ in tastes} <= set(initialized)
+    assert {taste for _, taste in tastes} == {"salt"}
+    assert "TASTE" not in os.environ
+
+
+def test_idle_workers_end_by_themselves_and_are_replaced() -> None:
+    """A worker that times out just as it is sent something costs nobody a result."""
+    with Pool(1, idle_timeout=0.001) as pool:
+        seen = {pid for _ in range(30) for pid in outputs(pool.run_parallel([pid_of], 0))}
+        (lane,) = pool._supply._lanes
+        os.waitid(os.P_PID, lane.pid, os.WEXITED | os.WNOWAIT)
+        seen.update(outputs(pool.run_parallel([pid_of], 0)))
+    assert len(seen) > 1
+
+
+def test_close_lets_workers_run_their_exit_handlers(tmp_path: Path) -> None:
+    log = str(tmp_path / "log")
+
+    def register(_: object) -> None:
+        import atexit
+
+        atexit.register(deeds.append, log, "bye")
+
+    with Pool(1) as pool:
+        pool.run_parallel([register], 0)
+    assert Path(log).read_text() == "bye\n"
+
+
+def test_close_kills_workers_that_will_not_end() -> None:
+    """A thread that is left behind keeps an interpreter from exiting."""
+
+    def leave_thread(_: object) -> None:
+        threading.Thread(target=time.sleep, args=(60,)).start()
+
+    with Pool(1) as pool:
+        assert pool.run_parallel([leave_thread], 0)[0].output == Ok(None)
+
+
+def test_what_callables_print_is_shown(capfd: pytest.CaptureFixture[str]) -> None:
+    with Pool(2) as pool:
+        pool.run_parallel([lambda x: print(f"hello {x}")], "reader")
+    assert capfd.readouterr().out == "hello reader\n"
+
+
+def test_a_pool_that_is_garbage_ends_its_workers(mark: str) -> None:
+    before = processes(mark)
+    Pool(1).run_parallel([deeds.square], 2)
+    left = [pid for pid in processes(mark) if pid not in before]
+    psutil.wait_procs([psutil.Process(pid) for pid in left], timeout=5)
+    assert processes(mark) == before
+
+
+# Threads
+
+
+def in_threads(count: int, target: Callable[[int], object]) -> list[object]:
+    """Run the target in so many threads at once; gives what each came to."""
+    came_to: list[object] = [None] * count
+    barrier = threading.Barrier(count)
+
+    def one(number: int) -> None:
+        barrier.wait()
+        try:
+            came_to[number] = target(number)
+        except BaseException as error:
+            came_to[number] = error
+
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return came_to
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_threads_share_a_pool(workers: int) -> None:
+    """Crashes in the run of one thread are not seen by the others."""
+
+    def run(number: int) -> list[Any]:
+        callables = [lambda x, i=i: (x, i) for i in range(200)]
+        callables[50] = deeds.exit_7  # type: ignore[assignment]
+        emitter = EventEmitter()
+        results = pool.run_parallel(callables, number, emitter)
+        assert [e.execution_id for e in emitter.drain()] == [r.execution_id for r in results]
+        return results
+
+    with Pool(workers) as pool:
+        for number, results in enumerate(in_threads(4, run)):
+            assert isinstance(results, list), results
+            crashed = results.pop(50)
+            assert crashed.error.code == "exit_7"
+            assert outputs(results) == [(number, i) for i in range(200) if i != 50]
+        assert len(pool._supply._lanes) <= workers
+
+
+def test_threads_share_the_default_pool() -> None:
+    came_to = in_threads(4, lambda number: outputs(run_parallel([deeds.square] * 100, number)))
+    assert came_to == [[number**2] * 100 for number in range(4)]
+
+
+def test_a_second_thread_gets_a_worker_while_the_first_goes_on(tmp_path: Path) -> None:
+    """The first run cannot end before the second has; it gives a worker away."""
+    gate = tmp_path / "gate"
+
+    def first(pool: Pool) -> object:
+        # Waits for the gate in one worker, and has long work left for the other.
+        busy = deeds.busy_until(str(gate))
+
+        def until_gate(_: object) -> str:
+            return "open" if gate.exists() else deeds.sleep_5_ms("shut")  # type: ignore[return-value]
+
+        return outputs(pool.run_parallel([busy, *[until_gate] * 3000], 0))[0]
+
+    def second(pool: Pool) -> object:
+        while len(pool._supply._lanes) < 2:
+            time.sleep(0.001)
+        results = outputs(pool.run_parallel([deeds.square] * 3, 2))
+        gate.touch()
+        return results
+
+    with Pool(2) as pool:
+        came_to = in_threads(2, lambda number: (first, second)[number](pool))
+    assert came_to == ["done", [4] * 3]
+
+
+def test_closing_a_pool_lets_runs_of_other_threads_end(tmp_path: Path, mark: str) -> None:
+    gate = tmp_path / "gate"
+    pool = Pool(2)
+
+    def run(number: int) -> object:
+        if number == 0:
+            return outputs(pool.run_parallel([deeds.busy_until(str(gate))] * 4, 0))
+        while not pool._supply._lanes:
+            time.sleep(0.001)
+        pool.close()
+        with pytest.raises(RuntimeError, match="closed"):
+            pool.run_parallel([len], "")
+        gate.touch()
+        return "closed"
+
+    assert in_threads(2, run) == [["done"] * 4, "closed"]
+    assert not pool._supply._lanes
+
+
+# Nesting
+
+
+def test_callables_may_run_callables() -> None:
+    """With the default pool of the worker, which has its share of the CPUs."""
+
+    def outer(x: int) -> list[int]:
+        results = run_parallel([partial(mul, i) for i in range(5)], x)
+        return [result.output.unwrap() for result in results]
+
+    def count(_: object) -> int:
+        run_parallel([pid_of] * 20, 0)
+        return enact_pool.pool.default_pool().max_workers
+
+    with Pool(2) as pool:
+        assert outputs(pool.run_parallel([outer] * 4, 2)) == [[0, 2, 4, 6, 8]] * 4
+        share = max(1, cpu_count() // 2)
+        assert outputs(pool.run_parallel([count] * 2, 0)) == [share] * 2
+
+
+def test_a_nested_crash_costs_a_nested_result() -> None:
+    def outer(_: object) -> list[str]:
+        results = run_parallel([deeds.square, deeds.segfault, deeds.square], 2)
+        return [result.error.code if result.error else "ok" for result in results]  # type: ignore[misc]
+
+    with Pool(2) as pool:
+        assert outputs(pool.run_parallel([outer] * 3, 0)) == [["ok", "SIGSEGV", "ok"]] * 3
+
+
+def test_nesting_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not by the machine's running out of processes."""
+
+    def deeper(level: int) -> str:
+        output = run_parallel([deeper], level + 1, max_workers=1)[0].output
+        return output.error if isinstance(output, Err) else output.value
+
+    with Pool(1, env={"LOKY_MAX_DEPTH": "3"}) as pool:
+        (text,) = outputs(pool.run_parallel([deeper], 0))
+    assert "pools are nested 3 deep" in text
+
+
+# Forks and exits
+
+
+def test_a_forked_child_gets_workers_of_its_own() -> None:
+    """And leaves the parent's alone, also when it ends."""
+    with Pool(2) as pool:
+        before = set(outputs(pool.run_parallel([pid_of] * 50, 0)))
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                own = set(outputs(pool.run_parallel([pid_of] * 50, 0)))
+                status = 0 if own and not own & before else 2
+            finally:
+                os._exit(status)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert set(outputs(pool.run_parallel([pid_of] * 50, 0))) == before
+
+
+def script(text: str, *arguments: str, mark: str, **options: Any) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(text), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, MARK: mark},
+        **options,
+    )
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "",
+        "raise SystemExit(0)",
+        "import threading; threading.Thread(target=lambda: None).start()",
+        "child = os.fork(); child and os.waitpid(child, 0)",
+        "child = os.fork(); child or sys.exit(0); os.waitpid(child, 0)",
+        "child = os.fork(); child or run_parallel([len], ''); child and os.waitpid(child, 0)",
+        "import multiprocessing; multiprocessing.get_context('fork').Process(target=print).start()",
+    ],
+)
+def test_an_interpreter_exits_quietly_with_a_warm_pool(end: str, mark: str) -> None:
+    program = f"""
+        import os, sys
+        from enact_pool import Pool, run_parallel
+        pool = Pool(2)
+        pool.run_parallel([abs] * 10, -2)
+        assert [r.output.value for r in run_parallel([abs] * 10, -2)] == [2] * 10
+        {end}
+    """
+    process = script(program, mark=mark)
+    _, err = process.communicate(timeout=20)
+    assert (process.returncode, err.strip()) == (0, "")
+
+
+def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path, mark: str) -> None:
+    """Also those that are stuck in C code, and those that are idle."""
+    log = tmp_path / "log"
+    program = """
+        import ctypes, os, sys
+        from enact_pool import Pool
+        def stuck(_):
+            with open(sys.argv[1], "a") as log:
+                log.write(f"{os.getpid()}\\n")
+            # PyDLL keeps the GIL: no Python code runs in this worker any more.
+            ctypes.PyDLL(None).sleep(60)
+        idle = Pool(2)
+        idle.run_parallel([abs] * 10, 1)
+        Pool(2).run_parallel([stuck] * 2, 0)
+    """.replace("sys.argv[1]", repr(str(log)))
+    before = processes(mark)
+    process = script(program, mark=mark)
+    while not log.exists() or len(log.read_text().split()) < 2:
+        assert process.poll() is None
+        time.sleep(0.01)
+    started = [psutil.Process(pid) for pid in processes(mark) if pid not in before]
+    process.kill()
+    process.communicate()
+    psutil.wait_procs(started, timeout=5)
+    assert processes(mark).keys() <= before.keys()
+
+
+def test_an_interrupt_from_the_keyboard_ends_a_run(tmp_path: Path, mark: str) -> None:
+    """Ctrl-C reaches the whole process group; only the parent reacts, with its traceback."""
+    log = tmp_path / "log"
+    program = f"""
+        import time
+        from enact_pool import Pool
+        def sleep(_):
+            open({str(log)!r}, "a").write("up\\n")
+            time.sleep(60)
+        Pool(2).run_parallel([sleep] * 4, 0)
+    """
+    before = processes(mark)
+    process = script(program, mark=mark, start_new_session=True)
+    while not log.exists() or len(log.read_text().split()) < 2:
+        assert process.poll() is None
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == -signal.SIGINT
+    assert err.count("Traceback") == 1
+    assert err.strip().endswith("KeyboardInterrupt")
+    assert processes(mark).keys() <= before.keys()
+
+
+def test_a_script_needs_no_main_guard(tmp_path: Path, mark: str) -> None:
+    """Functions and classes that it defines travel both ways."""
+    path = tmp_path / "script.py"
+    path.write_text(
+        textwrap.dedent(
+            """
+            from enact_pool import run_parallel
+
+            class Point:
+                def __init__(self, x):
+                    self.x = x
+
+            def move(point):
+                point.x += 1
+                return point
+
+            for result in run_parallel([move] * 3, Point(1)):
+                assert type(result.output.value) is Point
+                print(result.agent_name, result.output.value.x)
+            """
+        )
+    )
+    done = subprocess.run(
+        [sys.executable, str(path)], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert (done.stdout, done.stderr) == ("move 2\n" * 3, "")

@@ -1,0 +1,264 @@
+"""Ids, errors, results and events as values."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+import threading
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import enact_pool
+from enact_pool import (
+    Err,
+    EventEmitter,
+    ExecutionError,
+    ExecutionErrorCategory,
+    ExecutionFailed,
+    ExecutionId,
+    NamedCallable,
+    Ok,
+    ParallelCallable,
+    ParallelResult,
+    RemoteError,
+    StepEnd,
+    StepId,
+    StreamEvent,
+)
+from enact_pool.ids import IdSequence
+
+
+def test_all_public_names_can_be_had() -> None:
+    for name in enact_pool.__all__:
+        assert getattr(enact_pool, name).__name__ == name
+    assert set(enact_pool.__all__) <= set(dir(enact_pool))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        enact_pool.nothing  # noqa: B018
+
+
+# Ids
+
+
+@pytest.mark.parametrize(("kind", "prefix"), [(ExecutionId, "exec_"), (StepId, "step_")])
+def test_an_id_is_a_prefix_and_a_ksuid(kind: Any, prefix: str) -> None:
+    fresh = kind.new()
+    assert re.fullmatch(prefix + "[0-9A-Za-z]{27}", fresh)
+    assert isinstance(fresh, str)
+    assert kind(str(fresh)) == fresh
+    assert pickle.loads(pickle.dumps(fresh)) == fresh
+    assert type(pickle.loads(pickle.dumps(fresh))) is kind
+    assert repr(fresh) == f"{kind.__name__}('{fresh}')"
+    assert len({kind.new() for _ in range(1000)}) == 1000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "exec_",
+        "exec_short",
+        "step_" + "0" * 27,
+        "0" * 27,
+        "exec_" + "z" * 27,
+        "exec_" + "é" * 27,
+    ],
+)
+def test_what_is_no_id_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is no ExecutionId"):
+        ExecutionId(text)
+
+
+def test_ids_sort_by_the_time_they_were_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    sequence, now = IdSequence(), time.time()
+    numbers = list(sequence.take(100))
+    spelled = [ExecutionId.spell(number) for number in [*numbers, *sequence.take(100)]]
+    assert spelled == sorted(spelled)
+    assert len(set(spelled)) == 200
+    monkeypatch.setattr(time, "time", lambda: now + 5)
+    assert sequence.take(1)[0] not in range(numbers[0], numbers[0] + 10**9), "a block of its own"
+
+
+def test_threads_never_get_the_same_id() -> None:
+    sequence = IdSequence()
+    taken: list[int] = []
+
+    def take() -> None:
+        for _ in range(2000):
+            taken.extend(sequence.take(3))
+
+    threads = [threading.Thread(target=take) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(taken)) == len(taken) == 24_000
+
+
+# Errors
+
+
+def test_only_some_categories_are_fatal() -> None:
+    fatal = {str(c) for c in ExecutionErrorCategory if ExecutionError(c, "").is_fatal}
+    assert fatal == {"policy_violation", "quota_exceeded", "kernel_internal", "validation_error"}
+    assert len(ExecutionErrorCategory) == 8
+
+
+def test_an_error_tells_when_and_what() -> None:
+    before = time.time_ns() // 1_000_000
+    error = ExecutionError.kernel_internal("it died", code="SIGSEGV", details={"index": 3})
+    assert before <= error.occurred_at <= time.time_ns() // 1_000_000
+    assert str(error) == "kernel_internal: it died"
+    assert json.loads(json.dumps(error.to_dict())) == {
+        "category": "kernel_internal",
+        "message": "it died",
+        "code": "SIGSEGV",
+        "attempt": 1,
+        "details": {"index": 3},
+        "occurred_at": error.occurred_at,
+    }
+    assert ExecutionError(**error.to_dict()) == error
+    assert hash(error) == hash(ExecutionError(**error.to_dict()))
+    with pytest.raises(ValueError, match="nonsense"):
+        ExecutionError("nonsense", "")
+
+
+# Results
+
+
+def test_outcomes_match() -> None:
+    def told(outcome: Ok[int] | Err) -> str:
+        match outcome:
+            case Ok(value):
+                return f"ok {value}"
+            case Err(text):
+                return f"err {text}"
+
+    assert [told(Ok(3)), told(Err("boom"))] == ["ok 3", "err boom"]
+    assert (Ok(3).is_ok, Err("").is_ok) == (True, False)
+    assert Ok([1]).unwrap() == [1]
+
+
+def test_type_and_traceback_take_no_part_in_equality() -> None:
+    assert Err("boom", "ValueError", "Traceback ...") == Err("boom")
+    assert hash(Err("boom", "ValueError")) == hash(Err("boom"))
+    assert Err("boom") != Err("bang")
+    assert Ok("boom") != Err("boom")  # type: ignore[comparison-overlap]
+    assert repr(Err("boom", "ValueError", "long")) == "Err(error='boom', type='ValueError')"
+
+
+def test_unwrapping_an_err_raises_what_the_worker_saw() -> None:
+    err = Err("boom", "ValueError", "Traceback (most recent call last): here\n")
+    with pytest.raises(RemoteError) as caught:
+        err.unwrap()
+    assert caught.value.err is err
+    assert str(caught.value) == "ValueError: boom\n\nTraceback (most recent call last): here"
+    assert str(RemoteError(Err("boom"))) == "boom"
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
+def test_a_result_spells_its_id_when_asked() -> None:
+    number = IdSequence().take(1)[0]
+    unread, read = (ParallelResult("a", number, Ok(1)) for _ in range(2))
+    assert read.execution_id is read.execution_id
+    assert isinstance(read.execution_id, ExecutionId)
+    assert unread == read
+    assert pickle.loads(pickle.dumps(unread)) == read
+    assert ParallelResult("a", ExecutionId.new(), Ok(1)) != read
+
+
+# Events
+
+
+def test_a_step_end_has_a_json_form() -> None:
+    execution_id, step_id = ExecutionId.new(), StepId.new()
+    event = StreamEvent.step_end(execution_id, step_id, 'two\nlines "and" \ud800', 1.5)
+    assert isinstance(event, StepEnd)
+    assert "\n" not in event.to_json()
+    assert json.loads(event.to_json()) == {
+        "type": "data-step-end",
+        "execution_id": execution_id,
+        "step_id": step_id,
+        "output": 'two\nlines "and" \ud800',
+        "duration_ms": 1.5,
+        "timestamp": event.timestamp,
+    }
+    assert event == StepEnd(execution_id, step_id, event.output, 1.5, event.timestamp)
+
+
+def test_an_execution_failed_has_a_json_form() -> None:
+    error = ExecutionError.kernel_internal("it died", details={"stack": "a\nb"})
+    event = StreamEvent.execution_failed(ExecutionId.new(), error)
+    assert isinstance(event, ExecutionFailed)
+    told = json.loads(event.to_json())
+    assert told["type"] == event.type == "data-execution-failed"
+    assert told["error"] == error.to_dict()
+    assert not hasattr(event, "step_id")
+
+
+def some_event() -> StepEnd:
+    return StepEnd(ExecutionId.new(), StepId.new(), "", 0.0)
+
+
+@given(st.lists(st.integers(0, 5)))
+def test_draining_gives_each_event_once_and_in_order(bursts: list[int]) -> None:
+    emitter = EventEmitter()
+    given_out: list[StreamEvent] = []
+    drained: list[StreamEvent] = []
+    for burst in bursts:
+        for _ in range(burst):
+            given_out.append(some_event())
+            emitter.emit(given_out[-1])
+        drained.extend(emitter.drain())
+    assert drained == given_out
+    assert emitter.drain() == []
+
+
+def test_iteration_waits_until_the_emitter_is_closed() -> None:
+    emitter = EventEmitter()
+    seen: list[StreamEvent] = []
+    readers = [threading.Thread(target=lambda: seen.extend(emitter)) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    events = [some_event() for _ in range(100)]
+    for event in events:
+        emitter.emit(event)
+    assert all(reader.is_alive() for reader in readers)
+    emitter.close()
+    for reader in readers:
+        reader.join()
+    assert sorted(seen, key=id) == sorted(events, key=id), "each goes to one reader"
+    assert list(emitter) == [], "it stays closed"
+
+
+def test_a_closed_emitter_gives_what_it_has_and_takes_no_more() -> None:
+    emitter, event = EventEmitter(), some_event()
+    emitter.emit(event)
+    emitter.close()
+    emitter.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        emitter.emit(event)
+    assert emitter.drain() == [event]
+    assert emitter.drain() == []
+    assert list(emitter) == []
+
+
+# Callables
+
+
+def test_the_protocols_can_be_checked() -> None:
+    class Runs:
+        def run(self, input: int) -> int:
+            return input
+
+    class RunsUnderAName(Runs):
+        name = "runner"
+
+    assert isinstance(Runs(), ParallelCallable)
+    assert not isinstance(Runs(), NamedCallable)
+    assert isinstance(RunsUnderAName(), NamedCallable)
+    assert not isinstance(len, ParallelCallable)
