@@ -193,7 +193,7 @@ def identifiers(text: str) -> str:
 def line_lengths(text: str) -> str:
     lengths = [len(line) for line in lines_of(text)]
     mean, deviation = statistics.fmean(lengths), statistics.stdev(lengths)
-    return f"{mean:.1f} ± {deviation:.1f}, median {statistics.median(lengths):.0f}"
+    return f"mean {mean:.1f}, deviation {deviation:.1f}, median {statistics.median(lengths):.0f}"
 
 
 def repeated_line(text: str) -> str:
@@ -217,7 +217,7 @@ def near_duplicates(text: str) -> str:
 
 
 def plain_ascii(text: str) -> str:
-    """Raises: there are names of people in the text."""
+    """Raises: not all of the text is ASCII."""
     return f"{len(text.encode('ascii')):,} bytes"
 
 
@@ -311,7 +311,7 @@ def row(number: int, result: ParallelResult[str]) -> str:
         case Err(found):
             outcome = "raised"
     if result.error is not None:
-        outcome, found = result.error.code or "died", "its worker died, and was replaced"
+        outcome, found = result.error.code or "died", "its worker died with it"
     name = label(ANALYSERS[number])
     return fitted(f"{number:3}  {name:<21} {outcome:<8} {result.duration_ms:6,.0f} ms  {found}")
 
@@ -354,11 +354,11 @@ def main() -> None:
     bad = len(results) - len(good)
     print(f"... which find {'the same' if same else 'SOMETHING ELSE'}.\n")
     print(
-        f"all {len(results)} in parallel   {parallel_seconds:6.2f} s   "
+        f"{f'all {len(results)} in parallel':<20} {parallel_seconds:6.2f} s   "
         f"on {workers} workers, with their start and the {bad} that go wrong"
     )
-    print(f"{len(good)} one by one       {serial_seconds:6.2f} s")
-    print(f"times as fast      {serial_seconds / parallel_seconds:6.2f}")
+    print(f"{f'{len(good)} one by one':<20} {serial_seconds:6.2f} s")
+    print(f"{'times as fast':<20} {serial_seconds / parallel_seconds:6.2f}")
 
 
 # Workers do not import this file, so they need no guard: this one is for importers.

@@ -1,0 +1,48 @@
+"""The README's snippets and the examples, run as a user would run them."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+SNIPPETS = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+
+
+def run(path: Path, folder: Path) -> str:
+    """Run a script in an empty folder; gives what it printed."""
+    done = subprocess.run(
+        [sys.executable, str(path)], cwd=folder, capture_output=True, text=True, timeout=50
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+@pytest.mark.parametrize("number", range(len(SNIPPETS)))
+def test_snippets_of_the_readme_run(number: int, tmp_path: Path) -> None:
+    path = tmp_path / "snippet.py"
+    path.write_text(SNIPPETS[number])
+    assert run(path, tmp_path)
+
+
+def test_the_first_snippet_prints_what_the_readme_says(tmp_path: Path) -> None:
+    path = tmp_path / "first.py"
+    path.write_text(SNIPPETS[0])
+    expected = re.search(r"^```text\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    assert expected is not None
+    assert run(path, tmp_path) == expected[1]
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_examples_run(path: Path, tmp_path: Path) -> None:
+    printed = run(path, tmp_path)
+    if path.stem == "analyse_sources":
+        assert "SIGSEGV" in printed
+        assert "faster than serial" in printed
+    assert printed
