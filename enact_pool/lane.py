@@ -1,8 +1,10 @@
-"""A lane: one worker process, the two pipes to it, and its flight recorder.
+"""A lane: one worker process, the three pipes to it, and its flight recorder.
 
     parent                                   worker
     ------                                   ------
     Lane.flush    ==== commands pipe ====>   worker.serve
+    Lane.queue    ==== permits pipe ==+==>
+    Lane.recall   <===================+
     Lane.receive  <=== answers pipe ======
     Lane.bury     <--- flight recorder ---   (shared memory)
                   lifeline ------------->    (one for all lanes; closes with the parent)
@@ -10,13 +12,14 @@
 The process is started by loky: a clean interpreter, not a fork, which does not
 import the caller's `__main__`. Of loky's executor nothing is used. It needs two
 threads and a queue per executor, and a worker that dies takes its executor with
-it. One process and two pipes need neither, and their descriptors tell at once
+it. One process and its pipes need neither, and their descriptors tell at once
 what happened.
 """
 
 from __future__ import annotations
 
 import os
+import select
 import signal
 import threading
 from collections import deque
@@ -31,8 +34,16 @@ from loky.backend.popen_loky_posix import Popen
 from loky.backend.process import LokyProcess
 
 from enact_pool.recorder import FlightRecorder, create_recording
-from enact_pool.schedule import Doing
-from enact_pool.wire import ANSWER, Answer, Command, FrameReader, pack_header
+from enact_pool.wire import (
+    ANSWER,
+    PERMIT_BYTES,
+    Answer,
+    Command,
+    FrameReader,
+    pack_header,
+    pack_permits,
+    unpack_permits,
+)
 from enact_pool.worker import LOST_PIPES, serve
 
 __all__ = ["Death", "Lane", "WorkerSpec"]
@@ -40,6 +51,8 @@ __all__ = ["Death", "Lane", "WorkerSpec"]
 _READ_BYTES = 1 << 16
 # The least number of buffers that every POSIX system takes in one write.
 _BUFFERS = 16
+# What a pipe takes in one piece, as a multiple of the size of a permit.
+_PIPE_BUF = select.PIPE_BUF // PERMIT_BYTES * PERMIT_BYTES
 
 
 @frozen
@@ -135,7 +148,8 @@ class Lane:
         # Until it is given back for the first time.
         self.is_new = True
         self.start_error = ""
-        self.answered = 0
+        # The serial number of the last callable that was sent.
+        self.sent = 0
         self._outbox: deque[memoryview] = deque()
         self._reader = FrameReader(ANSWER)
         self._open: list[int] = []
@@ -155,6 +169,8 @@ class Lane:
             worker_commands, self.commands = os.pipe()
             worker_ends.append(worker_commands)
             self._open.append(self.commands)
+            self._permits, self._permits_in = os.pipe()
+            self._open += [self._permits, self._permits_in]
             self.answers, worker_answers = os.pipe()
             worker_ends.append(worker_answers)
             self._open.append(self.answers)
@@ -164,7 +180,16 @@ class Lane:
             process = LokyProcess(
                 target=serve,
                 args=(
-                    *map(_Inherited, (*worker_ends, _lifeline.read_end())),
+                    *map(
+                        _Inherited,
+                        (
+                            worker_commands,
+                            self._permits,
+                            worker_answers,
+                            recording,
+                            _lifeline.read_end(),
+                        ),
+                    ),
                     spec.depth,
                     spec.cpus,
                     spec.idle_timeout,
@@ -186,8 +211,8 @@ class Lane:
         finally:
             for end in worker_ends:
                 os.close(end)
-        os.set_blocking(self.commands, False)
-        os.set_blocking(self.answers, False)
+        for end in (self.commands, self._permits, self._permits_in, self.answers):
+            os.set_blocking(end, False)
         # A process that the worker has forked inherits its pipes and loky's
         # sentinel, so their closing may come long after the worker's death.
         # A pidfd tells at once. Without one (macOS), poll `has_exited`.
@@ -204,10 +229,32 @@ class Lane:
         assert self._popen is not None
         return int(self._popen.pid)
 
-    def queue(self, kind: Command, payload: bytes) -> None:
-        """Put a frame behind those that wait; `flush` sends them."""
-        self._outbox.append(memoryview(pack_header(kind, payload)))
+    def queue_input(self, payload: bytes) -> None:
+        """Put a run's input behind what waits to be sent."""
+        self._queue(Command.INPUT, 0, 0, payload)
+
+    def queue_batch(self, count: int, payload: bytes) -> None:
+        """Put a batch behind what waits to be sent, and permit the worker to start it."""
+        first = self.sent + 1
+        self.sent += count
+        permits = pack_permits(range(first, first + count))
+        # Before the batch: a worker that finds no permit skips. In pieces that
+        # are written in one go, so that no reader ever sees half a permit. All
+        # that can be in the pipe fits (see `schedule.BATCH_TASKS`).
+        for at in range(0, len(permits), _PIPE_BUF):
+            os.write(self._permits_in, permits[at : at + _PIPE_BUF])
+        self._queue(Command.BATCH, first, count, payload)
+
+    def _queue(self, kind: Command, first: int, count: int, payload: bytes) -> None:
+        self._outbox.append(memoryview(pack_header(kind, first, count, payload)))
         self._outbox.append(memoryview(payload))
+
+    def recall(self, count: int) -> tuple[int, ...]:
+        """Take back up to `count` permits; gives the serial numbers that the worker won't start."""
+        try:
+            return unpack_permits(os.read(self._permits, count * PERMIT_BYTES))
+        except BlockingIOError:
+            return ()
 
     def flush(self) -> bool:
         """Write what the pipe takes without blocking; gives whether that was all.
@@ -245,10 +292,17 @@ class Lane:
         assert self._popen is not None
         return self._popen.poll() is not None
 
-    def doing(self) -> Doing:
-        """What the worker does; certain only once it is dead and its pipe read dry."""
+    @property
+    def begun(self) -> int:
+        """The serial number of the callable that the worker began last; 0 if none."""
         assert self._recorder is not None
-        return self._recorder.doing(self.answered)
+        return self._recorder.begun
+
+    @property
+    def loading(self) -> int:
+        """The last serial number of the batch that the worker unpickles; 0 if it does not."""
+        assert self._recorder is not None
+        return self._recorder.loading
 
     @property
     def begun_at_ns(self) -> int:

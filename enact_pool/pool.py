@@ -6,10 +6,11 @@
           |      takes lanes from  LaneSupply
           |
          Lane    ... to here
-      ====|==== commands ==>  ======== pipes, one pair for each worker ========
+      ====|==== commands ==>  ======== pipes, its own for each worker ==========
+      |  == permits ==>
       <== answers ==== |
-                     worker        unpickles a batch, runs each callable,
-                                   answers for each as soon as it is done
+                     worker        unpickles a batch; takes a permit for each
+                                   callable, runs it, and answers at once
 
 There is no thread between the caller and the workers. The caller's own thread
 writes batches, waits for answers on all pipes at once, and emits events.

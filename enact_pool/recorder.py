@@ -13,11 +13,6 @@ from __future__ import annotations
 import mmap
 import os
 import tempfile
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    # Types only: a worker imports this module, and not the parent's side.
-    from enact_pool.schedule import Doing
 
 __all__ = ["FlightRecorder", "create_recording"]
 
@@ -57,24 +52,24 @@ class FlightRecorder:
         os.lseek(descriptor, _TEXT_AT, os.SEEK_SET)
         return cls(descriptor)
 
-    def note_loading(self, loading: bool) -> None:
-        """The worker is about to unpickle a batch, or done with it."""
-        self._words[_LOADING] = loading
+    def note_loading(self, last_serial: int) -> None:
+        """The worker is about to unpickle the batch that ends with this number; 0: it is done."""
+        self._words[_LOADING] = last_serial
 
     def note_begun(self, serial: int, now_ns: int) -> None:
         """The worker is about to run the callable with this serial number."""
         self._words[_BEGUN_AT] = now_ns
         self._words[_BEGUN] = serial
 
-    def doing(self, answered: int) -> Doing:
-        """What the worker did last, given the serial number that it last answered for.
+    @property
+    def loading(self) -> int:
+        """The last serial number of the batch that is being unpickled; 0 if none is."""
+        return self._words[_LOADING]
 
-        Notes and answers may disagree only if the worker wrote over its own
-        memory. Then something in it was running.
-        """
-        if self._words[_BEGUN] != answered:
-            return "running"
-        return "loading" if self._words[_LOADING] else "nothing"
+    @property
+    def begun(self) -> int:
+        """The serial number of the callable that was begun last; 0 if none was."""
+        return self._words[_BEGUN]
 
     @property
     def begun_at_ns(self) -> int:

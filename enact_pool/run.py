@@ -24,7 +24,6 @@ from enact_pool.texts import describe
 from enact_pool.wire import (
     SHAREABLE,
     Answer,
-    Command,
     FrameError,
     InputFlags,
     pickle_callables,
@@ -34,7 +33,14 @@ from enact_pool.wire import (
 __all__ = ["run"]
 
 # How often to look for the death of workers that no descriptor tells of.
-_WATCH_MS = 50
+_UNWATCHED_SECONDS = 0.05
+
+# How often to look for workers that do nothing though they have work.
+ROUND_SECONDS = 2.0
+
+# How long a lane may be idle while others have more than they work on. Quick
+# callables are done by then, and what is still there waits behind a slow one.
+_PATIENCE_SECONDS = 0.002
 
 # Looking up a member of an enum takes longer than all else in the hot loop.
 _VALUE, _SHOWN, _ERROR = int(Answer.VALUE), int(Answer.SHOWN), int(Answer.ERROR)
@@ -84,6 +90,12 @@ class _Run:
         # Of the working ones: those that may take a batch, and those that know the input.
         self._hungry: set[Lane] = set()
         self._briefed: set[Lane] = set()
+        # Those that have nothing to do, and when that is no longer to be borne.
+        self._idle: set[Lane] = set()
+        self._patience_ends = 0.0
+        # Those that did nothing, though they had work, when we last looked.
+        self._stalled: set[Lane] = set()
+        self._next_round = time.monotonic() + ROUND_SECONDS
         self._poller = select.poll()
         # What the polled descriptors belong to.
         self._answers: dict[int, Lane] = {}
@@ -99,6 +111,7 @@ class _Run:
             self._staff()
             while self._hungry:
                 self._feed(self._hungry.pop())
+            self._rebalance()
             self._tell()
             if self._schedule.done:
                 return
@@ -168,13 +181,13 @@ class _Run:
             self._starting.add(lane)
 
     def _employ(self, lane: Lane) -> None:
-        self._schedule.add_lane(lane, proven=not lane.is_new)
+        self._schedule.add_lane(lane, proven=not lane.is_new, serial=lane.sent)
         self._working.add(lane)
         self._hungry.add(lane)
 
     def _let_go(self, lane: Lane) -> None:
         """Stop watching a lane, which is dead or will be another run's."""
-        for lanes in (self._starting, self._working, self._hungry, self._briefed):
+        for lanes in (self._starting, self._working, self._hungry, self._briefed, self._idle):
             lanes.discard(lane)
         for watched, descriptor in (
             (self._answers, lane.answers),
@@ -202,25 +215,50 @@ class _Run:
     # Batches go out
 
     def _feed(self, lane: Lane) -> None:
-        """Send a lane what it should have; give it back if there is nothing."""
+        """Send a lane what it should have."""
+        if self._has_to_share(0):
+            if self._schedule.is_idle(lane):
+                self._give_back(lane)
+            return
         sent = False
-        if not self._has_to_share(0):
-            while tasks := self._schedule.next_batch(lane):
-                tasks, payload = self._pickle(tasks)
-                if tasks:
-                    if lane not in self._briefed:
-                        self._briefed.add(lane)
-                        lane.queue(Command.INPUT, self._input)
-                    lane.queue(Command.BATCH, payload)
-                    self._schedule.dispatched(lane, tasks, len(payload))
-                    sent = True
+        while tasks := self._schedule.next_batch(lane):
+            tasks, payload = self._pickle(tasks)
+            if tasks:
+                if lane not in self._briefed:
+                    self._briefed.add(lane)
+                    lane.queue_input(self._input)
+                lane.queue_batch(len(tasks), payload)
+                self._schedule.dispatched(lane, tasks, len(payload))
+                sent = True
         if sent:
+            self._idle.discard(lane)
             self._flush(lane)
         elif self._schedule.is_idle(lane):
-            # Nothing is queued, or others wait for lanes.
-            self._schedule.remove_lane(lane)
-            self._let_go(lane)
-            self._supply.release(lane)
+            if not self._idle:
+                self._patience_ends = time.monotonic() + _PATIENCE_SECONDS
+            self._idle.add(lane)
+
+    def _rebalance(self) -> None:
+        """Give idle lanes what others were sent and have not started; give back what is left."""
+        schedule = self._schedule
+        while self._idle and not schedule.queued:
+            patient = time.monotonic() < self._patience_ends
+            found = schedule.recallable(patient=patient)
+            if found is None:
+                if not patient or schedule.recallable(patient=False) is None:
+                    for lane in list(self._idle):
+                        self._give_back(lane)
+                return
+            lane, count = found
+            serials = lane.recall(count)
+            schedule.recalled(lane, serials)
+            if serials:
+                self._feed(self._idle.pop())
+
+    def _give_back(self, lane: Lane) -> None:
+        self._schedule.remove_lane(lane)
+        self._let_go(lane)
+        self._supply.release(lane)
 
     def _pickle(self, tasks: list[int]) -> tuple[list[int], bytes]:
         """The tasks that can be pickled, in one pickle; the others are settled."""
@@ -254,7 +292,10 @@ class _Run:
     def _wait(self) -> None:
         """Wait until something has happened, and take note of it."""
         watched = len(self._working) + len(self._starting) == len(self._exits)
-        for descriptor, _ in self._poller.poll(None if watched else _WATCH_MS):
+        seconds = ROUND_SECONDS if watched else _UNWATCHED_SECONDS
+        if self._idle:
+            seconds = _PATIENCE_SECONDS
+        for descriptor, _ in self._poller.poll(seconds * 1000):
             if descriptor in self._answers:
                 self._read(self._answers[descriptor])
             elif descriptor in self._exits:
@@ -270,6 +311,26 @@ class _Run:
             for lane in [*self._working, *self._starting]:
                 if lane.exit is None and lane.has_exited():
                     self._bury(lane)
+        if time.monotonic() >= self._next_round:
+            self._make_round()
+
+    def _make_round(self) -> None:
+        """Replace lanes that have lost what they were sent.
+
+        A callable that reads whatever descriptors it finds can take batches out
+        of its worker's pipe. The worker then waits for them, and we for it.
+        """
+        self._next_round = time.monotonic() + ROUND_SECONDS
+        stalled = {
+            lane
+            for lane in self._working
+            if self._schedule.is_stalled(lane, lane.begun, lane.loading)
+        }
+        for lane in stalled & self._stalled:
+            lane.kill()
+            self._bury(lane)
+        # Once is no proof: it may be about to begin. Answers take it off again.
+        self._stalled = stalled
 
     def _read(self, lane: Lane) -> None:
         try:
@@ -284,12 +345,12 @@ class _Run:
 
     def _take_answers(self, lane: Lane, frames: list[tuple[Answer, int, int, bytes]]) -> None:
         schedule = self._schedule
+        self._stalled.discard(lane)
         for kind, serial, ran_ns, payload in frames:
             if _VALUE <= kind <= _ERROR:
-                if serial != lane.answered + 1 or schedule.is_idle(lane):
-                    raise FrameError(f"answer {serial} after {lane.answered}")
-                lane.answered = serial
-                task = schedule.finished(lane, ran_ns / 1e9)
+                task = schedule.finished(lane, serial, ran_ns / 1e9)
+                if task is None:
+                    raise FrameError(f"callable {serial} was not there to be run")
                 self._settle_answer(task, kind, payload, ran_ns / 1e6)
                 self._hungry.add(lane)
             elif kind == Answer.READY:
@@ -298,11 +359,11 @@ class _Run:
                 self._employ(lane)
             elif kind == Answer.START_FAILED:
                 lane.start_error = pickle.loads(payload)[2]
-            elif kind == Answer.RETURNED:
-                schedule.returned(lane)
+            elif kind == Answer.SKIPPED:
+                schedule.skipped(lane, serial)
                 self._hungry.update(self._working)
             elif kind == Answer.UNLOADABLE:
-                blamed = schedule.unloadable(lane)
+                blamed = schedule.unloadable(lane, serial)
                 if blamed is not None:
                     text, name, position = pickle.loads(payload)
                     what = f"the callable cannot be rebuilt in the worker: {name}: {text}"
@@ -321,7 +382,7 @@ class _Run:
                 pass  # all that it wrote has been read
             except FrameError as error:
                 fault = f"wrote to its pipe what is no answer ({error}), then died"
-        doing = lane.doing()
+        begun, loading = lane.begun, lane.loading
         ran_ns = time.monotonic_ns() - lane.begun_at_ns
         death = lane.bury()
         started, start_error = lane in self._working, lane.start_error
@@ -332,12 +393,12 @@ class _Run:
                 self._start_error = start_error or f"worker {death}"
                 self._schedule.start_failed()
             return
-        blamed = self._schedule.lane_died(lane, doing)
+        blamed = self._schedule.lane_died(lane, begun, loading)
         self._hungry.update(self._working)
         if blamed is None:
             return
         name = name_of(self._callables[blamed])
-        verb = "running" if doing == "running" else "unpickling"
+        verb = "unpickling" if loading else "running"
         self._settle_failure(
             blamed,
             f"worker {fault or death} while {verb} callable {blamed} ({name})",
@@ -349,7 +410,7 @@ class _Run:
                 "signal": death.signal,
                 "stack": death.stack,
             },
-            ran_ns / 1e6 if doing == "running" else 0.0,
+            0.0 if loading else ran_ns / 1e6,
         )
 
     # Outcomes

@@ -8,69 +8,71 @@ Two rules:
   caller's objects. No process, pipe, clock or thread is imported.
 
 Theory of operation. The caller submits tasks, adds lanes, asks `next_batch`
-what to send to a lane, and tells `dispatched` what it has sent. A lane works
-through its batches in the order they were sent, and through each in its own
-order; so the caller need only say *that* a lane finished something, and the
-schedule knows what. When a lane dies, the caller says what it was doing:
+what to send to a lane, and tells `dispatched` what it has sent. A lane numbers
+what it is sent, from 1 on; these serial numbers are what lanes and the caller
+talk about. A lane works through them in ascending order. So an answer for one
+number says that the lane is done with all lower ones as well.
 
-    doing      the lane's first batch                  the lane's other tasks
-    -------    ------------------------------------    ----------------------
-    running    its first unfinished task is blamed     go back to the queue
-    loading    one task: that is blamed                go back to the queue
-               several: each is sent again, alone
-    nothing    goes back to the queue                  go back to the queue
+What a lane has not started can be recalled, and given to a lane that is idle:
+no task waits behind a long one for long.
 
-A task that has been blamed or finished is never sent again, and what goes back
-to the queue had not started: so each task starts at most once.
+When a lane dies, the caller says what the lane had noted last:
+
+    noted                        then
+    -------------------------    -----------------------------------------
+    it began a task that has     that task is blamed
+    not been answered for
+    it was loading a batch       a batch of one task: that is blamed;
+                                 of several: each is sent again, alone
+    neither                      nobody is blamed
+
+and what is not blamed goes back to the queue. It had not started, and a task
+that was blamed or finished is never sent again: so each starts at most once.
 
 Every task is settled once, with an outcome, by the caller; outcomes are
 released in the order of the tasks, each as soon as all before it are settled.
 
-Batches adapt. What a batch costs in messages is the same for one task as for
-a thousand, so quick tasks travel together: as many as should take
-`BATCH_SECONDS`, but never more than have been measured, than a fair share of
-what is left, or than `BATCH_BYTES` of pickles. A lane with a batch at work is
-given a second one to find in its pipe when it is done.
+How many tasks make a batch is asked of `sizing`. A lane with a batch at work
+is given a second one, to find in its pipe when it is done.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from typing import Generic, Literal, TypeVar
+from math import ceil
+from typing import Generic, TypeVar
 
 from attrs import define, field
 
-__all__ = ["BATCH_BYTES", "BATCH_SECONDS", "MAX_FAILED_STARTS", "Doing", "Schedule"]
+from enact_pool.sizing import Sizing
 
-# What a lane was doing when it died; "loading" is unpickling a batch.
-Doing = Literal["nothing", "loading", "running"]
+__all__ = ["MAX_FAILED_STARTS", "Schedule"]
 
 LaneT = TypeVar("LaneT")
 OutcomeT = TypeVar("OutcomeT")
 
-# A batch of this length makes the 100 microseconds of a round trip cost 5 %,
-# and those are spent while the lane works on the batch before.
-BATCH_SECONDS = 0.002
-# A batch is pickled in one go, while no lane can be served.
-BATCH_BYTES = 1 << 20
-# Above this mean duration, the second batch in a lane's pipe saves less than
-# one percent and may wait behind a task that takes long.
-_AHEAD_SECONDS = 0.02
-# What a task costs a lane beside its own run: unpickling, pickling, a frame.
-_OVERHEAD_SECONDS = 5e-6
-# The weight of the newest duration in the running mean.
-_NEWEST = 0.05
-
 MAX_FAILED_STARTS = 3
+
+# Sending less work than this to another lane takes longer than it saves.
+_WORTHWHILE_SECONDS = 0.001
 
 
 @define
 class _Lane:
-    # Of each batch, what has not finished; the first is the one at work.
-    batches: deque[deque[int]] = field(factory=deque)
     # Whether its worker has shown that it can do work.
-    proven: bool = False
+    proven: bool
+    # The last serial numbers that were dispatched, and that were answered for.
+    dispatched: int
+    answered: int
+    # The serial numbers it has not answered for, ascending, with their tasks.
+    # A deque, since finding the first key of a dict takes longer with each
+    # key that was removed before it.
+    tasks: deque[tuple[int, int]] = field(factory=deque)
+    # The first and last serial numbers of its batches that are not done with.
+    batches: deque[tuple[int, int]] = field(factory=deque)
+    # Whether its last recall gave nothing, and nothing has been answered since.
+    dry: bool = False
 
 
 @define
@@ -78,16 +80,13 @@ class Schedule(Generic[LaneT, OutcomeT]):
     """The state of some tasks, their lanes and their outcomes."""
 
     _queue: deque[int] = field(factory=deque, init=False)
-    # Tasks whose batch killed a lane while it was unpickled: to be sent alone.
+    # Tasks whose batch could not be loaded, or killed its lane then: to be sent alone.
     _suspects: deque[int] = field(factory=deque, init=False)
     _lanes: dict[LaneT, _Lane] = field(factory=dict, init=False)
     _settled: dict[int, OutcomeT] = field(factory=dict, init=False)
     _submitted: int = field(default=0, init=False)
     _released: int = field(default=0, init=False)
-    _finished: int = field(default=0, init=False)
-    _mean_seconds: float = field(default=0.0, init=False)
-    _single_bytes: int = field(default=0, init=False)
-    _extra_bytes: float = field(default=0.0, init=False)
+    _sizing: Sizing = field(factory=Sizing, init=False)
     _failed_starts: int = field(default=0, init=False)
 
     # Tasks
@@ -111,18 +110,21 @@ class Schedule(Generic[LaneT, OutcomeT]):
 
     # Lanes
 
-    def add_lane(self, lane: LaneT, proven: bool) -> None:
-        """A lane has come that can be given batches; `proven` if it has worked before."""
-        self._lanes[lane] = _Lane(proven=proven)
+    def add_lane(self, lane: LaneT, *, proven: bool, serial: int = 0) -> None:
+        """A lane has come that can be given batches.
+
+        `proven` if it has worked before; `serial` is the last number it was sent then.
+        """
+        self._lanes[lane] = _Lane(proven, serial, serial)
 
     def remove_lane(self, lane: LaneT) -> None:
         """An idle lane leaves."""
-        assert not self._lanes[lane].batches, "a lane cannot leave with work"
+        assert self.is_idle(lane), "a lane cannot leave with work"
         del self._lanes[lane]
 
     def is_idle(self, lane: LaneT) -> bool:
         """Whether the lane has nothing to do."""
-        return not self._lanes[lane].batches
+        return not self._lanes[lane].tasks
 
     def start_failed(self) -> None:
         """A worker could not be started, or died before it could take a batch."""
@@ -151,95 +153,147 @@ class Schedule(Generic[LaneT, OutcomeT]):
 
         The caller sends them and says so with `dispatched`, or settles them.
         """
-        ahead = len(self._lanes[lane].batches)
-        if ahead and (
-            ahead > 1
-            or not self._finished
-            or self._mean_seconds > _AHEAD_SECONDS
+        state = self._lanes[lane]
+        if state.tasks and (
+            len(state.batches) > 1
             or self.queued <= len(self._lanes)
+            or not self._sizing.wants_next_batch_waiting()
         ):
             return []
         if self._suspects:
             return [self._suspects.popleft()]
-        size = min(self._batch_size(), len(self._queue))
+        if not self._queue:
+            return []
+        idle = sum(not state.tasks for state in self._lanes.values())
+        size = self._sizing.batch(len(self._queue), len(self._lanes), idle)
         return [self._queue.popleft() for _ in range(size)]
-
-    def _batch_size(self) -> int:
-        if not self._finished:
-            return 1
-        by_time = BATCH_SECONDS / (self._mean_seconds + _OVERHEAD_SECONDS)
-        by_share = len(self._queue) / (2 * len(self._lanes))
-        by_bytes = (BATCH_BYTES - self._single_bytes) / (self._extra_bytes or 1)
-        return max(1, int(min(by_time, by_share, by_bytes, self._finished)))
 
     def dispatched(self, lane: LaneT, tasks: list[int], size: int) -> None:
         """These tasks were sent to the lane, as one batch of `size` bytes."""
-        self._lanes[lane].batches.append(deque(tasks))
-        # What the tasks share is in every pickle once, however many they are:
-        # only what each adds to it limits how many may travel together.
-        if len(tasks) == 1:
-            self._single_bytes = size
-        else:
-            self._extra_bytes = max(0, size - self._single_bytes) / (len(tasks) - 1)
-
-    # What lanes do
-
-    def finished(self, lane: LaneT, seconds: float) -> int:
-        """The lane finished the task it ran, which took `seconds`; gives the task."""
         state = self._lanes[lane]
-        if not state.proven:
-            self._prove(state)
-        batch = state.batches[0]
-        task = batch.popleft()
-        if not batch:
+        first = state.dispatched + 1
+        state.dispatched += len(tasks)
+        state.tasks.extend(enumerate(tasks, first))
+        state.batches.append((first, state.dispatched))
+        self._sizing.pickled(len(tasks), size)
+
+    def is_stalled(self, lane: LaneT, begun: int, loading: int) -> bool:
+        """Whether the lane has noted nothing to do, though it has tasks.
+
+        `begun` and `loading` are as for `lane_died`. It may be about to begin.
+        """
+        state = self._lanes[lane]
+        return bool(state.tasks) and begun <= state.answered and not loading
+
+    # What lanes say
+
+    def finished(self, lane: LaneT, serial: int, seconds: float) -> int | None:
+        """The lane has run the task with this number, in so many seconds; gives the task.
+
+        None if there is no such task: then it is not our worker that answers.
+        """
+        state = self._lanes[lane]
+        tasks = state.tasks
+        if not tasks or tasks[0][0] != serial or not state.proven:
+            self._answered(state, serial - 1)
+            if not tasks or tasks[0][0] != serial:
+                return None
+        _, task = tasks.popleft()
+        state.answered = serial
+        state.dry = False
+        while state.batches and state.batches[0][1] <= serial:
             state.batches.popleft()
-        if self._finished:
-            self._mean_seconds += _NEWEST * (seconds - self._mean_seconds)
-        else:
-            self._mean_seconds = seconds
-        self._finished += 1
+        self._sizing.measured(seconds)
         return task
 
-    def returned(self, lane: LaneT) -> None:
-        """The lane gives back what it had not started of the batch at work."""
-        self._requeue(self._lanes[lane].batches.popleft())
+    def skipped(self, lane: LaneT, serial: int) -> None:
+        """The lane has found no permit for what it was sent, up to this number."""
+        self._answered(self._lanes[lane], serial)
 
-    def unloadable(self, lane: LaneT) -> int | None:
-        """The lane could not unpickle a batch; gives the task that is to blame, if known."""
+    def unloadable(self, lane: LaneT, serial: int) -> int | None:
+        """The lane cannot unpickle its batch up to this number; gives who is to blame, if known."""
         state = self._lanes[lane]
-        self._prove(state)
-        return self._blame_for_loading(state.batches.popleft())
+        blamed = self._blame_for_loading(state, serial)
+        self._answered(state, serial)
+        return blamed
 
-    def lane_died(self, lane: LaneT, doing: Doing) -> int | None:
-        """The lane is gone; gives the task that is to blame, if any."""
-        state = self._lanes.pop(lane)
-        batches = list(state.batches)
-        blamed = None
-        if batches and doing == "running":
-            blamed = batches[0].popleft()
+    def _answered(self, state: _Lane, serial: int) -> None:
+        """The lane is done with all numbers up to this one."""
+        state.dry = False
+        if not state.proven:
             self._prove(state)
-        elif batches and doing == "loading":
-            blamed = self._blame_for_loading(batches.pop(0))
+        while state.batches and state.batches[0][1] <= serial:
+            state.batches.popleft()
+        # What is left of them was neither run nor recalled: somebody has taken
+        # its permit out of the pipe. It has not started, so it can be sent again.
+        lost = []
+        while state.tasks and state.tasks[0][0] <= serial:
+            lost.append(state.tasks.popleft()[1])
+        self._requeue(lost)
+        state.answered = max(serial, state.answered)
+
+    def _blame_for_loading(self, state: _Lane, last: int) -> int | None:
+        """Take the batch that could not be loaded: a single task is blamed, others suspected."""
+        first = next((first for first, end in state.batches if end == last), last)
+        tasks = [task for serial, task in state.tasks if first <= serial <= last]
+        state.tasks = deque(item for item in state.tasks if item[1] not in tasks)
+        if first == last and tasks:
+            return tasks[0]
+        self._suspects.extendleft(reversed(tasks))
+        return None
+
+    def lane_died(self, lane: LaneT, begun: int, loading: int) -> int | None:
+        """The lane is gone; gives the task that is to blame, if any.
+
+        `begun` is the number of the task that it noted to have begun last, and
+        `loading` the last number of the batch it was unpickling; 0 for none.
+        """
+        state = self._lanes.pop(lane)
+        blamed = None
+        if state.tasks and begun > state.answered:
+            running = [task for serial, task in state.tasks if serial == begun]
+            # If there is none, the worker has overwritten its notes. Something
+            # in it ran then, and that can only have been its first.
+            blamed = running[0] if running else state.tasks[0][1]
+            self._prove(state)
+        elif loading > state.answered:
+            blamed = self._blame_for_loading(state, loading)
             self._prove(state)
         elif not state.proven:
             self._failed_starts += 1
-        for batch in reversed(batches):
-            self._requeue(batch)
+        self._requeue([task for _, task in state.tasks if task != blamed])
         return blamed
 
-    def _prove(self, lane: _Lane) -> None:
-        lane.proven = True
+    def _prove(self, state: _Lane) -> None:
+        state.proven = True
         self._failed_starts = 0
 
-    def _blame_for_loading(self, batch: deque[int]) -> int | None:
-        if len(batch) == 1:
-            return batch[0]
-        self._suspects.extendleft(reversed(batch))
-        return None
+    def _requeue(self, tasks: list[int]) -> None:
+        # First in the queue: their outcomes hold up those of all later tasks.
+        self._queue.extendleft(reversed(tasks))
 
-    def _requeue(self, batch: deque[int]) -> None:
-        # First in the queue: its outcomes hold up those of all later tasks.
-        self._queue.extendleft(reversed(batch))
+    # Recalls
+
+    def recallable(self, *, patient: bool) -> tuple[LaneT, int] | None:
+        """A lane to recall tasks from, and how many, so that an idle one has work.
+
+        While `patient`, only if it has so much work that waiting makes no sense.
+        """
+        best, most = None, 1  # the one that runs cannot be recalled
+        for lane, state in self._lanes.items():
+            if len(state.tasks) > most and not state.dry:
+                best, most = lane, len(state.tasks)
+        waiting = most - 1
+        if best is None or (patient and waiting * self._sizing.mean_seconds < _WORTHWHILE_SECONDS):
+            return None
+        return best, ceil(waiting / 2)
+
+    def recalled(self, lane: LaneT, serials: tuple[int, ...]) -> None:
+        """The lane will not start the tasks with these numbers; none: it has none to give."""
+        state = self._lanes[lane]
+        state.dry = not serials
+        self._requeue([task for serial, task in state.tasks if serial in serials])
+        state.tasks = deque(item for item in state.tasks if item[0] not in serials)
 
     # Outcomes
 

@@ -10,12 +10,18 @@ Everything is a frame, a fixed header and a payload of the length it names:
                                         SHOWN         the same, with a text for events
                                         ERROR         a callable raised
                                         UNLOADABLE    a batch could not be unpickled
-                                        RETURNED      the rest of a batch, not started
+                                        SKIPPED       what had no permit was not started
 
 An answer is written as soon as there is one, and what has been written to a
-pipe outlives its writer: that is why a death costs one result. Answers carry
-the callable's serial number in its worker, so that one that is doubled or
-lost is noticed rather than taken for its neighbour's.
+pipe outlives its writer: that is why a death costs one result.
+
+Callables are numbered in each worker, from 1, in the order they are sent: that
+is their serial number, and each answer carries it. Before a batch is sent, the
+serial numbers in it are written to a third pipe, as permits. The worker takes
+the permit of a callable out of that pipe before it starts it. So can the
+parent, which keeps a reading end: a callable whose permit it has got back will
+not be started there, and can be given to another worker. The kernel gives each
+permit to one of the two, whatever they do at the same moment.
 
 Nothing here reads or writes: see `lane` and `worker` for that.
 """
@@ -23,8 +29,9 @@ Nothing here reads or writes: see `lane` and `worker` for that.
 from __future__ import annotations
 
 import pickle
+from collections.abc import Sequence
 from enum import IntEnum, IntFlag
-from struct import Struct
+from struct import Struct, pack, unpack
 from typing import Any
 
 import cloudpickle
@@ -32,6 +39,7 @@ import cloudpickle
 __all__ = [
     "ANSWER",
     "COMMAND",
+    "PERMIT_BYTES",
     "Answer",
     "Command",
     "FrameError",
@@ -39,16 +47,24 @@ __all__ = [
     "InputFlags",
     "pack_answer",
     "pack_header",
+    "pack_permits",
+    "unpack_permits",
     "SHAREABLE",
     "pickle_callables",
     "pickle_input",
     "pickle_output",
 ]
 
-# kind, payload length in bytes
-COMMAND = Struct("<BQ")
-# kind, serial number of the callable in its worker, nanoseconds it ran, payload length in bytes
-ANSWER = Struct("<BQQQ")
+# _MAGIC, kind, first serial number, number of callables, payload length in bytes
+COMMAND = Struct("<IBQIQ")
+# _MAGIC, kind, serial number, nanoseconds it ran, payload length in bytes
+ANSWER = Struct("<IBQQQ")
+
+# What each header begins with. A callable may write to the pipes of its worker,
+# or read from them: what is left then must not be taken for a frame.
+_MAGIC = 0x7E9AC7D1
+
+PERMIT_BYTES = 8
 
 # No payload of this many bytes can exist: a header that says so is not one of ours.
 _ABSURD = 1 << 48
@@ -76,24 +92,34 @@ class Answer(IntEnum):
     SHOWN = 4
     ERROR = 5
     UNLOADABLE = 6
-    RETURNED = 7
+    SKIPPED = 7
 
 
 class FrameError(Exception):
     """The bytes in a pipe are no frames: something else has written to it."""
 
 
-def pack_header(kind: Command, payload: bytes) -> bytes:
+def pack_header(kind: Command, first: int, count: int, payload: bytes) -> bytes:
     """The header of a command; the payload may be too large to be copied behind it."""
-    return COMMAND.pack(kind, len(payload))
+    return COMMAND.pack(_MAGIC, kind, first, count, len(payload))
+
+
+def pack_permits(serials: Sequence[int]) -> bytes:
+    """Permits to start these callables, `PERMIT_BYTES` each."""
+    return pack(f"<{len(serials)}Q", *serials)
+
+
+def unpack_permits(permits: bytes) -> tuple[int, ...]:
+    """The serial numbers of the callables that may be started."""
+    return unpack(f"<{len(permits) // PERMIT_BYTES}Q", permits)
 
 
 def pack_answer(kind: Answer, serial: int = 0, ran_ns: int = 0, payload: bytes = b"") -> bytes:
-    return ANSWER.pack(kind, serial, ran_ns, len(payload)) + payload
+    return ANSWER.pack(_MAGIC, kind, serial, ran_ns, len(payload)) + payload
 
 
 class FrameReader:
-    """Cuts a stream of bytes into frames: (header fields but the length, payload)."""
+    """Cuts a stream of bytes into frames: the header's fields between magic and length, payload."""
 
     def __init__(self, header: Struct) -> None:
         self._header = header
@@ -121,9 +147,9 @@ class FrameReader:
         at, end = 0, len(chunk)
         self._need = size
         while end - at >= size:
-            *fields, length = unpack(chunk, at)
-            if length > _ABSURD:
-                raise FrameError(f"a frame cannot be {length} bytes long")
+            magic, *fields, length = unpack(chunk, at)
+            if magic != _MAGIC or length > _ABSURD:
+                raise FrameError("not a frame")
             stop = at + size + length
             if stop > end:
                 self._need = size + length

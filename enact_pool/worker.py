@@ -16,6 +16,7 @@ import signal
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Coroutine, Iterator
 from typing import Any
 
@@ -24,12 +25,15 @@ from enact_pool.recorder import FlightRecorder
 from enact_pool.texts import describe, shown, shows_itself, type_name
 from enact_pool.wire import (
     COMMAND,
+    PERMIT_BYTES,
     Answer,
     Command,
+    FrameError,
     FrameReader,
     InputFlags,
     pack_answer,
     pickle_output,
+    unpack_permits,
 )
 
 __all__ = ["LOST_PIPES", "nesting", "serve"]
@@ -37,9 +41,10 @@ __all__ = ["LOST_PIPES", "nesting", "serve"]
 # The exit code of a worker that can no longer talk to its parent (EX_IOERR).
 LOST_PIPES = 74
 
-# A batch that has run this long gives back what it has not started: its
-# callables take longer than they used to, and other lanes may be idle.
-_BATCH_LIMIT_NS = 20_000_000
+# After a callable that took less than this, several permits are taken at once.
+# Those that are taken cannot be given to other workers any more.
+_QUICK_NS = 20_000
+_PERMITS_AT_ONCE = 8
 
 _READ_BYTES = 1 << 16
 
@@ -63,6 +68,7 @@ nesting = _Nesting()
 
 def serve(
     commands: int,
+    permits: int,
     answers: int,
     recording: int,
     lifeline: int,
@@ -73,22 +79,24 @@ def serve(
 ) -> None:
     """Work until the parent closes its end, or has sent nothing for `idle_timeout` seconds.
 
-    The first four are open descriptors that are this process's alone.
+    The first five are open descriptors that are this process's alone.
     """
     # Ctrl-C reaches the whole foreground process group, and the parent decides
     # what it means. The signal was blocked while this process started.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     _die_with_parent(lifeline)
-    commands, answers, recording = map(_out_of_reach, (commands, answers, recording))
+    commands, permits, answers, recording = map(
+        _out_of_reach, (commands, permits, answers, recording)
+    )
     faulthandler.enable(recording, all_threads=False)
     nesting.depth, nesting.cpus = depth, cpus
-    worker = _Worker(answers, FlightRecorder.of_worker(recording))
+    worker = _Worker(permits, answers, FlightRecorder.of_worker(recording))
     try:
         if worker.initialize(initializer):
             worker.work(_frames(commands, idle_timeout))
-    except OSError:
-        # A pipe is closed or replaced. The parent, if it is alive, sees this
+    except (OSError, FrameError):
+        # A callable has closed, replaced or read a pipe. The parent, if it is alive, sees this
         # process end, and by the recording who was running.
         os._exit(LOST_PIPES)
 
@@ -133,7 +141,7 @@ def _watch(lifeline: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _frames(commands: int, idle_timeout: float | None) -> Iterator[tuple[Command, bytes]]:
+def _frames(commands: int, idle_timeout: float | None) -> Iterator[tuple[Command, int, int, bytes]]:
     """The parent's commands, until it has closed its end or been silent too long."""
     os.set_blocking(commands, False)
     poller = select.poll()
@@ -164,14 +172,39 @@ def _flush_output() -> None:
             continue
 
 
+class _Permits:
+    """The permits of this worker: which of the callables that were sent it may start."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._taken: deque[int] = deque()
+
+    def next(self, first: int, several: bool = False) -> int | None:
+        """The lowest serial number from `first` on that may be started; None if none may.
+
+        It stays taken until a higher one is asked for. `several` takes more
+        with it, which saves system calls.
+        """
+        while True:
+            while self._taken:
+                if self._taken[0] >= first:
+                    return self._taken[0]
+                self._taken.popleft()
+            count = _PERMITS_AT_ONCE if several else 1
+            try:
+                self._taken.extend(unpack_permits(os.read(self._descriptor, count * PERMIT_BYTES)))
+            except BlockingIOError:
+                return None
+
+
 class _Worker:
     """Runs batches and writes answers."""
 
-    def __init__(self, answers: int, recorder: FlightRecorder) -> None:
+    def __init__(self, permits: int, answers: int, recorder: FlightRecorder) -> None:
+        self._permits = _Permits(permits)
         self._answers = answers
         self._recorder = recorder
         self._pid = os.getpid()
-        self._serial = 0
         self._show_outputs = False
         self._input_pickle = b""
         self._shared_input: Any = None
@@ -185,17 +218,17 @@ class _Worker:
                 function(*args)
         except BaseException as error:
             self._end_if_forked()
-            self._answer(Answer.START_FAILED, payload=_description(error))
+            self._answer(Answer.START_FAILED, 0, payload=_description(error))
             return False
         self._end_if_forked()
-        self._answer(Answer.READY)
+        self._answer(Answer.READY, 0)
         return True
 
-    def work(self, frames: Iterator[tuple[Command, bytes]]) -> None:
+    def work(self, frames: Iterator[tuple[Command, int, int, bytes]]) -> None:
         """Do what the frames say, to their end."""
-        for kind, payload in frames:
+        for kind, first, count, payload in frames:
             if kind == Command.BATCH:
-                self._run_batch(payload)
+                self._run_batch(first, first + count - 1, payload)
             else:
                 self._take_input(payload)
 
@@ -206,31 +239,41 @@ class _Worker:
         self._input_pickle = payload[1:]
         self._shared_input = _loads(self._input_pickle) if self._shares_input else None
 
-    def _run_batch(self, payload: bytes) -> None:
-        self._recorder.note_loading(True)
+    def _run_batch(self, first: int, last: int, payload: bytes) -> None:
+        """Run those callables of the batch `first` to `last` that have a permit."""
+        serial = self._permits.next(first)
+        if serial is None or serial > last:
+            # All of it was given to others, and is not even unpickled.
+            self._answer(Answer.SKIPPED, last)
+            return
+        self._recorder.note_loading(last)
         try:
             batch = _loads(payload)
         except BaseException as error:
             self._end_if_forked()
-            self._answer(Answer.UNLOADABLE, payload=_description(error))
+            self._answer(Answer.UNLOADABLE, last, payload=_description(error))
             return
         finally:
-            self._recorder.note_loading(False)
+            self._recorder.note_loading(0)
         self._end_if_forked()
-        give_back_at = _monotonic_ns() + _BATCH_LIMIT_NS
-        batch.reverse()
-        while batch:
+        while True:
+            candidate = batch[serial - first]
+            # Its memory is to be free before the next one runs.
+            batch[serial - first] = None
             begun_at = _monotonic_ns()
-            self._serial += 1
-            self._recorder.note_begun(self._serial, begun_at)
-            # Popped, so that its memory is free before the next one runs.
-            kind, payload = self._run(batch.pop())
-            now = _monotonic_ns()
+            self._recorder.note_begun(serial, begun_at)
+            kind, payload = self._run(candidate)
+            del candidate
+            ran_ns = _monotonic_ns() - begun_at
             self._end_if_forked()
-            self._answer(kind, now - begun_at, payload)
-            if now > give_back_at and batch:
-                self._answer(Answer.RETURNED)
+            self._answer(kind, serial, ran_ns, payload)
+            if serial == last:
                 return
+            following = self._permits.next(serial + 1, ran_ns < _QUICK_NS)
+            if following is None or following > last:
+                self._answer(Answer.SKIPPED, last)
+                return
+            serial = following
 
     def _run(self, candidate: Any) -> tuple[Answer, bytes]:
         """Run one callable; gives the kind of its answer and the payload."""
@@ -264,8 +307,8 @@ class _Worker:
         if _getpid() != self._pid:
             os._exit(0)
 
-    def _answer(self, kind: Answer, ran_ns: int = 0, payload: bytes = b"") -> None:
-        frame = pack_answer(kind, self._serial, ran_ns, payload)
+    def _answer(self, kind: Answer, serial: int, ran_ns: int = 0, payload: bytes = b"") -> None:
+        frame = pack_answer(kind, serial, ran_ns, payload)
         written = os.write(self._answers, frame)
         if written < len(frame):
             rest = memoryview(frame)[written:]

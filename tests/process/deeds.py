@@ -82,6 +82,15 @@ def write_into_every_descriptor(_: object) -> None:
             continue
 
 
+def read_every_descriptor(_: object) -> None:
+    for number in range(3, 4096):
+        try:
+            os.set_blocking(number, False)
+            os.read(number, 1 << 20)
+        except OSError:
+            continue
+
+
 def square(x: int) -> int:
     return x * x
 

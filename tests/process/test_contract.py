@@ -44,6 +44,26 @@ def test_results_come_in_the_order_of_the_callables(pool: Pool) -> None:
     assert outputs(pool, *callables) == [Ok(i) for i in range(50)]
 
 
+def test_nothing_waits_behind_a_long_callable_while_a_worker_is_idle(
+    pool: Pool, tmp_path: Path
+) -> None:
+    """The first callable ends only when all others have; they were sent along with it."""
+    log = tmp_path / "log"
+
+    def last(_: object) -> str:
+        while not log.exists() or len(log.read_text().split()) < 11:
+            time.sleep(0.001)
+        return "last"
+
+    def noted(_: object) -> str:
+        deeds.append(log, "up")
+        return "up"
+
+    for callables in ([last, *[noted] * 11], [*[noted] * 8, last, *[noted] * 3]):
+        assert outputs(pool, *callables).count(Ok("up")) == 11
+        log.unlink()
+
+
 def test_no_callables_give_no_results_no_events_and_no_process(mark: str) -> None:
     from conftest import processes
 

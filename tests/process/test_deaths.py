@@ -12,6 +12,7 @@ from typing import Any
 import deeds
 import pytest
 
+import enact_pool.run
 from enact_pool import Err, EventEmitter, ExecutionErrorCategory, Ok, Pool
 
 Deed = Callable[[Any], Any]
@@ -106,6 +107,24 @@ def test_a_callable_that_breaks_its_pipes_costs_one_result(deed: Deed, tmp_path:
     assert [result.output for result in results] == [Ok(144)] * 24
     assert culprit.error is not None
     assert culprit.error.details["index"] == 7
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_callable_that_takes_batches_and_permits_costs_nothing(
+    workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It reads its worker's pipes empty; what was in them goes elsewhere."""
+    monkeypatch.setattr(enact_pool.run, "ROUND_SECONDS", 0.1)
+    log = tmp_path / "starts"
+    callables = [
+        noted(i, log, deeds.read_every_descriptor if i % 50 == 20 else deeds.square)
+        for i in range(200)
+    ]
+    with Pool(workers) as pool:
+        results = pool.run_parallel(callables, 12)
+    assert_each_started_once(log, 200)
+    expected = [Ok(None) if i % 50 == 20 else Ok(144) for i in range(200)]
+    assert [result.output for result in results] == expected
 
 
 def test_many_deaths_in_a_row_cost_one_result_each(tmp_path: Path) -> None:

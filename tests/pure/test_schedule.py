@@ -10,7 +10,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from enact_pool.schedule import BATCH_BYTES, MAX_FAILED_STARTS, Doing, Schedule
+from enact_pool.schedule import MAX_FAILED_STARTS, Schedule
+from enact_pool.sizing import BATCH_BYTES, BATCH_TASKS, Sizing
 
 SECONDS = st.sampled_from([1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1.0])
 
@@ -19,22 +20,39 @@ SECONDS = st.sampled_from([1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1.0])
 class ModelLane:
     """What a worker does, seen from inside; `said` is in its pipe and not read yet."""
 
-    proven: bool
-    unread: deque[list[int]] = field(factory=deque)
-    loading: list[int] | None = None
-    loaded: deque[int] = field(factory=deque)
+    sent: int
+    permits: deque[int] = field(factory=deque)
+    taken: deque[int] = field(factory=deque)
+    unread: deque[list[tuple[int, int]]] = field(factory=deque)
+    batch: list[tuple[int, int]] = field(factory=list)
+    loading: bool = False
     running: int | None = None
-    said: deque[tuple[str, list[int], float]] = field(factory=deque)
+    begun: int = 0
+    said: deque[tuple[str, int, float]] = field(factory=deque)
 
-    @property
-    def doing(self) -> Doing:
-        if self.running is not None:
-            return "running"
-        return "loading" if self.loading is not None else "nothing"
+    def permit(self, first: int, several: int) -> int | None:
+        while True:
+            while self.taken and self.taken[0] < first:
+                self.taken.popleft()
+            if self.taken:
+                return self.taken[0]
+            if not self.permits:
+                return None
+            for _ in range(min(several, len(self.permits))):
+                self.taken.append(self.permits.popleft())
+
+    def has_permit(self, first: int, several: int) -> bool:
+        """Whether the batch can go on; if not, that is said."""
+        serial = self.permit(first, several)
+        if serial is not None and serial <= self.batch[-1][0]:
+            return True
+        self.said.append(("skipped", self.batch[-1][0], 0.0))
+        self.batch = []
+        return False
 
 
 class Core(RuleBasedStateMachine):
-    """Every interleaving of batches, answers and deaths, against a model of the workers."""
+    """Every interleaving of batches, answers, recalls and deaths, against a model."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,27 +70,29 @@ class Core(RuleBasedStateMachine):
         self.fates[task] = fate
         self.schedule.settle(task, (fate, task))
 
-    def feed(self, lane: ModelLane, unpicklable: int = 0) -> bool:
+    def feed(self, lane: ModelLane, unpicklable: int = 0) -> None:
         tasks = self.schedule.next_batch(lane)
-        if not tasks:
-            return False
         for task in tasks[:unpicklable]:
             self.settle(task, "unpicklable")
-        if tasks[unpicklable:]:
-            self.schedule.dispatched(lane, tasks[unpicklable:], 100 * len(tasks))
-            lane.unread.append(tasks[unpicklable:])
-        return True
+        if good := tasks[unpicklable:]:
+            serials = range(lane.sent + 1, lane.sent + 1 + len(good))
+            lane.sent += len(good)
+            lane.permits.extend(serials)
+            lane.unread.append(list(zip(serials, good, strict=True)))
+            self.schedule.dispatched(lane, good, 100 * len(good))
 
     def read(self, lane: ModelLane) -> None:
-        kind, tasks, seconds = lane.said.popleft()
+        kind, serial, seconds = lane.said.popleft()
         if kind == "finished":
-            assert [self.schedule.finished(lane, seconds)] == tasks
-            self.settle(tasks[0], "finished")
-        elif kind == "returned":
-            self.schedule.returned(lane)
+            task = self.schedule.finished(lane, serial, seconds)
+            assert task is not None
+            assert task in self.started
+            self.settle(task, "finished")
+        elif kind == "skipped":
+            self.schedule.skipped(lane, serial)
         else:
-            blamed = self.schedule.unloadable(lane)
-            assert blamed == (tasks[0] if len(tasks) == 1 else None), "only one alone is blamed"
+            blamed = self.schedule.unloadable(lane, serial)
+            assert (blamed is not None) == (kind == "single unloadable")
             if blamed is not None:
                 self.settle(blamed, "unloadable")
 
@@ -80,30 +100,45 @@ class Core(RuleBasedStateMachine):
         while lane.said:
             self.read(lane)
         expected = lane.running
-        if lane.loading is not None and len(lane.loading) == 1:
-            expected = lane.loading[0]
-        blamed = self.schedule.lane_died(lane, lane.doing)
+        if lane.loading and len(lane.batch) == 1:
+            expected = lane.batch[0][1]
+        loading = lane.batch[-1][0] if lane.loading else 0
+        blamed = self.schedule.lane_died(lane, lane.begun, loading)
         assert blamed == expected, "who ran is blamed, and nobody else"
         if blamed is not None:
             self.settle(blamed, "died")
         self.lanes.remove(lane)
 
+    def recall(self, patient: bool) -> bool:
+        found = self.schedule.recallable(patient=patient)
+        if found is None:
+            return False
+        lane, count = found
+        serials = tuple(lane.permits.popleft() for _ in range(min(count, len(lane.permits))))
+        self.schedule.recalled(lane, serials)
+        return True
+
     # What the worker does
 
-    def work(self, lane: ModelLane, seconds: float) -> bool:
+    def work(self, lane: ModelLane, seconds: float = 0.001, several: int = 1) -> bool:
         if lane.running is not None:
-            lane.said.append(("finished", [lane.running], seconds))
+            lane.said.append(("finished", lane.begun, seconds))
             lane.running = None
-        elif lane.loading is not None:
-            lane.loaded.extend(lane.loading)
-            lane.loading = None
-        elif lane.loaded:
-            task = lane.loaded.popleft()
+            if lane.begun == lane.batch[-1][0]:
+                lane.batch = []
+            else:
+                lane.has_permit(lane.begun + 1, several)
+        elif lane.loading:
+            lane.loading = False
+        elif lane.batch:
+            (serial,) = (s for s, _ in lane.batch if s == lane.taken[0])
+            (task,) = (task for s, task in lane.batch if s == serial)
             assert task not in self.started, "each starts at most once"
             self.started.add(task)
-            lane.running = task
+            lane.running, lane.begun = task, serial
         elif lane.unread:
-            lane.loading = lane.unread.popleft()
+            lane.batch = lane.unread.popleft()
+            lane.loading = lane.has_permit(lane.batch[0][0], 1)
         else:
             return False
         return True
@@ -116,11 +151,11 @@ class Core(RuleBasedStateMachine):
         assert list(tasks) == list(range(self.submitted, self.submitted + count))
         self.submitted += count
 
-    @rule(proven=st.booleans())
-    def lane_comes(self, proven: bool) -> None:
+    @rule(proven=st.booleans(), serial=st.sampled_from([0, 7]))
+    def lane_comes(self, proven: bool, serial: int) -> None:
         if len(self.lanes) < 5:
-            lane = ModelLane(proven)
-            self.schedule.add_lane(lane, proven)
+            lane = ModelLane(sent=serial, begun=serial)
+            self.schedule.add_lane(lane, proven=proven, serial=serial)
             self.lanes.append(lane)
 
     @rule()
@@ -133,11 +168,16 @@ class Core(RuleBasedStateMachine):
         self.feed(data.draw(st.sampled_from(self.lanes)), unpicklable)
 
     @precondition(lambda self: self.lanes)
-    @rule(data=st.data(), steps=st.sampled_from([1, 1, 1, 2, 5, 50]), seconds=SECONDS)
-    def worker_works(self, data: st.DataObject, steps: int, seconds: float) -> None:
+    @rule(
+        data=st.data(),
+        steps=st.sampled_from([1, 1, 1, 2, 5, 50]),
+        seconds=SECONDS,
+        several=st.sampled_from([1, 1, 3]),
+    )
+    def worker_works(self, data: st.DataObject, steps: int, seconds: float, several: int) -> None:
         lane = data.draw(st.sampled_from(self.lanes))
         for _ in range(steps):
-            self.work(lane, seconds)
+            self.work(lane, seconds, several)
 
     @precondition(lambda self: any(lane.said for lane in self.lanes))
     @rule(data=st.data(), count=st.sampled_from([1, 2, 100]))
@@ -150,17 +190,22 @@ class Core(RuleBasedStateMachine):
     @rule(data=st.data())
     def batch_cannot_be_loaded(self, data: st.DataObject) -> None:
         lane = data.draw(st.sampled_from([lane for lane in self.lanes if lane.loading]))
-        assert lane.loading is not None
-        lane.said.append(("unloadable", lane.loading, 0.0))
-        lane.loading = None
+        kind = "single unloadable" if len(lane.batch) == 1 else "unloadable"
+        lane.said.append((kind, lane.batch[-1][0], 0.0))
+        lane.batch, lane.loading = [], False
 
-    @precondition(lambda self: any(lane.loaded for lane in self.lanes))
-    @rule(data=st.data())
-    def rest_is_given_back(self, data: st.DataObject) -> None:
-        lane = data.draw(st.sampled_from([lane for lane in self.lanes if lane.loaded]))
-        if lane.running is None:
-            lane.said.append(("returned", list(lane.loaded), 0.0))
-            lane.loaded.clear()
+    @precondition(lambda self: self.lanes)
+    @rule(patient=st.booleans())
+    def tasks_are_recalled(self, patient: bool) -> None:
+        self.recall(patient)
+
+    @precondition(lambda self: any(lane.permits for lane in self.lanes))
+    @rule(data=st.data(), count=st.sampled_from([1, 1, 100]))
+    def permits_are_lost(self, data: st.DataObject, count: int) -> None:
+        """A callable reads every descriptor it finds."""
+        lane = data.draw(st.sampled_from([lane for lane in self.lanes if lane.permits]))
+        for _ in range(min(count, len(lane.permits))):
+            lane.permits.popleft()
 
     @precondition(lambda self: self.lanes)
     @rule(data=st.data())
@@ -192,17 +237,10 @@ class Core(RuleBasedStateMachine):
         assert self.schedule.done == (self.released == self.submitted)
 
     @invariant()
-    def nothing_is_lost(self) -> None:
-        with_lanes: list[int] = []
-        for lane in self.lanes:
-            for tasks in (*lane.unread, *(tasks for _, tasks, _ in lane.said)):
-                with_lanes.extend(tasks)
-            with_lanes.extend(lane.loading or ())
-            with_lanes.extend(lane.loaded)
-            with_lanes.extend([] if lane.running is None else [lane.running])
-        assert not set(with_lanes) & set(self.fates)
-        assert len(with_lanes) == len(set(with_lanes)), "a task is with one lane"
-        assert self.schedule.queued + len(with_lanes) + len(self.fates) == self.submitted
+    def none_is_settled_by_mistake(self) -> None:
+        for task, fate in self.fates.items():
+            if fate in ("unpicklable", "unloadable", "abandoned"):
+                assert task not in self.started
 
     def teardown(self) -> None:
         """Whatever has happened, a loop that goes on now comes to an end."""
@@ -214,10 +252,10 @@ class Core(RuleBasedStateMachine):
                     for task in self.schedule.abandon_queue():
                         self.settle(task, "abandoned")
                 else:
-                    self.lane_comes(proven=False)
+                    self.lane_comes(proven=False, serial=0)
             for lane in self.lanes:
                 self.feed(lane)
-                self.work(lane, 0.001)
+                self.work(lane)
                 while lane.said:
                     self.read(lane)
             self.released_in_order_and_at_once()
@@ -230,119 +268,133 @@ TestCore = Core.TestCase
 TestCore.settings = settings(max_examples=500, stateful_step_count=50, deadline=None)
 
 
-# How batches adapt
+# Batches
+
+Lanes = Schedule[int, str]
 
 
-def scheduled(count: int, lanes: int = 2) -> Schedule[int, str]:
-    schedule: Schedule[int, str] = Schedule()
+def scheduled(count: int, lanes: int = 2) -> Lanes:
+    schedule: Lanes = Schedule()
     schedule.submit(count)
     for lane in range(lanes):
         schedule.add_lane(lane, proven=True)
     return schedule
 
 
-def send(schedule: Schedule[int, str], lane: int, size: int = 100) -> list[int]:
+def send(schedule: Lanes, lane: int, size: int = 100) -> list[int]:
     tasks = schedule.next_batch(lane)
     if tasks:
         schedule.dispatched(lane, tasks, size)
     return tasks
 
 
-def test_first_batches_are_single_and_nothing_waits_behind_them() -> None:
-    schedule = scheduled(100)
-    assert [send(schedule, 0), send(schedule, 0), send(schedule, 1)] == [[0], [], [1]]
+def finish(schedule: Lanes, lane: int, seconds: float, count: int = 1) -> list[int | None]:
+    """The lane finishes so many of the tasks it has."""
+    first = schedule._lanes[lane].tasks[0][0]
+    return [schedule.finished(lane, first + i, seconds) for i in range(count)]
 
 
-def test_quick_tasks_travel_together_in_growing_batches() -> None:
-    schedule = scheduled(10_000)
-    sizes = []
-    while tasks := send(schedule, 0):
-        sizes.append(len(tasks))
-        for _ in tasks:
-            schedule.finished(0, 1e-6)
-    assert sizes[:5] == [1, 1, 2, 4, 8], "never more than have been measured"
-    assert max(sizes) > 200
-    assert sizes[-1] == 1, "they shrink towards the end"
-
-
-@pytest.mark.parametrize(("seconds", "most"), [(1e-3, 2), (2e-3, 1), (1.0, 1)])
-def test_batches_hold_about_two_milliseconds_of_work(seconds: float, most: int) -> None:
+def test_the_first_batches_are_a_fair_share_of_few() -> None:
+    schedule = scheduled(4)
+    assert [send(schedule, 0), send(schedule, 0), send(schedule, 1)] == [[0, 1], [], [2, 3]]
     schedule = scheduled(1000)
-    for _ in range(50):
-        tasks = send(schedule, 0)
-        assert len(tasks) <= most
-        for _ in tasks:
-            schedule.finished(0, seconds)
+    assert [send(schedule, 0), send(schedule, 1)] == [[0, 1, 2, 3], [4, 5, 6, 7]]
 
 
 def test_a_second_batch_waits_in_the_pipe_of_quick_tasks_only() -> None:
     for seconds, waiting in [(1e-3, True), (0.1, False)]:
         schedule = scheduled(1000)
         send(schedule, 0)
-        schedule.finished(0, seconds)
+        finish(schedule, 0, seconds, 4)
         assert send(schedule, 0)
         assert bool(send(schedule, 0)) is waiting
         assert not send(schedule, 0), "never a third"
 
 
 def test_no_batch_waits_in_a_pipe_when_the_rest_is_few() -> None:
-    schedule = scheduled(4)
+    schedule = scheduled(10)
     send(schedule, 0)
-    schedule.finished(0, 1e-3)
-    assert send(schedule, 0) == [1]
+    send(schedule, 1)
+    finish(schedule, 0, 1e-3, 4)
+    assert send(schedule, 0) == [8]
     assert not send(schedule, 0), "the other lane could run it now"
-
-
-def test_large_pickles_do_not_travel_together() -> None:
-    schedule = scheduled(1000)
-    for _ in range(20):
-        tasks = send(schedule, 0, size=0)
-        # Each task adds a third of the limit.
-        schedule._lanes[0].batches.pop()
-        schedule.dispatched(0, tasks, len(tasks) * BATCH_BYTES // 3)
-        assert len(tasks) <= 3
-        for _ in tasks:
-            schedule.finished(0, 1e-6)
-
-
-def test_what_tasks_share_does_not_keep_them_apart() -> None:
-    schedule = scheduled(1000)
-    largest = 0
-    for _ in range(20):
-        tasks = send(schedule, 0, size=BATCH_BYTES // 2)
-        largest = max(largest, len(tasks))
-        for _ in tasks:
-            schedule.finished(0, 1e-6)
-    assert largest > 50
-
-
-# Deaths
 
 
 def test_a_batch_that_cannot_be_loaded_is_sent_again_one_by_one() -> None:
     schedule = scheduled(100, lanes=1)
-    for _ in range(3):
-        for _ in send(schedule, 0):
-            schedule.finished(0, 1e-6)
-    batch = send(schedule, 0)
-    assert batch == [4, 5, 6, 7]
-    assert schedule.lane_died(0, "loading") is None
+    assert send(schedule, 0) == [0, 1, 2, 3]
+    assert schedule.lane_died(0, begun=0, loading=4) is None
     schedule.add_lane(1, proven=False)
-    for task in batch:
+    for task in range(4):
         assert send(schedule, 1) == [task]
-        schedule.finished(1, 1e-6)
-    assert send(schedule, 1) == [8, 9, 10, 11, 12, 13, 14, 15]
+        finish(schedule, 1, 1e-6)
+    assert send(schedule, 1)[:2] == [4, 5]
 
 
 def test_what_had_not_started_is_first_in_the_queue_again() -> None:
     schedule = scheduled(100)
-    for _ in range(3):
-        for _ in send(schedule, 0):
-            schedule.finished(0, 1e-6)
-    assert send(schedule, 0) == [4, 5, 6, 7]
-    schedule.finished(0, 1e-6)
-    assert schedule.lane_died(0, "running") == 5
-    assert send(schedule, 1)[:2] == [6, 7]
+    assert send(schedule, 0) == [0, 1, 2, 3]
+    finish(schedule, 0, 1e-6)
+    assert schedule.lane_died(0, begun=2, loading=0) == 1
+    assert send(schedule, 1)[:2] == [2, 3]
+
+
+def test_a_worker_that_overwrote_its_notes_is_blamed_on_its_first_task() -> None:
+    """It may have started, so it must not be sent again."""
+    schedule = scheduled(100)
+    send(schedule, 0)
+    assert schedule.lane_died(0, begun=1 << 60, loading=1 << 60) == 0
+    assert send(schedule, 1)[:2] == [1, 2]
+
+
+def test_an_answer_for_what_was_not_sent_is_refused() -> None:
+    schedule = scheduled(100)
+    send(schedule, 0)
+    assert finish(schedule, 0, 1e-6) == [0]
+    assert schedule.finished(0, 1, 1e-6) is None, "answered already"
+    assert schedule.finished(0, 99, 1e-6) is None, "never sent"
+
+
+# Recalls
+
+
+def test_what_waits_behind_a_long_task_is_recalled() -> None:
+    schedule = scheduled(8)
+    assert [send(schedule, 0), send(schedule, 1)] == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    finish(schedule, 0, 1e-5, 4)
+    assert schedule.recallable(patient=True) is None, "it would be done in 30 microseconds"
+    assert schedule.recallable(patient=False) == (1, 2)
+    schedule.recalled(1, (2, 3))
+    assert send(schedule, 0) == [5], "a fair share"
+    assert schedule.finished(1, 1, 2.0) == 4
+    assert schedule.finished(1, 4, 1e-5) == 7
+
+
+def test_work_that_is_known_to_take_long_is_recalled_at_once() -> None:
+    schedule = scheduled(8)
+    send(schedule, 0)
+    send(schedule, 1)
+    finish(schedule, 0, 1e-2, 4)
+    assert schedule.recallable(patient=True) == (1, 2)
+
+
+def test_a_lane_that_had_nothing_to_give_is_not_asked_again_before_it_has_answered() -> None:
+    schedule = scheduled(8)
+    send(schedule, 0)
+    schedule.recalled(0, ())
+    assert schedule.recallable(patient=False) is None
+    finish(schedule, 0, 1e-2)
+    assert schedule.recallable(patient=False) == (0, 1)
+
+
+def test_the_task_that_runs_is_not_recalled() -> None:
+    schedule = scheduled(2)
+    send(schedule, 0)
+    send(schedule, 1)
+    assert schedule.recallable(patient=False) is None
+
+
+# Starts
 
 
 def test_three_failed_starts_in_a_row_are_enough() -> None:
@@ -361,7 +413,7 @@ def test_a_worker_that_does_something_forgives_failed_starts() -> None:
     schedule.start_failed()
     schedule.add_lane(0, proven=False)
     send(schedule, 0)
-    schedule.finished(0, 1.0)
+    finish(schedule, 0, 1.0)
     schedule.start_failed()
     assert schedule.may_start_lanes
 
@@ -372,12 +424,49 @@ def test_new_workers_that_die_idle_are_failed_starts() -> None:
         assert schedule.may_start_lanes
         schedule.add_lane(lane, proven=False)
         send(schedule, lane)
-        assert schedule.lane_died(lane, "nothing") is None
+        assert schedule.lane_died(lane, begun=0, loading=0) is None
     assert not schedule.may_start_lanes
 
 
 def test_old_workers_that_died_idle_are_not() -> None:
     schedule = scheduled(10, lanes=5)
     for lane in range(5):
-        assert schedule.lane_died(lane, "nothing") is None
+        assert schedule.lane_died(lane, begun=0, loading=0) is None
     assert schedule.may_start_lanes
+
+
+# Sizes
+
+
+def sizes(seconds: float, queued: int = 10_000, bytes_each: int = 0, shared: int = 0) -> list[int]:
+    """The sizes of one batch after the other, to one of two lanes."""
+    sizing, found = Sizing(), []
+    while queued:
+        size = sizing.batch(queued, lanes=2, idle_lanes=1)
+        assert 1 <= size <= min(queued, BATCH_TASKS)
+        found.append(size)
+        queued -= size
+        sizing.pickled(size, shared + size * bytes_each)
+        for _ in range(size):
+            sizing.measured(seconds)
+    return found
+
+
+def test_quick_tasks_travel_together_in_growing_batches() -> None:
+    found = sizes(1e-6)
+    assert found[:4] == [4, 8, 24, 72], "not many more than have been measured"
+    assert max(found) > 200
+    assert found[-1] == 1, "they shrink towards the end"
+
+
+@pytest.mark.parametrize(("seconds", "most"), [(1e-4, 20), (1e-3, 2), (2e-3, 1), (1.0, 1)])
+def test_batches_hold_about_two_milliseconds_of_work(seconds: float, most: int) -> None:
+    assert max(sizes(seconds, 1000)[1:]) in (most, most - 1)
+
+
+def test_large_pickles_do_not_travel_together() -> None:
+    assert max(sizes(1e-6, 1000, bytes_each=BATCH_BYTES // 3)[1:]) <= 3
+
+
+def test_what_tasks_share_does_not_keep_them_apart() -> None:
+    assert max(sizes(1e-6, 1000, shared=BATCH_BYTES // 2)) > 50
