@@ -15,17 +15,21 @@ from typing import Any, ClassVar
 from benchmarks.tasks import sum_of_shared
 from benchmarks.works import Load, Work
 
-__all__ = ["CONTENDERS", "UNANSWERED", "Contender"]
+__all__ = ["CONTENDERS", "UNANSWERED", "Contender", "Failure"]
 
 # Stands where an answer would, if none has come when patience was at its end.
 UNANSWERED = object()
 
 
+class Failure(Exception):
+    """An error that its library tells as a value; the text says of which kind."""
+
+
 class Contender(ABC):
     """A library, with a pool of its own that is open between `open` and `close`.
 
-    `packages` are the distributions whose versions matter, the first of which
-    is the one that is measured; there are none for the standard library.
+    `packages` are those whose versions matter, and without which it cannot be
+    measured. `way` says how it is asked.
     """
 
     name: ClassVar[str]
@@ -43,7 +47,7 @@ class Contender(ABC):
         return ""
 
     def open(self) -> None:
-        """Make the pool. Raises `ImportError` if the library is not installed."""
+        """Make the pool."""
         return
 
     @abstractmethod
@@ -67,7 +71,7 @@ class Serial(Contender):
         return "would die with the task" if work.deaths else ""
 
     def run(self, load: Load) -> Any:
-        return [function(argument) for function, argument in zip(load.functions, load.arguments)]
+        return [function(argument) for function, argument in load.calls()]
 
 
 class MultiprocessingPool(Contender):
@@ -83,8 +87,7 @@ class MultiprocessingPool(Contender):
         # A map with a task that died gives nothing at all.
         deadline = time.monotonic() + load.patience_s
         waiting = [
-            self._pool.apply_async(function, (argument,))
-            for function, argument in zip(load.functions, load.arguments)
+            self._pool.apply_async(function, (argument,)) for function, argument in load.calls()
         ]
         values: list[Any] = []
         for result in waiting:
@@ -106,12 +109,7 @@ class _Submitting(Contender):
 
     def run(self, load: Load) -> Any:
         submit = self._executor.submit
-        return _gathered(
-            [
-                submit(function, argument)
-                for function, argument in zip(load.functions, load.arguments)
-            ]
-        )
+        return _gathered([submit(function, argument) for function, argument in load.calls()])
 
     def close(self) -> None:
         self._executor.shutdown(wait=True)
@@ -155,10 +153,7 @@ class Joblib(Contender):
 
     def run(self, load: Load) -> Any:
         delayed = self._delayed
-        return self._parallel(
-            delayed(function)(argument)
-            for function, argument in zip(load.functions, load.arguments)
-        )
+        return self._parallel(delayed(function)(argument) for function, argument in load.calls())
 
     def close(self) -> None:
         from joblib.externals.loky import get_reusable_executor
@@ -174,7 +169,7 @@ class Mpire(Contender):
     packages = ("mpire",)
 
     def open(self) -> None:
-        from mpire import WorkerPool
+        from mpire.pool import WorkerPool
 
         self._pool = WorkerPool(n_jobs=self.workers, keep_alive=True)
 
@@ -185,7 +180,7 @@ class Mpire(Contender):
 
     def _run_on_shared(self, load: Load) -> Any:
         # Workers are given what is shared when they start, and at no other time.
-        from mpire import WorkerPool
+        from mpire.pool import WorkerPool
 
         with WorkerPool(n_jobs=self.workers, shared_objects=load.arguments[0]) as pool:
             return pool.map(sum_of_shared, range(len(load.functions)))
@@ -203,7 +198,7 @@ class Pebble(Contender):
     def open(self) -> None:
         from pebble import ProcessPool
 
-        self._pool = ProcessPool(max_workers=self.workers)
+        self._pool: Any = ProcessPool(max_workers=self.workers)
 
     def run(self, load: Load) -> Any:
         schedule = self._pool.schedule
@@ -213,12 +208,7 @@ class Pebble(Contender):
             mapped = self._pool.map(load.functions[0], load.arguments, chunksize=size)
             return list(mapped.result())
         # A death costs the chunk.
-        return _gathered(
-            [
-                schedule(function, (argument,))
-                for function, argument in zip(load.functions, load.arguments)
-            ]
-        )
+        return _gathered([schedule(function, (argument,)) for function, argument in load.calls()])
 
     def close(self) -> None:
         self._pool.close()
@@ -251,12 +241,17 @@ class EnactPool(Contender):
         if told != [result.execution_id for result in results]:
             raise AssertionError(f"{len(results)} results, but {len(told)} events or other ids")
         return [
-            result.output.value if result.output.is_ok else RuntimeError(result.output.error)
+            result.output.value if result.output.is_ok else Failure(_kind(result))
             for result in results
         ]
 
     def close(self) -> None:
         self._pool.close()
+
+
+def _kind(result: Any) -> str:
+    """What an execution of enact_pool's failed of."""
+    return str(result.error.category if result.error else result.output.type)
 
 
 def _gathered(futures: list[Any]) -> list[Any]:

@@ -70,8 +70,10 @@ def measured_facts(workers: int, repeats: int) -> list[Fact]:
                 continue
             try:
                 fact.times_ms.append(_ask(question))
-            except (subprocess.SubprocessError, ValueError) as error:
-                fact.note = f"failed: {type(error).__name__}"
+            except subprocess.CalledProcessError as error:
+                fact.note = f"failed: {_last_line(error.stderr)}"
+            except subprocess.TimeoutExpired:
+                fact.note = f"hangs: more than {_PATIENCE_S:.0f} s"
             else:
                 fact.median_ms = round(statistics.median(fact.times_ms), 3)
     return list(facts.values())
@@ -87,3 +89,7 @@ def _ask(question: _Question) -> float:
         timeout=_PATIENCE_S,
     )
     return round(float(done.stdout.split()[-1]), 3)
+
+
+def _last_line(text: str) -> str:
+    return text.strip().rpartition("\n")[2]

@@ -28,7 +28,8 @@ class Arena:
         self._workers = workers
         self._quick = quick
         self._say = say
-        self._missing: set[str] = set()
+        # Why they cannot be measured at all, by name.
+        self._missing: dict[str, str] = {}
         self._stands: dict[str, StandProcess] = {}
 
     def __enter__(self) -> Arena:
@@ -40,10 +41,13 @@ class Arena:
         error: BaseException | None,
         position: TracebackType | None,
     ) -> None:
-        for stand in self._stands.values():
-            if error is None:
-                stand.close()
-            else:
+        if error is None:
+            for stand in self._stands.values():
+                stand.hang_up()
+            for stand in self._stands.values():
+                stand.wait()
+        else:
+            for stand in self._stands.values():
                 stand.kill()
 
     def row(self, work: Work, repeats: int) -> Row:
@@ -54,18 +58,21 @@ class Arena:
             return row
         self._man_stands()
         for name in CONTENDERS:
-            row.cells[name] = Cell("not installed" if name in self._missing else "timed")
+            row.cells[name] = Cell("timed")
+            if name in self._missing:
+                row.cells[name] = Cell("not installed", self._missing[name])
         begun = self._tell_all(row, _timed(row), "begin", work.name)
         for name, told in begun.items():
             if told["refusal"]:
                 row.cells[name] = Cell("cannot", told["refusal"])
-        open_pools = _timed(row)
+        opened = _timed(row)
         for repeat in range(min(repeats, work.most_repeats or repeats)):
             self._say(f"{work.title}: {repeat + 1} of {repeats}")
             for name in _timed(row):
                 for told in self._tell_all(row, [name], "run").values():
                     _enter(row, row.cells[name], told)
-        self._tell_all(row, open_pools, "end")
+        # What has lost a worker may be broken: the next row gets a new pool.
+        self._tell_all(row, [name for name in opened if name not in _timed(row)], "end")
         return row
 
     def _man_stands(self) -> None:
@@ -77,8 +84,9 @@ class Arena:
         for name in new:
             told = self._stands[name].reply()
             if told["missing"]:
-                self._missing.add(name)
-                self._stands.pop(name).close()
+                self._missing[name] = told["missing"]
+                self._stands[name].hang_up()
+                self._stands.pop(name).wait()
             else:
                 self.versions.update(told["versions"])
 

@@ -13,6 +13,11 @@ __all__ = ["markdown_report", "text_report"]
 
 _OURS = "enact_pool"
 _NOTHING = "-"
+_FOOTNOTE = (
+    "Busy tasks spin on time.perf_counter. All contenders take turns, repeat by repeat, each in a "
+    "process of its own. enact_pool's figures include ids, results and events; mp.Pool, and pebble "
+    "where no task dies, send chunks of one function."
+)
 
 
 @frozen
@@ -25,12 +30,12 @@ class _Table:
 
 def text_report(record: Record) -> str:
     """The tables in columns."""
-    return "\n\n".join([_preamble(record), *map(_as_text, _tables(record)), _footnotes(record)])
+    return "\n\n".join([_preamble(record), *map(_as_text, _tables(record)), _FOOTNOTE])
 
 
 def markdown_report(record: Record) -> str:
     """The tables in GitHub's markdown."""
-    parts = [_preamble(record), *map(_as_markdown, _tables(record)), _footnotes(record)]
+    parts = [_preamble(record), *map(_as_markdown, _tables(record)), _FOOTNOTE]
     return "\n\n".join(parts)
 
 
@@ -42,14 +47,6 @@ def _preamble(record: Record) -> str:
         f"{size}{record.workers} workers, {record.repeats} repeats, pools warm; {record.date}, "
         f"{machine['cpu']}, {machine['usable_cores']} cores, {machine['kernel']}, "
         f"{machine['python']}; {versions}."
-    )
-
-
-def _footnotes(record: Record) -> str:
-    return (
-        "Busy tasks spin on time.perf_counter. All contenders take turns, repeat by repeat, each "
-        "in a process of its own. enact_pool's figures include ids, results and events; mp.Pool, "
-        "and pebble where no task dies, send chunks of one function."
     )
 
 
@@ -133,8 +130,7 @@ def _judged(row: Row, cell: Cell) -> str:
 
 def _facts(record: Record) -> _Table:
     lines = [
-        [fact.description, _figures(fact.median_ms) if fact.median_ms is not None else fact.note]
-        for fact in record.facts
+        [fact.description, fact.note or _figures(fact.median_ms or 0.0)] for fact in record.facts
     ]
     return _Table("In a fresh interpreter, ms", ["statement", "median"], lines)
 

@@ -10,11 +10,11 @@ reads orders from its standard input, one JSON array a line, and answers each by
 one JSON object a line:
 
     hello                what is installed
-    begin WORK           opens a pool, and warms it up
+    begin WORK           opens a pool, if none is open, and warms it up
     run                  does the work once; times and counts
     end                  closes the pool
 
-It ends with its input.
+It ends with its input, and closes its pool then.
 """
 
 from __future__ import annotations
@@ -26,11 +26,12 @@ import statistics
 import sys
 import time
 from collections import Counter
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from benchmarks import tasks
-from benchmarks.contenders import CONTENDERS, UNANSWERED, Contender
+from benchmarks.contenders import CONTENDERS, UNANSWERED, Contender, Failure
 from benchmarks.works import Load, Work, works
 
 __all__ = ["main"]
@@ -47,26 +48,28 @@ class _Stand:
         self._contender = contender
         self._rows = {work.name: work for work in rows}
         self._work = rows[0]
+        self._is_open = False
 
     def hello(self) -> dict[str, Any]:
-        versions = {}
         try:
-            for package in self._contender.packages:
-                versions[package] = version(package)
-        except PackageNotFoundError:
-            return {"missing": True}
-        return {"missing": False, "versions": versions}
+            versions = {package: _version(package) for package in self._contender.packages}
+        except ImportError as error:
+            return {"missing": str(error)}
+        return {"missing": "", "versions": versions}
 
     def begin(self, name: str) -> dict[str, Any]:
         self._work = self._rows[name]
         refusal = self._contender.refusal(self._work)
-        if not refusal:
+        if refusal:
+            return {"refusal": refusal}
+        if not self._is_open:
             self._contender.open()
+            self._is_open = True
             count = 4 * self._contender.workers
             naps = Load([tasks.nap] * count, [_WARM_UP_SECONDS] * count, [None] * count)
             self._contender.run(naps)
-            self._warm_up()
-        return {"refusal": refusal}
+        self._warm_up()
+        return {"refusal": ""}
 
     def _warm_up(self) -> None:
         # With tasks of the row itself: mpire tells its workers of each new function.
@@ -91,8 +94,20 @@ class _Stand:
         return {"ms": statistics.median(times_ns) / 1e6, **told}
 
     def end(self) -> dict[str, Any]:
-        self._contender.close()
+        if self._is_open:
+            self._is_open = False
+            self._contender.close()
         return {}
+
+
+def _version(package: str) -> str:
+    """Raises `ImportError` if it cannot be imported."""
+    module = import_module(package)
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        # A checkout that was not installed.
+        return str(getattr(module, "__version__", "unknown"))
 
 
 def _counted(values: list[Any], expected: list[Any]) -> dict[str, Any]:
@@ -103,7 +118,7 @@ def _counted(values: list[Any], expected: list[Any]) -> dict[str, Any]:
         if value is UNANSWERED:
             unanswered += 1
         elif isinstance(value, BaseException):
-            errors[type(value).__name__] += 1
+            errors[str(value) if isinstance(value, Failure) else type(value).__name__] += 1
         elif value == right:
             answers += 1
         else:
@@ -124,6 +139,7 @@ def main(name: str, workers: str, *options: str) -> None:
         except Exception as error:
             reply = {"failed": f"{type(error).__name__}: {error}"}
         print(json.dumps(reply), file=replies)
+    stand.end()
 
 
 if __name__ == "__main__":

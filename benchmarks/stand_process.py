@@ -17,6 +17,8 @@ __all__ = ["StandError", "StandProcess"]
 # How long a stand may take for an order before it counts as hanging.
 _PATIENCE_S = 180.0
 _END_PATIENCE_S = 20.0
+# What is left behind by a stand that is killed is gone after so long.
+_TIDYING_S = 0.3
 
 
 class StandError(Exception):
@@ -33,18 +35,17 @@ class StandProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
+            bufsize=0,
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._orders, self._replies = self._process.stdin, self._process.stdout
         self._received = b""
-        self._killed = False
 
     def order(self, *words: str) -> None:
         """Tell it what to do, without waiting."""
         try:
             self._orders.write(json.dumps(words).encode() + b"\n")
-            self._orders.flush()
         except BrokenPipeError:
             return  # `reply` will find out
 
@@ -69,27 +70,27 @@ class StandProcess:
 
     def kill(self) -> None:
         """End it, and all that it has started."""
-        if self._killed:
-            return
-        self._killed = True
-        # Before it is waited for: until then its id can be nobody else's.
-        # macOS permits no signal to a group that has only ended processes.
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        # Trackers of semaphores and shared memory ignore the first one, and tidy
+        # up. The group has its leader's id, which is nobody else's before the
+        # leader is waited for. macOS permits no signal to ended processes.
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, number)
+                time.sleep(_TIDYING_S)
         self._process.wait()
         self._orders.close()
         self._replies.close()
 
-    def close(self) -> None:
-        """Let it end; kill it if it does not."""
-        if self._killed:
-            return
+    def hang_up(self) -> None:
+        """Let it end, without waiting."""
         self._orders.close()
+
+    def wait(self) -> None:
+        """Wait until it has ended; kill it if it does not."""
         while select.select([self._replies], [], [], _END_PATIENCE_S)[0]:
             if not os.read(self._replies.fileno(), 1 << 16):
                 # Its end of the pipe is closed, and so are those of its forks.
                 self._process.wait()
                 self._replies.close()
-                self._killed = True
                 return
         self.kill()

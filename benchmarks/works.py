@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from typing import Any
 
@@ -29,6 +29,10 @@ class Load:
     one_function: bool = True
     one_argument: bool = False
     patience_s: float | None = None
+
+    def calls(self) -> Iterator[tuple[Callable[[Any], Any], Any]]:
+        """The functions, each with its argument."""
+        return zip(self.functions, self.arguments, strict=True)
 
 
 @frozen
@@ -64,11 +68,11 @@ def works(quick: bool) -> list[Work]:
         return small if quick else full
 
     return [
-        _noops("noops-1", 1, size(300, 30)),
-        _noops("noops-4", 4, size(300, 30)),
+        _noops("noops-1", 1, size(300, 20)),
+        _noops("noops-4", 4, size(300, 20)),
         _noops("noops-10000", size(10_000, 1_000)),
         _closures(size(10_000, 500)),
-        _noops("noops-200000", size(200_000, 4_000), most_repeats=3),
+        _noops("noops-200000", size(200_000, 2_000), most_repeats=3),
         _spins("spins-1ms", size(2_000, 100), 0.001),
         _spins("spins-10ms", size(200, 20), 0.010),
         _skewed(size(301, 31), 0.06 if quick else 0.3),
@@ -155,7 +159,7 @@ def _deaths(name: str, count: int, seconds: float, deaths: int) -> Work:
 
     def build(count: int) -> Load:
         times = [-1.0 if index in doomed else seconds for index in range(count)]
-        # As if done by one worker, and as long again as a worker takes to start.
+        # One worker alone would be done by then, and the others replaced.
         patience_s = count * seconds + 1.0
         return Load([tasks.spin_or_segfault] * count, times, [None] * count, patience_s=patience_s)
 
