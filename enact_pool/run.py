@@ -22,10 +22,11 @@ from enact_pool.schedule import Schedule
 from enact_pool.supply import Doorbell, LaneSupply
 from enact_pool.texts import describe
 from enact_pool.wire import (
+    INPUT_SHARED,
+    INPUT_SHOW_OUTPUTS,
     SHAREABLE,
     Answer,
     FrameError,
-    InputFlags,
     pickle_callables,
     pickle_input,
 )
@@ -34,6 +35,11 @@ __all__ = ["run"]
 
 # How often to look for the death of workers that no descriptor tells of.
 _UNWATCHED_SECONDS = 0.05
+
+# How long answers may lie in the pipes while all lanes have more to do. With
+# workers on all CPUs, each time we wake up takes one away from a worker.
+_NAP_SECONDS = 0.008
+_LEAST_NAP_SECONDS = 0.0005
 
 # How often to look for workers that do nothing though they have work.
 ROUND_SECONDS = 2.0
@@ -83,6 +89,8 @@ class _Run:
         self._schedule: Schedule[Lane, tuple[ParallelResult[Any], str]] = Schedule()
         self._ids = fresh_ids.take(len(callables))
         self._input = b""
+        # The id of a callable, how often it was in a batch, and that batch's pickle.
+        self._repeated: tuple[int, int, bytes] | None = None
         self._start_error = ""
         # The lanes that this run holds: starting, or in the schedule.
         self._starting: set[Lane] = set()
@@ -116,13 +124,14 @@ class _Run:
             if self._schedule.done:
                 return
             self._wait()
+            if self._schedule.all_settled:
+                self._tell()
+                return
 
     def _prepare_input(self, input: Any) -> None:
-        flags = InputFlags(0)
-        if type(input) in SHAREABLE:
-            flags |= InputFlags.SHARED
+        flags = INPUT_SHARED if type(input) in SHAREABLE else 0
         if self._emitter is not None:
-            flags |= InputFlags.SHOW_OUTPUTS
+            flags |= INPUT_SHOW_OUTPUTS
         try:
             self._input = bytes([flags]) + pickle_input(input)
         except KeyboardInterrupt:
@@ -262,9 +271,16 @@ class _Run:
 
     def _pickle(self, tasks: list[int]) -> tuple[list[int], bytes]:
         """The tasks that can be pickled, in one pickle; the others are settled."""
-        callables = self._callables
+        callables = [self._callables[task] for task in tasks]
+        first = callables[0]
         try:
-            return tasks, pickle_callables([callables[task] for task in tasks])
+            if not all(callable_ is first for callable_ in callables):
+                return tasks, pickle_callables(callables)
+            # One callable many times is common, and a function that a script
+            # defines is a long pickle: its code.
+            if self._repeated is None or self._repeated[:2] != (id(first), len(tasks)):
+                self._repeated = (id(first), len(tasks), pickle_callables(callables))
+            return tasks, self._repeated[2]
         except KeyboardInterrupt:
             raise
         except BaseException as error:
@@ -291,6 +307,11 @@ class _Run:
 
     def _wait(self) -> None:
         """Wait until something has happened, and take note of it."""
+        if not (self._starting or self._clogged):
+            # Answers of quick callables are not worth waking up for one by one.
+            nap = min(_NAP_SECONDS, self._schedule.slack_seconds() / 2)
+            if nap >= _LEAST_NAP_SECONDS:
+                time.sleep(nap)
         watched = len(self._working) + len(self._starting) == len(self._exits)
         seconds = ROUND_SECONDS if watched else _UNWATCHED_SECONDS
         if self._idle:
@@ -395,23 +416,24 @@ class _Run:
             return
         blamed = self._schedule.lane_died(lane, begun, loading)
         self._hungry.update(self._working)
-        if blamed is None:
-            return
-        name = name_of(self._callables[blamed])
-        verb = "unpickling" if loading else "running"
-        self._settle_failure(
-            blamed,
-            f"worker {fault or death} while {verb} callable {blamed} ({name})",
-            death.code,
-            {
-                "index": blamed,
-                "name": name,
-                "exit_code": death.exit_code,
-                "signal": death.signal,
-                "stack": death.stack,
-            },
-            0.0 if loading else ran_ns / 1e6,
-        )
+        for task in blamed:
+            name = name_of(self._callables[task])
+            verb = "unpickling" if loading else "running"
+            if task != blamed[-1]:
+                verb = "giving the answer of"
+            self._settle_failure(
+                task,
+                f"worker {fault or death} while {verb} callable {task} ({name})",
+                death.code,
+                {
+                    "index": task,
+                    "name": name,
+                    "exit_code": death.exit_code,
+                    "signal": death.signal,
+                    "stack": death.stack,
+                },
+                0.0 if loading else ran_ns / 1e6,
+            )
 
     # Outcomes
 
@@ -455,6 +477,8 @@ class _Run:
     def _tell(self) -> None:
         """Give out the outcomes whose turn has come: results, and events for the emitter."""
         released = list(self._schedule.release())
+        if not released:
+            return
         self.results.extend(result for result, _ in released)
         if self._emitter is None:
             return

@@ -21,7 +21,7 @@ When a lane dies, the caller says what the lane had noted last:
     noted                        then
     -------------------------    -----------------------------------------
     it began a task that has     that task is blamed
-    not been answered for
+    not been answered for        (and any before it whose answer was lost)
     it was loading a batch       a batch of one task: that is blamed;
                                  of several: each is sent again, alone
     neither                      nobody is blamed
@@ -108,6 +108,11 @@ class Schedule(Generic[LaneT, OutcomeT]):
         """Whether every task has been released."""
         return self._released == self._submitted
 
+    @property
+    def all_settled(self) -> bool:
+        """Whether every task has an outcome, released or not."""
+        return self._released + len(self._settled) == self._submitted
+
     # Lanes
 
     def add_lane(self, lane: LaneT, *, proven: bool, serial: int = 0) -> None:
@@ -177,6 +182,14 @@ class Schedule(Generic[LaneT, OutcomeT]):
         state.batches.append((first, state.dispatched))
         self._sizing.pickled(len(tasks), size)
 
+    def slack_seconds(self) -> float:
+        """For how long all lanes have work without hearing from us, as far as is known.
+
+        What each works on does not count: it may end at any moment.
+        """
+        fewest = min((len(state.tasks) for state in self._lanes.values()), default=0)
+        return max(0, fewest - 1) * self._sizing.mean_seconds
+
     def is_stalled(self, lane: LaneT, begun: int, loading: int) -> bool:
         """Whether the lane has noted nothing to do, though it has tasks.
 
@@ -242,26 +255,30 @@ class Schedule(Generic[LaneT, OutcomeT]):
         self._suspects.extendleft(reversed(tasks))
         return None
 
-    def lane_died(self, lane: LaneT, begun: int, loading: int) -> int | None:
-        """The lane is gone; gives the task that is to blame, if any.
+    def lane_died(self, lane: LaneT, begun: int, loading: int) -> list[int]:
+        """The lane is gone; gives the tasks that are to blame: none or one, as a rule.
 
         `begun` is the number of the task that it noted to have begun last, and
         `loading` the last number of the batch it was unpickling; 0 for none.
+        More than one is given if answers were lost on the way: those tasks have
+        run, or may have, so none of them may be sent again.
         """
         state = self._lanes.pop(lane)
-        blamed = None
-        if state.tasks and begun > state.answered:
-            running = [task for serial, task in state.tasks if serial == begun]
-            # If there is none, the worker has overwritten its notes. Something
-            # in it ran then, and that can only have been its first.
-            blamed = running[0] if running else state.tasks[0][1]
-            self._prove(state)
-        elif loading > state.answered:
-            blamed = self._blame_for_loading(state, loading)
+        blamed: list[int] = []
+        if begun > state.dispatched and state.tasks:
+            # The worker has overwritten its notes. Something in it ran then,
+            # and as far as we know that can only have been its first.
+            begun = state.tasks[0][0]
+        while state.tasks and state.tasks[0][0] <= begun:
+            blamed.append(state.tasks.popleft()[1])
+        if not blamed and loading > state.answered:
+            suspect = self._blame_for_loading(state, loading)
+            blamed = [] if suspect is None else [suspect]
+        if blamed or loading > state.answered:
             self._prove(state)
         elif not state.proven:
             self._failed_starts += 1
-        self._requeue([task for _, task in state.tasks if task != blamed])
+        self._requeue([task for _, task in state.tasks])
         return blamed
 
     def _prove(self, state: _Lane) -> None:

@@ -16,9 +16,9 @@ from attrs import define, field
 
 __all__ = ["BATCH_BYTES", "BATCH_SECONDS", "BATCH_TASKS", "Sizing"]
 
-# A batch of this length makes the 100 microseconds of a round trip cost 5 %,
-# and those are spent while the lane works on the batch before.
-BATCH_SECONDS = 0.002
+# Long enough for the parent to wake up rarely: where the workers keep all CPUs
+# busy, each time costs one of them a tenth of a millisecond.
+BATCH_SECONDS = 0.01
 # A batch is pickled in one go, while no lane can be served.
 BATCH_BYTES = 1 << 20
 # More would not save anything. What a lane is sent at once must be bounded:

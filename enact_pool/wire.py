@@ -30,7 +30,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Sequence
-from enum import IntEnum, IntFlag
+from enum import IntEnum
 from struct import Struct, pack, unpack
 from typing import Any
 
@@ -44,11 +44,12 @@ __all__ = [
     "Command",
     "FrameError",
     "FrameReader",
-    "InputFlags",
     "pack_answer",
     "pack_header",
     "pack_permits",
     "unpack_permits",
+    "INPUT_SHARED",
+    "INPUT_SHOW_OUTPUTS",
     "SHAREABLE",
     "pickle_callables",
     "pickle_input",
@@ -69,6 +70,11 @@ PERMIT_BYTES = 8
 # No payload of this many bytes can exist: a header that says so is not one of ours.
 _ABSURD = 1 << 48
 
+# The first byte of an INPUT's payload; the input's pickle follows. (Plain ints:
+# an IntFlag takes a microsecond for each operation.)
+INPUT_SHARED = 1  # one copy will do for all callables of the worker
+INPUT_SHOW_OUTPUTS = 2  # somebody wants the texts of returned values
+
 # Types whose values cannot be changed, so that one copy will do for many callables.
 SHAREABLE = frozenset({str, bytes, int, float, complex, bool, type(None)})
 
@@ -76,13 +82,6 @@ SHAREABLE = frozenset({str, bytes, int, float, complex, bool, type(None)})
 class Command(IntEnum):
     INPUT = 1
     BATCH = 2
-
-
-class InputFlags(IntFlag):
-    """The first byte of an INPUT's payload; the input's pickle follows."""
-
-    SHARED = 1  # one copy will do for all callables of the worker
-    SHOW_OUTPUTS = 2  # somebody wants the texts of returned values
 
 
 class Answer(IntEnum):
@@ -133,7 +132,10 @@ class FrameReader:
         return self._need - self._have
 
     def feed(self, chunk: bytes) -> list[tuple[Any, ...]]:
-        """Take the next bytes; give the frames that are complete now."""
+        """Take the next bytes; give the frames that are complete now.
+
+        Raises `FrameError` if what comes next is no frame, once those before it are given.
+        """
         if self._parts:
             self._parts.append(chunk)
             self._have += len(chunk)
@@ -149,6 +151,8 @@ class FrameReader:
         while end - at >= size:
             magic, *fields, length = unpack(chunk, at)
             if magic != _MAGIC or length > _ABSURD:
+                if frames:
+                    break
                 raise FrameError("not a frame")
             stop = at + size + length
             if stop > end:

@@ -25,12 +25,13 @@ from enact_pool.recorder import FlightRecorder
 from enact_pool.texts import describe, shown, shows_itself, type_name
 from enact_pool.wire import (
     COMMAND,
+    INPUT_SHARED,
+    INPUT_SHOW_OUTPUTS,
     PERMIT_BYTES,
     Answer,
     Command,
     FrameError,
     FrameReader,
-    InputFlags,
     pack_answer,
     pickle_output,
     unpack_permits,
@@ -234,8 +235,8 @@ class _Worker:
 
     def _take_input(self, payload: bytes) -> None:
         flags = payload[0]
-        self._show_outputs = bool(flags & InputFlags.SHOW_OUTPUTS)
-        self._shares_input = bool(flags & InputFlags.SHARED)
+        self._show_outputs = bool(flags & INPUT_SHOW_OUTPUTS)
+        self._shares_input = bool(flags & INPUT_SHARED)
         self._input_pickle = payload[1:]
         self._shared_input = _loads(self._input_pickle) if self._shares_input else None
 

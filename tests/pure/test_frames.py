@@ -44,9 +44,17 @@ def test_the_reader_says_how_much_of_a_large_frame_is_missing() -> None:
     assert reader.missing == 990
 
 
-def test_a_header_that_cannot_be_is_an_error() -> None:
+def test_what_is_no_frame_is_an_error() -> None:
     with pytest.raises(FrameError):
         FrameReader(ANSWER).feed(b"\xff" * 100)
+
+
+@given(frames=FRAMES.filter(bool), garbage=st.binary(min_size=30, max_size=60))
+def test_frames_before_what_is_no_frame_are_given(frames: list[Any], garbage: bytes) -> None:
+    reader = FrameReader(ANSWER)
+    assert reader.feed(b"".join(pack_answer(*frame) for frame in frames) + b"x" + garbage) == frames
+    with pytest.raises(FrameError):
+        reader.feed(b"x")
 
 
 # Texts

@@ -29,6 +29,8 @@ class ModelLane:
     running: int | None = None
     begun: int = 0
     said: deque[tuple[str, int, float]] = field(factory=deque)
+    # Tasks whose permit a callable has taken.
+    lost: set[int] = field(factory=set)
 
     def permit(self, first: int, several: int) -> int | None:
         while True:
@@ -99,14 +101,15 @@ class Core(RuleBasedStateMachine):
     def die(self, lane: ModelLane) -> None:
         while lane.said:
             self.read(lane)
-        expected = lane.running
+        expected = set() if lane.running is None else {lane.running}
         if lane.loading and len(lane.batch) == 1:
-            expected = lane.batch[0][1]
+            expected = {lane.batch[0][1]}
         loading = lane.batch[-1][0] if lane.loading else 0
-        blamed = self.schedule.lane_died(lane, lane.begun, loading)
-        assert blamed == expected, "who ran is blamed, and nobody else"
-        if blamed is not None:
-            self.settle(blamed, "died")
+        blamed = set(self.schedule.lane_died(lane, lane.begun, loading))
+        # A lost permit and a lost answer look alike: neither may be sent again.
+        assert blamed - lane.lost == expected, "who ran is blamed, and nobody else"
+        for task in blamed:
+            self.settle(task, "died")
         self.lanes.remove(lane)
 
     def recall(self, patient: bool) -> bool:
@@ -204,8 +207,11 @@ class Core(RuleBasedStateMachine):
     def permits_are_lost(self, data: st.DataObject, count: int) -> None:
         """A callable reads every descriptor it finds."""
         lane = data.draw(st.sampled_from([lane for lane in self.lanes if lane.permits]))
+        sent = dict(pair for batch in (lane.batch, *lane.unread) for pair in batch)
         for _ in range(min(count, len(lane.permits))):
-            lane.permits.popleft()
+            serial = lane.permits.popleft()
+            if serial in sent:
+                lane.lost.add(sent[serial])
 
     @precondition(lambda self: self.lanes)
     @rule(data=st.data())
@@ -323,7 +329,7 @@ def test_no_batch_waits_in_a_pipe_when_the_rest_is_few() -> None:
 def test_a_batch_that_cannot_be_loaded_is_sent_again_one_by_one() -> None:
     schedule = scheduled(100, lanes=1)
     assert send(schedule, 0) == [0, 1, 2, 3]
-    assert schedule.lane_died(0, begun=0, loading=4) is None
+    assert schedule.lane_died(0, begun=0, loading=4) == []
     schedule.add_lane(1, proven=False)
     for task in range(4):
         assert send(schedule, 1) == [task]
@@ -335,15 +341,23 @@ def test_what_had_not_started_is_first_in_the_queue_again() -> None:
     schedule = scheduled(100)
     assert send(schedule, 0) == [0, 1, 2, 3]
     finish(schedule, 0, 1e-6)
-    assert schedule.lane_died(0, begun=2, loading=0) == 1
+    assert schedule.lane_died(0, begun=2, loading=0) == [1]
     assert send(schedule, 1)[:2] == [2, 3]
+
+
+def test_what_ran_but_lost_its_answer_is_not_sent_again() -> None:
+    """Something else wrote into the pipe, and the answers after that cannot be read."""
+    schedule = scheduled(100)
+    assert send(schedule, 0) == [0, 1, 2, 3]
+    assert schedule.lane_died(0, begun=3, loading=0) == [0, 1, 2]
+    assert send(schedule, 1)[:2] == [3, 4]
 
 
 def test_a_worker_that_overwrote_its_notes_is_blamed_on_its_first_task() -> None:
     """It may have started, so it must not be sent again."""
     schedule = scheduled(100)
     send(schedule, 0)
-    assert schedule.lane_died(0, begun=1 << 60, loading=1 << 60) == 0
+    assert schedule.lane_died(0, begun=1 << 60, loading=1 << 60) == [0]
     assert send(schedule, 1)[:2] == [1, 2]
 
 
@@ -424,14 +438,14 @@ def test_new_workers_that_die_idle_are_failed_starts() -> None:
         assert schedule.may_start_lanes
         schedule.add_lane(lane, proven=False)
         send(schedule, lane)
-        assert schedule.lane_died(lane, begun=0, loading=0) is None
+        assert schedule.lane_died(lane, begun=0, loading=0) == []
     assert not schedule.may_start_lanes
 
 
 def test_old_workers_that_died_idle_are_not() -> None:
     schedule = scheduled(10, lanes=5)
     for lane in range(5):
-        assert schedule.lane_died(lane, begun=0, loading=0) is None
+        assert schedule.lane_died(lane, begun=0, loading=0) == []
     assert schedule.may_start_lanes
 
 
@@ -459,9 +473,9 @@ def test_quick_tasks_travel_together_in_growing_batches() -> None:
     assert found[-1] == 1, "they shrink towards the end"
 
 
-@pytest.mark.parametrize(("seconds", "most"), [(1e-4, 20), (1e-3, 2), (2e-3, 1), (1.0, 1)])
-def test_batches_hold_about_two_milliseconds_of_work(seconds: float, most: int) -> None:
-    assert max(sizes(seconds, 1000)[1:]) in (most, most - 1)
+@pytest.mark.parametrize(("seconds", "most"), [(1e-4, 95), (1e-3, 9), (3e-3, 3), (1.0, 1)])
+def test_batches_hold_about_ten_milliseconds_of_work(seconds: float, most: int) -> None:
+    assert max(sizes(seconds, 1000)[1:]) == most
 
 
 def test_large_pickles_do_not_travel_together() -> None:
