@@ -63,10 +63,12 @@ def checked(callables: Iterable[Any]) -> list[Any]:
 
 
 def name_of(candidate: Any) -> str:
-    """The name of a callable; never raises, and runs no more of it than its `name`."""
+    """The name of a callable; runs no more of it than its `name`, and bears what that raises."""
     try:
         name = _own_name(candidate)
-    except Exception:
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
         # The name is a label. One that cannot be told must not keep the
         # callable from running, nor its neighbours from answering.
         name = None

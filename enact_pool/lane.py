@@ -21,7 +21,6 @@ from __future__ import annotations
 import os
 import select
 import signal
-import threading
 from collections import deque
 from collections.abc import Mapping
 from itertools import islice
@@ -33,6 +32,8 @@ from attrs import field, frozen
 from loky.backend.popen_loky_posix import Popen
 from loky.backend.process import LokyProcess
 
+from enact_pool.death import Death
+from enact_pool.lifeline import lifeline
 from enact_pool.recorder import FlightRecorder, create_recording
 from enact_pool.wire import (
     ANSWER,
@@ -44,9 +45,9 @@ from enact_pool.wire import (
     pack_permits,
     unpack_permits,
 )
-from enact_pool.worker import LOST_PIPES, serve
+from enact_pool.worker import serve
 
-__all__ = ["Death", "Lane", "WorkerSpec"]
+__all__ = ["Lane", "WorkerSpec"]
 
 _READ_BYTES = 1 << 16
 # The least number of buffers that every POSIX system takes in one write.
@@ -71,33 +72,6 @@ class WorkerSpec:
     env: Mapping[str, str] = field(factory=dict)
 
 
-@frozen
-class Death:
-    """How a worker process ended.
-
-    `exit_code` is negative for a signal, as in `subprocess`, and None if
-    something else in this process has reaped the worker, and so taken it.
-    """
-
-    exit_code: int | None
-    signal: str | None
-    stack: str
-
-    @property
-    def code(self) -> str:
-        """The cause in one word."""
-        return self.signal or ("unknown" if self.exit_code is None else f"exit_{self.exit_code}")
-
-    def __str__(self) -> str:
-        if self.signal:
-            return f"was killed by {self.signal}"
-        if self.exit_code is None:
-            return "ended in an unknown way (its exit status was collected elsewhere)"
-        if self.exit_code == LOST_PIPES:
-            return f"lost the pipes to its parent (exit code {LOST_PIPES})"
-        return f"exited with code {self.exit_code}"
-
-
 class _Inherited:
     """A descriptor that a starting process keeps, under the same number."""
 
@@ -107,33 +81,6 @@ class _Inherited:
     def __reduce__(self) -> tuple[Any, ...]:
         starting: Any = get_spawning_popen()
         return int, (starting.duplicate_for_child(self._descriptor),)
-
-
-class _Lifeline:
-    """A pipe that closes when this process ends, whichever way: its workers watch it."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._ends: tuple[int, int] | None = None
-        os.register_at_fork(after_in_child=self._drop)
-
-    def read_end(self) -> int:
-        with self._lock:
-            if self._ends is None:
-                self._ends = os.pipe()
-            return self._ends[0]
-
-    def _drop(self) -> None:
-        # A forked child that kept the ends would keep its parent's workers
-        # alive. And another thread may have held the lock at the fork.
-        self._lock = threading.Lock()
-        if self._ends is not None:
-            for end in self._ends:
-                os.close(end)
-            self._ends = None
-
-
-_lifeline = _Lifeline()
 
 
 class Lane:
@@ -187,7 +134,7 @@ class Lane:
                             self._permits,
                             worker_answers,
                             recording,
-                            _lifeline.read_end(),
+                            lifeline.read_end(),
                         ),
                     ),
                     spec.depth,
@@ -334,10 +281,9 @@ class Lane:
         """Wait for the worker process, which has ended or been killed, and free everything."""
         assert self._popen is not None
         assert self._recorder is not None
-        exit_code = self._popen.wait()
-        stack = _users_part(self._recorder.stack())
+        death = Death.of(self._popen.wait(), self._recorder.stack())
         self.close()
-        return Death(exit_code, _signal_name(exit_code), stack)
+        return death
 
     def abandon(self) -> None:
         """In a forked child: let go of the worker, which is the parent's."""
@@ -355,22 +301,3 @@ class Lane:
             self._recorder = None
         # Its finalizer closes loky's sentinel.
         self._popen = None
-
-
-def _signal_name(exit_code: int | None) -> str | None:
-    if exit_code is None or exit_code >= 0:
-        return None
-    try:
-        return signal.Signals(-exit_code).name
-    except ValueError:
-        return f"signal {-exit_code}"
-
-
-def _users_part(stack: str) -> str:
-    """A faulthandler dump without our own frames and what is below them."""
-    lines = []
-    for line in stack.splitlines():
-        if f'"{serve.__code__.co_filename}"' in line:
-            break
-        lines.append(line)
-    return "\n".join(lines).strip()

@@ -12,12 +12,11 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from enact_pool.callables import checked, name_of
-from enact_pool.errors import ExecutionError
-from enact_pool.events import Emitter, StreamEvent, checked_emitter
-from enact_pool.ids import fresh_ids
+from enact_pool.callables import checked
+from enact_pool.events import Emitter, checked_emitter
 from enact_pool.lane import Lane
-from enact_pool.results import Err, Ok, ParallelResult
+from enact_pool.outcomes import Outcome, Outcomes
+from enact_pool.results import Err, ParallelResult
 from enact_pool.schedule import Schedule
 from enact_pool.supply import Doorbell, LaneSupply
 from enact_pool.texts import describe
@@ -49,7 +48,7 @@ ROUND_SECONDS = 2.0
 _PATIENCE_SECONDS = 0.002
 
 # Looking up a member of an enum takes longer than all else in the hot loop.
-_VALUE, _SHOWN, _ERROR = int(Answer.VALUE), int(Answer.SHOWN), int(Answer.ERROR)
+_VALUE, _ERROR = int(Answer.VALUE), int(Answer.ERROR)
 
 
 def run(
@@ -69,25 +68,19 @@ def run(
             this.drive(input)
     finally:
         this.settle_lanes()
-    if this.emitter_error is not None:
-        vars(this.emitter_error)["results"] = this.results
-        raise this.emitter_error
-    return this.results
+    return this.results()
 
 
 class _Run:
     def __init__(
         self, supply: LaneSupply, callables: list[Any], emitter: Emitter | None, limit: int
     ) -> None:
-        self.results: list[ParallelResult[Any]] = []
-        self.emitter_error: Exception | None = None
         self._supply = supply
         self._callables = callables
-        self._emitter = emitter
+        self._shows_outputs = emitter is not None
         self._limit = limit
-        # An outcome is a result, and the text that its event shows.
-        self._schedule: Schedule[Lane, tuple[ParallelResult[Any], str]] = Schedule()
-        self._ids = fresh_ids.take(len(callables))
+        self._schedule: Schedule[Lane, Outcome] = Schedule()
+        self._outcomes = Outcomes(self._schedule, callables, emitter)
         self._input = b""
         # The id of a callable, how often it was in a batch, and that batch's pickle.
         self._repeated: tuple[int, int, bytes] | None = None
@@ -120,17 +113,21 @@ class _Run:
             while self._hungry:
                 self._feed(self._hungry.pop())
             self._rebalance()
-            self._tell()
+            self._outcomes.tell()
             if self._schedule.done:
                 return
             self._wait()
             if self._schedule.all_settled:
-                self._tell()
+                self._outcomes.tell()
                 return
+
+    def results(self) -> list[ParallelResult[Any]]:
+        """The results; raises what the emitter has raised."""
+        return self._outcomes.results()
 
     def _prepare_input(self, input: Any) -> None:
         flags = INPUT_SHARED if type(input) in SHAREABLE else 0
-        if self._emitter is not None:
+        if self._shows_outputs:
             flags |= INPUT_SHOW_OUTPUTS
         try:
             self._input = bytes([flags]) + pickle_input(input)
@@ -139,7 +136,7 @@ class _Run:
         except BaseException as error:
             err = Err(*describe(error, __file__, "the input cannot be pickled: "))
             for task in self._schedule.abandon_queue():
-                self._settle(task, err)
+                self._outcomes.refused(task, err)
 
     # Lanes come and go
 
@@ -162,9 +159,8 @@ class _Run:
                 return
             self._take(lane)
         if not (schedule.may_start_lanes or self._working or self._starting):
-            message = f"no worker could be started: {self._start_error}"
             for task in schedule.abandon_queue():
-                self._settle_failure(task, message, "start_failed", {})
+                self._outcomes.not_started(task, self._start_error)
 
     def _acquire(self) -> Lane | None:
         lane = self._supply.acquire(self._doorbell)
@@ -286,7 +282,7 @@ class _Run:
         except BaseException as error:
             if len(tasks) == 1:
                 what = "the callable cannot be pickled: "
-                self._settle(tasks[0], Err(*describe(error, __file__, what)))
+                self._outcomes.refused(tasks[0], Err(*describe(error, __file__, what)))
                 return [], b""
         good = [task for task in tasks if self._pickle([task])[0]]
         return self._pickle(good) if good else ([], b"")
@@ -365,16 +361,16 @@ class _Run:
             self._bury(lane, f"was killed, for what it wrote to its pipe is no answer ({error})")
 
     def _take_answers(self, lane: Lane, frames: list[tuple[Answer, int, int, bytes]]) -> None:
-        schedule = self._schedule
+        schedule, outcomes = self._schedule, self._outcomes
         self._stalled.discard(lane)
         for kind, serial, ran_ns, payload in frames:
             if _VALUE <= kind <= _ERROR:
                 task = schedule.finished(lane, serial, ran_ns / 1e9)
                 if task is None:
                     raise FrameError(f"callable {serial} was not there to be run")
-                self._settle_answer(task, kind, payload, ran_ns / 1e6)
+                outcomes.answered(task, kind, payload, ran_ns / 1e6)
                 self._hungry.add(lane)
-            elif kind == Answer.READY:
+            elif kind == Answer.READY and lane in self._starting:
                 lane.ready = True
                 self._starting.discard(lane)
                 self._employ(lane)
@@ -388,7 +384,7 @@ class _Run:
                 if blamed is not None:
                     text, name, position = pickle.loads(payload)
                     what = f"the callable cannot be rebuilt in the worker: {name}: {text}"
-                    self._settle(blamed, Err(what, name, position))
+                    outcomes.refused(blamed, Err(what, name, position))
                 self._hungry.update(self._working)
             else:
                 raise FrameError(f"kind {kind}")
@@ -417,82 +413,8 @@ class _Run:
         blamed = self._schedule.lane_died(lane, begun, loading)
         self._hungry.update(self._working)
         for task in blamed:
-            name = name_of(self._callables[task])
-            verb = "unpickling" if loading else "running"
+            doing = "unpickling" if loading else "running"
             if task != blamed[-1]:
-                verb = "giving the answer of"
-            self._settle_failure(
-                task,
-                f"worker {fault or death} while {verb} callable {task} ({name})",
-                death.code,
-                {
-                    "index": task,
-                    "name": name,
-                    "exit_code": death.exit_code,
-                    "signal": death.signal,
-                    "stack": death.stack,
-                },
-                0.0 if loading else ran_ns / 1e6,
-            )
-
-    # Outcomes
-
-    def _settle_answer(self, task: int, kind: int, payload: bytes, ran_ms: float) -> None:
-        output: Ok[Any] | Err
-        text = None
-        if kind == _ERROR:
-            output = Err(*pickle.loads(payload))
-        else:
-            try:
-                value = pickle.loads(payload)
-            except KeyboardInterrupt:
-                raise
-            except BaseException as error:
-                what = "the return value cannot be rebuilt: "
-                output = Err(*describe(error, __file__, what))
-            else:
-                if kind == _SHOWN:
-                    value, text = value
-                output = Ok(value)
-        self._settle(task, output, ran_ms, text)
-
-    def _settle(
-        self, task: int, output: Ok[Any] | Err, ran_ms: float = 0.0, text: str | None = None
-    ) -> None:
-        if text is None:
-            text = str(output.value) if isinstance(output, Ok) else f"Error: {output.error}"
-        name = name_of(self._callables[task])
-        result = ParallelResult(name, self._ids[task], output, None, ran_ms)
-        self._schedule.settle(task, (result, text))
-
-    def _settle_failure(
-        self, task: int, message: str, code: str, details: dict[str, Any], ran_ms: float = 0.0
-    ) -> None:
-        error = ExecutionError.kernel_internal(message, code=code, details=details)
-        output = Err(message, traceback=details.get("stack", ""))
-        fresh_id = fresh_ids.take(1)[0]
-        result: ParallelResult[Any] = ParallelResult("unknown", fresh_id, output, error, ran_ms)
-        self._schedule.settle(task, (result, message))
-
-    def _tell(self) -> None:
-        """Give out the outcomes whose turn has come: results, and events for the emitter."""
-        released = list(self._schedule.release())
-        if not released:
-            return
-        self.results.extend(result for result, _ in released)
-        if self._emitter is None:
-            return
-        for step_id, (result, text) in zip(fresh_ids.take(len(released)), released, strict=True):
-            event: StreamEvent
-            if result.error is not None:
-                event = StreamEvent.execution_failed(result.execution_id, result.error)
-            else:
-                event = StreamEvent.step_end(
-                    result._execution_id, step_id, text, result.duration_ms
-                )
-            try:
-                self._emitter.emit(event)
-            except Exception as error:
-                # The run goes on, and the later events are emitted: see `run`.
-                if self.emitter_error is None:
-                    self.emitter_error = error
+                doing = "giving the answer of"
+            ran_ms = 0.0 if loading else ran_ns / 1e6
+            self._outcomes.died(task, death, f"worker {fault or death} while {doing}", ran_ms)

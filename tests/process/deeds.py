@@ -192,6 +192,15 @@ def _refuse_elsewhere(pid: int) -> None:
         raise LookupError("will not be rebuilt elsewhere")
 
 
+class Unshowable:
+    """A value that refuses every text of it."""
+
+    def __str__(self) -> str:
+        raise SystemExit
+
+    __repr__ = __str__
+
+
 class Deed:
     """A callable of a given kind that notes its start in a file."""
 

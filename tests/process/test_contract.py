@@ -349,6 +349,13 @@ def test_a_value_that_cannot_be_shown_is_a_good_value(pool: Pool) -> None:
     assert emitter.drain()[0].output == "<int of 16610 bits>"  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("emitter", [None, EventEmitter()])
+def test_the_parent_runs_no_code_of_a_value_to_show_it(pool: Pool, emitter: Any) -> None:
+    (result,) = pool.run_parallel([lambda _: deeds.Unshowable()], 0, emitter)
+    assert isinstance(result.output, Ok)
+    assert isinstance(result.output.value, deeds.Unshowable)
+
+
 def test_events_are_emitted_as_soon_as_their_turn_has_come(tmp_path: Path) -> None:
     """The last callable waits until the events of those before it have been emitted."""
 

@@ -1,0 +1,62 @@
+"""How a worker process ended, and where in Python it was."""
+
+from __future__ import annotations
+
+import signal
+
+from attrs import frozen
+
+from enact_pool.worker import LOST_PIPES, serve
+
+__all__ = ["Death"]
+
+
+@frozen
+class Death:
+    """How a worker process ended.
+
+    `exit_code` is negative for a signal, as in `subprocess`, and None if
+    something else in this process has reaped the worker, and so taken it.
+    """
+
+    exit_code: int | None
+    signal: str | None
+    stack: str
+
+    @classmethod
+    def of(cls, exit_code: int | None, stack: str) -> Death:
+        """From the exit code, and what faulthandler wrote about a crash."""
+        return cls(exit_code, _signal_name(exit_code), _users_part(stack))
+
+    @property
+    def code(self) -> str:
+        """The cause in one word."""
+        return self.signal or ("unknown" if self.exit_code is None else f"exit_{self.exit_code}")
+
+    def __str__(self) -> str:
+        if self.signal:
+            return f"was killed by {self.signal}"
+        if self.exit_code is None:
+            return "ended in an unknown way (its exit status was collected elsewhere)"
+        if self.exit_code == LOST_PIPES:
+            return f"lost the pipes to its parent (exit code {LOST_PIPES})"
+        return f"exited with code {self.exit_code}"
+
+
+def _signal_name(exit_code: int | None) -> str | None:
+    if exit_code is None or exit_code >= 0:
+        return None
+    try:
+        return signal.Signals(-exit_code).name
+    except ValueError:
+        return f"signal {-exit_code}"
+
+
+def _users_part(stack: str) -> str:
+    """A faulthandler dump without our own frames and what is below them."""
+    lines = []
+    for line in stack.splitlines():
+        if f'"{serve.__code__.co_filename}"' in line:
+            break
+        lines.append(line)
+    return "\n".join(lines).strip()
