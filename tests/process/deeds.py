@@ -6,7 +6,6 @@ import ctypes
 import os
 import resource
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -41,17 +40,10 @@ def exit_7(_: object) -> None:
 
 
 def overflow_c_stack(_: object) -> None:
-    # qsort calls back into Python, which calls qsort: each level is C stack.
-    libc = ctypes.CDLL(None)
-    compare_type = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
-    sys.setrecursionlimit(10**8)
-
-    def compare(_a: int | None, _b: int | None) -> int:
-        libc.qsort((ctypes.c_int * 2)(2, 1), 2, 4, callback)
-        return 0
-
-    callback = compare_type(compare)
-    libc.qsort((ctypes.c_int * 2)(2, 1), 2, 4, callback)
+    # glibc compiles nested groups recursively, as deep as they are.
+    compiled, extended = ctypes.create_string_buffer(1024), 1
+    ctypes.CDLL(None).regcomp(compiled, b"(" * 10_000_000, extended)
+    raise AssertionError("the stack was deep enough")
 
 
 def abort_at_memory_limit(_: object) -> None:
@@ -62,6 +54,20 @@ def abort_at_memory_limit(_: object) -> None:
     except MemoryError:
         os.abort()
     raise AssertionError(f"{len(hoard)} blocks fitted")
+
+
+class AllocateInGroup:
+    """Moves its worker into a control group, and allocates until the kernel kills it."""
+
+    name = "allocate"
+
+    def __init__(self, group: str) -> None:
+        self.group = group
+
+    def run(self, _: object) -> None:
+        append(os.path.join(self.group, "cgroup.procs"), os.getpid())
+        hoard = [b"x" * (1 << 24) for _ in range(64)]
+        raise AssertionError(f"{len(hoard)} blocks fitted")
 
 
 def close_every_descriptor(_: object) -> None:

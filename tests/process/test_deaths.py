@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ EXITS: dict[Deed, int] = {deeds.exit_0: 0, deeds.exit_7: 7}
 WITH_STACK: dict[Deed, str] = {
     deeds.segfault: "string_at",
     deeds.abort: "abort",
-    deeds.overflow_c_stack: "compare",
+    deeds.overflow_c_stack: "overflow_c_stack",
     deeds.abort_at_memory_limit: "abort_at_memory_limit",
 }
 
@@ -90,6 +90,42 @@ def test_a_death_costs_one_result(deed: Deed, tmp_path: Path) -> None:
         *(result.execution_id for result in results[7:]),
     ]
     assert events[7].error is culprit.error  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def group_of_100_mb() -> Iterator[Path]:
+    """A control group whose processes the kernel kills at 100 MB; version 1 or 2."""
+    for place, limit in [
+        ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
+        ("/sys/fs/cgroup", "memory.max"),
+    ]:
+        group = Path(place, f"enact-pool-test-{os.getpid()}")
+        try:
+            group.mkdir()
+        except OSError:
+            continue
+        try:
+            (group / limit).write_text(str(100_000_000))
+            yield group
+            return
+        except OSError:
+            continue
+        finally:
+            group.rmdir()
+    pytest.skip("needs the right to make a control group with a memory limit")
+
+
+def test_running_out_of_memory_costs_one_result(group_of_100_mb: Path) -> None:
+    """The kernel kills the worker."""
+    callables: list[Any] = [deeds.square] * 25
+    callables[7] = deeds.AllocateInGroup(str(group_of_100_mb))
+    with Pool(2) as pool:
+        results = pool.run_parallel(callables, 12)
+    culprit = results.pop(7)
+    assert [result.output for result in results] == [Ok(144)] * 24
+    assert culprit.error is not None
+    assert culprit.error.code == "SIGKILL"
+    assert "callable 7 (allocate)" in culprit.error.message
 
 
 @pytest.mark.parametrize(
