@@ -94,6 +94,8 @@ class Lane:
         self.ready = False
         # Until it is given back for the first time.
         self.is_new = True
+        # The run that has it, if one does; kept by its supply.
+        self.holder: object = None
         self.start_error = ""
         # The serial number of the last callable that was sent.
         self.sent = 0
@@ -106,8 +108,7 @@ class Lane:
         try:
             self._start(spec)
         except BaseException:
-            self.kill()
-            self.close()
+            self._undo_start()
             raise
 
     def _start(self, spec: WorkerSpec) -> None:
@@ -169,6 +170,12 @@ class Lane:
             except OSError:
                 return  # an old kernel, or a sandbox that refuses it
             self._open.append(self.exit)
+
+    def _undo_start(self) -> None:
+        self.kill()
+        if self._popen is not None:
+            self._popen.wait()
+        self.close()
 
     @property
     def pid(self) -> int:

@@ -163,11 +163,11 @@ class _Run:
                 self._outcomes.not_started(task, self._start_error)
 
     def _acquire(self) -> Lane | None:
-        lane = self._supply.acquire(self._doorbell)
+        lane = self._supply.acquire(self, self._doorbell)
         if lane is None and self._doorbell is None:
             self._doorbell = Doorbell()
             self._poller.register(self._doorbell, select.POLLIN)
-            lane = self._supply.acquire(self._doorbell)
+            lane = self._supply.acquire(self, self._doorbell)
         return lane
 
     def _has_to_share(self, more: int) -> bool:
@@ -204,7 +204,6 @@ class _Run:
 
     def settle_lanes(self) -> None:
         """Give back all lanes; those that are still at work are killed."""
-        self._supply.leave(self._doorbell)
         for lane in [*self._starting, *self._working]:
             busy = lane in self._working and not self._schedule.is_idle(lane)
             self._let_go(lane)
@@ -214,6 +213,7 @@ class _Run:
                 self._supply.discard(lane)
             else:
                 self._supply.release(lane)
+        self._supply.leave(self, self._doorbell)
         if self._doorbell is not None:
             self._doorbell.close()
 
@@ -321,8 +321,7 @@ class _Run:
                 self._flush(self._clogged[descriptor])
             elif self._doorbell is not None and descriptor == self._doorbell.fileno():
                 self._doorbell.quiet()
-                lane = self._supply.collect(self._doorbell)
-                if lane is not None:
+                for lane in self._supply.collect(self, self._doorbell):
                     self._take(lane)
         if not watched:
             for lane in [*self._working, *self._starting]:

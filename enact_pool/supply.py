@@ -25,11 +25,11 @@ _GRACE_SECONDS = 0.5
 class Doorbell:
     """How a run that waits for a lane is told: a descriptor that turns readable.
 
-    `lane` is the lane that has been left for it, if there is one.
+    `lanes` are those that have been left for it.
     """
 
     def __init__(self) -> None:
-        self.lane: Lane | None = None
+        self.lanes: list[Lane] = []
         self._read_end, self._write_end = os.pipe()
         os.set_blocking(self._read_end, False)
         os.set_blocking(self._write_end, False)
@@ -67,7 +67,8 @@ class LaneSupply:
         _supplies.add(self)
 
     def _forget_everything(self) -> None:
-        self._lock = threading.Lock()
+        # Re-entrant: a signal handler may close the pool while its thread is in here.
+        self._lock = threading.RLock()
         self._lanes: set[Lane] = set()
         self._idle: list[Lane] = []
         self._being_started = 0
@@ -88,17 +89,26 @@ class LaneSupply:
                 raise RuntimeError("the pool is closed")
             self._runs += 1
 
-    def leave(self, doorbell: Doorbell | None) -> None:
-        """A run ends: it waits for no lane any more."""
+    def leave(self, run: object, doorbell: Doorbell | None) -> None:
+        """A run ends. It has given back its lanes, and waits for none any more.
+
+        Lanes that it was given but never got hold of, because an interrupt came
+        in between, are ended.
+        """
         with self._lock:
             self._runs -= 1
-            if doorbell is None:
-                return
-            if doorbell in self._waiting:
-                self._waiting.remove(doorbell)
-        lane = self.collect(doorbell)
-        if lane is not None:
+            left: list[Lane] = []
+            if doorbell is not None:
+                if doorbell in self._waiting:
+                    self._waiting.remove(doorbell)
+                left, doorbell.lanes = doorbell.lanes, []
+            lost = [lane for lane in self._lanes - set(left) if lane.holder is run]
+        for lane in left:
             self.release(lane)
+        for lane in lost:
+            lane.kill()
+            lane.bury()
+            self.discard(lane)
 
     def has_to_share(self, held: int) -> bool:
         """Whether a run that holds so many lanes should give one back."""
@@ -108,8 +118,8 @@ class LaneSupply:
 
     # Lanes
 
-    def acquire(self, doorbell: Doorbell | None = None) -> Lane | None:
-        """An idle lane, or a new one; None if there are as many as may be.
+    def acquire(self, run: object, doorbell: Doorbell | None) -> Lane | None:
+        """An idle lane, or a new one, for a run; None if there are as many as may be.
 
         Then the doorbell, if given, is rung when it is worth asking again.
         Raises `OSError` if a worker cannot be started.
@@ -119,6 +129,7 @@ class LaneSupply:
                 raise RuntimeError("the pool is gone: the interpreter is exiting")
             if self._idle:
                 # The last one used: its worker's memory is in the caches.
+                self._idle[-1].holder = run
                 return self._idle.pop()
             if len(self._lanes) + self._being_started >= self.limit:
                 if doorbell is not None and doorbell not in self._waiting:
@@ -133,25 +144,29 @@ class LaneSupply:
             with self._lock:
                 self._being_started -= 1
                 if lane is not None:
+                    lane.holder = run
                     self._lanes.add(lane)
                 else:
                     self._ring()
         return lane
 
-    def collect(self, doorbell: Doorbell) -> Lane | None:
-        """Take the lane that has been left for a run; None if it was rung for another reason."""
+    def collect(self, run: object, doorbell: Doorbell) -> list[Lane]:
+        """Take the lanes that have been left for a run; none if it was rung for another reason."""
         with self._lock:
-            lane, doorbell.lane = doorbell.lane, None
-        return lane
+            for lane in doorbell.lanes:
+                lane.holder = run
+            lanes, doorbell.lanes = doorbell.lanes, []
+        return lanes
 
     def release(self, lane: Lane) -> None:
         """Give back a lane that has nothing to do."""
         lane.is_new = False
+        lane.holder = None
         with self._lock:
             if self._waiting:
                 # Handed over, not put back: the run that gives it up would
                 # often be the first to take it again.
-                self._waiting[0].lane = lane
+                self._waiting[0].lanes.append(lane)
                 self._ring()
                 return
             if not self._closed:

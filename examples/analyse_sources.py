@@ -20,6 +20,7 @@ import os
 import re
 import signal
 import statistics
+import sys
 import sysconfig
 import textwrap
 import time
@@ -53,10 +54,9 @@ WIDTH = 100
 FILE_END = "\0"
 
 
-def read_sources(folder: Path) -> str:
+def read_sources(folder: Path, room: int) -> str:
     """The standard library's top-level modules in order of name, as many as fit."""
     sources: list[str] = []
-    room = TEXT_LENGTH
     for path in sorted(folder.glob("*.py")):
         with tokenize.open(path) as file:
             source = file.read()
@@ -324,7 +324,7 @@ def run_here(analyser: Analyser, text: str) -> str:
 
 def main() -> None:
     folder = Path(sysconfig.get_path("stdlib"))
-    text = read_sources(folder)
+    text = read_sources(folder, int(sys.argv[1]) if len(sys.argv) > 1 else TEXT_LENGTH)
     files = text.count(FILE_END) + 1
     print(f"{len(ANALYSERS)} analysers on {len(text):,} characters, {files} files of {folder}")
 
