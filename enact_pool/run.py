@@ -7,7 +7,6 @@ outcomes. It decides nothing itself about order, fate or blame.
 from __future__ import annotations
 
 import pickle
-import select
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -20,6 +19,7 @@ from enact_pool.results import Err, ParallelResult
 from enact_pool.schedule import Schedule
 from enact_pool.supply import Doorbell, LaneSupply
 from enact_pool.texts import describe
+from enact_pool.watch import Watch
 from enact_pool.wire import (
     INPUT_SHARED,
     INPUT_SHOW_OUTPUTS,
@@ -31,9 +31,6 @@ from enact_pool.wire import (
 )
 
 __all__ = ["run"]
-
-# How often to look for the death of workers that no descriptor tells of.
-_UNWATCHED_SECONDS = 0.05
 
 # How long answers may lie in the pipes while all lanes have more to do. With
 # workers on all CPUs, each time we wake up takes one away from a worker.
@@ -97,11 +94,7 @@ class _Run:
         # Those that did nothing, though they had work, when we last looked.
         self._stalled: set[Lane] = set()
         self._next_round = time.monotonic() + ROUND_SECONDS
-        self._poller = select.poll()
-        # What the polled descriptors belong to.
-        self._answers: dict[int, Lane] = {}
-        self._exits: dict[int, Lane] = {}
-        self._clogged: dict[int, Lane] = {}
+        self._watch = Watch()
         self._doorbell: Doorbell | None = None
 
     def drive(self, input: Any) -> None:
@@ -166,7 +159,7 @@ class _Run:
         lane = self._supply.acquire(self, self._doorbell)
         if lane is None and self._doorbell is None:
             self._doorbell = Doorbell()
-            self._poller.register(self._doorbell, select.POLLIN)
+            self._watch.add_doorbell(self._doorbell.fileno())
             lane = self._supply.acquire(self, self._doorbell)
         return lane
 
@@ -175,11 +168,7 @@ class _Run:
         return self._supply.has_to_share(held + more)
 
     def _take(self, lane: Lane) -> None:
-        self._answers[lane.answers] = lane
-        self._poller.register(lane.answers, select.POLLIN)
-        if lane.exit is not None:
-            self._exits[lane.exit] = lane
-            self._poller.register(lane.exit, select.POLLIN)
+        self._watch.add(lane)
         if lane.ready:
             self._employ(lane)
         else:
@@ -194,13 +183,7 @@ class _Run:
         """Stop watching a lane, which is dead or will be another run's."""
         for lanes in (self._starting, self._working, self._hungry, self._briefed, self._idle):
             lanes.discard(lane)
-        for watched, descriptor in (
-            (self._answers, lane.answers),
-            (self._exits, lane.exit),
-            (self._clogged, lane.commands),
-        ):
-            if descriptor is not None and watched.pop(descriptor, None) is not None:
-                self._poller.unregister(descriptor)
+        self._watch.remove(lane)
 
     def settle_lanes(self) -> None:
         """Give back all lanes; those that are still at work are killed."""
@@ -292,41 +275,31 @@ class _Run:
             done = lane.flush()
         except BrokenPipeError:
             return  # its death will be seen, and what it was sent go elsewhere
-        if not done and lane.commands not in self._clogged:
-            self._clogged[lane.commands] = lane
-            self._poller.register(lane.commands, select.POLLOUT)
-        elif done and lane.commands in self._clogged:
-            del self._clogged[lane.commands]
-            self._poller.unregister(lane.commands)
+        if done:
+            self._watch.remove_clogged(lane)
+        else:
+            self._watch.add_clogged(lane)
 
     # Answers and deaths come in
 
     def _wait(self) -> None:
         """Wait until something has happened, and take note of it."""
-        if not (self._starting or self._clogged):
+        if not (self._starting or self._watch.has_clogged):
             # Answers of quick callables are not worth waking up for one by one.
             nap = min(_NAP_SECONDS, self._schedule.slack_seconds() / 2)
             if nap >= _LEAST_NAP_SECONDS:
                 time.sleep(nap)
-        watched = len(self._working) + len(self._starting) == len(self._exits)
-        seconds = ROUND_SECONDS if watched else _UNWATCHED_SECONDS
-        if self._idle:
-            seconds = _PATIENCE_SECONDS
-        for descriptor, _ in self._poller.poll(seconds * 1000):
-            if descriptor in self._answers:
-                self._read(self._answers[descriptor])
-            elif descriptor in self._exits:
-                self._bury(self._exits[descriptor])
-            elif descriptor in self._clogged:
-                self._flush(self._clogged[descriptor])
-            elif self._doorbell is not None and descriptor == self._doorbell.fileno():
-                self._doorbell.quiet()
-                for lane in self._supply.collect(self, self._doorbell):
-                    self._take(lane)
-        if not watched:
-            for lane in [*self._working, *self._starting]:
-                if lane.exit is None and lane.has_exited():
-                    self._bury(lane)
+        for ready, lane in self._watch.wait(_PATIENCE_SECONDS if self._idle else ROUND_SECONDS):
+            if ready == "answers":
+                self._read(lane)
+            elif ready == "exit":
+                self._bury(lane)
+            else:
+                self._flush(lane)
+        if self._doorbell is not None:
+            self._doorbell.quiet()
+            for lane in self._supply.collect(self, self._doorbell):
+                self._take(lane)
         if time.monotonic() >= self._next_round:
             self._make_round()
 

@@ -1,0 +1,86 @@
+"""The descriptors of a run's lanes, waited for together."""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Iterator
+from typing import Literal
+
+from enact_pool.lane import Lane
+
+__all__ = ["Watch"]
+
+# How often to look for the death of workers that no descriptor tells of.
+_BLIND_SECONDS = 0.05
+
+
+class Watch:
+    """What lanes are ready for: giving answers, being buried, taking more commands."""
+
+    def __init__(self) -> None:
+        # Not epoll: it would take a system call for each lane of each run, and
+        # a run is often over after one answer.
+        self._poller = select.poll()
+        self._answers: dict[int, Lane] = {}
+        self._exits: dict[int, Lane] = {}
+        self._clogged: dict[int, Lane] = {}
+        self._blind: set[Lane] = set()
+
+    def add(self, lane: Lane) -> None:
+        """Watch the lane for answers and for its worker's death."""
+        self._register(self._answers, lane.answers, lane, select.POLLIN)
+        if lane.exit is None:
+            self._blind.add(lane)
+        else:
+            self._register(self._exits, lane.exit, lane, select.POLLIN)
+
+    def add_clogged(self, lane: Lane) -> None:
+        """Watch the lane for room in its commands pipe."""
+        if lane.commands not in self._clogged:
+            self._register(self._clogged, lane.commands, lane, select.POLLOUT)
+
+    def remove_clogged(self, lane: Lane) -> None:
+        """It has taken all that there was."""
+        self._unregister(self._clogged, lane.commands)
+
+    def remove(self, lane: Lane) -> None:
+        """Watch the lane no more."""
+        self._blind.discard(lane)
+        self._unregister(self._answers, lane.answers)
+        self._unregister(self._exits, lane.exit)
+        self._unregister(self._clogged, lane.commands)
+
+    def add_doorbell(self, descriptor: int) -> None:
+        """Return from `wait` when this can be read, too."""
+        self._poller.register(descriptor, select.POLLIN)
+
+    def _register(self, lanes: dict[int, Lane], descriptor: int, lane: Lane, event: int) -> None:
+        lanes[descriptor] = lane
+        self._poller.register(descriptor, event)
+
+    def _unregister(self, lanes: dict[int, Lane], descriptor: int | None) -> None:
+        if descriptor is not None and lanes.pop(descriptor, None) is not None:
+            self._poller.unregister(descriptor)
+
+    @property
+    def has_clogged(self) -> bool:
+        """Whether a lane has not taken all that there is for it."""
+        return bool(self._clogged)
+
+    def wait(self, seconds: float) -> Iterator[tuple[Literal["answers", "exit", "commands"], Lane]]:
+        """What is ready, after at most so many seconds.
+
+        Lanes may be added and removed meanwhile; what is removed is not told.
+        """
+        if self._blind:
+            seconds = min(seconds, _BLIND_SECONDS)
+        for descriptor, _ in self._poller.poll(seconds * 1000):
+            if descriptor in self._answers:
+                yield "answers", self._answers[descriptor]
+            elif descriptor in self._exits:
+                yield "exit", self._exits[descriptor]
+            elif descriptor in self._clogged:
+                yield "commands", self._clogged[descriptor]
+        for lane in list(self._blind):
+            if lane in self._blind and lane.has_exited():
+                yield "exit", lane
