@@ -39,7 +39,7 @@ class Death:
         if self.exit_code is None:
             return "ended in an unknown way (its exit status was collected elsewhere)"
         if self.exit_code == LOST_PIPES:
-            return f"lost the pipes to its parent (exit code {LOST_PIPES})"
+            return f"exited with code {LOST_PIPES}, as it does when it has lost its pipes,"
         return f"exited with code {self.exit_code}"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import Factory, asdict, field, frozen
 
-__all__ = ["ExecutionError", "ExecutionErrorCategory"]
+__all__ = ["ExecutionError", "ExecutionErrorCategory", "now_ms"]
 
 
 class ExecutionErrorCategory(str, Enum):
@@ -38,7 +38,8 @@ _FATAL = frozenset(
 )
 
 
-def _now_ms() -> int:
+def now_ms() -> int:
+    """Milliseconds since the epoch."""
     return time.time_ns() // 1_000_000
 
 
@@ -57,7 +58,7 @@ class ExecutionError:
     code: str | None = None
     attempt: int = 1
     details: Mapping[str, Any] = field(factory=dict, hash=False)
-    occurred_at: int = Factory(_now_ms)
+    occurred_at: int = Factory(now_ms)
 
     @classmethod
     def kernel_internal(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import queue
-import time
+import threading
 from collections.abc import Iterator
 from typing import Any, ClassVar, Protocol
 
-from attrs import Factory, define, field
+from attrs import define, field
 
-from enact_pool.errors import ExecutionError
+from enact_pool.errors import ExecutionError, now_ms
 from enact_pool.ids import ExecutionId, StepId
 
 __all__ = [
@@ -23,19 +23,7 @@ __all__ = [
 ]
 
 
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
-def _spelled_execution(number: ExecutionId | int) -> ExecutionId:
-    return number if isinstance(number, ExecutionId) else ExecutionId.spell(number)
-
-
-def _spelled_step(number: StepId | int) -> StepId:
-    return number if isinstance(number, StepId) else StepId.spell(number)
-
-
-@define
+@define(match_args=False)
 class StreamEvent:
     """Something that happened to one execution; its kinds are the subclasses.
 
@@ -46,12 +34,15 @@ class StreamEvent:
 
     type: ClassVar[str]
 
-    _execution_id: ExecutionId | int = field(alias="execution_id", eq=_spelled_execution)
+    _execution_id: ExecutionId | int = field(
+        alias="execution_id", eq=ExecutionId.spelled, repr=False
+    )
+    timestamp: int = field(factory=now_ms, kw_only=True)
 
     @property
     def execution_id(self) -> ExecutionId:
         """The execution that this is about: the `execution_id` of its result."""
-        self._execution_id = _spelled_execution(self._execution_id)
+        self._execution_id = ExecutionId.spelled(self._execution_id)
         return self._execution_id
 
     @staticmethod
@@ -78,7 +69,7 @@ class StreamEvent:
         return json.dumps(self.to_dict())
 
 
-@define
+@define(match_args=False)
 class StepEnd(StreamEvent):
     """A callable returned or raised.
 
@@ -89,15 +80,16 @@ class StepEnd(StreamEvent):
 
     type = "data-step-end"
 
-    _step_id: StepId | int = field(alias="step_id", eq=_spelled_step)
+    __match_args__ = ("execution_id", "step_id", "output", "duration_ms", "timestamp")
+
+    _step_id: StepId | int = field(alias="step_id", eq=StepId.spelled, repr=False)
     output: str | None
     duration_ms: float
-    timestamp: int = Factory(_now_ms)
 
     @property
     def step_id(self) -> StepId:
         """The step that ended."""
-        self._step_id = _spelled_step(self._step_id)
+        self._step_id = StepId.spelled(self._step_id)
         return self._step_id
 
     def to_dict(self) -> dict[str, Any]:
@@ -111,14 +103,15 @@ class StepEnd(StreamEvent):
         }
 
 
-@define
+@define(match_args=False)
 class ExecutionFailed(StreamEvent):
     """An execution failed around its callable; `error` says how."""
 
     type = "data-execution-failed"
 
+    __match_args__ = ("execution_id", "error", "timestamp")
+
     error: ExecutionError
-    timestamp: int = Factory(_now_ms)
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -133,7 +126,10 @@ class Emitter(Protocol):
     """Anything that takes events."""
 
     def emit(self, event: StreamEvent, /) -> object:
-        """Take the next event; called in the thread that called `run_parallel`."""
+        """Take the next event; called in the thread that called `run_parallel`.
+
+        It may call `run_parallel` itself; the outer run waits meanwhile.
+        """
         ...
 
 
@@ -153,16 +149,18 @@ class EventEmitter:
     _CLOSED = object()
 
     def __init__(self) -> None:
-        # A SimpleQueue's put is one C call, so it takes no lock that a signal
-        # handler or another thread could find held.
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._closed = False
+        # So that no event comes after the end. Re-entrant: a signal handler may
+        # emit while its thread is in `emit`.
+        self._lock = threading.RLock()
 
     def emit(self, event: StreamEvent) -> None:
         """Add an event; raises `RuntimeError` if the emitter is closed."""
-        if self._closed:
-            raise RuntimeError("the emitter is closed")
-        self._queue.put(event)
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("the emitter is closed")
+            self._queue.put(event)
 
     def drain(self) -> list[StreamEvent]:
         """The events that have come since the last drain; does not wait."""
@@ -186,6 +184,7 @@ class EventEmitter:
 
     def close(self) -> None:
         """No more events will come: iteration ends after those that have."""
-        if not self._closed:
-            self._closed = True
-            self._queue.put(self._CLOSED)
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._queue.put(self._CLOSED)

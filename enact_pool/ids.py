@@ -47,6 +47,11 @@ class _Id(str):
         encoded = Ksuid.from_bytes(number.to_bytes(BYTE_LENGTH, "big")).encoded
         return super().__new__(cls, cls.prefix + bytes(encoded).decode("ascii"))
 
+    @classmethod
+    def spelled(cls: type[Id], id: Id | int) -> Id:
+        """The id, written out if it is still a number."""
+        return id if isinstance(id, cls) else cls.spell(int(id))
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({super().__repr__()})"
 

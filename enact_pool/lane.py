@@ -18,9 +18,11 @@ what happened.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import signal
+import time
 from collections import deque
 from collections.abc import Mapping
 from itertools import islice
@@ -72,6 +74,13 @@ class WorkerSpec:
     env: Mapping[str, str] = field(factory=dict)
 
 
+def _pipe_size(descriptor: int) -> int:
+    """How many bytes a pipe takes. Users with many pipes are given small ones on Linux."""
+    if hasattr(fcntl, "F_GETPIPE_SZ"):
+        return fcntl.fcntl(descriptor, fcntl.F_GETPIPE_SZ)
+    return 1 << 14
+
+
 class _Inherited:
     """A descriptor that a starting process keeps, under the same number."""
 
@@ -94,13 +103,18 @@ class Lane:
         self.ready = False
         # Until it is given back for the first time.
         self.is_new = True
-        # The run that has it, if one does; kept by its supply.
+        # The run that has it, if one does, and since when: kept by its supply.
         self.holder: object = None
+        self.held_since = 0.0
         self.start_error = ""
         # The serial number of the last callable that was sent.
         self.sent = 0
+        # The number of the last run whose input was sent.
+        self._run = 0
         self._outbox: deque[memoryview] = deque()
         self._reader = FrameReader(ANSWER)
+        # How many permits the worker may be sent with a batch.
+        self.batch_limit = 1
         self._open: list[int] = []
         self._popen: Popen | None = None
         self.exit: int | None = None
@@ -146,9 +160,11 @@ class Lane:
                 env=dict(spec.env),
                 name="enact_pool-worker",
             )
-            # A Ctrl-C in the 100 ms before the worker can ignore it would end
-            # it with a traceback. A blocked signal stays blocked across exec.
-            before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            # No signal handler may raise between the start of the process and
+            # our knowing it. And a Ctrl-C in the 100 ms before the worker can
+            # ignore it would end it with a traceback: what is blocked stays
+            # blocked across exec, until `worker.serve`.
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
             try:
                 # Not `process.start()`: multiprocessing would wait for the
                 # worker at exit, in forked children of this process too, and
@@ -159,8 +175,18 @@ class Lane:
         finally:
             for end in worker_ends:
                 os.close(end)
+        # A file description of our own, where that can be had: a callable that
+        # makes the worker's blocking would make ours so as well.
+        try:
+            own = os.open(f"/dev/fd/{self._permits}", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            own = os.dup(self._permits)
+        os.set_blocking(self._permits, False)
+        os.close(self._permits)
+        self._open[self._open.index(self._permits)] = self._permits = own
         for end in (self.commands, self._permits, self._permits_in, self.answers):
             os.set_blocking(end, False)
+        self.batch_limit = _pipe_size(self._permits) // PERMIT_BYTES // 3
         # A process that the worker has forked inherits its pipes and loky's
         # sentinel, so their closing may come long after the worker's death.
         # A pidfd tells at once. Without one (macOS), poll `has_exited`.
@@ -170,6 +196,11 @@ class Lane:
             except OSError:
                 return  # an old kernel, or a sandbox that refuses it
             self._open.append(self.exit)
+
+    def hold(self, run: object) -> None:
+        """The run has this lane now."""
+        self.holder = run
+        self.held_since = time.monotonic()
 
     def _undo_start(self) -> None:
         self.kill()
@@ -185,6 +216,7 @@ class Lane:
 
     def queue_input(self, payload: bytes) -> None:
         """Put a run's input behind what waits to be sent."""
+        self._run += 1
         self._queue(Command.INPUT, 0, 0, payload)
 
     def queue_batch(self, count: int, payload: bytes) -> None:
@@ -194,17 +226,20 @@ class Lane:
         permits = pack_permits(range(first, first + count))
         # Before the batch: a worker that finds no permit skips. In pieces that
         # are written in one go, so that no reader ever sees half a permit. All
-        # that can be in the pipe fits (see `schedule.BATCH_TASKS`).
+        # that can be in the pipe fits: two batches, and one that was given up.
         for at in range(0, len(permits), _PIPE_BUF):
             os.write(self._permits_in, permits[at : at + _PIPE_BUF])
         self._queue(Command.BATCH, first, count, payload)
 
     def _queue(self, kind: Command, first: int, count: int, payload: bytes) -> None:
-        self._outbox.append(memoryview(pack_header(kind, first, count, payload)))
+        self._outbox.append(memoryview(pack_header(kind, self._run, first, count, payload)))
         self._outbox.append(memoryview(payload))
 
     def recall(self, count: int) -> tuple[int, ...]:
-        """Take back up to `count` permits; gives the serial numbers that the worker won't start."""
+        """Take back up to `count` permits; gives the serial numbers that the worker won't start.
+
+        Raises `FrameError` if permits were taken out in parts.
+        """
         try:
             return unpack_permits(os.read(self._permits, count * PERMIT_BYTES))
         except BlockingIOError:
@@ -234,7 +269,7 @@ class Lane:
         `FrameError` if what was written makes no sense.
         """
         try:
-            chunk = os.read(self.answers, max(_READ_BYTES, self._reader.missing))
+            chunk = os.read(self.answers, _READ_BYTES)
         except BlockingIOError:
             return None
         if not chunk:
@@ -245,6 +280,12 @@ class Lane:
         """Whether the worker process has ended; then it can be buried."""
         assert self._popen is not None
         return self._popen.poll() is not None
+
+    @property
+    def waits(self) -> int:
+        """Odd, and a new number each time, while the worker waits and all is written to it."""
+        assert self._recorder is not None
+        return 0 if self._outbox else self._recorder.waits
 
     @property
     def begun(self) -> int:
@@ -266,8 +307,8 @@ class Lane:
 
     def hang_up(self) -> None:
         """Tell the worker that nothing more comes: it ends when it has done what was sent."""
-        os.close(self.commands)
         self._open.remove(self.commands)
+        os.close(self.commands)
 
     def wait_for_exit(self, seconds: float) -> None:
         """Give the worker process some time to end."""
@@ -306,5 +347,7 @@ class Lane:
         if self._recorder is not None:
             self._recorder.close()
             self._recorder = None
+        # Its number may soon be another's.
+        self.exit = None
         # Its finalizer closes loky's sentinel.
         self._popen = None

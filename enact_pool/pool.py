@@ -56,8 +56,9 @@ class Pool:
     once; they share its workers. A process that was forked off may use it too,
     and gets workers of its own.
 
-    Raises `TypeError` or `ValueError` for arguments that make no sense, and
-    whatever pickling the initializer raises.
+    Raises `TypeError` or `ValueError` for arguments that make no sense,
+    whatever pickling the initializer raises, and `RuntimeError` in a worker of
+    a worker of a worker, ten deep.
     """
 
     def __init__(
@@ -76,6 +77,11 @@ class Pool:
                 raise TypeError(f"idle_timeout must be seconds or None, not {idle_timeout!r}")
             if not 0 < idle_timeout < float("inf"):
                 raise ValueError(f"idle_timeout must be above 0 seconds, not {idle_timeout}")
+        for name, value in (env or {}).items():
+            if not isinstance(name, str) or not isinstance(value, str):
+                raise TypeError(f"env must have strings only, not {name!r}: {value!r}")
+            if not name or "=" in name or "\0" in name + value:
+                raise ValueError(f"env cannot have {name!r}: {value!r}")
         if initializer is not None and not callable(initializer):
             raise TypeError(f"initializer must be callable, not {type(initializer).__name__}")
         if 0 < MAX_DEPTH <= nesting.depth:
@@ -91,8 +97,13 @@ class Pool:
             env=dict(env or {}),
         )
         self._supply = LaneSupply(spec, limit)
+        self._arrange_end()
+
+    def _arrange_end(self) -> None:
         # When the pool is garbage, or the interpreter exits: in worker
-        # processes too, where atexit comes after waiting for children.
+        # processes too, where atexit comes after waiting for children. It does
+        # nothing in a forked child, which needs its own.
+        self._pid = os.getpid()
         self._finalizer = Finalize(self, self._supply.terminate, exitpriority=100)
 
     @property
@@ -119,6 +130,8 @@ class Pool:
         emitter: Emitter | None,
         limit: int | None,
     ) -> list[ParallelResult[Output]]:
+        if os.getpid() != self._pid:
+            self._arrange_end()
         if limit is None:
             limit = self.max_workers
         return run(self._supply, callables, input, emitter, min(limit, self.max_workers))

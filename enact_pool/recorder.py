@@ -19,7 +19,7 @@ __all__ = ["FlightRecorder", "create_recording"]
 _TEXT_AT = 64
 _SIZE = 32 * 1024
 
-_LOADING, _BEGUN, _BEGUN_AT = range(3)
+_LOADING, _BEGUN, _BEGUN_AT, _WAITS = range(4)
 
 
 def create_recording() -> int:
@@ -56,6 +56,10 @@ class FlightRecorder:
         """The worker is about to unpickle the batch that ends with this number; 0: it is done."""
         self._words[_LOADING] = last_serial
 
+    def note_waiting(self) -> None:
+        """The worker is about to wait for something from a pipe, or has got it."""
+        self._words[_WAITS] += 1
+
     def note_begun(self, serial: int, now_ns: int) -> None:
         """The worker is about to run the callable with this serial number."""
         self._words[_BEGUN_AT] = now_ns
@@ -65,6 +69,11 @@ class FlightRecorder:
     def loading(self) -> int:
         """The last serial number of the batch that is being unpickled; 0 if none is."""
         return self._words[_LOADING]
+
+    @property
+    def waits(self) -> int:
+        """An odd number, different each time, while the worker waits; else an even one."""
+        return self._words[_WAITS]
 
     @property
     def begun(self) -> int:

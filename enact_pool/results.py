@@ -15,10 +15,6 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
-def _spelled(number: ExecutionId | int) -> ExecutionId:
-    return number if isinstance(number, ExecutionId) else ExecutionId.spell(number)
-
-
 class RemoteError(Exception):
     """Raised by `Err.unwrap`: its text ends with the worker's own traceback.
 
@@ -68,7 +64,7 @@ class Err:
         raise RemoteError(self)
 
 
-@define
+@define(match_args=False)
 class ParallelResult(Generic[T]):
     """The outcome of one callable.
 
@@ -79,8 +75,12 @@ class ParallelResult(Generic[T]):
     end, or to its worker's death; 0.0 if it never started.
     """
 
+    __match_args__ = ("agent_name", "execution_id", "output", "error", "duration_ms")
+
     agent_name: str
-    _execution_id: ExecutionId | int = field(alias="execution_id", repr=False, eq=_spelled)
+    _execution_id: ExecutionId | int = field(
+        alias="execution_id", repr=False, eq=ExecutionId.spelled
+    )
     output: Ok[T] | Err
     error: ExecutionError | None = None
     duration_ms: float = 0.0
@@ -89,7 +89,7 @@ class ParallelResult(Generic[T]):
     def execution_id(self) -> ExecutionId:
         """The id of this execution, made before it was dispatched."""
         # Results are made by the ten thousand, and most ids are never read.
-        self._execution_id = _spelled(self._execution_id)
+        self._execution_id = ExecutionId.spelled(self._execution_id)
         return self._execution_id
 
     def __reduce__(self) -> tuple[Any, ...]:

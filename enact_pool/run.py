@@ -6,6 +6,7 @@ outcomes. It decides nothing itself about order, fate or blame.
 
 from __future__ import annotations
 
+import os
 import pickle
 import time
 from collections.abc import Iterable
@@ -64,7 +65,11 @@ def run(
         if listed:
             this.drive(input)
     finally:
-        this.settle_lanes()
+        try:
+            this.settle_lanes()
+        finally:
+            # Whatever an interrupt has kept the line above from doing, this does.
+            supply.leave(this, this.doorbell)
     return this.results()
 
 
@@ -76,6 +81,7 @@ class _Run:
         self._callables = callables
         self._shows_outputs = emitter is not None
         self._limit = limit
+        self._pid = os.getpid()
         self._schedule: Schedule[Lane, Outcome] = Schedule()
         self._outcomes = Outcomes(self._schedule, callables, emitter)
         self._input = b""
@@ -91,17 +97,19 @@ class _Run:
         # Those that have nothing to do, and when that is no longer to be borne.
         self._idle: set[Lane] = set()
         self._patience_ends = 0.0
-        # Those that did nothing, though they had work, when we last looked.
-        self._stalled: set[Lane] = set()
+        # What those with work waited for when we last looked: see `Lane.waits`.
+        self._waits: dict[Lane, int] = {}
         self._next_round = time.monotonic() + ROUND_SECONDS
         self._watch = Watch()
-        self._doorbell: Doorbell | None = None
+        self.doorbell: Doorbell | None = None
 
     def drive(self, input: Any) -> None:
         """Run everything, until all results are there and all events emitted."""
         self._schedule.submit(len(self._callables))
         self._prepare_input(input)
         while True:
+            if os.getpid() != self._pid:
+                raise RuntimeError("this process was forked in an emitter: its parent has the run")
             self._staff()
             while self._hungry:
                 self._feed(self._hungry.pop())
@@ -156,11 +164,11 @@ class _Run:
                 self._outcomes.not_started(task, self._start_error)
 
     def _acquire(self) -> Lane | None:
-        lane = self._supply.acquire(self, self._doorbell)
-        if lane is None and self._doorbell is None:
-            self._doorbell = Doorbell()
-            self._watch.add_doorbell(self._doorbell.fileno())
-            lane = self._supply.acquire(self, self._doorbell)
+        lane = self._supply.acquire(self, self.doorbell)
+        if lane is None and self.doorbell is None:
+            self.doorbell = Doorbell()
+            self._watch.add_doorbell(self.doorbell.fileno())
+            lane = self._supply.acquire(self, self.doorbell)
         return lane
 
     def _has_to_share(self, more: int) -> bool:
@@ -187,6 +195,8 @@ class _Run:
 
     def settle_lanes(self) -> None:
         """Give back all lanes; those that are still at work are killed."""
+        if os.getpid() != self._pid:
+            return  # forked in an emitter: they are the parent's
         for lane in [*self._starting, *self._working]:
             busy = lane in self._working and not self._schedule.is_idle(lane)
             self._let_go(lane)
@@ -196,20 +206,17 @@ class _Run:
                 self._supply.discard(lane)
             else:
                 self._supply.release(lane)
-        self._supply.leave(self, self._doorbell)
-        if self._doorbell is not None:
-            self._doorbell.close()
 
     # Batches go out
 
     def _feed(self, lane: Lane) -> None:
         """Send a lane what it should have."""
-        if self._has_to_share(0):
+        if self._has_to_share(0) or self._supply.is_overdue(lane):
             if self._schedule.is_idle(lane):
                 self._give_back(lane)
             return
         sent = False
-        while tasks := self._schedule.next_batch(lane):
+        while tasks := self._schedule.next_batch(lane, lane.batch_limit):
             tasks, payload = self._pickle(tasks)
             if tasks:
                 if lane not in self._briefed:
@@ -238,7 +245,12 @@ class _Run:
                         self._give_back(lane)
                 return
             lane, count = found
-            serials = lane.recall(count)
+            try:
+                serials = lane.recall(count)
+            except FrameError as error:
+                lane.kill()
+                self._bury(lane, f"was killed, for its permits are no permits ({error})")
+                continue
             schedule.recalled(lane, serials)
             if serials:
                 self._feed(self._idle.pop())
@@ -249,7 +261,10 @@ class _Run:
         self._supply.release(lane)
 
     def _pickle(self, tasks: list[int]) -> tuple[list[int], bytes]:
-        """The tasks that can be pickled, in one pickle; the others are settled."""
+        """The tasks and their pickle; neither if it cannot be made.
+
+        Then a single task is settled, and several are put back, to be tried alone.
+        """
         callables = [self._callables[task] for task in tasks]
         first = callables[0]
         try:
@@ -266,9 +281,9 @@ class _Run:
             if len(tasks) == 1:
                 what = "the callable cannot be pickled: "
                 self._outcomes.refused(tasks[0], Err(*describe(error, __file__, what)))
-                return [], b""
-        good = [task for task in tasks if self._pickle([task])[0]]
-        return self._pickle(good) if good else ([], b"")
+            else:
+                self._schedule.send_alone(tasks)
+            return [], b""
 
     def _flush(self, lane: Lane) -> None:
         try:
@@ -296,9 +311,9 @@ class _Run:
                 self._bury(lane)
             else:
                 self._flush(lane)
-        if self._doorbell is not None:
-            self._doorbell.quiet()
-            for lane in self._supply.collect(self, self._doorbell):
+        if self.doorbell is not None:
+            self.doorbell.quiet()
+            for lane in self._supply.collect(self, self.doorbell):
                 self._take(lane)
         if time.monotonic() >= self._next_round:
             self._make_round()
@@ -310,16 +325,13 @@ class _Run:
         of its worker's pipe. The worker then waits for them, and we for it.
         """
         self._next_round = time.monotonic() + ROUND_SECONDS
-        stalled = {
-            lane
-            for lane in self._working
-            if self._schedule.is_stalled(lane, lane.begun, lane.loading)
-        }
-        for lane in stalled & self._stalled:
-            lane.kill()
-            self._bury(lane)
-        # Once is no proof: it may be about to begin. Answers take it off again.
-        self._stalled = stalled
+        waits = {lane: lane.waits for lane in self._working if not self._schedule.is_idle(lane)}
+        for lane, wait in waits.items():
+            # Odd: it waits. The same as before: it has waited all the time.
+            if wait % 2 and self._waits.get(lane) == wait:
+                lane.kill()
+                self._bury(lane)
+        self._waits = waits
 
     def _read(self, lane: Lane) -> None:
         try:
@@ -328,13 +340,12 @@ class _Run:
             # It is dead, or has closed its end and could not answer any more.
             lane.kill()
             self._bury(lane)
-        except FrameError as error:
+        except (FrameError, MemoryError) as error:
             lane.kill()
-            self._bury(lane, f"was killed, for what it wrote to its pipe is no answer ({error})")
+            self._bury(lane, f"was killed, for its answers cannot be read ({error!r})")
 
     def _take_answers(self, lane: Lane, frames: list[tuple[Answer, int, int, bytes]]) -> None:
         schedule, outcomes = self._schedule, self._outcomes
-        self._stalled.discard(lane)
         for kind, serial, ran_ns, payload in frames:
             if _VALUE <= kind <= _ERROR:
                 task = schedule.finished(lane, serial, ran_ns / 1e9)
@@ -369,19 +380,20 @@ class _Run:
                     self._take_answers(lane, frames)
             except EOFError:
                 pass  # all that it wrote has been read
-            except FrameError as error:
-                fault = f"wrote to its pipe what is no answer ({error}), then died"
+            except (FrameError, MemoryError) as error:
+                fault = f"died, and its answers cannot be read ({error!r})"
         begun, loading = lane.begun, lane.loading
         ran_ns = time.monotonic_ns() - lane.begun_at_ns
-        death = lane.bury()
         started, start_error = lane in self._working, lane.start_error
         self._let_go(lane)
+        death = lane.bury()
         self._supply.discard(lane)
         if not started:
             if lane.is_new:
                 self._start_error = start_error or f"worker {death}"
                 self._schedule.start_failed()
             return
+        self._start_error = f"worker {fault or death} before it did anything"
         blamed = self._schedule.lane_died(lane, begun, loading)
         self._hungry.update(self._working)
         for task in blamed:

@@ -45,7 +45,7 @@ from typing import Generic, TypeVar
 
 from attrs import define, field
 
-from enact_pool.sizing import Sizing
+from enact_pool.sizing import BATCH_TASKS, Sizing
 
 __all__ = ["MAX_FAILED_STARTS", "Schedule"]
 
@@ -153,8 +153,8 @@ class Schedule(Generic[LaneT, OutcomeT]):
 
     # Batches
 
-    def next_batch(self, lane: LaneT) -> list[int]:
-        """Take the tasks to send to this lane now; none if it has enough.
+    def next_batch(self, lane: LaneT, limit: int = BATCH_TASKS) -> list[int]:
+        """Take the tasks to send to this lane now, at most `limit`; none if it has enough.
 
         The caller sends them and says so with `dispatched`, or settles them.
         """
@@ -171,7 +171,11 @@ class Schedule(Generic[LaneT, OutcomeT]):
             return []
         idle = sum(not state.tasks for state in self._lanes.values())
         size = self._sizing.batch(len(self._queue), len(self._lanes), idle)
-        return [self._queue.popleft() for _ in range(size)]
+        return [self._queue.popleft() for _ in range(min(size, limit))]
+
+    def send_alone(self, tasks: list[int]) -> None:
+        """Send these one by one: they cannot be pickled together."""
+        self._suspects.extendleft(reversed(tasks))
 
     def dispatched(self, lane: LaneT, tasks: list[int], size: int) -> None:
         """These tasks were sent to the lane, as one batch of `size` bytes."""
@@ -189,14 +193,6 @@ class Schedule(Generic[LaneT, OutcomeT]):
         """
         fewest = min((len(state.tasks) for state in self._lanes.values()), default=0)
         return max(0, fewest - 1) * self._sizing.mean_seconds
-
-    def is_stalled(self, lane: LaneT, begun: int, loading: int) -> bool:
-        """Whether the lane has noted nothing to do, though it has tasks.
-
-        `begun` and `loading` are as for `lane_died`. It may be about to begin.
-        """
-        state = self._lanes[lane]
-        return bool(state.tasks) and begun <= state.answered and not loading
 
     # What lanes say
 

@@ -21,8 +21,7 @@ __all__ = ["BATCH_BYTES", "BATCH_SECONDS", "BATCH_TASKS", "Sizing"]
 BATCH_SECONDS = 0.01
 # A batch is pickled in one go, while no lane can be served.
 BATCH_BYTES = 1 << 20
-# More would not save anything. What a lane is sent at once must be bounded:
-# the permits for two batches have to fit into the smallest pipe there is, 16 KiB.
+# More would not save anything, and a lane's pipe for permits must take two batches.
 BATCH_TASKS = 1000
 # What is sent before anything has been measured. It can be recalled.
 _FIRST_TASKS = 4

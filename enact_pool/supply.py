@@ -11,7 +11,7 @@ import os
 import threading
 import time
 import weakref
-from collections import deque
+from collections import Counter, deque
 
 from enact_pool.lane import Lane, WorkerSpec
 
@@ -20,6 +20,9 @@ __all__ = ["Doorbell", "LaneSupply"]
 # How long workers may take to end by themselves, running exit handlers and
 # flushing their output, before they are killed.
 _GRACE_SECONDS = 0.5
+
+# How long a run may keep its last lane while runs without any wait for one.
+_TURN_SECONDS = 0.1
 
 
 class Doorbell:
@@ -74,6 +77,8 @@ class LaneSupply:
         self._being_started = 0
         self._waiting: deque[Doorbell] = deque()
         self._runs = 0
+        # How many runs each thread is in: an emitter may begin one in another.
+        self._depths: Counter[int] = Counter()
 
     @property
     def closed(self) -> bool:
@@ -88,6 +93,7 @@ class LaneSupply:
             if self._closed:
                 raise RuntimeError("the pool is closed")
             self._runs += 1
+            self._depths[threading.get_ident()] += 1
 
     def leave(self, run: object, doorbell: Doorbell | None) -> None:
         """A run ends. It has given back its lanes, and waits for none any more.
@@ -97,12 +103,17 @@ class LaneSupply:
         """
         with self._lock:
             self._runs -= 1
+            self._depths[threading.get_ident()] -= 1
+            self._depths += Counter()  # forgets threads that are in none
             left: list[Lane] = []
             if doorbell is not None:
                 if doorbell in self._waiting:
                     self._waiting.remove(doorbell)
                 left, doorbell.lanes = doorbell.lanes, []
-            lost = [lane for lane in self._lanes - set(left) if lane.holder is run]
+            kept = {*left, *self._idle}
+            lost = [lane for lane in self._lanes - kept if lane.holder is run]
+            if doorbell is not None:
+                doorbell.close()
         for lane in left:
             self.release(lane)
         for lane in lost:
@@ -115,6 +126,14 @@ class LaneSupply:
         # Read without the lock: a run that finds this out a moment late gives
         # back its lane a batch later.
         return bool(self._waiting) and held > max(1, self.limit // max(1, self._runs))
+
+    def is_overdue(self, lane: Lane) -> bool:
+        """Whether a run has had this lane for long enough, since there are more runs than lanes."""
+        return (
+            bool(self._waiting)
+            and self._runs > self.limit
+            and time.monotonic() - lane.held_since > _TURN_SECONDS
+        )
 
     # Lanes
 
@@ -129,9 +148,10 @@ class LaneSupply:
                 raise RuntimeError("the pool is gone: the interpreter is exiting")
             if self._idle:
                 # The last one used: its worker's memory is in the caches.
-                self._idle[-1].holder = run
+                self._idle[-1].hold(run)
                 return self._idle.pop()
-            if len(self._lanes) + self._being_started >= self.limit:
+            full = len(self._lanes) + self._being_started >= self.limit
+            if full and not self._must_start(run):
                 if doorbell is not None and doorbell not in self._waiting:
                     self._waiting.append(doorbell)
                 return None
@@ -144,33 +164,43 @@ class LaneSupply:
             with self._lock:
                 self._being_started -= 1
                 if lane is not None:
-                    lane.holder = run
+                    lane.hold(run)
                     self._lanes.add(lane)
                 else:
                     self._ring()
         return lane
 
+    def _must_start(self, run: object) -> bool:
+        """Whether a run waits for its own thread: another run of it, further out, has the lanes.
+
+        Then it is given one lane above the limit, or it would wait for ever.
+        """
+        return self._depths[threading.get_ident()] > 1 and not any(
+            lane.holder is run for lane in self._lanes
+        )
+
     def collect(self, run: object, doorbell: Doorbell) -> list[Lane]:
         """Take the lanes that have been left for a run; none if it was rung for another reason."""
         with self._lock:
             for lane in doorbell.lanes:
-                lane.holder = run
+                lane.hold(run)
             lanes, doorbell.lanes = doorbell.lanes, []
         return lanes
 
     def release(self, lane: Lane) -> None:
         """Give back a lane that has nothing to do."""
         lane.is_new = False
-        lane.holder = None
         with self._lock:
             if self._waiting:
                 # Handed over, not put back: the run that gives it up would
                 # often be the first to take it again.
                 self._waiting[0].lanes.append(lane)
+                lane.holder = None
                 self._ring()
                 return
             if not self._closed:
                 self._idle.append(lane)
+                lane.holder = None
                 return
         self._end([lane])
 

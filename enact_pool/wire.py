@@ -1,4 +1,4 @@
-"""Frames: how a parent and its worker talk over their two pipes.
+"""Frames: how a parent and its worker talk over their three pipes.
 
 Everything is a frame, a fixed header and a payload of the length it names:
 
@@ -56,16 +56,21 @@ __all__ = [
     "pickle_output",
 ]
 
-# _MAGIC, kind, first serial number, number of callables, payload length in bytes
-COMMAND = Struct("<IBQIQ")
+# _MAGIC, kind, number of the run, first serial number, number of callables,
+# payload length in bytes
+COMMAND = Struct("<IBIQIQ")
 # _MAGIC, kind, serial number, nanoseconds it ran, payload length in bytes
 ANSWER = Struct("<IBQQQ")
 
 # What each header begins with. A callable may write to the pipes of its worker,
-# or read from them: what is left then must not be taken for a frame.
+# or read from them: what comes of it is no frame, and the next frame can be found.
 _MAGIC = 0x7E9AC7D1
+_MAGIC_BYTES = _MAGIC.to_bytes(4, "little")
 
 PERMIT_BYTES = 8
+
+# The upper bits of a permit, above its serial number, to know one by.
+_PERMIT = 0xE7A9 << 48
 
 # No payload of this many bytes can exist: a header that says so is not one of ours.
 _ABSURD = 1 << 48
@@ -95,22 +100,30 @@ class Answer(IntEnum):
 
 
 class FrameError(Exception):
-    """The bytes in a pipe are no frames: something else has written to it."""
+    """What came out of a pipe cannot be: something else has written to it, or read from it."""
 
 
-def pack_header(kind: Command, first: int, count: int, payload: bytes) -> bytes:
+def pack_header(kind: Command, run: int, first: int, count: int, payload: bytes) -> bytes:
     """The header of a command; the payload may be too large to be copied behind it."""
-    return COMMAND.pack(_MAGIC, kind, first, count, len(payload))
+    return COMMAND.pack(_MAGIC, kind, run, first, count, len(payload))
 
 
 def pack_permits(serials: Sequence[int]) -> bytes:
     """Permits to start these callables, `PERMIT_BYTES` each."""
-    return pack(f"<{len(serials)}Q", *serials)
+    return pack(f"<{len(serials)}Q", *[serial | _PERMIT for serial in serials])
 
 
 def unpack_permits(permits: bytes) -> tuple[int, ...]:
-    """The serial numbers of the callables that may be started."""
-    return unpack(f"<{len(permits) // PERMIT_BYTES}Q", permits)
+    """The serial numbers of the callables that may be started.
+
+    Raises `FrameError` for what is no permit.
+    """
+    if len(permits) % PERMIT_BYTES:
+        raise FrameError("a part of a permit")
+    serials = tuple(permit ^ _PERMIT for permit in unpack(f"<{len(permits) // 8}Q", permits))
+    if any(serial >> 48 for serial in serials):
+        raise FrameError("not a permit")
+    return serials
 
 
 def pack_answer(kind: Answer, serial: int = 0, ran_ns: int = 0, payload: bytes = b"") -> bytes:
@@ -126,15 +139,10 @@ class FrameReader:
         self._have = 0
         self._need = header.size
 
-    @property
-    def missing(self) -> int:
-        """How many bytes the frame that has begun still needs, at the least."""
-        return self._need - self._have
-
     def feed(self, chunk: bytes) -> list[tuple[Any, ...]]:
         """Take the next bytes; give the frames that are complete now.
 
-        Raises `FrameError` if what comes next is no frame, once those before it are given.
+        What is no frame is skipped, up to the next one.
         """
         if self._parts:
             self._parts.append(chunk)
@@ -151,9 +159,10 @@ class FrameReader:
         while end - at >= size:
             magic, *fields, length = unpack(chunk, at)
             if magic != _MAGIC or length > _ABSURD:
-                if frames:
-                    break
-                raise FrameError("not a frame")
+                found = chunk.find(_MAGIC_BYTES, at + 1)
+                # It may have begun with the last bytes that are here.
+                at = found if found >= 0 else end - len(_MAGIC_BYTES) + 1
+                continue
             stop = at + size + length
             if stop > end:
                 self._need = size + length

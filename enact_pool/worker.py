@@ -83,23 +83,32 @@ def serve(
     The first five are open descriptors that are this process's alone.
     """
     # Ctrl-C reaches the whole foreground process group, and the parent decides
-    # what it means. The signal was blocked while this process started.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    # what it means. Not SIG_IGN, which programs that callables start would
+    # inherit. All signals were blocked while this process started.
+    signal.signal(signal.SIGINT, _leave_to_parent)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     _die_with_parent(lifeline)
     commands, permits, answers, recording = map(
         _out_of_reach, (commands, permits, answers, recording)
     )
     faulthandler.enable(recording, all_threads=False)
     nesting.depth, nesting.cpus = depth, cpus
-    worker = _Worker(permits, answers, FlightRecorder.of_worker(recording))
+    recorder = FlightRecorder.of_worker(recording)
+    worker = _Worker(_Permits(permits, recorder), answers, recorder)
     try:
         if worker.initialize(initializer):
-            worker.work(_frames(commands, idle_timeout))
+            worker.work(_frames(commands, idle_timeout, recorder))
+        # What a callable has left behind may keep this process from ending. By
+        # this the parent sees that it is no use any more.
+        os.close(answers)
     except (OSError, FrameError):
         # A callable has closed, replaced or read a pipe. The parent, if it is alive, sees this
         # process end, and by the recording who was running.
         os._exit(LOST_PIPES)
+
+
+def _leave_to_parent(_signal: int, _frame: object) -> None:
+    """Take a signal, and do nothing."""
 
 
 def _out_of_reach(descriptor: int) -> int:
@@ -120,7 +129,7 @@ def _die_with_parent(lifeline: int) -> None:
 
     The parent alone holds the other end of the lifeline, and never writes.
     """
-    if sys.platform == "linux":
+    if sys.platform == "linux" and os.path.exists("/proc/self/fd"):
         # A file description of our own: all workers inherit the same one, and
         # its signals would go to whichever of them came last.
         own = os.open(f"/proc/self/fd/{lifeline}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -142,7 +151,9 @@ def _watch(lifeline: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _frames(commands: int, idle_timeout: float | None) -> Iterator[tuple[Command, int, int, bytes]]:
+def _frames(
+    commands: int, idle_timeout: float | None, recorder: FlightRecorder
+) -> Iterator[tuple[Command, int, int, int, bytes]]:
     """The parent's commands, until it has closed its end or been silent too long."""
     os.set_blocking(commands, False)
     poller = select.poll()
@@ -150,16 +161,24 @@ def _frames(commands: int, idle_timeout: float | None) -> Iterator[tuple[Command
     timeout_ms = None if idle_timeout is None else min(max(1, int(idle_timeout * 1000)), 1 << 30)
     reader = FrameReader(COMMAND)
     while True:
+        recorder.note_waiting()
         try:
-            chunk = os.read(commands, max(_READ_BYTES, reader.missing))
+            # A callable may have made it blocking: then this waits.
+            chunk = os.read(commands, _READ_BYTES)
         except BlockingIOError:
-            _flush_output()
-            if not poller.poll(timeout_ms):
+            chunk = None
+        recorder.note_waiting()
+        if chunk is not None:
+            if not chunk:
                 return
+            yield from reader.feed(chunk)
             continue
-        if not chunk:
+        _flush_output()
+        recorder.note_waiting()
+        has_come = poller.poll(timeout_ms)
+        recorder.note_waiting()
+        if not has_come:
             return
-        yield from reader.feed(chunk)
 
 
 def _flush_output() -> None:
@@ -176,8 +195,9 @@ def _flush_output() -> None:
 class _Permits:
     """The permits of this worker: which of the callables that were sent it may start."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, recorder: FlightRecorder) -> None:
         self._descriptor = descriptor
+        self._recorder = recorder
         self._taken: deque[int] = deque()
 
     def next(self, first: int, several: bool = False) -> int | None:
@@ -192,17 +212,23 @@ class _Permits:
                     return self._taken[0]
                 self._taken.popleft()
             count = _PERMITS_AT_ONCE if several else 1
+            self._recorder.note_waiting()
             try:
-                self._taken.extend(unpack_permits(os.read(self._descriptor, count * PERMIT_BYTES)))
+                # A callable may have made it blocking: then this waits.
+                permits = os.read(self._descriptor, count * PERMIT_BYTES)
             except BlockingIOError:
+                permits = b""
+            self._recorder.note_waiting()
+            if not permits:
                 return None
+            self._taken.extend(unpack_permits(permits))
 
 
 class _Worker:
     """Runs batches and writes answers."""
 
-    def __init__(self, permits: int, answers: int, recorder: FlightRecorder) -> None:
-        self._permits = _Permits(permits)
+    def __init__(self, permits: _Permits, answers: int, recorder: FlightRecorder) -> None:
+        self._permits = permits
         self._answers = answers
         self._recorder = recorder
         self._pid = os.getpid()
@@ -225,13 +251,17 @@ class _Worker:
         self._answer(Answer.READY, 0)
         return True
 
-    def work(self, frames: Iterator[tuple[Command, int, int, bytes]]) -> None:
+    def work(self, frames: Iterator[tuple[Command, int, int, int, bytes]]) -> None:
         """Do what the frames say, to their end."""
-        for kind, first, count, payload in frames:
-            if kind == Command.BATCH:
+        input_of = 0
+        for kind, run, first, count, payload in frames:
+            if kind == Command.INPUT:
+                input_of = run
+                self._take_input(payload)
+            elif run == input_of:
                 self._run_batch(first, first + count - 1, payload)
             else:
-                self._take_input(payload)
+                raise FrameError("this run's input is lost")
 
     def _take_input(self, payload: bytes) -> None:
         flags = payload[0]
@@ -268,6 +298,9 @@ class _Worker:
             ran_ns = _monotonic_ns() - begun_at
             self._end_if_forked()
             self._answer(kind, serial, ran_ns, payload)
+            if __name__ not in sys.modules:
+                # It has cleared them: nothing can be unpickled here any more.
+                os._exit(LOST_PIPES)
             if serial == last:
                 return
             following = self._permits.next(serial + 1, ran_ns < _QUICK_NS)

@@ -6,6 +6,7 @@ import ctypes
 import os
 import resource
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -95,6 +96,27 @@ def read_every_descriptor(_: object) -> None:
             os.read(number, 1 << 20)
         except OSError:
             continue
+
+
+def read_three_bytes_of_every_descriptor(_: object) -> None:
+    for number in range(3, 4096):
+        try:
+            if not os.get_blocking(number):
+                os.read(number, 3)
+        except OSError:
+            continue
+
+
+def make_every_descriptor_blocking(_: object) -> None:
+    for number in range(3, 4096):
+        try:
+            os.set_blocking(number, True)
+        except OSError:
+            continue
+
+
+def clear_modules(_: object) -> None:
+    sys.modules.clear()
 
 
 def square(x: int) -> int:
@@ -205,6 +227,11 @@ class Unshowable:
         raise SystemExit
 
     __repr__ = __str__
+
+
+class Squares:
+    def __call__(self, x: int) -> int:
+        return x * x
 
 
 class Deed:

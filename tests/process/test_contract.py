@@ -17,6 +17,7 @@ from typing import Any
 import deeds
 import pytest
 
+import enact_pool.run
 from enact_pool import Err, EventEmitter, Ok, Pool, RemoteError, StepEnd, StreamEvent, run_parallel
 
 
@@ -128,6 +129,19 @@ def test_a_name_that_raises_does_not_keep_its_callable_from_running(pool: Pool) 
 
     (result,) = pool.run_parallel([Shy()], 3)
     assert (result.agent_name, result.output) == ("Shy", Ok(3))
+
+
+def test_a_name_that_exits_does_not_end_the_caller(pool: Pool) -> None:
+    class Rude:
+        @property
+        def name(self) -> str:
+            raise SystemExit
+
+        def run(self, x: int) -> int:
+            return x
+
+    (result,) = pool.run_parallel([Rude()], 3)
+    assert (result.agent_name, result.output) == ("Rude", Ok(3))
 
 
 def test_coroutines_are_awaited_in_the_worker(pool: Pool) -> None:
@@ -320,6 +334,36 @@ def test_large_values_travel_both_ways(pool: Pool) -> None:
     assert [result.output.unwrap() for result in results] == [input + bytes([i]) for i in range(20)]
 
 
+def test_a_worker_that_is_receiving_is_not_taken_for_stalled(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An input may take long to arrive, and to be rebuilt."""
+    monkeypatch.setattr(enact_pool.run, "ROUND_SECONDS", 0.01)
+    input = bytes(100_000_000)
+    assert outputs(pool, len, len, input=input) == [Ok(100_000_000)] * 2
+    pids = outputs(pool, *[lambda _: os.getpid()] * 20, input=[input])
+    assert len({pid.value for pid in pids}) <= 2
+
+
+def test_callables_that_pickle_alone_only_are_sent_alone(pool: Pool) -> None:
+    """As when a third thread changes what they share while they are pickled."""
+
+    class Fickle:
+        pickled = 0
+
+        def __call__(self, x: int) -> int:
+            raise AssertionError("not the one that was sent")
+
+        def __reduce__(self) -> Any:
+            Fickle.pickled += 1
+            if Fickle.pickled % 3 == 2:
+                raise RuntimeError("changed while it was pickled")
+            return deeds.Squares, ()
+
+    results = outputs(pool, *[Fickle() for _ in range(2)])
+    assert results == [Ok(9)] * 2
+
+
 # Events
 
 
@@ -405,6 +449,23 @@ def test_an_interrupt_reaches_the_caller_and_the_pool_stays_usable() -> None:
         with pytest.raises(KeyboardInterrupt):
             pool.run_parallel([deeds.square, *[lambda _: time.sleep(30)] * 5], 2, Interrupts())
         assert outputs(pool, deeds.square) == [Ok(9)]
+
+
+def test_an_emitter_may_run_callables_itself() -> None:
+    """On the pool whose workers its own run has."""
+
+    class Nested:
+        def __init__(self) -> None:
+            self.seen: list[Any] = []
+
+        def emit(self, _: StreamEvent) -> None:
+            self.seen += one.run_parallel([deeds.square], 2)
+
+    emitter = Nested()
+    with Pool(1) as one:
+        assert outputs(one, *[deeds.square] * 5) == [Ok(9)] * 5
+        one.run_parallel([deeds.sleep_5_ms] * 5, 3, emitter)
+    assert [result.output for result in emitter.seen] == [Ok(4)] * 5
 
 
 # Forks

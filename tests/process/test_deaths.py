@@ -130,10 +130,10 @@ def test_running_out_of_memory_costs_one_result(group_of_100_mb: Path) -> None:
 
 @pytest.mark.parametrize(
     "deed",
-    [deeds.close_every_descriptor, deeds.reopen_descriptors, deeds.write_into_every_descriptor],
+    [deeds.close_every_descriptor, deeds.reopen_descriptors],
 )
 def test_a_callable_that_breaks_its_pipes_costs_one_result(deed: Deed, tmp_path: Path) -> None:
-    """A worker that cannot answer, or writes nonsense, is replaced."""
+    """A worker that cannot answer is replaced."""
     log = tmp_path / "starts"
     callables = [noted(i, log, deed if i == 7 else deeds.square) for i in range(25)]
     with Pool(2) as pool:
@@ -143,6 +143,42 @@ def test_a_callable_that_breaks_its_pipes_costs_one_result(deed: Deed, tmp_path:
     assert [result.output for result in results] == [Ok(144)] * 24
     assert culprit.error is not None
     assert culprit.error.details["index"] == 7
+
+
+def test_a_callable_that_writes_into_its_pipes_costs_nothing(tmp_path: Path) -> None:
+    """What it has written is skipped, and the answers behind it are found."""
+    log = tmp_path / "starts"
+    callables = [
+        noted(i, log, deeds.write_into_every_descriptor if i == 7 else deeds.square)
+        for i in range(25)
+    ]
+    with Pool(2) as pool:
+        results = pool.run_parallel(callables, 12)
+    assert_each_started_once(log, 25)
+    assert [r.output for r in results] == [Ok(None) if i == 7 else Ok(144) for i in range(25)]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(
+    "deed",
+    [
+        deeds.read_three_bytes_of_every_descriptor,
+        deeds.make_every_descriptor_blocking,
+        deeds.clear_modules,
+    ],
+)
+def test_a_callable_that_damages_its_worker_costs_nothing(
+    deed: Deed, workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It answers, and what was to run after it runs elsewhere."""
+    monkeypatch.setattr(enact_pool.run, "ROUND_SECONDS", 0.1)
+    log = tmp_path / "starts"
+    callables = [noted(i, log, deed if i % 30 == 5 else deeds.square) for i in range(100)]
+    with Pool(workers) as pool:
+        results = pool.run_parallel(callables, 12)
+    assert_each_started_once(log, 100)
+    expected = [Ok(None) if i % 30 == 5 else Ok(144) for i in range(100)]
+    assert [result.output for result in results] == expected
 
 
 @pytest.mark.parametrize("workers", [1, 2])

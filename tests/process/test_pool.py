@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -22,7 +23,8 @@ from conftest import MARK, processes
 from loky import cpu_count
 
 import enact_pool.pool
-from enact_pool import Err, EventEmitter, Ok, Pool, run_parallel
+from enact_pool import Err, EventEmitter, Ok, Pool, StepId, run_parallel
+from enact_pool.ids import fresh_ids
 
 
 def pid_of(_: object) -> int:
@@ -117,6 +119,61 @@ def test_close_kills_workers_that_will_not_end() -> None:
         assert pool.run_parallel([leave_thread], 0)[0].output == Ok(None)
 
 
+def test_a_worker_that_cannot_end_after_its_idle_time_is_replaced() -> None:
+    """A thread that is left behind keeps its interpreter from exiting."""
+
+    def leave_thread(_: object) -> int:
+        threading.Thread(target=time.sleep, args=(60,)).start()
+        return os.getpid()
+
+    with Pool(1, idle_timeout=0.01) as pool:
+        (first,) = outputs(pool.run_parallel([leave_thread], 0))
+        (lane,) = pool._supply._lanes
+        select.select([lane.answers], [], [], 30)  # until it has closed its end
+        assert outputs(pool.run_parallel([pid_of] * 3, 0)) != [first] * 3
+
+
+def test_programs_that_callables_start_can_be_interrupted() -> None:
+    """A worker takes Ctrl-C and does nothing; the programs it starts do not inherit that."""
+
+    def run_program(_: object) -> int:
+        command = [sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGINT)"]
+        return subprocess.run(command, stderr=subprocess.DEVNULL).returncode
+
+    def interrupt_itself(_: object) -> str:
+        os.kill(os.getpid(), signal.SIGINT)
+        return "goes on"
+
+    with Pool(1) as pool:
+        results = outputs(pool.run_parallel([run_program, interrupt_itself], 0))
+    assert results == [-signal.SIGINT, "goes on"]
+
+
+def test_interrupts_at_any_moment_leave_a_usable_pool(mark: str) -> None:
+    """Ctrl-C somewhere in the loop, again and again; the timer stands for the user."""
+    program = """
+        import signal
+        from enact_pool import Pool
+        signal.signal(signal.SIGALRM, signal.default_int_handler)
+        pool, interrupts = Pool(2), 0
+        while interrupts < 150:
+            try:
+                # Once more if the first one hits a place where Python ignores exceptions.
+                signal.setitimer(signal.ITIMER_REAL, 0.0005 + interrupts % 37 * 0.0003, 0.2)
+                while True:
+                    pool.run_parallel([abs] * 4, -1)
+            except KeyboardInterrupt:
+                interrupts += 1
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        assert [r.output.value for r in pool.run_parallel([abs] * 20, -1)] == [1] * 20
+        assert len(pool._supply._lanes) == len(pool._supply._idle) <= 2
+        print("usable")
+    """
+    process = script(program, mark=mark)
+    out, err = process.communicate(timeout=50)
+    assert (out, process.returncode) == ("usable\n", 0), err
+
+
 def test_what_callables_print_is_shown(capfd: pytest.CaptureFixture[str]) -> None:
     with Pool(2) as pool:
         pool.run_parallel([lambda x: print(f"hello {x}")], "reader")
@@ -203,6 +260,29 @@ def test_a_second_thread_gets_a_worker_while_the_first_goes_on(tmp_path: Path) -
     with Pool(2) as pool:
         came_to = in_threads(2, lambda number: (first, second)[number](pool))
     assert came_to == ["done", [4] * 3]
+
+
+def test_threads_take_turns_when_there_are_more_than_workers(tmp_path: Path) -> None:
+    """A short run does not wait for the end of the long ones that came first."""
+    gate = tmp_path / "gate"
+
+    def run(number: int) -> object:
+        if number < 2:
+            # They go on until the third is done.
+            def until_gate(_: object) -> str:
+                return "open" if gate.exists() else deeds.sleep_5_ms("shut")  # type: ignore[return-value]
+
+            results = outputs(pool.run_parallel([until_gate] * 4000, 0))
+            return results[-1]
+        while len(pool._supply._lanes) < 2:
+            time.sleep(0.001)
+        result = outputs(pool.run_parallel([deeds.square], 3))
+        gate.touch()
+        return result
+
+    with Pool(2) as pool:
+        assert in_threads(3, run) == ["open", "open", [9]]
+        assert sorted(map(id, pool._supply._idle)) == sorted(map(id, pool._supply._lanes))
 
 
 def test_closing_a_pool_lets_runs_of_other_threads_end(tmp_path: Path, mark: str) -> None:
@@ -319,6 +399,59 @@ def test_an_interpreter_exits_quietly_with_a_warm_pool(end: str, mark: str) -> N
     process = script(program, mark=mark)
     _, err = process.communicate(timeout=20)
     assert (process.returncode, err.strip()) == (0, "")
+
+
+def test_a_forked_child_makes_ids_of_its_own() -> None:
+    ids = [StepId.spell(number) for number in fresh_ids.take(3)]
+    read_end, write_end = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            (number,) = fresh_ids.take(1)
+            os.write(write_end, StepId.spell(number).encode())
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    theirs = StepId(os.read(read_end, 100).decode())
+    os.close(read_end)
+    os.close(write_end)
+    (ours,) = (StepId.spell(number) for number in fresh_ids.take(1))
+    assert len({*ids, theirs, ours}) == 5
+
+
+def test_a_forked_child_does_not_keep_the_workers_of_a_dead_parent(
+    tmp_path: Path, mark: str
+) -> None:
+    program = f"""
+        import os, signal, time
+        from enact_pool import Pool
+        pool = Pool(2)
+        pool.run_parallel([abs] * 10, 1)
+        child = os.fork()
+        if child == 0:
+            signal.pause()
+        open({str(tmp_path / "child")!r}, "w").write(str(child))
+        time.sleep(60)
+    """
+    before = processes(mark)
+    process = script(program, mark=mark)
+    log = tmp_path / "child"
+    while not log.exists() or not log.read_text():
+        assert process.poll() is None
+        time.sleep(0.01)
+    child = int(log.read_text())
+    workers = [
+        psutil.Process(pid)
+        for pid, command in processes(mark).items()
+        if pid not in before and "enact_pool-worker" in command
+    ]
+    assert workers
+    process.kill()
+    process.wait()
+    _, alive = psutil.wait_procs(workers, timeout=5)
+    os.kill(child, signal.SIGKILL)
+    process.communicate()
+    assert not alive
 
 
 def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path, mark: str) -> None:

@@ -9,16 +9,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enact_pool.texts import describe, shown, shows_itself
-from enact_pool.wire import ANSWER, Answer, FrameError, FrameReader, pack_answer
-
-FRAMES = st.lists(
-    st.tuples(
-        st.sampled_from(Answer),
-        st.integers(0, 2**64 - 1),
-        st.integers(0, 2**64 - 1),
-        st.binary(max_size=60),
-    )
+from enact_pool.wire import (
+    ANSWER,
+    Answer,
+    FrameError,
+    FrameReader,
+    pack_answer,
+    pack_permits,
+    unpack_permits,
 )
+
+MAGIC = pack_answer(Answer.READY)[:4]
+FRAME = st.tuples(
+    st.sampled_from(Answer),
+    st.integers(0, 2**64 - 1),
+    st.integers(0, 2**64 - 1),
+    st.binary(max_size=60),
+)
+FRAMES = st.lists(FRAME)
 
 
 @given(frames=FRAMES, cuts=st.lists(st.integers(1, 40)))
@@ -31,30 +39,32 @@ def test_frames_survive_any_cutting_of_the_stream(frames: list[Any], cuts: list[
         if chunk:
             read.extend(reader.feed(chunk))
     if stream:
-        assert 0 < reader.missing <= len(stream) or len(read) < len(frames)
         read.extend(reader.feed(stream))
     assert read == frames
-    assert reader.missing == ANSWER.size
 
 
-def test_the_reader_says_how_much_of_a_large_frame_is_missing() -> None:
-    reader = FrameReader(ANSWER)
-    frame = pack_answer(Answer.VALUE, 1, 1, bytes(1000))
-    assert reader.feed(frame[: ANSWER.size + 10]) == []
-    assert reader.missing == 990
+GARBAGE = st.binary(max_size=60).filter(lambda data: not set(data) & set(MAGIC))
 
 
-def test_what_is_no_frame_is_an_error() -> None:
+@given(frames=st.lists(st.tuples(GARBAGE, FRAME)), cuts=st.lists(st.integers(1, 40)))
+def test_what_is_no_frame_is_skipped(frames: list[Any], cuts: list[int]) -> None:
+    stream = b"".join(garbage + pack_answer(*frame) for garbage, frame in frames)
+    reader, read = FrameReader(ANSWER), []
+    for cut in cuts:
+        chunk, stream = stream[:cut], stream[cut:]
+        read.extend(reader.feed(chunk) if chunk else [])
+    read.extend(reader.feed(stream) if stream else [])
+    assert read == [frame for _, frame in frames]
+
+
+@given(st.lists(st.integers(0, 2**48 - 1), min_size=1, max_size=20), st.integers(1, 7))
+def test_permits_are_known_from_parts_of_permits(serials: list[int], taken: int) -> None:
+    permits = pack_permits(serials)
+    assert unpack_permits(permits) == tuple(serials)
     with pytest.raises(FrameError):
-        FrameReader(ANSWER).feed(b"\xff" * 100)
-
-
-@given(frames=FRAMES.filter(bool), garbage=st.binary(min_size=30, max_size=60))
-def test_frames_before_what_is_no_frame_are_given(frames: list[Any], garbage: bytes) -> None:
-    reader = FrameReader(ANSWER)
-    assert reader.feed(b"".join(pack_answer(*frame) for frame in frames) + b"x" + garbage) == frames
+        unpack_permits(permits[taken:])
     with pytest.raises(FrameError):
-        reader.feed(b"x")
+        unpack_permits(permits[taken:] + bytes(taken))
 
 
 # Texts

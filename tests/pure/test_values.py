@@ -187,7 +187,7 @@ def test_a_step_end_has_a_json_form() -> None:
         "duration_ms": 1.5,
         "timestamp": event.timestamp,
     }
-    assert event == StepEnd(execution_id, step_id, event.output, 1.5, event.timestamp)
+    assert event == StepEnd(execution_id, step_id, event.output, 1.5, timestamp=event.timestamp)
 
 
 def test_an_execution_failed_has_a_json_form() -> None:
