@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from enact_pool.callables import NamedCallable, ParallelCallable
     from enact_pool.errors import ExecutionError, ExecutionErrorCategory
-    from enact_pool.events import EventEmitter, ExecutionFailed, StepEnd, StreamEvent
+    from enact_pool.events import Emitter, EventEmitter, ExecutionFailed, StepEnd, StreamEvent
     from enact_pool.ids import ExecutionId, StepId
     from enact_pool.parallel import run_parallel
     from enact_pool.pool import Pool
@@ -21,6 +21,7 @@ _HOMES = {
     "ParallelCallable": "callables",
     "ExecutionError": "errors",
     "ExecutionErrorCategory": "errors",
+    "Emitter": "events",
     "EventEmitter": "events",
     "ExecutionFailed": "events",
     "StepEnd": "events",
@@ -36,6 +37,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Emitter",
     "Err",
     "EventEmitter",
     "ExecutionError",

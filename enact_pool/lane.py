@@ -276,6 +276,11 @@ class Lane:
             raise EOFError
         return self._reader.feed(chunk)
 
+    @property
+    def is_receiving(self) -> bool:
+        """Whether a part of an answer has come, and the rest waits for us to read."""
+        return self._reader.has_part
+
     def has_exited(self) -> bool:
         """Whether the worker process has ended; then it can be buried."""
         assert self._popen is not None

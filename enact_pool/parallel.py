@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TypeVar
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, TypeVar, overload
 
 from enact_pool.callables import ParallelCallable
 from enact_pool.events import Emitter
@@ -16,6 +16,16 @@ Input = TypeVar("Input")
 Output = TypeVar("Output")
 
 
+@overload
+def run_parallel(
+    callables: Iterable[Callable[[Input], Coroutine[Any, Any, Output]]],
+    input: Input,
+    emitter: Emitter | None = None,
+    *,
+    pool: Pool | None = None,
+    max_workers: int | None = None,
+) -> list[ParallelResult[Output]]: ...
+@overload
 def run_parallel(
     callables: Iterable[ParallelCallable[Input, Output] | Callable[[Input], Output]],
     input: Input,
@@ -23,7 +33,24 @@ def run_parallel(
     *,
     pool: Pool | None = None,
     max_workers: int | None = None,
-) -> list[ParallelResult[Output]]:
+) -> list[ParallelResult[Output]]: ...
+@overload
+def run_parallel(  # callables of many kinds, which have no type in common
+    callables: Iterable[Any],
+    input: Any,
+    emitter: Emitter | None = None,
+    *,
+    pool: Pool | None = None,
+    max_workers: int | None = None,
+) -> list[ParallelResult[Any]]: ...
+def run_parallel(
+    callables: Iterable[Any],
+    input: Any,
+    emitter: Emitter | None = None,
+    *,
+    pool: Pool | None = None,
+    max_workers: int | None = None,
+) -> list[ParallelResult[Any]]:
     """Run the callables in worker processes, each on its own copy of the input.
 
     Blocks until each has an outcome; gives them in the order of the

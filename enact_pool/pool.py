@@ -20,10 +20,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from multiprocessing.util import Finalize
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 import cloudpickle
 from loky import cpu_count
@@ -111,12 +111,27 @@ class Pool:
         """How many worker processes there may be at once."""
         return self._supply.limit
 
+    @overload
+    def run_parallel(
+        self,
+        callables: Iterable[Callable[[Input], Coroutine[Any, Any, Output]]],
+        input: Input,
+        emitter: Emitter | None = None,
+    ) -> list[ParallelResult[Output]]: ...
+    @overload
     def run_parallel(
         self,
         callables: Iterable[ParallelCallable[Input, Output] | Callable[[Input], Output]],
         input: Input,
         emitter: Emitter | None = None,
-    ) -> list[ParallelResult[Output]]:
+    ) -> list[ParallelResult[Output]]: ...
+    @overload
+    def run_parallel(  # callables of many kinds, which have no type in common
+        self, callables: Iterable[Any], input: Any, emitter: Emitter | None = None
+    ) -> list[ParallelResult[Any]]: ...
+    def run_parallel(
+        self, callables: Iterable[Any], input: Any, emitter: Emitter | None = None
+    ) -> list[ParallelResult[Any]]:
         """Run the callables here: see `enact_pool.run_parallel`.
 
         Raises `RuntimeError` if the pool is closed.
@@ -124,12 +139,8 @@ class Pool:
         return self._run(callables, input, emitter, None)
 
     def _run(
-        self,
-        callables: Iterable[ParallelCallable[Input, Output] | Callable[[Input], Output]],
-        input: Input,
-        emitter: Emitter | None,
-        limit: int | None,
-    ) -> list[ParallelResult[Output]]:
+        self, callables: Iterable[Any], input: Any, emitter: Emitter | None, limit: int | None
+    ) -> list[ParallelResult[Any]]:
         if os.getpid() != self._pid:
             self._arrange_end()
         if limit is None:

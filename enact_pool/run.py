@@ -299,7 +299,11 @@ class _Run:
 
     def _wait(self) -> None:
         """Wait until something has happened, and take note of it."""
-        if not (self._starting or self._watch.has_clogged):
+        if not (
+            self._starting
+            or self._watch.has_clogged
+            or any(lane.is_receiving for lane in self._working)
+        ):
             # Answers of quick callables are not worth waking up for one by one.
             nap = min(_NAP_SECONDS, self._schedule.slack_seconds() / 2)
             if nap >= _LEAST_NAP_SECONDS:
@@ -335,7 +339,10 @@ class _Run:
 
     def _read(self, lane: Lane) -> None:
         try:
-            self._take_answers(lane, lane.receive() or [])
+            while (frames := lane.receive()) is not None:
+                self._take_answers(lane, frames)
+                if not lane.is_receiving:
+                    return
         except EOFError:
             # It is dead, or has closed its end and could not answer any more.
             lane.kill()

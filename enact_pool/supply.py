@@ -11,7 +11,7 @@ import os
 import threading
 import time
 import weakref
-from collections import Counter, deque
+from collections import deque
 
 from enact_pool.lane import Lane, WorkerSpec
 
@@ -78,7 +78,7 @@ class LaneSupply:
         self._waiting: deque[Doorbell] = deque()
         self._runs = 0
         # How many runs each thread is in: an emitter may begin one in another.
-        self._depths: Counter[int] = Counter()
+        self._depths: dict[int, int] = {}
 
     @property
     def closed(self) -> bool:
@@ -93,7 +93,8 @@ class LaneSupply:
             if self._closed:
                 raise RuntimeError("the pool is closed")
             self._runs += 1
-            self._depths[threading.get_ident()] += 1
+            thread = threading.get_ident()
+            self._depths[thread] = self._depths.get(thread, 0) + 1
 
     def leave(self, run: object, doorbell: Doorbell | None) -> None:
         """A run ends. It has given back its lanes, and waits for none any more.
@@ -103,15 +104,20 @@ class LaneSupply:
         """
         with self._lock:
             self._runs -= 1
-            self._depths[threading.get_ident()] -= 1
-            self._depths += Counter()  # forgets threads that are in none
+            thread = threading.get_ident()
+            depth = self._depths.pop(thread, 1) - 1
+            if depth:
+                self._depths[thread] = depth
             left: list[Lane] = []
             if doorbell is not None:
                 if doorbell in self._waiting:
                     self._waiting.remove(doorbell)
                 left, doorbell.lanes = doorbell.lanes, []
-            kept = {*left, *self._idle}
-            lost = [lane for lane in self._lanes - kept if lane.holder is run]
+            lost = [
+                lane
+                for lane in self._lanes
+                if lane.holder is run and lane not in left and lane not in self._idle
+            ]
             if doorbell is not None:
                 doorbell.close()
         for lane in left:
@@ -175,7 +181,7 @@ class LaneSupply:
 
         Then it is given one lane above the limit, or it would wait for ever.
         """
-        return self._depths[threading.get_ident()] > 1 and not any(
+        return self._depths.get(threading.get_ident(), 0) > 1 and not any(
             lane.holder is run for lane in self._lanes
         )
 

@@ -139,6 +139,11 @@ class FrameReader:
         self._have = 0
         self._need = header.size
 
+    @property
+    def has_part(self) -> bool:
+        """Whether a frame has begun to come."""
+        return self._have > 0
+
     def feed(self, chunk: bytes) -> list[tuple[Any, ...]]:
         """Take the next bytes; give the frames that are complete now.
 

@@ -546,4 +546,4 @@ def test_a_closed_pool_is_refused() -> None:
         with pytest.raises(RuntimeError, match="closed"):
             pool.run_parallel(callables, "")
     with pytest.raises(TypeError, match="pool must be a Pool"):
-        run_parallel([len], "", pool=3)  # type: ignore[arg-type]
+        run_parallel([len], "", pool=3)  # type: ignore[call-overload]
