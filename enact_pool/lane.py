@@ -22,6 +22,7 @@ import fcntl
 import os
 import select
 import signal
+import termios
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -291,6 +292,11 @@ class Lane:
         """Odd, and a new number each time, while the worker waits and all is written to it."""
         assert self._recorder is not None
         return 0 if self._outbox else self._recorder.waits
+
+    @property
+    def has_unread(self) -> bool:
+        """Whether the worker has not yet taken all that was written for it."""
+        return any(fcntl.ioctl(self.commands, termios.FIONREAD, bytes(4)))
 
     @property
     def begun(self) -> int:

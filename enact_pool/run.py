@@ -40,6 +40,7 @@ _LEAST_NAP_SECONDS = 0.0005
 
 # How often to look for workers that do nothing though they have work.
 ROUND_SECONDS = 2.0
+_STARVED_ROUNDS = 10
 
 # How long a lane may be idle while others have more than they work on. Quick
 # callables are done by then, and what is still there waits behind a slow one.
@@ -97,8 +98,9 @@ class _Run:
         # Those that have nothing to do, and when that is no longer to be borne.
         self._idle: set[Lane] = set()
         self._patience_ends = 0.0
-        # What those with work waited for when we last looked: see `Lane.waits`.
-        self._waits: dict[Lane, int] = {}
+        # What those with work waited for when we last looked (see `Lane.waits`),
+        # and for how many rounds they had.
+        self._waited: dict[Lane, tuple[int, int]] = {}
         self._next_round = time.monotonic() + ROUND_SECONDS
         self._watch = Watch()
         self.doorbell: Doorbell | None = None
@@ -329,13 +331,18 @@ class _Run:
         of its worker's pipe. The worker then waits for them, and we for it.
         """
         self._next_round = time.monotonic() + ROUND_SECONDS
-        waits = {lane: lane.waits for lane in self._working if not self._schedule.is_idle(lane)}
-        for lane, wait in waits.items():
+        waited, self._waited = self._waited, {}
+        for lane in [lane for lane in self._working if not self._schedule.is_idle(lane)]:
             # Odd: it waits. The same as before: it has waited all the time.
-            if wait % 2 and self._waits.get(lane) == wait:
+            number = lane.waits
+            before, rounds = waited.get(lane, (0, 0))
+            rounds = rounds + 1 if number % 2 and number == before else 0
+            # With something left to read, it may just be given no CPU time.
+            if rounds > (_STARVED_ROUNDS if lane.has_unread else 0):
                 lane.kill()
                 self._bury(lane)
-        self._waits = waits
+            else:
+                self._waited[lane] = (number, rounds)
 
     def _read(self, lane: Lane) -> None:
         try:

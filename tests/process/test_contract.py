@@ -338,9 +338,9 @@ def test_a_worker_that_is_receiving_is_not_taken_for_stalled(
     pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An input may take long to arrive, and to be rebuilt."""
-    monkeypatch.setattr(enact_pool.run, "ROUND_SECONDS", 0.01)
-    input = bytes(100_000_000)
-    assert outputs(pool, len, len, input=input) == [Ok(100_000_000)] * 2
+    monkeypatch.setattr(enact_pool.run, "ROUND_SECONDS", 0.1)
+    input = bytes(200_000_000)
+    assert outputs(pool, len, len, input=input) == [Ok(200_000_000)] * 2
     pids = outputs(pool, *[lambda _: os.getpid()] * 20, input=[input])
     assert len({pid.value for pid in pids}) <= 2
 
