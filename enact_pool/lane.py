@@ -267,7 +267,7 @@ class Lane:
         """The frames that one read completes; None if the pipe is empty.
 
         Raises `EOFError` if nobody can write to the pipe any more, and
-        `FrameError` if what was written makes no sense.
+        `MemoryError` if there is no room for a frame.
         """
         try:
             chunk = os.read(self.answers, _READ_BYTES)

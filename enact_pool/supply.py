@@ -2,7 +2,8 @@
 
 A run drives its lanes alone, in its own thread. So runs of several threads
 share a pool by taking lanes from here and giving them back. When they are all
-out and a run waits for one, the others give back what is above a fair share.
+out and a run waits for one, the others give back what is above a fair share;
+and with more runs than lanes, they take turns.
 """
 
 from __future__ import annotations
