@@ -63,16 +63,17 @@ _PIPE_BUF = select.PIPE_BUF // PERMIT_BYTES * PERMIT_BYTES
 class WorkerSpec:
     """What the workers of a pool have in common.
 
-    `initializer` is a pickled (function or None, args). `cpus` is the share
-    of the CPUs that pools inside a worker may use. `idle_timeout` is in
-    seconds; None waits for ever.
+    `initializer` is a pickled (function or None, args). `idle_timeout` is in
+    seconds; None waits for ever. `cpus` is the share of the CPUs that pools
+    inside a worker may use; `spin` is for the worker's waits: see `spinning`.
     """
 
     initializer: bytes
     depth: int
-    cpus: int
     idle_timeout: float | None = None
     env: Mapping[str, str] = field(factory=dict)
+    cpus: int = 1
+    spin: bool = False
 
 
 def _pipe_size(descriptor: int) -> int:
@@ -155,6 +156,7 @@ class Lane:
                     ),
                     spec.depth,
                     spec.cpus,
+                    spec.spin,
                     spec.idle_timeout,
                     spec.initializer,
                 ),

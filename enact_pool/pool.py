@@ -92,11 +92,10 @@ class Pool:
         spec = WorkerSpec(
             initializer=cloudpickle.dumps((initializer, tuple(initargs))),
             depth=nesting.depth + 1,
-            cpus=max(1, available // limit),
             idle_timeout=idle_timeout,
             env=dict(env or {}),
         )
-        self._supply = LaneSupply(spec, limit)
+        self._supply = LaneSupply(spec, limit, available)
         self._arrange_end()
 
     def _arrange_end(self) -> None:
@@ -148,7 +147,7 @@ class Pool:
         return run(self._supply, callables, input, emitter, min(limit, self.max_workers))
 
     def _grow(self, limit: int) -> None:
-        self._supply.limit = max(self._supply.limit, limit)
+        self._supply.grow(limit)
 
     def close(self) -> None:
         """Let no run begin any more, and end the idle workers.

@@ -18,6 +18,7 @@ from enact_pool.lane import Lane
 from enact_pool.outcomes import Outcome, Outcomes
 from enact_pool.results import Err, ParallelResult
 from enact_pool.schedule import Schedule
+from enact_pool.spinning import SPIN_SECONDS
 from enact_pool.supply import Doorbell, LaneSupply
 from enact_pool.texts import describe
 from enact_pool.watch import Watch
@@ -301,16 +302,19 @@ class _Run:
 
     def _wait(self) -> None:
         """Wait until something has happened, and take note of it."""
+        schedule = self._schedule
         if not (
             self._starting
             or self._watch.has_clogged
             or any(lane.is_receiving for lane in self._working)
         ):
             # Answers of quick callables are not worth waking up for one by one.
-            nap = min(_NAP_SECONDS, self._schedule.slack_seconds() / 2)
+            nap = min(_NAP_SECONDS, schedule.slack_seconds() / 2)
             if nap >= _LEAST_NAP_SECONDS:
                 time.sleep(nap)
-        for ready, lane in self._watch.wait(_PATIENCE_SECONDS if self._idle else ROUND_SECONDS):
+        spin = self._supply.spin and schedule.expects_answer_within(SPIN_SECONDS)
+        seconds = _PATIENCE_SECONDS if self._idle else ROUND_SECONDS
+        for ready, lane in self._watch.wait(seconds, spin=spin):
             if ready == "answers":
                 self._read(lane)
             elif ready == "exit":

@@ -194,6 +194,10 @@ class Schedule(Generic[LaneT, OutcomeT]):
         fewest = min((len(state.tasks) for state in self._lanes.values()), default=0)
         return max(0, fewest - 1) * self._sizing.mean_seconds
 
+    def expects_answer_within(self, seconds: float) -> bool:
+        """Whether tasks are so quick that a lane may well answer in this time, or not known."""
+        return self._sizing.mean_seconds <= seconds
+
     # What lanes say
 
     def finished(self, lane: LaneT, serial: int, seconds: float) -> int | None:

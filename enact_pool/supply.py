@@ -14,6 +14,8 @@ import time
 import weakref
 from collections import deque
 
+from attrs import evolve
+
 from enact_pool.lane import Lane, WorkerSpec
 
 __all__ = ["Doorbell", "LaneSupply"]
@@ -60,12 +62,17 @@ class Doorbell:
 
 
 class LaneSupply:
-    """At most `limit` lanes, started when asked for and kept for the next run."""
+    """At most `limit` lanes, started when asked for and kept for the next run.
 
-    def __init__(self, spec: WorkerSpec, limit: int) -> None:
-        self.limit = limit
+    They share `cpus` CPUs.
+    """
+
+    def __init__(self, spec: WorkerSpec, limit: int, cpus: int) -> None:
+        self.limit = 0
+        self._cpus = cpus
         self._spec = spec
         self._forget_everything()
+        self.grow(limit)
         self._closed = False
         self._terminated = False
         _supplies.add(self)
@@ -85,6 +92,19 @@ class LaneSupply:
     def closed(self) -> bool:
         """Whether no run may begin any more."""
         return self._closed
+
+    def grow(self, limit: int) -> None:
+        """Let there be `limit` lanes, if that is more than before."""
+        with self._lock:
+            if limit > self.limit:
+                self.limit = limit
+                share = max(1, self._cpus // limit)
+                self._spec = evolve(self._spec, cpus=share, spin=limit <= self._cpus)
+
+    @property
+    def spin(self) -> bool:
+        """Whether to be awake for a moment before waiting: there are CPUs for all lanes."""
+        return self._spec.spin
 
     # Runs
 

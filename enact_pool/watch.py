@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from enact_pool.lane import Lane
+from enact_pool.spinning import poll
 
 __all__ = ["Watch"]
 
@@ -67,14 +68,16 @@ class Watch:
         """Whether a lane has not taken all that there is for it."""
         return bool(self._clogged)
 
-    def wait(self, seconds: float) -> Iterator[tuple[Literal["answers", "exit", "commands"], Lane]]:
-        """What is ready, after at most so many seconds.
+    def wait(
+        self, seconds: float, *, spin: bool
+    ) -> Iterator[tuple[Literal["answers", "exit", "commands"], Lane]]:
+        """What is ready, after at most so many seconds, at first without sleeping if `spin`.
 
         Lanes may be added and removed meanwhile; what is removed is not told.
         """
         if self._blind:
             seconds = min(seconds, _BLIND_SECONDS)
-        for descriptor, _ in self._poller.poll(seconds * 1000):
+        for descriptor, _ in poll(self._poller, seconds * 1000, spin=spin):
             if descriptor in self._answers:
                 yield "answers", self._answers[descriptor]
             elif descriptor in self._exits:

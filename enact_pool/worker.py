@@ -22,6 +22,7 @@ from typing import Any
 
 from enact_pool.callables import entry_point
 from enact_pool.recorder import FlightRecorder
+from enact_pool.spinning import poll
 from enact_pool.texts import describe, shown, shows_itself, type_name
 from enact_pool.wire import (
     COMMAND,
@@ -75,6 +76,7 @@ def serve(
     lifeline: int,
     depth: int,
     cpus: int,
+    spin: bool,
     idle_timeout: float | None,
     initializer: bytes,
 ) -> None:
@@ -97,7 +99,7 @@ def serve(
     worker = _Worker(_Permits(permits, recorder), answers, recorder)
     try:
         if worker.initialize(initializer):
-            worker.work(_frames(commands, idle_timeout, recorder))
+            worker.work(_frames(commands, idle_timeout, spin, recorder))
         # What a callable has left behind may keep this process from ending. By
         # this the parent sees that it is no use any more.
         os.close(answers)
@@ -152,7 +154,7 @@ def _watch(lifeline: int) -> None:
 
 
 def _frames(
-    commands: int, idle_timeout: float | None, recorder: FlightRecorder
+    commands: int, idle_timeout: float | None, spin: bool, recorder: FlightRecorder
 ) -> Iterator[tuple[Command, int, int, int, bytes]]:
     """The parent's commands, until it has closed its end or been silent too long."""
     os.set_blocking(commands, False)
@@ -175,7 +177,7 @@ def _frames(
             continue
         _flush_output()
         recorder.note_waiting()
-        has_come = poller.poll(timeout_ms)
+        has_come = poll(poller, timeout_ms, spin=spin)
         recorder.note_waiting()
         if not has_come:
             return
