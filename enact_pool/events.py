@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar, Protocol
 
 from attrs import define, field
 
 from enact_pool.errors import ExecutionError, now_ms
 from enact_pool.ids import ExecutionId, StepId
+from enact_pool.results import Err, Ok
 
 __all__ = [
     "Emitter",
@@ -23,20 +24,18 @@ __all__ = [
 ]
 
 
-@define(match_args=False)
+@define(match_args=False, repr=False)
 class StreamEvent:
     """Something that happened to one execution; its kinds are the subclasses.
 
     `type` names the kind, `timestamp` is in milliseconds since the epoch.
-    Events are made by the ten thousand and most ids are never read, so they
-    are spelled out when asked for.
+    Events are made by the ten thousand and most are never read, so ids and
+    outputs are spelled out when asked for.
     """
 
     type: ClassVar[str]
 
-    _execution_id: ExecutionId | int = field(
-        alias="execution_id", eq=ExecutionId.spelled, repr=False
-    )
+    _execution_id: ExecutionId | int = field(alias="execution_id", eq=ExecutionId.spelled)
     timestamp: int = field(factory=now_ms, kw_only=True)
 
     @property
@@ -68,8 +67,19 @@ class StreamEvent:
         """The event as a JSON object, on one line."""
         return json.dumps(self.to_dict())
 
+    def __repr__(self) -> str:
+        names = self.__match_args__  # type: ignore[attr-defined]
+        fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
+        return f"{type(self).__name__}({fields})"
 
-@define(match_args=False)
+
+def _output_text(output: str | Ok[Any] | Err | None) -> str | None:
+    if isinstance(output, Ok):
+        return str(output.value)
+    return f"Error: {output.error}" if isinstance(output, Err) else output
+
+
+@define(match_args=False, repr=False)
 class StepEnd(StreamEvent):
     """A callable returned or raised.
 
@@ -82,8 +92,9 @@ class StepEnd(StreamEvent):
 
     __match_args__ = ("execution_id", "step_id", "output", "duration_ms", "timestamp")
 
-    _step_id: StepId | int = field(alias="step_id", eq=StepId.spelled, repr=False)
-    output: str | None
+    _step_id: StepId | int = field(alias="step_id", eq=StepId.spelled)
+    # Not a text yet: an error, or a value that shows itself (see `texts`).
+    _output: str | Ok[Any] | Err | None = field(alias="output", eq=_output_text)
     duration_ms: float
 
     @property
@@ -91,6 +102,12 @@ class StepEnd(StreamEvent):
         """The step that ended."""
         self._step_id = StepId.spelled(self._step_id)
         return self._step_id
+
+    @property
+    def output(self) -> str | None:
+        """The returned value as text, or `"Error: "` and the exception's text."""
+        self._output = _output_text(self._output)
+        return self._output
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -103,7 +120,7 @@ class StepEnd(StreamEvent):
         }
 
 
-@define(match_args=False)
+@define(match_args=False, repr=False)
 class ExecutionFailed(StreamEvent):
     """An execution failed around its callable; `error` says how."""
 
@@ -157,10 +174,16 @@ class EventEmitter:
 
     def emit(self, event: StreamEvent) -> None:
         """Add an event; raises `RuntimeError` if the emitter is closed."""
+        self.emit_all((event,))
+
+    def emit_all(self, events: Iterable[StreamEvent]) -> None:
+        """Add several events at once; raises `RuntimeError` if the emitter is closed."""
+        put = self._queue.put
         with self._lock:
             if self._closed:
                 raise RuntimeError("the emitter is closed")
-            self._queue.put(event)
+            for event in events:
+                put(event)
 
     def drain(self) -> list[StreamEvent]:
         """The events that have come since the last drain; does not wait."""

@@ -41,7 +41,6 @@ from enact_pool.recorder import FlightRecorder, create_recording
 from enact_pool.wire import (
     ANSWER,
     PERMIT_BYTES,
-    Answer,
     Command,
     FrameReader,
     pack_header,
@@ -234,7 +233,7 @@ class Lane:
             os.write(self._permits_in, permits[at : at + _PIPE_BUF])
         self._queue(Command.BATCH, first, count, payload)
 
-    def _queue(self, kind: Command, first: int, count: int, payload: bytes) -> None:
+    def _queue(self, kind: int, first: int, count: int, payload: bytes) -> None:
         self._outbox.append(memoryview(pack_header(kind, self._run, first, count, payload)))
         self._outbox.append(memoryview(payload))
 
@@ -265,7 +264,7 @@ class Lane:
                 outbox[0] = outbox[0][written:]
         return True
 
-    def receive(self) -> list[tuple[Answer, int, int, bytes]] | None:
+    def receive(self) -> list[tuple[tuple[int, ...], bytes]] | None:
         """The frames that one read completes; None if the pipe is empty.
 
         Raises `EOFError` if nobody can write to the pipe any more, and
@@ -289,11 +288,11 @@ class Lane:
         assert self._popen is not None
         return self._popen.poll() is not None
 
-    @property
-    def waits(self) -> int:
-        """Odd, and a new number each time, while the worker waits and all is written to it."""
+    def is_at_rest(self, answered: int) -> bool:
+        """Whether the worker, which has answered up to this number, does nothing we know of."""
         assert self._recorder is not None
-        return 0 if self._outbox else self._recorder.waits
+        notes = self._recorder
+        return not (self._outbox or notes.begun > answered or notes.loading or notes.occupied)
 
     @property
     def has_unread(self) -> bool:

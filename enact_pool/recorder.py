@@ -19,7 +19,7 @@ __all__ = ["FlightRecorder", "create_recording"]
 _TEXT_AT = 64
 _SIZE = 32 * 1024
 
-_LOADING, _BEGUN, _BEGUN_AT, _WAITS = range(4)
+_LOADING, _BEGUN, _BEGUN_AT, _OCCUPIED = range(4)
 
 
 def create_recording() -> int:
@@ -56,9 +56,9 @@ class FlightRecorder:
         """The worker is about to unpickle the batch that ends with this number; 0: it is done."""
         self._words[_LOADING] = last_serial
 
-    def note_waiting(self) -> None:
-        """The worker is about to wait for something from a pipe, or has got it."""
-        self._words[_WAITS] += 1
+    def note_occupied(self, occupied: bool) -> None:
+        """The worker is about to do what may take long and is no callable's, or has done it."""
+        self._words[_OCCUPIED] = occupied
 
     def note_begun(self, serial: int, now_ns: int) -> None:
         """The worker is about to run the callable with this serial number."""
@@ -71,9 +71,9 @@ class FlightRecorder:
         return self._words[_LOADING]
 
     @property
-    def waits(self) -> int:
-        """An odd number, different each time, while the worker waits; else an even one."""
-        return self._words[_WAITS]
+    def occupied(self) -> bool:
+        """Whether the worker takes an input, say, or flushes what callables have printed."""
+        return bool(self._words[_OCCUPIED])
 
     @property
     def begun(self) -> int:

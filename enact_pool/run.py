@@ -15,7 +15,7 @@ from typing import Any
 from enact_pool.callables import checked
 from enact_pool.events import Emitter, checked_emitter
 from enact_pool.lane import Lane
-from enact_pool.outcomes import Outcome, Outcomes
+from enact_pool.outcomes import Outcomes
 from enact_pool.results import Err, ParallelResult
 from enact_pool.schedule import Schedule
 from enact_pool.spinning import SPIN_SECONDS
@@ -25,6 +25,9 @@ from enact_pool.watch import Watch
 from enact_pool.wire import (
     INPUT_SHARED,
     INPUT_SHOW_OUTPUTS,
+    KIND,
+    RAN_NS,
+    SERIAL,
     SHAREABLE,
     Answer,
     FrameError,
@@ -46,9 +49,6 @@ _STARVED_ROUNDS = 10
 # How long a lane may be idle while others have more than they work on. Quick
 # callables are done by then, and what is still there waits behind a slow one.
 _PATIENCE_SECONDS = 0.002
-
-# Looking up a member of an enum takes longer than all else in the hot loop.
-_VALUE, _ERROR = int(Answer.VALUE), int(Answer.ERROR)
 
 
 def run(
@@ -84,7 +84,7 @@ class _Run:
         self._shows_outputs = emitter is not None
         self._limit = limit
         self._pid = os.getpid()
-        self._schedule: Schedule[Lane, Outcome] = Schedule()
+        self._schedule: Schedule[Lane, ParallelResult[Any]] = Schedule()
         self._outcomes = Outcomes(self._schedule, callables, emitter)
         self._input = b""
         # The id of a callable, how often it was in a batch, and that batch's pickle.
@@ -99,9 +99,9 @@ class _Run:
         # Those that have nothing to do, and when that is no longer to be borne.
         self._idle: set[Lane] = set()
         self._patience_ends = 0.0
-        # What those with work waited for when we last looked (see `Lane.waits`),
-        # and for how many rounds they had.
-        self._waited: dict[Lane, tuple[int, int]] = {}
+        # What those with work had answered when we last looked, and for how many
+        # rounds they had been at rest.
+        self._rested: dict[Lane, tuple[int, int]] = {}
         self._next_round = time.monotonic() + ROUND_SECONDS
         self._watch = Watch()
         self.doorbell: Doorbell | None = None
@@ -335,18 +335,18 @@ class _Run:
         of its worker's pipe. The worker then waits for them, and we for it.
         """
         self._next_round = time.monotonic() + ROUND_SECONDS
-        waited, self._waited = self._waited, {}
+        rested, self._rested = self._rested, {}
         for lane in [lane for lane in self._working if not self._schedule.is_idle(lane)]:
-            # Odd: it waits. The same as before: it has waited all the time.
-            number = lane.waits
-            before, rounds = waited.get(lane, (0, 0))
-            rounds = rounds + 1 if number % 2 and number == before else 0
+            answered = self._schedule.answered(lane)
+            before, rounds = rested.get(lane, (-1, 0))
+            at_rest = lane.is_at_rest(answered)
+            rounds = rounds + 1 if at_rest and answered == before else 0
             # With something left to read, it may just be given no CPU time.
             if rounds > (_STARVED_ROUNDS if lane.has_unread else 0):
                 lane.kill()
                 self._bury(lane)
-            else:
-                self._waited[lane] = (number, rounds)
+            elif at_rest:
+                self._rested[lane] = (answered, rounds)
 
     def _read(self, lane: Lane) -> None:
         try:
@@ -362,33 +362,51 @@ class _Run:
             lane.kill()
             self._bury(lane, f"was killed, for its answers cannot be read ({error!r})")
 
-    def _take_answers(self, lane: Lane, frames: list[tuple[Answer, int, int, bytes]]) -> None:
-        schedule, outcomes = self._schedule, self._outcomes
-        for kind, serial, ran_ns, payload in frames:
-            if _VALUE <= kind <= _ERROR:
-                task = schedule.finished(lane, serial, ran_ns / 1e9)
-                if task is None:
-                    raise FrameError(f"callable {serial} was not there to be run")
-                outcomes.answered(task, kind, payload, ran_ns / 1e6)
-                self._hungry.add(lane)
-            elif kind == Answer.READY and lane in self._starting:
-                lane.ready = True
-                self._starting.discard(lane)
-                self._employ(lane)
-            elif kind == Answer.START_FAILED:
-                lane.start_error = pickle.loads(payload)[2]
-            elif kind == Answer.SKIPPED:
-                schedule.skipped(lane, serial)
-                self._hungry.update(self._working)
-            elif kind == Answer.UNLOADABLE:
-                blamed = schedule.unloadable(lane, serial)
-                if blamed is not None:
-                    text, name, position = pickle.loads(payload)
-                    what = f"the callable cannot be rebuilt in the worker: {name}: {text}"
-                    outcomes.refused(blamed, Err(what, name, position))
-                self._hungry.update(self._working)
+    def _take_answers(self, lane: Lane, frames: list[tuple[tuple[int, ...], bytes]]) -> None:
+        ran = []
+        for frame in frames:
+            if Answer.VALUE <= frame[0][KIND] <= Answer.ERROR:
+                ran.append(frame)
             else:
-                raise FrameError(f"kind {kind}")
+                self._take_outcomes(lane, ran)
+                ran = []
+                self._take_note(lane, *frame)
+        self._take_outcomes(lane, ran)
+
+    def _take_outcomes(self, lane: Lane, answers: list[tuple[tuple[int, ...], bytes]]) -> None:
+        """Settle what has run."""
+        if not answers:
+            return
+        serials = [header[SERIAL] for header, _ in answers]
+        ran_ns = sum(header[RAN_NS] for header, _ in answers)
+        tasks = self._schedule.finished(lane, serials, ran_ns / 1e9)
+        if tasks:
+            self._outcomes.answered(tasks, answers[: len(tasks)])
+        self._hungry.add(lane)
+        if len(tasks) < len(answers):
+            raise FrameError(f"callable {serials[len(tasks)]} was not there to be run")
+
+    def _take_note(self, lane: Lane, header: tuple[int, ...], payload: bytes) -> None:
+        """Take note of what else a worker has to say."""
+        kind, serial = header[KIND], header[SERIAL]
+        if kind == Answer.READY and lane in self._starting:
+            lane.ready = True
+            self._starting.discard(lane)
+            self._employ(lane)
+        elif kind == Answer.START_FAILED:
+            lane.start_error = pickle.loads(payload)[2]
+        elif kind == Answer.SKIPPED:
+            self._schedule.skipped(lane, serial)
+            self._hungry.update(self._working)
+        elif kind == Answer.UNLOADABLE:
+            blamed = self._schedule.unloadable(lane, serial)
+            if blamed is not None:
+                text, name, position = pickle.loads(payload)
+                what = f"the callable cannot be rebuilt in the worker: {name}: {text}"
+                self._outcomes.refused(blamed, Err(what, name, position))
+            self._hungry.update(self._working)
+        else:
+            raise FrameError(f"kind {kind}")
 
     def _bury(self, lane: Lane, fault: str = "") -> None:
         """A worker has died, or was killed: find out what that means."""

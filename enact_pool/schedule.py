@@ -39,7 +39,6 @@ is given a second one, to find in its pipe when it is done.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 from math import ceil
 from typing import Generic, TypeVar
 
@@ -131,6 +130,10 @@ class Schedule(Generic[LaneT, OutcomeT]):
         """Whether the lane has nothing to do."""
         return not self._lanes[lane].tasks
 
+    def answered(self, lane: LaneT) -> int:
+        """The serial number up to which the lane is done, as far as it has said."""
+        return self._lanes[lane].answered
+
     def start_failed(self) -> None:
         """A worker could not be started, or died before it could take a batch."""
         self._failed_starts += 1
@@ -200,24 +203,24 @@ class Schedule(Generic[LaneT, OutcomeT]):
 
     # What lanes say
 
-    def finished(self, lane: LaneT, serial: int, seconds: float) -> int | None:
-        """The lane has run the task with this number, in so many seconds; gives the task.
+    def finished(self, lane: LaneT, serials: list[int], seconds: float) -> list[int]:
+        """The lane has run the tasks with these numbers, in so many seconds in all; gives them.
 
-        None if there is no such task: then it is not our worker that answers.
+        They end where there is no such task: then it is not our worker that answers.
         """
         state = self._lanes[lane]
-        tasks = state.tasks
-        if not tasks or tasks[0][0] != serial or not state.proven:
-            self._answered(state, serial - 1)
-            if not tasks or tasks[0][0] != serial:
-                return None
-        _, task = tasks.popleft()
-        state.answered = serial
-        state.dry = False
-        while state.batches and state.batches[0][1] <= serial:
-            state.batches.popleft()
-        self._sizing.measured(seconds)
-        return task
+        waiting = state.tasks
+        tasks: list[int] = []
+        for serial in serials:
+            if not waiting or waiting[0][0] != serial:
+                self._answered(state, serial - 1)
+                if not waiting or waiting[0][0] != serial:
+                    break
+            tasks.append(waiting.popleft()[1])
+        if tasks:
+            self._answered(state, serials[len(tasks) - 1])
+            self._sizing.measured(len(tasks), seconds)
+        return tasks
 
     def skipped(self, lane: LaneT, serial: int) -> None:
         """The lane has found no permit for what it was sent, up to this number."""
@@ -314,16 +317,19 @@ class Schedule(Generic[LaneT, OutcomeT]):
 
     # Outcomes
 
-    def settle(self, task: int, outcome: OutcomeT) -> None:
-        """The task's fate is known."""
-        assert task >= self._released, "a task is settled once"
-        assert task not in self._settled, "a task is settled once"
-        self._settled[task] = outcome
+    def settle(self, outcomes: dict[int, OutcomeT]) -> None:
+        """The fates of these tasks are known."""
+        before = len(self._settled)
+        self._settled.update(outcomes)
+        assert len(self._settled) == before + len(outcomes), "a task is settled once"
+        assert min(outcomes) >= self._released, "a task is settled once"
 
-    def release(self) -> Iterator[OutcomeT]:
+    def release(self) -> list[OutcomeT]:
         """The outcomes whose turn has come since the last call, in order."""
-        settled = self._settled
-        while self._released in settled:
-            outcome = settled.pop(self._released)
-            self._released += 1
-            yield outcome
+        settled, task = self._settled, self._released
+        released = []
+        while task in settled:
+            released.append(settled.pop(task))
+            task += 1
+        self._released = task
+        return released

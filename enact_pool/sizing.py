@@ -43,13 +43,11 @@ class Sizing:
     _single_bytes: int = field(default=0, init=False)
     _extra_bytes: float = field(default=0.0, init=False)
 
-    def measured(self, seconds: float) -> None:
-        """A task took so many seconds."""
-        if self._measured:
-            self.mean_seconds += _NEWEST * (seconds - self.mean_seconds)
-        else:
-            self.mean_seconds = seconds
-        self._measured += 1
+    def measured(self, tasks: int, seconds: float) -> None:
+        """So many tasks took so many seconds in all."""
+        weight = 1 - (1 - _NEWEST) ** tasks if self._measured else 1.0
+        self.mean_seconds += weight * (seconds / tasks - self.mean_seconds)
+        self._measured += tasks
 
     def pickled(self, tasks: int, size: int) -> None:
         """A batch of so many tasks was `size` bytes.

@@ -30,7 +30,6 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Sequence
-from enum import IntEnum
 from struct import Struct, pack, unpack
 from typing import Any
 
@@ -40,6 +39,9 @@ __all__ = [
     "ANSWER",
     "COMMAND",
     "PERMIT_BYTES",
+    "KIND",
+    "RAN_NS",
+    "SERIAL",
     "Answer",
     "Command",
     "FrameError",
@@ -69,6 +71,9 @@ _MAGIC_BYTES = _MAGIC.to_bytes(4, "little")
 
 PERMIT_BYTES = 8
 
+# The fields of an answer's header.
+KIND, SERIAL, RAN_NS = 1, 2, 3
+
 # The upper bits of a permit, above its serial number, to know one by.
 _PERMIT = 0xE7A9 << 48
 
@@ -84,12 +89,18 @@ INPUT_SHOW_OUTPUTS = 2  # somebody wants the texts of returned values
 SHAREABLE = frozenset({str, bytes, int, float, complex, bool, type(None)})
 
 
-class Command(IntEnum):
+class Command:
+    """Kinds of frames from parent to worker."""
+
+    # Plain numbers: looking up a member of an enum takes longer than all else
+    # that is done with a frame.
     INPUT = 1
     BATCH = 2
 
 
-class Answer(IntEnum):
+class Answer:
+    """Kinds of frames from worker to parent."""
+
     READY = 1
     START_FAILED = 2
     VALUE = 3
@@ -103,7 +114,7 @@ class FrameError(Exception):
     """What came out of a pipe cannot be: something else has written to it, or read from it."""
 
 
-def pack_header(kind: Command, run: int, first: int, count: int, payload: bytes) -> bytes:
+def pack_header(kind: int, run: int, first: int, count: int, payload: bytes) -> bytes:
     """The header of a command; the payload may be too large to be copied behind it."""
     return COMMAND.pack(_MAGIC, kind, run, first, count, len(payload))
 
@@ -126,12 +137,12 @@ def unpack_permits(permits: bytes) -> tuple[int, ...]:
     return serials
 
 
-def pack_answer(kind: Answer, serial: int = 0, ran_ns: int = 0, payload: bytes = b"") -> bytes:
+def pack_answer(kind: int, serial: int = 0, ran_ns: int = 0, payload: bytes = b"") -> bytes:
     return ANSWER.pack(_MAGIC, kind, serial, ran_ns, len(payload)) + payload
 
 
 class FrameReader:
-    """Cuts a stream of bytes into frames: the header's fields between magic and length, payload."""
+    """Cuts a stream of bytes into frames, each a tuple of the header's fields and the payload."""
 
     def __init__(self, header: Struct) -> None:
         self._header = header
@@ -144,7 +155,7 @@ class FrameReader:
         """Whether a frame has begun to come."""
         return self._have > 0
 
-    def feed(self, chunk: bytes) -> list[tuple[Any, ...]]:
+    def feed(self, chunk: bytes) -> list[tuple[tuple[int, ...], bytes]]:
         """Take the next bytes; give the frames that are complete now.
 
         What is no frame is skipped, up to the next one.
@@ -157,13 +168,14 @@ class FrameReader:
             # Joined once per frame, not once per chunk: a frame may be gigabytes.
             chunk = b"".join(self._parts)
             self._parts.clear()
-        frames: list[tuple[Any, ...]] = []
+        frames: list[tuple[tuple[int, ...], bytes]] = []
         unpack, size = self._header.unpack_from, self._header.size
         at, end = 0, len(chunk)
         self._need = size
         while end - at >= size:
-            magic, *fields, length = unpack(chunk, at)
-            if magic != _MAGIC or length > _ABSURD:
+            header = unpack(chunk, at)
+            length = header[-1]
+            if header[0] != _MAGIC or length > _ABSURD:
                 found = chunk.find(_MAGIC_BYTES, at + 1)
                 # It may have begun with the last bytes that are here.
                 at = found if found >= 0 else end - len(_MAGIC_BYTES) + 1
@@ -172,7 +184,7 @@ class FrameReader:
             if stop > end:
                 self._need = size + length
                 break
-            frames.append((*fields, chunk[at + size : stop]))
+            frames.append((header, chunk[at + size : stop]))
             at = stop
         self._have = end - at
         if self._have:

@@ -18,6 +18,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Coroutine, Iterator
+from types import FunctionType
 from typing import Any
 
 from enact_pool.callables import entry_point
@@ -50,8 +51,15 @@ _PERMITS_AT_ONCE = 8
 
 _READ_BYTES = 1 << 16
 
+# What goes wrong may go wrong in one of these stages, and is told with this text.
+_REBUILDING = "the input cannot be rebuilt in the worker: "
+_RUNNING = ""
+_PICKLING = "the return value, of type {}, cannot be pickled: "
+
 # Bound here: a callable may clear or patch the modules they come from.
 _getpid = os.getpid
+_read = os.read
+_write = os.write
 _monotonic_ns = time.monotonic_ns
 _loads = pickle.loads
 
@@ -96,7 +104,7 @@ def serve(
     faulthandler.enable(recording, all_threads=False)
     nesting.depth, nesting.cpus = depth, cpus
     recorder = FlightRecorder.of_worker(recording)
-    worker = _Worker(_Permits(permits, recorder), answers, recorder)
+    worker = _Worker(_Permits(permits), answers, recorder)
     try:
         if worker.initialize(initializer):
             worker.work(_frames(commands, idle_timeout, spin, recorder))
@@ -155,7 +163,7 @@ def _watch(lifeline: int) -> None:
 
 def _frames(
     commands: int, idle_timeout: float | None, spin: bool, recorder: FlightRecorder
-) -> Iterator[tuple[Command, int, int, int, bytes]]:
+) -> Iterator[tuple[tuple[int, ...], bytes]]:
     """The parent's commands, until it has closed its end or been silent too long."""
     os.set_blocking(commands, False)
     poller = select.poll()
@@ -163,23 +171,23 @@ def _frames(
     timeout_ms = None if idle_timeout is None else min(max(1, int(idle_timeout * 1000)), 1 << 30)
     reader = FrameReader(COMMAND)
     while True:
-        recorder.note_waiting()
         try:
             # A callable may have made it blocking: then this waits.
-            chunk = os.read(commands, _READ_BYTES)
+            chunk = _read(commands, _READ_BYTES)
         except BlockingIOError:
             chunk = None
-        recorder.note_waiting()
         if chunk is not None:
             if not chunk:
                 return
-            yield from reader.feed(chunk)
+            recorder.note_occupied(True)
+            frames = reader.feed(chunk)
+            recorder.note_occupied(False)
+            yield from frames
             continue
+        recorder.note_occupied(True)
         _flush_output()
-        recorder.note_waiting()
-        has_come = poll(poller, timeout_ms, spin=spin)
-        recorder.note_waiting()
-        if not has_come:
+        recorder.note_occupied(False)
+        if not poll(poller, timeout_ms, spin=spin):
             return
 
 
@@ -197,33 +205,38 @@ def _flush_output() -> None:
 class _Permits:
     """The permits of this worker: which of the callables that were sent it may start."""
 
-    def __init__(self, descriptor: int, recorder: FlightRecorder) -> None:
+    def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._recorder = recorder
         self._taken: deque[int] = deque()
+        # Whether to take several of a batch at once, which saves system calls.
+        self.several = False
 
-    def next(self, first: int, several: bool = False) -> int | None:
-        """The lowest serial number from `first` on that may be started; None if none may.
-
-        It stays taken until a higher one is asked for. `several` takes more
-        with it, which saves system calls.
-        """
+    def of(self, first: int, last: int) -> Iterator[int]:
+        """The serial numbers from `first` to `last` that may be started, each taken when needed."""
+        self.several = False
+        taken = self._taken
         while True:
-            while self._taken:
-                if self._taken[0] >= first:
-                    return self._taken[0]
-                self._taken.popleft()
-            count = _PERMITS_AT_ONCE if several else 1
-            self._recorder.note_waiting()
-            try:
-                # A callable may have made it blocking: then this waits.
-                permits = os.read(self._descriptor, count * PERMIT_BYTES)
-            except BlockingIOError:
-                permits = b""
-            self._recorder.note_waiting()
-            if not permits:
-                return None
-            self._taken.extend(unpack_permits(permits))
+            while taken:
+                serial = taken[0]
+                if serial > last:
+                    return
+                taken.popleft()
+                if serial >= first:
+                    yield serial
+                    if serial == last:
+                        return
+            if not self._take():
+                return
+
+    def _take(self) -> bool:
+        count = _PERMITS_AT_ONCE if self.several else 1
+        try:
+            # A callable may have made it blocking: then this waits.
+            permits = _read(self._descriptor, count * PERMIT_BYTES)
+        except BlockingIOError:
+            return False
+        self._taken.extend(unpack_permits(permits))
+        return bool(permits)
 
 
 class _Worker:
@@ -253,13 +266,15 @@ class _Worker:
         self._answer(Answer.READY, 0)
         return True
 
-    def work(self, frames: Iterator[tuple[Command, int, int, int, bytes]]) -> None:
+    def work(self, frames: Iterator[tuple[tuple[int, ...], bytes]]) -> None:
         """Do what the frames say, to their end."""
         input_of = 0
-        for kind, run, first, count, payload in frames:
+        for (_, kind, run, first, count, _), payload in frames:
             if kind == Command.INPUT:
                 input_of = run
+                self._recorder.note_occupied(True)
                 self._take_input(payload)
+                self._recorder.note_occupied(False)
             elif run == input_of:
                 self._run_batch(first, first + count - 1, payload)
             else:
@@ -274,8 +289,9 @@ class _Worker:
 
     def _run_batch(self, first: int, last: int, payload: bytes) -> None:
         """Run those callables of the batch `first` to `last` that have a permit."""
-        serial = self._permits.next(first)
-        if serial is None or serial > last:
+        permits = self._permits.of(first, last)
+        serial = next(permits, 0)
+        if not serial:
             # All of it was given to others, and is not even unpickled.
             self._answer(Answer.SKIPPED, last)
             return
@@ -289,51 +305,47 @@ class _Worker:
         finally:
             self._recorder.note_loading(0)
         self._end_if_forked()
-        while True:
-            candidate = batch[serial - first]
-            # Its memory is to be free before the next one runs.
-            batch[serial - first] = None
-            begun_at = _monotonic_ns()
-            self._recorder.note_begun(serial, begun_at)
-            kind, payload = self._run(candidate)
-            del candidate
-            ran_ns = _monotonic_ns() - begun_at
-            self._end_if_forked()
-            self._answer(kind, serial, ran_ns, payload)
-            if __name__ not in sys.modules:
-                # It has cleared them: nothing can be unpickled here any more.
-                os._exit(LOST_PIPES)
+        while serial:
+            self._run(serial, batch, serial - first)
             if serial == last:
                 return
-            following = self._permits.next(serial + 1, ran_ns < _QUICK_NS)
-            if following is None or following > last:
-                self._answer(Answer.SKIPPED, last)
-                return
-            serial = following
+            serial = next(permits, 0)
+        self._answer(Answer.SKIPPED, last)
 
-    def _run(self, candidate: Any) -> tuple[Answer, bytes]:
-        """Run one callable; gives the kind of its answer and the payload."""
+    def _run(self, serial: int, batch: list[Any], index: int) -> None:
+        """Run one callable of a batch, and answer for it."""
+        # What a quick callable costs is spent here: few calls, few lookups.
+        begun_at = _monotonic_ns()
+        self._recorder.note_begun(serial, begun_at)
+        kind, value = Answer.VALUE, None
+        doing = _REBUILDING
         try:
             given = self._shared_input if self._shares_input else _loads(self._input_pickle)
-        except BaseException as error:
-            what = "the input cannot be rebuilt in the worker: "
-            return Answer.ERROR, _description(error, what)
-        try:
-            run = entry_point(candidate)
+            doing = _RUNNING
+            candidate, batch[index] = batch[index], None
+            run = candidate if type(candidate) is FunctionType else entry_point(candidate)
             if run is None:
                 raise TypeError(f"{candidate!r} is no callable in the worker")
             value = run(given)
             if hasattr(type(value), "__await__") and isinstance(value, Coroutine):
                 value = _run_coroutine(value)
+            doing = _PICKLING
+            if self._show_outputs and not shows_itself(value):
+                kind, payload = Answer.SHOWN, pickle_output((value, shown(value)))
+            else:
+                payload = pickle_output(value)
         except BaseException as error:
-            return Answer.ERROR, _description(error)
-        try:
-            if not self._show_outputs or shows_itself(value):
-                return Answer.VALUE, pickle_output(value)
-            return Answer.SHOWN, pickle_output((value, shown(value)))
-        except BaseException as error:
-            what = f"the return value, of type {type_name(type(value))}, cannot be pickled: "
-            return Answer.ERROR, _description(error, what)
+            what = doing.format(type_name(type(value)))
+            kind, payload = Answer.ERROR, _description(error, what)
+        # Freed before it is answered for: if that ends the process, it is to blame.
+        candidate = given = run = value = None
+        ran_ns = _monotonic_ns() - begun_at
+        self._end_if_forked()
+        self._answer(kind, serial, ran_ns, payload)
+        self._permits.several = ran_ns < _QUICK_NS
+        if __name__ not in sys.modules:
+            # It has cleared them: nothing can be unpickled here any more.
+            os._exit(LOST_PIPES)
 
     def _end_if_forked(self) -> None:
         """End here if this is a child that the user's code has forked and let return.
@@ -343,13 +355,13 @@ class _Worker:
         if _getpid() != self._pid:
             os._exit(0)
 
-    def _answer(self, kind: Answer, serial: int, ran_ns: int = 0, payload: bytes = b"") -> None:
+    def _answer(self, kind: int, serial: int, ran_ns: int = 0, payload: bytes = b"") -> None:
         frame = pack_answer(kind, serial, ran_ns, payload)
-        written = os.write(self._answers, frame)
+        written = _write(self._answers, frame)
         if written < len(frame):
             rest = memoryview(frame)[written:]
             while rest:
-                rest = rest[os.write(self._answers, rest) :]
+                rest = rest[_write(self._answers, rest) :]
 
 
 def _description(error: BaseException, what: str = "") -> bytes:

@@ -70,7 +70,7 @@ class Core(RuleBasedStateMachine):
     def settle(self, task: int, fate: str) -> None:
         assert task not in self.fates, "one outcome per task"
         self.fates[task] = fate
-        self.schedule.settle(task, (fate, task))
+        self.schedule.settle({task: (fate, task)})
 
     def feed(self, lane: ModelLane, unpicklable: int = 0) -> None:
         tasks = self.schedule.next_batch(lane)
@@ -83,13 +83,17 @@ class Core(RuleBasedStateMachine):
             lane.unread.append(list(zip(serials, good, strict=True)))
             self.schedule.dispatched(lane, good, 100 * len(good))
 
-    def read(self, lane: ModelLane) -> None:
+    def read(self, lane: ModelLane, together: int = 1) -> None:
         kind, serial, seconds = lane.said.popleft()
         if kind == "finished":
-            task = self.schedule.finished(lane, serial, seconds)
-            assert task is not None
-            assert task in self.started
-            self.settle(task, "finished")
+            serials = [serial]
+            while together > len(serials) and lane.said and lane.said[0][0] == "finished":
+                serials.append(lane.said.popleft()[1])
+            tasks = self.schedule.finished(lane, serials, seconds * len(serials))
+            assert len(tasks) == len(serials)
+            for task in tasks:
+                assert task in self.started
+                self.settle(task, "finished")
         elif kind == "skipped":
             self.schedule.skipped(lane, serial)
         else:
@@ -183,11 +187,12 @@ class Core(RuleBasedStateMachine):
             self.work(lane, seconds, several)
 
     @precondition(lambda self: any(lane.said for lane in self.lanes))
-    @rule(data=st.data(), count=st.sampled_from([1, 2, 100]))
-    def answers_are_read(self, data: st.DataObject, count: int) -> None:
+    @rule(data=st.data(), count=st.sampled_from([1, 2, 100]), together=st.sampled_from([1, 3, 100]))
+    def answers_are_read(self, data: st.DataObject, count: int, together: int) -> None:
         lane = data.draw(st.sampled_from([lane for lane in self.lanes if lane.said]))
-        for _ in range(min(count, len(lane.said))):
-            self.read(lane)
+        for _ in range(count):
+            if lane.said:
+                self.read(lane, together)
 
     @precondition(lambda self: any(lane.loading for lane in self.lanes))
     @rule(data=st.data())
@@ -294,10 +299,10 @@ def send(schedule: Lanes, lane: int, size: int = 100) -> list[int]:
     return tasks
 
 
-def finish(schedule: Lanes, lane: int, seconds: float, count: int = 1) -> list[int | None]:
+def finish(schedule: Lanes, lane: int, seconds: float, count: int = 1) -> list[int]:
     """The lane finishes so many of the tasks it has."""
     first = schedule._lanes[lane].tasks[0][0]
-    return [schedule.finished(lane, first + i, seconds) for i in range(count)]
+    return schedule.finished(lane, list(range(first, first + count)), seconds * count)
 
 
 def test_the_first_batches_are_a_fair_share_of_few() -> None:
@@ -365,8 +370,11 @@ def test_an_answer_for_what_was_not_sent_is_refused() -> None:
     schedule = scheduled(100)
     send(schedule, 0)
     assert finish(schedule, 0, 1e-6) == [0]
-    assert schedule.finished(0, 1, 1e-6) is None, "answered already"
-    assert schedule.finished(0, 99, 1e-6) is None, "never sent"
+    assert schedule.finished(0, [1], 1e-6) == [], "answered already"
+    assert schedule.finished(0, [99], 1e-6) == [], "never sent"
+    schedule = scheduled(100)
+    send(schedule, 0)
+    assert schedule.finished(0, [1, 2, 9, 3], 1e-6) == [0, 1], "up to the first that was not"
 
 
 # Recalls
@@ -380,8 +388,8 @@ def test_what_waits_behind_a_long_task_is_recalled() -> None:
     assert schedule.recallable(patient=False) == (1, 2)
     schedule.recalled(1, (2, 3))
     assert send(schedule, 0) == [5], "a fair share"
-    assert schedule.finished(1, 1, 2.0) == 4
-    assert schedule.finished(1, 4, 1e-5) == 7
+    assert schedule.finished(1, [1], 2.0) == [4]
+    assert schedule.finished(1, [4], 1e-5) == [7]
 
 
 def test_work_that_is_known_to_take_long_is_recalled_at_once() -> None:
@@ -461,8 +469,7 @@ def sizes(seconds: float, queued: int = 10_000, bytes_each: int = 0, shared: int
         found.append(size)
         queued -= size
         sizing.pickled(size, shared + size * bytes_each)
-        for _ in range(size):
-            sizing.measured(seconds)
+        sizing.measured(size, size * seconds)
     return found
 
 
