@@ -75,10 +75,16 @@ def close_every_descriptor(_: object) -> None:
     os.closerange(0, 4096)
 
 
-def reopen_descriptors(_: object) -> None:
-    os.closerange(0, 4096)
-    for _number in range(32):
-        os.open(os.devnull, os.O_RDWR)
+class ReopenDescriptors:
+    """Close all descriptors, and open a file under the numbers that others had."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def run(self, _: object) -> None:
+        os.closerange(0, 4096)
+        for _number in range(64):
+            os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
 
 
 def write_into_every_descriptor(_: object) -> None:

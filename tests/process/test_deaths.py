@@ -128,13 +128,14 @@ def test_running_out_of_memory_costs_one_result(group_of_100_mb: Path) -> None:
     assert "callable 7 (allocate)" in culprit.error.message
 
 
-@pytest.mark.parametrize(
-    "deed",
-    [deeds.close_every_descriptor, deeds.reopen_descriptors],
-)
-def test_a_callable_that_breaks_its_pipes_costs_one_result(deed: Deed, tmp_path: Path) -> None:
-    """A worker that cannot answer is replaced."""
-    log = tmp_path / "starts"
+@pytest.mark.parametrize("reopens", [False, True])
+def test_a_callable_that_breaks_its_pipes_costs_one_result(reopens: bool, tmp_path: Path) -> None:
+    """A worker that cannot answer is replaced, and writes its answer to nobody else's file."""
+    log, file = tmp_path / "starts", tmp_path / "file"
+    file.touch()
+    deed: Any = deeds.close_every_descriptor
+    if reopens:
+        deed = deeds.ReopenDescriptors(str(file)).run
     callables = [noted(i, log, deed if i == 7 else deeds.square) for i in range(25)]
     with Pool(2) as pool:
         results = pool.run_parallel(callables, 12)
@@ -143,6 +144,7 @@ def test_a_callable_that_breaks_its_pipes_costs_one_result(deed: Deed, tmp_path:
     assert [result.output for result in results] == [Ok(144)] * 24
     assert culprit.error is not None
     assert culprit.error.details["index"] == 7
+    assert file.read_bytes() == b""
 
 
 def test_a_callable_that_writes_into_its_pipes_costs_nothing(tmp_path: Path) -> None:
