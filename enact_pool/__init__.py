@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from enact_pool.errors import ExecutionError, ExecutionErrorCategory
     from enact_pool.events import Emitter, EventEmitter, ExecutionFailed, StepEnd, StreamEvent
     from enact_pool.ids import ExecutionId, StepId
-    from enact_pool.parallel import run_parallel
+    from enact_pool.parallel import imap_parallel, iter_parallel, map_parallel, run_parallel
     from enact_pool.pool import Pool
     from enact_pool.results import Err, Ok, ParallelResult, RemoteError
 
@@ -28,6 +28,9 @@ _HOMES = {
     "StreamEvent": "events",
     "ExecutionId": "ids",
     "StepId": "ids",
+    "imap_parallel": "parallel",
+    "iter_parallel": "parallel",
+    "map_parallel": "parallel",
     "run_parallel": "parallel",
     "Pool": "pool",
     "Err": "results",
@@ -53,6 +56,9 @@ __all__ = [
     "StepEnd",
     "StepId",
     "StreamEvent",
+    "imap_parallel",
+    "iter_parallel",
+    "map_parallel",
     "run_parallel",
 ]
 

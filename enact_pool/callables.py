@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from types import FunctionType
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-__all__ = ["NamedCallable", "ParallelCallable", "checked", "entry_point", "name_of"]
+__all__ = ["NamedCallable", "ParallelCallable", "check_callable", "entry_point", "name_of"]
 
 Input = TypeVar("Input", contravariant=True)
 Output = TypeVar("Output", covariant=True)
@@ -48,22 +48,19 @@ def entry_point(candidate: Any) -> Callable[[Any], Any] | None:
     return candidate if callable(candidate) else None
 
 
-def checked(callables: Iterable[Any]) -> list[Any]:
-    """The callables as a list; raises `TypeError` that names what cannot be called."""
-    if not isinstance(callables, Iterable):
-        raise TypeError(f"callables must be an iterable, not {type(callables).__name__}")
-    listed = list(callables)
-    for index, candidate in enumerate(listed):
-        if type(candidate) is not FunctionType and entry_point(candidate) is None:
-            raise TypeError(
-                f"callables[{index}] is no callable: {type(candidate).__name__!r} object "
-                "has no run(input) and cannot be called"
-            )
-    return listed
+def check_callable(candidate: Any, where: str) -> None:
+    """Raise `TypeError`, which says where it is, for what cannot be called."""
+    if type(candidate) is not FunctionType and entry_point(candidate) is None:
+        raise TypeError(
+            f"{where} is no callable: {type(candidate).__name__!r} object "
+            "has no run(input) and cannot be called"
+        )
 
 
 def name_of(candidate: Any) -> str:
     """The name of a callable; runs no more of it than its `name`, and bears what that raises."""
+    if type(candidate) is FunctionType:
+        return candidate.__name__
     try:
         name = _own_name(candidate)
     except KeyboardInterrupt:
@@ -76,8 +73,6 @@ def name_of(candidate: Any) -> str:
 
 
 def _own_name(candidate: Any) -> Any:
-    if type(candidate) is FunctionType:
-        return candidate.__name__
     if not isinstance(candidate, type) and callable(getattr(candidate, "run", None)):
         name = getattr(candidate, "name", None)
         return name() if callable(name) else name

@@ -20,7 +20,7 @@ __all__ = [
     "ExecutionFailed",
     "StepEnd",
     "StreamEvent",
-    "checked_emitter",
+    "check_emitter",
 ]
 
 
@@ -150,11 +150,10 @@ class Emitter(Protocol):
         ...
 
 
-def checked_emitter(emitter: Any) -> Emitter | None:
-    """The emitter; raises `TypeError` if it is one that cannot emit."""
+def check_emitter(emitter: object) -> None:
+    """Raise `TypeError` for an emitter that cannot emit."""
     if emitter is not None and not callable(getattr(emitter, "emit", None)):
         raise TypeError(f"emitter must have emit(event), {type(emitter).__name__!r} object has not")
-    return emitter  # type: ignore[no-any-return]
 
 
 class EventEmitter:

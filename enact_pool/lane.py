@@ -216,10 +216,10 @@ class Lane:
         assert self._popen is not None
         return int(self._popen.pid)
 
-    def queue_input(self, payload: bytes) -> None:
-        """Put a run's input behind what waits to be sent."""
+    def queue_common(self, payload: bytes) -> None:
+        """Put what a run's callables have in common behind what waits to be sent."""
         self._run += 1
-        self._queue(Command.INPUT, 0, 0, payload)
+        self._queue(Command.COMMON, 0, 0, payload)
 
     def queue_batch(self, count: int, payload: bytes) -> None:
         """Put a batch behind what waits to be sent, and permit the worker to start it."""
@@ -237,7 +237,7 @@ class Lane:
         self._outbox.append(memoryview(pack_header(kind, self._run, first, count, payload)))
         self._outbox.append(memoryview(payload))
 
-    def recall(self, count: int) -> tuple[int, ...]:
+    def recall(self, count: int = 1 << 13) -> tuple[int, ...]:
         """Take back up to `count` permits; gives the serial numbers that the worker won't start.
 
         Raises `FrameError` if permits were taken out in parts.

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
-from types import FunctionType
 from typing import Any
 
-from enact_pool.callables import name_of
 from enact_pool.death import Death
 from enact_pool.errors import ExecutionError, now_ms
 from enact_pool.events import Emitter, EventEmitter, ExecutionFailed, StepEnd, StreamEvent
-from enact_pool.ids import fresh_ids
+from enact_pool.ids import ExecutionId, fresh_ids
 from enact_pool.results import Err, Ok, ParallelResult
 from enact_pool.schedule import Schedule
 from enact_pool.texts import describe
 from enact_pool.wire import Answer
+from enact_pool.work import Work
 
 __all__ = ["Outcomes"]
 
@@ -26,25 +25,33 @@ class Outcomes:
     def __init__(
         self,
         schedule: Schedule[Any, ParallelResult[Any]],
-        callables: list[Any],
+        work: Work,
         emitter: Emitter | None,
     ) -> None:
         self._schedule = schedule
-        self._callables = callables
+        self._work = work
         self._emitter = emitter
-        self._ids = fresh_ids.take(len(callables))
-        self._results: list[ParallelResult[Any]] = []
-        # What events show of returned values, if the worker has made a text.
-        self._texts: dict[int, str] = {}
-        self._emitter_error: Exception | None = None
+        self._ids: dict[int, int] = {}
+        # What events show of returned values, if the worker has made a text; by
+        # the ids of their results.
+        self._texts: dict[ExecutionId | int, str] = {}
+        self.emitter_error: Exception | None = None
+
+    def expect(self, tasks: range) -> None:
+        """These tasks will have outcomes."""
+        self._ids.update(zip(tasks, fresh_ids.take(len(tasks)), strict=True))
 
     def answered(self, tasks: list[int], answers: list[tuple[tuple[int, ...], bytes]]) -> None:
         """The worker has run these callables, which returned or raised."""
         # What a quick callable costs is spent here: few calls, few lookups.
-        ids, callables, loads = self._ids, self._callables, pickle.loads
+        ids, texts, loads = self._ids, self._texts, pickle.loads
         value_kind, shown_kind = Answer.VALUE, Answer.SHOWN
         results: dict[int, ParallelResult[Any]] = {}
-        for task, ((_, kind, _, ran_ns, _), payload) in zip(tasks, answers, strict=True):
+        names = self._work.names(tasks)
+        for task, name, ((_, kind, _, ran_ns, _), payload) in zip(
+            tasks, names, answers, strict=True
+        ):
+            id = ids.pop(task)
             output: Ok[Any] | Err
             try:
                 value = loads(payload)
@@ -52,28 +59,26 @@ class Outcomes:
                 raise
             except BaseException as error:
                 what = "the return value cannot be rebuilt: "
-                output = Err(*describe(error, __file__, what))
+                output = Err(*describe(error, what))
             else:
                 if kind == value_kind:
                     output = Ok(value)
                 elif kind == shown_kind:
-                    value, self._texts[task] = value
+                    value, texts[id] = value
                     output = Ok(value)
                 else:
                     output = Err(*value)
-            called = callables[task]
-            name = called.__name__ if type(called) is FunctionType else name_of(called)
-            results[task] = ParallelResult(name, ids[task], output, None, ran_ns / 1e6)
-        self._schedule.settle(results)
+            results[task] = ParallelResult(name, id, output, None, ran_ns / 1e6)
+        self._settle(results)
 
     def refused(self, task: int, err: Err) -> None:
         """The callable could not be run: it, or the input, does not travel."""
-        name = name_of(self._callables[task])
-        self._schedule.settle({task: ParallelResult(name, self._ids[task], err)})
+        (name,) = self._work.names([task])
+        self._settle({task: ParallelResult(name, self._ids.pop(task), err)})
 
     def died(self, task: int, death: Death, circumstances: str, ran_ms: float) -> None:
         """The callable's worker is dead, and it is to blame."""
-        name = name_of(self._callables[task])
+        (name,) = self._work.names([task])
         details = {
             "index": task,
             "name": name,
@@ -87,7 +92,8 @@ class Outcomes:
 
     def not_started(self, task: int, reason: str) -> None:
         """There is no worker to run the callable."""
-        details = {"index": task, "name": name_of(self._callables[task])}
+        (name,) = self._work.names([task])
+        details = {"index": task, "name": name}
         message = f"no worker could be started: {reason}"
         error = ExecutionError.kernel_internal(message, code="start_failed", details=details)
         self._settle_failure(task, error, "", 0.0)
@@ -96,48 +102,45 @@ class Outcomes:
         output = Err(error.message, traceback=stack)
         (fresh_id,) = fresh_ids.take(1)
         result: ParallelResult[Any] = ParallelResult("unknown", fresh_id, output, error, ran_ms)
-        self._schedule.settle({task: result})
+        del self._ids[task]
+        self._settle({task: result})
 
-    def tell(self) -> None:
-        """Give out the outcomes whose turn has come."""
+    def _settle(self, results: dict[int, ParallelResult[Any]]) -> None:
+        self._work.settle(results)
+        self._schedule.settle(results)
+
+    def tell(self) -> list[ParallelResult[Any]]:
+        """Emit the events of the outcomes whose turn has come, and give them out."""
         released = self._schedule.release()
-        if not released:
-            return
-        first = len(self._results)
-        self._results.extend(released)
-        if self._emitter is None:
-            return
-        step_ids, now, texts = fresh_ids.take(len(released)), now_ms(), self._texts
+        if self._emitter is not None and released:
+            self._emit(self._emitter, released)
+        return released
+
+    def _emit(self, emitter: Emitter, results: list[ParallelResult[Any]]) -> None:
+        step_ids, now, texts = fresh_ids.take(len(results)), now_ms(), self._texts
         # The ids are handed on as the numbers they are, not spelled out.
         events: list[StreamEvent] = [
             StepEnd(
                 result._execution_id,
                 step_id,
-                texts.pop(task, result.output),
+                texts.pop(result._execution_id, result.output),
                 result.duration_ms,
                 timestamp=now,
             )
             if result.error is None
             else ExecutionFailed(result._execution_id, result.error, timestamp=now)
-            for task, (result, step_id) in enumerate(zip(released, step_ids, strict=True), first)
+            for result, step_id in zip(results, step_ids, strict=True)
         ]
-        if type(self._emitter) is EventEmitter:
-            self._emit(self._emitter.emit_all, events)
+        if type(emitter) is EventEmitter:
+            self._hand_over(emitter.emit_all, events)
         else:
             for event in events:
-                self._emit(self._emitter.emit, event)
+                self._hand_over(emitter.emit, event)
 
-    def _emit(self, emit: Callable[[Any], object], what: object) -> None:
+    def _hand_over(self, emit: Callable[[Any], object], what: object) -> None:
         try:
             emit(what)
         except Exception as error:
             # The run goes on, and the later events are emitted.
-            if self._emitter_error is None:
-                self._emitter_error = error
-
-    def results(self) -> list[ParallelResult[Any]]:
-        """The results; raises the first exception of the emitter, with them in `results`."""
-        if self._emitter_error is not None:
-            vars(self._emitter_error)["results"] = self._results
-            raise self._emitter_error
-        return self._results
+            if self.emitter_error is None:
+                self.emitter_error = error

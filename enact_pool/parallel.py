@@ -1,16 +1,18 @@
-"""`run_parallel`: the main job, on a pool that is named or on the default one."""
+"""`run_parallel` and its kin: the main job, on a pool that is named or on the default one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Generator, Iterable
 from typing import Any, TypeVar, overload
 
 from enact_pool.callables import ParallelCallable
 from enact_pool.events import Emitter
 from enact_pool.pool import Pool, checked_workers, default_pool
 from enact_pool.results import ParallelResult
+from enact_pool.run import Results, gathered, one_by_one
+from enact_pool.work import Callables, Inputs, Work
 
-__all__ = ["run_parallel"]
+__all__ = ["imap_parallel", "iter_parallel", "map_parallel", "run_parallel"]
 
 Input = TypeVar("Input")
 Output = TypeVar("Output")
@@ -77,6 +79,148 @@ def run_parallel(
     `RuntimeError` if the pool is closed; nothing has been started then. What
     a callable does is never raised: it is an outcome.
     """
+    work = Callables(callables, input)
+    work.pull_all()
+    return gathered(_start(work, emitter, pool, max_workers))
+
+
+@overload
+def iter_parallel(
+    callables: Iterable[Callable[[Input], Coroutine[Any, Any, Output]]],
+    input: Input,
+    emitter: Emitter | None = None,
+    *,
+    ordered: bool = True,
+    pool: Pool | None = None,
+    max_workers: int | None = None,
+) -> Generator[ParallelResult[Output], None, None]: ...
+@overload
+def iter_parallel(
+    callables: Iterable[ParallelCallable[Input, Output] | Callable[[Input], Output]],
+    input: Input,
+    emitter: Emitter | None = None,
+    *,
+    ordered: bool = True,
+    pool: Pool | None = None,
+    max_workers: int | None = None,
+) -> Generator[ParallelResult[Output], None, None]: ...
+@overload
+def iter_parallel(  # callables of many kinds, which have no type in common
+    callables: Iterable[Any],
+    input: Any,
+    emitter: Emitter | None = None,
+    *,
+    ordered: bool = True,
+    pool: Pool | None = None,
+    max_workers: int | None = None,
+) -> Generator[ParallelResult[Any], None, None]: ...
+def iter_parallel(
+    callables: Iterable[Any],
+    input: Any,
+    emitter: Emitter | None = None,
+    *,
+    ordered: bool = True,
+    pool: Pool | None = None,
+    max_workers: int | None = None,
+) -> Generator[ParallelResult[Any], None, None]:
+    """Like `run_parallel`, but gives each result as soon as its turn comes.
+
+    The callables may be any iterable, an endless one too: it is asked for no
+    more than keeps the workers busy. Unless `ordered`, results come as their
+    callables finish, and events in that order too.
+
+    Everything happens in this thread while it waits for the next result;
+    between two, the workers go on with what they have been sent. When the
+    generator is closed, which leaving a `for` loop early does, what has not
+    started never will, and what runs is killed if it takes longer than 0.1
+    seconds more; the pool stays usable.
+
+    Raises what `run_parallel` raises: for the emitter, `max_workers` and the
+    pool at once; what the iterable raises, or that it gave something that is
+    no callable, after the results of those before.
+    """
+    return one_by_one(_start(Callables(callables, input), emitter, pool, max_workers, ordered))
+
+
+@overload
+def map_parallel(
+    function: Callable[[Input], Coroutine[Any, Any, Output]],
+    inputs: Iterable[Input],
+    emitter: Emitter | None = None,
+    *,
+    pool: Pool | None = None,
+    max_workers: int | None = None,
+) -> list[ParallelResult[Output]]: ...
+@overload
+def map_parallel(
+    function: ParallelCallable[Input, Output] | Callable[[Input], Output],
+    inputs: Iterable[Input],
+    emitter: Emitter | None = None,
+    *,
+    pool: Pool | None = None,
+    max_workers: int | None = None,
+) -> list[ParallelResult[Output]]: ...
+def map_parallel(
+    function: Any,
+    inputs: Iterable[Any],
+    emitter: Emitter | None = None,
+    *,
+    pool: Pool | None = None,
+    max_workers: int | None = None,
+) -> list[ParallelResult[Any]]:
+    """Run one function (or object with `run`) on many inputs; one result for each, in order.
+
+    The function is pickled once, and sent once to each worker: what it has
+    captured, its calls in one worker share. Each input is pickled by itself,
+    so no two share anything. All else is as in `run_parallel`.
+
+    Raises what `run_parallel` raises; `TypeError` if the function is no callable.
+    """
+    work = Inputs(function, inputs)
+    work.pull_all()
+    return gathered(_start(work, emitter, pool, max_workers))
+
+
+@overload
+def imap_parallel(
+    function: Callable[[Input], Coroutine[Any, Any, Output]],
+    inputs: Iterable[Input],
+    emitter: Emitter | None = None,
+    *,
+    ordered: bool = True,
+    pool: Pool | None = None,
+    max_workers: int | None = None,
+) -> Generator[ParallelResult[Output], None, None]: ...
+@overload
+def imap_parallel(
+    function: ParallelCallable[Input, Output] | Callable[[Input], Output],
+    inputs: Iterable[Input],
+    emitter: Emitter | None = None,
+    *,
+    ordered: bool = True,
+    pool: Pool | None = None,
+    max_workers: int | None = None,
+) -> Generator[ParallelResult[Output], None, None]: ...
+def imap_parallel(
+    function: Any,
+    inputs: Iterable[Any],
+    emitter: Emitter | None = None,
+    *,
+    ordered: bool = True,
+    pool: Pool | None = None,
+    max_workers: int | None = None,
+) -> Generator[ParallelResult[Any], None, None]:
+    """Like `map_parallel`, but lazy, as `iter_parallel` is."""
+    return one_by_one(_start(Inputs(function, inputs), emitter, pool, max_workers, ordered))
+
+
+def _start(
+    work: Work,
+    emitter: Emitter | None,
+    pool: Pool | None,
+    max_workers: int | None,
+    ordered: bool = True,
+) -> Results:
     limit = None if max_workers is None else checked_workers(max_workers)
     if pool is None:
         pool = default_pool()
@@ -84,4 +228,4 @@ def run_parallel(
             pool._grow(limit)
     elif not isinstance(pool, Pool):
         raise TypeError(f"pool must be a Pool, not {type(pool).__name__}")
-    return pool._run(callables, input, emitter, limit)
+    return pool._run(work, emitter, limit, ordered=ordered)

@@ -30,11 +30,12 @@ from loky import cpu_count
 from loky.process_executor import MAX_DEPTH
 
 from enact_pool.callables import ParallelCallable
-from enact_pool.events import Emitter
+from enact_pool.events import Emitter, check_emitter
 from enact_pool.lane import WorkerSpec
 from enact_pool.results import ParallelResult
-from enact_pool.run import run
+from enact_pool.run import Results, gathered, run
 from enact_pool.supply import LaneSupply
+from enact_pool.work import Callables, Work
 from enact_pool.worker import nesting
 
 __all__ = ["Pool", "checked_workers", "default_pool"]
@@ -135,16 +136,27 @@ class Pool:
 
         Raises `RuntimeError` if the pool is closed.
         """
-        return self._run(callables, input, emitter, None)
+        work = Callables(callables, input)
+        work.pull_all()
+        return gathered(self._run(work, emitter))
 
     def _run(
-        self, callables: Iterable[Any], input: Any, emitter: Emitter | None, limit: int | None
-    ) -> list[ParallelResult[Any]]:
+        self,
+        work: Work,
+        emitter: Emitter | None,
+        limit: int | None = None,
+        *,
+        ordered: bool = True,
+    ) -> Results:
+        """Raises `TypeError` for what is no emitter, and `RuntimeError` if the pool is closed."""
+        check_emitter(emitter)
+        if self._supply.closed:
+            raise RuntimeError("the pool is closed")
         if os.getpid() != self._pid:
             self._arrange_end()
         if limit is None:
             limit = self.max_workers
-        return run(self._supply, callables, input, emitter, min(limit, self.max_workers))
+        return run(self._supply, work, emitter, min(limit, self.max_workers), ordered=ordered)
 
     def _grow(self, limit: int) -> None:
         self._supply.grow(limit)

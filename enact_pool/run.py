@@ -9,11 +9,10 @@ from __future__ import annotations
 import os
 import pickle
 import time
-from collections.abc import Iterable
+from collections.abc import Generator, Iterator
 from typing import Any
 
-from enact_pool.callables import checked
-from enact_pool.events import Emitter, checked_emitter
+from enact_pool.events import Emitter
 from enact_pool.lane import Lane
 from enact_pool.outcomes import Outcomes
 from enact_pool.results import Err, ParallelResult
@@ -23,19 +22,16 @@ from enact_pool.supply import Doorbell, LaneSupply
 from enact_pool.texts import describe
 from enact_pool.watch import Watch
 from enact_pool.wire import (
-    INPUT_SHARED,
-    INPUT_SHOW_OUTPUTS,
+    COMMON_SHOW_OUTPUTS,
     KIND,
     RAN_NS,
     SERIAL,
-    SHAREABLE,
     Answer,
     FrameError,
-    pickle_callables,
-    pickle_input,
 )
+from enact_pool.work import Work
 
-__all__ = ["run"]
+__all__ = ["Results", "gathered", "one_by_one", "run"]
 
 # How long answers may lie in the pipes while all lanes have more to do. With
 # workers on all CPUs, each time we wake up takes one away from a worker.
@@ -50,50 +46,88 @@ _STARVED_ROUNDS = 10
 # callables are done by then, and what is still there waits behind a slow one.
 _PATIENCE_SECONDS = 0.002
 
+# How long what runs when a run is given up may take to end; then it is killed.
+_GRACE_SECONDS = 0.1
+
+# Results as their turn comes; what the emitter or the work's iterable has raised in the end.
+Results = Generator[list[ParallelResult[Any]], None, "BaseException | None"]
+
 
 def run(
-    supply: LaneSupply,
-    callables: Iterable[Any],
-    input: Any,
-    emitter: Emitter | None,
-    limit: int,
-) -> list[ParallelResult[Any]]:
-    """Run the callables on at most `limit` lanes of the supply; gives their results in order."""
-    listed = checked(callables)
-    emitter = checked_emitter(emitter)
-    this = _Run(supply, listed, emitter, limit)
-    supply.enter()
+    supply: LaneSupply, work: Work, emitter: Emitter | None, limit: int, *, ordered: bool = True
+) -> Results:
+    """Do the work on at most `limit` lanes of the supply; gives the results as their turn comes.
+
+    What is not done when the generator is closed is not started any more, and
+    what runs then is given a moment to end. What the emitter, or the work's
+    iterable, has raised is returned in the end.
+    """
+    this = _Run(supply, work, emitter, limit, ordered)
+    thread = supply.enter()
     try:
-        if listed:
-            this.drive(input)
+        try:
+            yield from this.drive()
+        except GeneratorExit:
+            this.wind_down()
+            raise
     finally:
         try:
             this.settle_lanes()
         finally:
             # Whatever an interrupt has kept the line above from doing, this does.
-            supply.leave(this, this.doorbell)
-    return this.results()
+            supply.leave(this, thread, this.doorbell)
+    return this.error
+
+
+def gathered(results: Results) -> list[ParallelResult[Any]]:
+    """All results; raises what was raised meanwhile, with them in its attribute `results`."""
+    all_results: list[ParallelResult[Any]] = []
+    try:
+        while True:
+            all_results += next(results)
+    except StopIteration as end:
+        error: BaseException | None = end.value
+    finally:
+        results.close()
+    if error is not None:
+        vars(error)["results"] = all_results
+        raise error
+    return all_results
+
+
+def one_by_one(results: Results) -> Generator[ParallelResult[Any], None, None]:
+    """Each result when it comes; raises what was raised meanwhile in the end."""
+    try:
+        while True:
+            yield from next(results)
+    except StopIteration as end:
+        error: BaseException | None = end.value
+    finally:
+        results.close()
+    if error is not None:
+        raise error
 
 
 class _Run:
     def __init__(
-        self, supply: LaneSupply, callables: list[Any], emitter: Emitter | None, limit: int
+        self, supply: LaneSupply, work: Work, emitter: Emitter | None, limit: int, ordered: bool
     ) -> None:
         self._supply = supply
-        self._callables = callables
+        self._work = work
         self._shows_outputs = emitter is not None
         self._limit = limit
         self._pid = os.getpid()
-        self._schedule: Schedule[Lane, ParallelResult[Any]] = Schedule()
-        self._outcomes = Outcomes(self._schedule, callables, emitter)
-        self._input = b""
-        # The id of a callable, how often it was in a batch, and that batch's pickle.
-        self._repeated: tuple[int, int, bytes] | None = None
+        self._schedule: Schedule[Lane, ParallelResult[Any]] = Schedule(ordered)
+        self._outcomes = Outcomes(self._schedule, work, emitter)
+        self._common = b""
         self._start_error = ""
+        # Why no callable can be run, if what they have in common cannot be pickled.
+        self._refusal: Err | None = None
         # The lanes that this run holds: starting, or in the schedule.
         self._starting: set[Lane] = set()
         self._working: set[Lane] = set()
-        # Of the working ones: those that may take a batch, and those that know the input.
+        # Of the working ones: those that may take a batch, and those that know what all
+        # callables have in common.
         self._hungry: set[Lane] = set()
         self._briefed: set[Lane] = set()
         # Those that have nothing to do, and when that is no longer to be borne.
@@ -106,41 +140,80 @@ class _Run:
         self._watch = Watch()
         self.doorbell: Doorbell | None = None
 
-    def drive(self, input: Any) -> None:
-        """Run everything, until all results are there and all events emitted."""
-        self._schedule.submit(len(self._callables))
-        self._prepare_input(input)
+    def drive(self) -> Iterator[list[ParallelResult[Any]]]:
+        """Run everything, until all results were given and all events emitted."""
+        self._submit(self._work.pulled)
         while True:
             if os.getpid() != self._pid:
-                raise RuntimeError("this process was forked in an emitter: its parent has the run")
+                raise RuntimeError("this process was forked in a run, which its parent has")
+            self._pull()
             self._staff()
             while self._hungry:
                 self._feed(self._hungry.pop())
             self._rebalance()
-            self._outcomes.tell()
-            if self._schedule.done:
+            if results := self._outcomes.tell():
+                yield results
+            if self._done:
                 return
-            self._wait()
-            if self._schedule.all_settled:
-                self._outcomes.tell()
+            self._wait(0.0 if self._wants_more() else ROUND_SECONDS)
+            if self._schedule.all_settled and self._work.exhausted:
+                yield self._outcomes.tell()
                 return
 
-    def results(self) -> list[ParallelResult[Any]]:
-        """The results; raises what the emitter has raised."""
-        return self._outcomes.results()
+    def wind_down(self) -> None:
+        """Start nothing more, and give what runs a moment to end."""
+        self._schedule.abandon_queue()
+        for lane in self._working:
+            self._schedule.recalled(lane, lane.recall())
+        ends = time.monotonic() + _GRACE_SECONDS
+        while any(not self._schedule.is_idle(lane) for lane in self._working):
+            left = ends - time.monotonic()
+            if left <= 0:
+                return
+            self._wait(left)
 
-    def _prepare_input(self, input: Any) -> None:
-        flags = INPUT_SHARED if type(input) in SHAREABLE else 0
-        if self._shows_outputs:
-            flags |= INPUT_SHOW_OUTPUTS
+    @property
+    def error(self) -> BaseException | None:
+        """What the emitter or the work's iterable has raised."""
+        return self._outcomes.emitter_error or self._work.error
+
+    @property
+    def _done(self) -> bool:
+        return self._schedule.done and self._work.exhausted
+
+    # Work comes in
+
+    def _wants_more(self) -> int:
+        """How many more callables should be there, so that no lane will wait for them."""
+        if self._work.exhausted:
+            return 0
+        return self._schedule.wanted(len(self._working) or self._limit)
+
+    def _pull(self) -> None:
+        if wanted := self._wants_more():
+            self._submit(self._work.pull(wanted))
+            self._hungry.update(self._idle)
+        if self._refusal is not None:
+            for task in self._schedule.abandon_queue():
+                self._outcomes.refused(task, self._refusal)
+
+    def _submit(self, count: int) -> None:
+        if count and not (self._common or self._refusal):
+            self._pickle_common()
+        self._outcomes.expect(self._schedule.submit(count))
+
+    def _pickle_common(self) -> None:
         try:
-            self._input = bytes([flags]) + pickle_input(input)
+            flags, pickled = self._work.pickle_common()
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            err = Err(*describe(error, __file__, "the input cannot be pickled: "))
-            for task in self._schedule.abandon_queue():
-                self._outcomes.refused(task, err)
+            what = f"the {self._work.common_is} cannot be pickled: "
+            self._refusal = Err(*describe(error, what))
+        else:
+            if self._shows_outputs:
+                flags |= COMMON_SHOW_OUTPUTS
+            self._common = bytes([flags]) + pickled
 
     # Lanes come and go
 
@@ -224,7 +297,7 @@ class _Run:
             if tasks:
                 if lane not in self._briefed:
                     self._briefed.add(lane)
-                    lane.queue_input(self._input)
+                    lane.queue_common(self._common)
                 lane.queue_batch(len(tasks), payload)
                 self._schedule.dispatched(lane, tasks, len(payload))
                 sent = True
@@ -244,8 +317,7 @@ class _Run:
             found = schedule.recallable(patient=patient)
             if found is None:
                 if not patient or schedule.recallable(patient=False) is None:
-                    for lane in list(self._idle):
-                        self._give_back(lane)
+                    self._give_back_idle()
                 return
             lane, count = found
             try:
@@ -258,6 +330,12 @@ class _Run:
             if serials:
                 self._feed(self._idle.pop())
 
+    def _give_back_idle(self) -> None:
+        for lane in list(self._idle):
+            # What is still to come from a slow iterable will need them.
+            if self._work.exhausted or self._has_to_share(0):
+                self._give_back(lane)
+
     def _give_back(self, lane: Lane) -> None:
         self._schedule.remove_lane(lane)
         self._let_go(lane)
@@ -268,22 +346,14 @@ class _Run:
 
         Then a single task is settled, and several are put back, to be tried alone.
         """
-        callables = [self._callables[task] for task in tasks]
-        first = callables[0]
         try:
-            if not all(callable_ is first for callable_ in callables):
-                return tasks, pickle_callables(callables)
-            # One callable many times is common, and a function that a script
-            # defines is a long pickle: its code.
-            if self._repeated is None or self._repeated[:2] != (id(first), len(tasks)):
-                self._repeated = (id(first), len(tasks), pickle_callables(callables))
-            return tasks, self._repeated[2]
+            return tasks, self._work.pickle(tasks)
         except KeyboardInterrupt:
             raise
         except BaseException as error:
             if len(tasks) == 1:
-                what = "the callable cannot be pickled: "
-                self._outcomes.refused(tasks[0], Err(*describe(error, __file__, what)))
+                what = f"the {self._work.item_is} cannot be pickled: "
+                self._outcomes.refused(tasks[0], Err(*describe(error, what)))
             else:
                 self._schedule.send_alone(tasks)
             return [], b""
@@ -300,10 +370,10 @@ class _Run:
 
     # Answers and deaths come in
 
-    def _wait(self) -> None:
-        """Wait until something has happened, and take note of it."""
+    def _wait(self, seconds: float) -> None:
+        """Wait until something has happened, at most so long, and take note of it."""
         schedule = self._schedule
-        if not (
+        if seconds and not (
             self._starting
             or self._watch.has_clogged
             or any(lane.is_receiving for lane in self._working)
@@ -313,7 +383,8 @@ class _Run:
             if nap >= _LEAST_NAP_SECONDS:
                 time.sleep(nap)
         spin = self._supply.spin and schedule.expects_answer_within(SPIN_SECONDS)
-        seconds = _PATIENCE_SECONDS if self._idle else ROUND_SECONDS
+        if self._idle and self._work.exhausted:
+            seconds = min(seconds, _PATIENCE_SECONDS)
         for ready, lane in self._watch.wait(seconds, spin=spin):
             if ready == "answers":
                 self._read(lane)
@@ -402,7 +473,7 @@ class _Run:
             blamed = self._schedule.unloadable(lane, serial)
             if blamed is not None:
                 text, name, position = pickle.loads(payload)
-                what = f"the callable cannot be rebuilt in the worker: {name}: {text}"
+                what = f"the {self._work.item_is} cannot be rebuilt in the worker: {name}: {text}"
                 self._outcomes.refused(blamed, Err(what, name, position))
             self._hungry.update(self._working)
         else:

@@ -78,6 +78,8 @@ class _Lane:
 class Schedule(Generic[LaneT, OutcomeT]):
     """The state of some tasks, their lanes and their outcomes."""
 
+    # Whether outcomes are released in the order of the tasks, or as they come.
+    _ordered: bool = True
     _queue: deque[int] = field(factory=deque, init=False)
     # Tasks whose batch could not be loaded, or killed its lane then: to be sent alone.
     _suspects: deque[int] = field(factory=deque, init=False)
@@ -96,6 +98,13 @@ class Schedule(Generic[LaneT, OutcomeT]):
         self._submitted += count
         self._queue.extend(tasks)
         return tasks
+
+    def wanted(self, lanes: int) -> int:
+        """How many more tasks so many lanes could do with, for batches of the size they may have.
+
+        For those who submit tasks as they are needed.
+        """
+        return max(0, 2 * lanes * self._sizing.largest() - self.queued)
 
     @property
     def queued(self) -> int:
@@ -322,10 +331,14 @@ class Schedule(Generic[LaneT, OutcomeT]):
         before = len(self._settled)
         self._settled.update(outcomes)
         assert len(self._settled) == before + len(outcomes), "a task is settled once"
-        assert min(outcomes) >= self._released, "a task is settled once"
+        assert not self._ordered or min(outcomes) >= self._released, "a task is settled once"
 
     def release(self) -> list[OutcomeT]:
-        """The outcomes whose turn has come since the last call, in order."""
+        """The outcomes whose turn has come since the last call."""
+        if not self._ordered:
+            released, self._settled = list(self._settled.values()), {}
+            self._released += len(released)
+            return released
         settled, task = self._settled, self._released
         released = []
         while task in settled:

@@ -64,11 +64,15 @@ class Sizing:
         """How many of the queued tasks to send to one of so many lanes, some of them idle."""
         if not self._measured:
             return min(_FIRST_TASKS, ceil(queued / max(1, idle_lanes)))
-        share = queued / lanes
+        return max(1, min(self.largest(), int(queued / lanes / 2)))
+
+    def largest(self) -> int:
+        """How many tasks may travel in one batch when there are any number of them."""
+        if not self._measured:
+            return _FIRST_TASKS
         by_time = BATCH_SECONDS / (self.mean_seconds + _OVERHEAD_SECONDS)
         by_bytes = (BATCH_BYTES - self._single_bytes) / (self._extra_bytes or 1)
-        size = min(BATCH_TASKS, by_time, by_bytes, share / 2, 2 * self._measured)
-        return max(1, int(size))
+        return max(1, int(min(BATCH_TASKS, by_time, by_bytes, 2 * self._measured)))
 
     def wants_next_batch_waiting(self) -> bool:
         """Whether tasks are so quick that a lane should find its next batch in its pipe."""

@@ -108,24 +108,24 @@ class LaneSupply:
 
     # Runs
 
-    def enter(self) -> None:
-        """A run begins. Raises `RuntimeError` if the supply is closed."""
+    def enter(self) -> int:
+        """A run begins; gives its thread. Raises `RuntimeError` if the supply is closed."""
         with self._lock:
             if self._closed:
                 raise RuntimeError("the pool is closed")
             self._runs += 1
             thread = threading.get_ident()
             self._depths[thread] = self._depths.get(thread, 0) + 1
+        return thread
 
-    def leave(self, run: object, doorbell: Doorbell | None) -> None:
-        """A run ends. It has given back its lanes, and waits for none any more.
+    def leave(self, run: object, thread: int, doorbell: Doorbell | None) -> None:
+        """A run that began in this thread ends, having given back its lanes.
 
         Lanes that it was given but never got hold of, because an interrupt came
         in between, are ended.
         """
         with self._lock:
             self._runs -= 1
-            thread = threading.get_ident()
             depth = self._depths.pop(thread, 1) - 1
             if depth:
                 self._depths[thread] = depth

@@ -13,6 +13,9 @@ __all__ = ["describe", "shown", "shows_itself", "type_name"]
 
 _LIMIT = 1000
 
+# The folder of this package.
+_OURS = __file__.rpartition("texts")[0]
+
 
 class _BoundedRepr(Repr):
     """A repr of bounded size and cost; of small values, what `repr` gives."""
@@ -75,10 +78,10 @@ def type_name(kind: type) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
-def describe(error: BaseException, our_file: str, what: str = "") -> tuple[str, str, str]:
+def describe(error: BaseException, what: str = "") -> tuple[str, str, str]:
     """An exception as its text (after `what`), its type's name and its traceback.
 
-    The traceback starts behind the frames of `our_file`.
+    The traceback starts behind our own frames.
     """
     kind = type_name(type(error))
     try:
@@ -88,7 +91,7 @@ def describe(error: BaseException, our_file: str, what: str = "") -> tuple[str, 
     if what:
         text = f"{what}{kind}: {text}" if text else what + kind
     position = error.__traceback__
-    while position is not None and position.tb_frame.f_code.co_filename == our_file:
+    while position is not None and position.tb_frame.f_code.co_filename.startswith(_OURS):
         position = position.tb_next
     try:
         lines = traceback.format_exception(type(error), error, position)

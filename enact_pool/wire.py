@@ -4,9 +4,9 @@ Everything is a frame, a fixed header and a payload of the length it names:
 
     commands, parent to worker          answers, worker to parent
     ------------------------------      --------------------------------------------
-    INPUT   of the run that starts      READY         the worker can take commands
-    BATCH   callables, one pickle       START_FAILED  the initializer raised
-                                        VALUE         a callable returned
+    COMMON  to all of a run: its        READY         the worker can take commands
+            input, or its function      START_FAILED  the initializer raised
+    BATCH   callables, or inputs        VALUE         a callable returned
                                         SHOWN         the same, with a text for events
                                         ERROR         a callable raised
                                         UNLOADABLE    a batch could not be unpickled
@@ -30,6 +30,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Sequence
+from io import BytesIO
 from struct import Struct, pack, unpack
 from typing import Any
 
@@ -50,11 +51,13 @@ __all__ = [
     "pack_header",
     "pack_permits",
     "unpack_permits",
-    "INPUT_SHARED",
-    "INPUT_SHOW_OUTPUTS",
+    "COMMON_FUNCTION",
+    "COMMON_SHARED",
+    "COMMON_SHOW_OUTPUTS",
     "SHAREABLE",
     "pickle_callables",
     "pickle_input",
+    "pickle_inputs",
     "pickle_output",
 ]
 
@@ -80,10 +83,11 @@ _PERMIT = 0xE7A9 << 48
 # No payload of this many bytes can exist: a header that says so is not one of ours.
 _ABSURD = 1 << 48
 
-# The first byte of an INPUT's payload; the input's pickle follows. (Plain ints:
-# an IntFlag takes a microsecond for each operation.)
-INPUT_SHARED = 1  # one copy will do for all callables of the worker
-INPUT_SHOW_OUTPUTS = 2  # somebody wants the texts of returned values
+# The first byte of a COMMON's payload; a pickle follows. (Plain ints: an IntFlag
+# takes a microsecond for each operation.)
+COMMON_SHARED = 1  # an input of which one copy will do for all callables of the worker
+COMMON_FUNCTION = 2  # a function, for which inputs will come; else an input for callables
+COMMON_SHOW_OUTPUTS = 4  # somebody wants the texts of returned values
 
 # Types whose values cannot be changed, so that one copy will do for many callables.
 SHAREABLE = frozenset({str, bytes, int, float, complex, bool, type(None)})
@@ -94,7 +98,7 @@ class Command:
 
     # Plain numbers: looking up a member of an enum takes longer than all else
     # that is done with a frame.
-    INPUT = 1
+    COMMON = 1
     BATCH = 2
 
 
@@ -192,8 +196,8 @@ class FrameReader:
         return frames
 
 
-def pickle_callables(callables: list[Any]) -> bytes:
-    """One pickle of many callables: what they have in common is pickled once."""
+def pickle_callables(callables: Any) -> bytes:
+    """One pickle of a callable or of many: what they have in common is pickled once."""
     return cloudpickle.dumps(callables, pickle.HIGHEST_PROTOCOL)  # type: ignore[no-any-return]
 
 
@@ -201,6 +205,23 @@ def pickle_input(value: object) -> bytes:
     """The input of a run. Plain values do without cloudpickle, which takes longer to start."""
     dumps = pickle.dumps if type(value) in SHAREABLE else cloudpickle.dumps
     return dumps(value, pickle.HIGHEST_PROTOCOL)
+
+
+def pickle_inputs(inputs: list[Any]) -> bytes:
+    """A batch of inputs: whether they are there as they are, and the inputs or a pickle of each."""
+    if SHAREABLE.issuperset(map(type, inputs)):
+        return pickle.dumps((True, inputs), pickle.HIGHEST_PROTOCOL)
+    # A pickle for each: in one pickle they would share what they have in common.
+    file = BytesIO()
+    pickler = cloudpickle.Pickler(file, pickle.HIGHEST_PROTOCOL)
+    pickles = []
+    for value in inputs:
+        pickler.dump(value)
+        pickler.clear_memo()
+        pickles.append(file.getvalue())
+        file.seek(0)
+        file.truncate()
+    return pickle.dumps((False, pickles), pickle.HIGHEST_PROTOCOL)
 
 
 def pickle_output(value: object) -> bytes:

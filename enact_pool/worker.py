@@ -18,17 +18,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Coroutine, Iterator
-from types import FunctionType
 from typing import Any
 
-from enact_pool.callables import entry_point
+from enact_pool.common import Common, common_of
 from enact_pool.recorder import FlightRecorder
 from enact_pool.spinning import poll
 from enact_pool.texts import describe, shown, shows_itself, type_name
 from enact_pool.wire import (
     COMMAND,
-    INPUT_SHARED,
-    INPUT_SHOW_OUTPUTS,
+    COMMON_SHOW_OUTPUTS,
     PERMIT_BYTES,
     Answer,
     Command,
@@ -52,7 +50,7 @@ _PERMITS_AT_ONCE = 8
 _READ_BYTES = 1 << 16
 
 # What goes wrong may go wrong in one of these stages, and is told with this text.
-_REBUILDING = "the input cannot be rebuilt in the worker: "
+_REBUILDING_INPUT = "the input cannot be rebuilt in the worker: "
 _RUNNING = ""
 _PICKLING = "the return value, of type {}, cannot be pickled: "
 
@@ -248,9 +246,7 @@ class _Worker:
         self._recorder = recorder
         self._pid = os.getpid()
         self._show_outputs = False
-        self._input_pickle = b""
-        self._shared_input: Any = None
-        self._shares_input = False
+        self._common = Common()
 
     def initialize(self, initializer: bytes) -> bool:
         """Run the user's initializer; gives whether this worker can be used."""
@@ -268,24 +264,18 @@ class _Worker:
 
     def work(self, frames: Iterator[tuple[tuple[int, ...], bytes]]) -> None:
         """Do what the frames say, to their end."""
-        input_of = 0
+        current_run = 0
         for (_, kind, run, first, count, _), payload in frames:
-            if kind == Command.INPUT:
-                input_of = run
+            if kind == Command.COMMON:
+                current_run = run
                 self._recorder.note_occupied(True)
-                self._take_input(payload)
+                self._show_outputs = bool(payload[0] & COMMON_SHOW_OUTPUTS)
+                self._common = common_of(payload[0], payload[1:])
                 self._recorder.note_occupied(False)
-            elif run == input_of:
+            elif run == current_run:
                 self._run_batch(first, first + count - 1, payload)
             else:
-                raise FrameError("this run's input is lost")
-
-    def _take_input(self, payload: bytes) -> None:
-        flags = payload[0]
-        self._show_outputs = bool(flags & INPUT_SHOW_OUTPUTS)
-        self._shares_input = bool(flags & INPUT_SHARED)
-        self._input_pickle = payload[1:]
-        self._shared_input = _loads(self._input_pickle) if self._shares_input else None
+                raise FrameError("what this run has in common is lost")
 
     def _run_batch(self, first: int, last: int, payload: bytes) -> None:
         """Run those callables of the batch `first` to `last` that have a permit."""
@@ -297,7 +287,7 @@ class _Worker:
             return
         self._recorder.note_loading(last)
         try:
-            batch = _loads(payload)
+            batch = self._common.items(payload)
         except BaseException as error:
             self._end_if_forked()
             self._answer(Answer.UNLOADABLE, last, payload=_description(error))
@@ -317,15 +307,15 @@ class _Worker:
         # What a quick callable costs is spent here: few calls, few lookups.
         begun_at = _monotonic_ns()
         self._recorder.note_begun(serial, begun_at)
-        kind, value = Answer.VALUE, None
-        doing = _REBUILDING
+        kind, value, common = Answer.VALUE, None, self._common
+        doing = _REBUILDING_INPUT
         try:
-            given = self._shared_input if self._shares_input else _loads(self._input_pickle)
+            # Out of the batch: its memory is to be free before the next one runs.
+            item, batch[index] = batch[index], None
+            given = common.given(item)
+            doing = common.rebuilding
+            run = common.called(item)
             doing = _RUNNING
-            candidate, batch[index] = batch[index], None
-            run = candidate if type(candidate) is FunctionType else entry_point(candidate)
-            if run is None:
-                raise TypeError(f"{candidate!r} is no callable in the worker")
             value = run(given)
             if hasattr(type(value), "__await__") and isinstance(value, Coroutine):
                 value = _run_coroutine(value)
@@ -338,7 +328,7 @@ class _Worker:
             what = doing.format(type_name(type(value)))
             kind, payload = Answer.ERROR, _description(error, what)
         # Freed before it is answered for: if that ends the process, it is to blame.
-        candidate = given = run = value = None
+        item = given = run = value = None
         ran_ns = _monotonic_ns() - begun_at
         self._end_if_forked()
         self._answer(kind, serial, ran_ns, payload)
@@ -366,7 +356,7 @@ class _Worker:
 
 def _description(error: BaseException, what: str = "") -> bytes:
     # Texts, not the exception: many fail to be unpickled, or do harm then.
-    return pickle.dumps(describe(error, __file__, what))
+    return pickle.dumps(describe(error, what))
 
 
 def _run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:

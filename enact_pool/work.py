@@ -1,0 +1,154 @@
+"""What a run has to do: many callables over one input, or one function over many inputs.
+
+Either has something in common, which is sent to each worker once, and items, of
+which each makes one task. Items are taken from an iterable as they are needed,
+and let go of when they are settled.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from enact_pool.callables import check_callable, name_of
+from enact_pool.wire import (
+    COMMON_FUNCTION,
+    COMMON_SHARED,
+    SHAREABLE,
+    pickle_callables,
+    pickle_input,
+    pickle_inputs,
+)
+
+__all__ = ["Callables", "Inputs", "Work"]
+
+# An iterable that is this slow is not asked for many items in a row.
+_PULL_SECONDS = 0.001
+
+
+class Work:
+    """The items of a run, numbered from 0 in the order of the iterable."""
+
+    # What the items are, and what they have in common, in the words of messages.
+    item_is: str
+    common_is: str
+
+    def __init__(self, items: Iterable[Any]) -> None:
+        """Raises `TypeError` if there is nothing to iterate over."""
+        if not isinstance(items, Iterable):
+            raise TypeError(f"{self.item_is}s must be an iterable, not {type(items).__name__}")
+        self._source: Iterator[Any] | None = iter(items)
+        self._items: dict[int, Any] = {}
+        self._pulled = 0
+        # What the iterable has raised; to be raised when what came before is done.
+        self.error: BaseException | None = None
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether there will be no more items."""
+        return self._source is None
+
+    @property
+    def pulled(self) -> int:
+        """How many items were taken so far."""
+        return self._pulled
+
+    def pull_all(self) -> None:
+        """Take all items there are; raises what `pull` keeps for later."""
+        for index, item in enumerate(self._source or ()):
+            self._check(item, index)
+            self._items[index] = item
+        self._source, self._pulled = None, len(self._items)
+
+    def pull(self, count: int) -> int:
+        """Take up to `count` more items from the iterable, fewer if it is slow; gives how many."""
+        before, until = self._pulled, time.monotonic() + _PULL_SECONDS
+        while self._source is not None and self._pulled - before < count:
+            try:
+                item = next(self._source)
+                self._check(item, self._pulled)
+            except StopIteration:
+                self._source = None
+            except Exception as error:
+                self._source, self.error = None, error
+            else:
+                self._items[self._pulled] = item
+                self._pulled += 1
+            if time.monotonic() > until:
+                break
+        return self._pulled - before
+
+    def settle(self, tasks: Iterable[int]) -> None:
+        """Let go of these items."""
+        for task in tasks:
+            del self._items[task]
+
+    def _check(self, item: Any, index: int) -> None:
+        """Raise `TypeError` if this cannot be an item."""
+
+    def names(self, tasks: Iterable[int]) -> list[str]:
+        """The names of the callables that do these tasks."""
+        raise NotImplementedError
+
+    def pickle_common(self) -> tuple[int, bytes]:
+        """What all tasks have in common: flags, and a pickle."""
+        raise NotImplementedError
+
+    def pickle(self, tasks: list[int]) -> bytes:
+        """The items of these tasks, for one batch."""
+        raise NotImplementedError
+
+
+class Callables(Work):
+    """Many callables over one input."""
+
+    item_is, common_is = "callable", "input"
+
+    def __init__(self, callables: Iterable[Any], input: Any) -> None:
+        super().__init__(callables)
+        self._input = input
+        # The id of a callable, how often it was in a batch, and that batch's pickle.
+        self._repeated: tuple[int, int, bytes] | None = None
+
+    def _check(self, item: Any, index: int) -> None:
+        check_callable(item, f"callables[{index}]")
+
+    def names(self, tasks: Iterable[int]) -> list[str]:
+        return [name_of(self._items[task]) for task in tasks]
+
+    def pickle_common(self) -> tuple[int, bytes]:
+        flags = COMMON_SHARED if type(self._input) in SHAREABLE else 0
+        return flags, pickle_input(self._input)
+
+    def pickle(self, tasks: list[int]) -> bytes:
+        callables = [self._items[task] for task in tasks]
+        first = callables[0]
+        if not all(called is first for called in callables):
+            return pickle_callables(callables)
+        # One callable many times is common, and a function that a script
+        # defines is a long pickle: its code.
+        if self._repeated is None or self._repeated[:2] != (id(first), len(tasks)):
+            self._repeated = (id(first), len(tasks), pickle_callables(callables))
+        return self._repeated[2]
+
+
+class Inputs(Work):
+    """One function over many inputs."""
+
+    item_is, common_is = "input", "function"
+
+    def __init__(self, function: Any, inputs: Iterable[Any]) -> None:
+        super().__init__(inputs)
+        check_callable(function, "function")
+        self._function = function
+        self._name = name_of(function)
+
+    def names(self, tasks: Iterable[int]) -> list[str]:
+        return [self._name for _ in tasks]
+
+    def pickle_common(self) -> tuple[int, bytes]:
+        return COMMON_FUNCTION, pickle_callables(self._function)
+
+    def pickle(self, tasks: list[int]) -> bytes:
+        return pickle_inputs([self._items[task] for task in tasks])
