@@ -7,11 +7,16 @@ so that each has its own copy, and a function once.
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
+from functools import partial
 from types import FunctionType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from enact_pool.callables import entry_point
 from enact_pool.wire import COMMON_FUNCTION, COMMON_SHARED
+
+if TYPE_CHECKING:  # it takes long to import, and is rarely needed
+    from enact_pool.parcel import Parcel
 
 __all__ = ["Common", "common_of"]
 
@@ -27,6 +32,13 @@ class Common:
 
     # What to say before an exception that comes from `called`.
     rebuilding = ""
+    # Where it came in, if it is large.
+    parcel: Parcel | None = None
+
+    def close(self) -> None:
+        """Let go of it."""
+        if self.parcel is not None:
+            self.parcel.close()
 
     def items(self, payload: bytes) -> list[Any]:
         """The items of a batch."""
@@ -44,13 +56,13 @@ class Common:
 class _Input(Common):
     """An input for many callables."""
 
-    def __init__(self, pickled: bytes, shared: bool) -> None:
-        self._pickled = pickled
+    def __init__(self, load: Callable[[], Any], shared: bool) -> None:
+        self._load = load
         self._shared = shared
-        self._value = _loads(pickled) if shared else None
+        self._value = load() if shared else None
 
     def given(self, item: Any) -> Any:
-        return self._value if self._shared else _loads(self._pickled)
+        return self._value if self._shared else self._load()
 
     def called(self, item: Any) -> Any:
         if type(item) is FunctionType:
@@ -66,8 +78,8 @@ class _Function(Common):
 
     rebuilding = "the function cannot be rebuilt in the worker: "
 
-    def __init__(self, pickled: bytes) -> None:
-        self._pickled = pickled
+    def __init__(self, load: Callable[[], Any]) -> None:
+        self._load = load
         self._run: Any = None
         self._plain = True
 
@@ -80,15 +92,18 @@ class _Function(Common):
 
     def called(self, item: Any) -> Any:
         if self._run is None:
-            function = _loads(self._pickled)
+            function = self._load()
             self._run = entry_point(function)
             if self._run is None:
                 raise TypeError(f"{function!r} is no callable in the worker")
         return self._run
 
 
-def common_of(flags: int, pickled: bytes) -> Common:
+def common_of(flags: int, pickled: bytes, parcel: Parcel | None) -> Common:
     """What a COMMON frame brings."""
-    if flags & COMMON_FUNCTION:
-        return _Function(pickled)
-    return _Input(pickled, bool(flags & COMMON_SHARED))
+    load = partial(_loads, pickled) if parcel is None else parcel.rebuild
+    common = (
+        _Function(load) if flags & COMMON_FUNCTION else _Input(load, bool(flags & COMMON_SHARED))
+    )
+    common.parcel = parcel
+    return common

@@ -6,6 +6,7 @@
     Lane.queue    ==== permits pipe ==+==>
     Lane.recall   <===================+
     Lane.receive  <=== answers pipe ======
+    Lane.receive_parcel, queue_common  <== Unix socket, for descriptors of parcels ==>
     Lane.bury     <--- flight recorder ---   (shared memory)
                   lifeline ------------->    (one for all lanes; closes with the parent)
 
@@ -22,6 +23,7 @@ import fcntl
 import os
 import select
 import signal
+import socket
 import termios
 import time
 from collections import deque
@@ -37,6 +39,7 @@ from loky.backend.process import LokyProcess
 
 from enact_pool.death import Death
 from enact_pool.lifeline import lifeline
+from enact_pool.parcel import Parcel
 from enact_pool.recorder import FlightRecorder, create_recording
 from enact_pool.wire import (
     ANSWER,
@@ -137,6 +140,9 @@ class Lane:
             self.answers, worker_answers = os.pipe()
             worker_ends.append(worker_answers)
             self._open.append(self.answers)
+            self._parcels, worker_parcels = (end.detach() for end in socket.socketpair())
+            worker_ends.append(worker_parcels)
+            self._open.append(self._parcels)
             recording = create_recording()
             worker_ends.append(recording)
             self._recorder = FlightRecorder(recording)
@@ -149,6 +155,7 @@ class Lane:
                             worker_commands,
                             self._permits,
                             worker_answers,
+                            worker_parcels,
                             recording,
                             lifeline.read_end(),
                         ),
@@ -186,7 +193,13 @@ class Lane:
         os.set_blocking(self._permits, False)
         os.close(self._permits)
         self._open[self._open.index(self._permits)] = self._permits = own
-        for end in (self.commands, self._permits, self._permits_in, self.answers):
+        for end in (
+            self.commands,
+            self._permits,
+            self._permits_in,
+            self.answers,
+            self._parcels,
+        ):
             os.set_blocking(end, False)
         self.batch_limit = _pipe_size(self._permits) // PERMIT_BYTES // 3
         # A process that the worker has forked inherits its pipes and loky's
@@ -216,9 +229,14 @@ class Lane:
         assert self._popen is not None
         return int(self._popen.pid)
 
-    def queue_common(self, payload: bytes) -> None:
-        """Put what a run's callables have in common behind what waits to be sent."""
+    def queue_common(self, payload: bytes, parcel: Parcel | None = None) -> None:
+        """Put what a run's callables have in common behind what waits to be sent.
+
+        A parcel is sent at once; its layout is in the payload. Raises `OSError`.
+        """
         self._run += 1
+        if parcel is not None:
+            parcel.send(self._parcels, self._run)
         self._queue(Command.COMMON, 0, 0, payload)
 
     def queue_batch(self, count: int, payload: bytes) -> None:
@@ -277,6 +295,10 @@ class Lane:
         if not chunk:
             raise EOFError
         return self._reader.feed(chunk)
+
+    def receive_parcel(self, serial: int, layout: bytes) -> Parcel:
+        """The parcel that the worker sent along with an answer. Raises `FrameError`."""
+        return Parcel.receive(self._parcels, serial, layout)
 
     @property
     def is_receiving(self) -> bool:

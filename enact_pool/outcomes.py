@@ -10,6 +10,7 @@ from enact_pool.death import Death
 from enact_pool.errors import ExecutionError, now_ms
 from enact_pool.events import Emitter, EventEmitter, ExecutionFailed, StepEnd, StreamEvent
 from enact_pool.ids import ExecutionId, fresh_ids
+from enact_pool.parcel import Parcel
 from enact_pool.results import Err, Ok, ParallelResult
 from enact_pool.schedule import Schedule
 from enact_pool.texts import describe
@@ -41,7 +42,9 @@ class Outcomes:
         """These tasks will have outcomes."""
         self._ids.update(zip(tasks, fresh_ids.take(len(tasks)), strict=True))
 
-    def answered(self, tasks: list[int], answers: list[tuple[tuple[int, ...], bytes]]) -> None:
+    def answered(
+        self, tasks: list[int], answers: list[tuple[tuple[int, ...], bytes | Parcel]]
+    ) -> None:
         """The worker has run these callables, which returned or raised."""
         # What a quick callable costs is spent here: few calls, few lookups.
         ids, texts, loads = self._ids, self._texts, pickle.loads
@@ -54,16 +57,16 @@ class Outcomes:
             id = ids.pop(task)
             output: Ok[Any] | Err
             try:
-                value = loads(payload)
+                value = loads(payload) if isinstance(payload, bytes) else payload.rebuild()
             except KeyboardInterrupt:
                 raise
             except BaseException as error:
                 what = "the return value cannot be rebuilt: "
                 output = Err(*describe(error, what))
             else:
-                if kind == value_kind:
+                if kind == value_kind or kind == Answer.LARGE_VALUE:
                     output = Ok(value)
-                elif kind == shown_kind:
+                elif kind == shown_kind or kind == Answer.LARGE_SHOWN:
                     value, texts[id] = value
                     output = Ok(value)
                 else:

@@ -14,7 +14,7 @@ import mmap
 import os
 import tempfile
 
-__all__ = ["FlightRecorder", "create_recording"]
+__all__ = ["FlightRecorder", "create_file", "create_recording"]
 
 _TEXT_AT = 64
 _SIZE = 32 * 1024
@@ -22,13 +22,17 @@ _SIZE = 32 * 1024
 _LOADING, _BEGUN, _BEGUN_AT, _OCCUPIED = range(4)
 
 
-def create_recording() -> int:
-    """Make the file; gives its descriptor, which is the caller's to close."""
+def create_file() -> int:
+    """A file in memory, without a name; gives its descriptor, which is the caller's to close."""
     if hasattr(os, "memfd_create"):
-        descriptor = os.memfd_create("enact_pool")
-    else:
-        with tempfile.TemporaryFile(buffering=0) as file:
-            descriptor = os.dup(file.fileno())
+        return os.memfd_create("enact_pool", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    with tempfile.TemporaryFile(buffering=0) as file:
+        return os.dup(file.fileno())
+
+
+def create_recording() -> int:
+    """Make the file of a recording; gives its descriptor, which is the caller's to close."""
+    descriptor = create_file()
     try:
         # Written, not just made longer: with no space left this raises here,
         # where a hole in the file would kill the worker that first wrote to it.

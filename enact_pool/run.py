@@ -15,6 +15,7 @@ from typing import Any
 from enact_pool.events import Emitter
 from enact_pool.lane import Lane
 from enact_pool.outcomes import Outcomes
+from enact_pool.parcel import Parcel, parcel_if_large
 from enact_pool.results import Err, ParallelResult
 from enact_pool.schedule import Schedule
 from enact_pool.spinning import SPIN_SECONDS
@@ -22,6 +23,8 @@ from enact_pool.supply import Doorbell, LaneSupply
 from enact_pool.texts import describe
 from enact_pool.watch import Watch
 from enact_pool.wire import (
+    COMMON_PARCEL,
+    COMMON_SHARED,
     COMMON_SHOW_OUTPUTS,
     KIND,
     RAN_NS,
@@ -45,6 +48,9 @@ _STARVED_ROUNDS = 10
 # How long a lane may be idle while others have more than they work on. Quick
 # callables are done by then, and what is still there waits behind a slow one.
 _PATIENCE_SECONDS = 0.002
+
+# Nothing in common.
+_NOTHING = bytes([COMMON_SHARED]) + pickle.dumps(None)
 
 # How long what runs when a run is given up may take to end; then it is killed.
 _GRACE_SECONDS = 0.1
@@ -119,7 +125,9 @@ class _Run:
         self._pid = os.getpid()
         self._schedule: Schedule[Lane, ParallelResult[Any]] = Schedule(ordered)
         self._outcomes = Outcomes(self._schedule, work, emitter)
+        # What all callables have in common, for the lanes that take a batch.
         self._common = b""
+        self._parcel: Parcel | None = None
         self._start_error = ""
         # Why no callable can be run, if what they have in common cannot be pickled.
         self._refusal: Err | None = None
@@ -203,8 +211,14 @@ class _Run:
         self._outcomes.expect(self._schedule.submit(count))
 
     def _pickle_common(self) -> None:
+        buffers: list[pickle.PickleBuffer] = []
         try:
-            flags, pickled = self._work.pickle_common()
+            flags, payload = self._work.pickle_common(buffers)
+            self._parcel = parcel_if_large(payload, buffers)
+            if self._parcel is not None:
+                flags, payload = flags | COMMON_PARCEL, self._parcel.layout
+            elif buffers:
+                flags, payload = self._work.pickle_common(None)
         except KeyboardInterrupt:
             raise
         except BaseException as error:
@@ -213,7 +227,7 @@ class _Run:
         else:
             if self._shows_outputs:
                 flags |= COMMON_SHOW_OUTPUTS
-            self._common = bytes([flags]) + pickled
+            self._common = bytes([flags]) + payload
 
     # Lanes come and go
 
@@ -274,14 +288,16 @@ class _Run:
         if os.getpid() != self._pid:
             return  # forked in an emitter: they are the parent's
         for lane in [*self._starting, *self._working]:
-            busy = lane in self._working and not self._schedule.is_idle(lane)
-            self._let_go(lane)
-            if busy:
+            if lane in self._working and not self._schedule.is_idle(lane):
+                self._let_go(lane)
                 lane.kill()
                 lane.bury()
                 self._supply.discard(lane)
             else:
-                self._supply.release(lane)
+                self._release(lane)
+        if self._parcel is not None:
+            self._parcel.close()
+            self._parcel = None
 
     # Batches go out
 
@@ -297,7 +313,7 @@ class _Run:
             if tasks:
                 if lane not in self._briefed:
                     self._briefed.add(lane)
-                    lane.queue_common(self._common)
+                    lane.queue_common(self._common, self._parcel)
                 lane.queue_batch(len(tasks), payload)
                 self._schedule.dispatched(lane, tasks, len(payload))
                 sent = True
@@ -338,6 +354,13 @@ class _Run:
 
     def _give_back(self, lane: Lane) -> None:
         self._schedule.remove_lane(lane)
+        self._release(lane)
+
+    def _release(self, lane: Lane) -> None:
+        if self._parcel is not None and lane in self._briefed:
+            # The worker is to let go of it, for memory is only free then.
+            lane.queue_common(_NOTHING)
+            self._flush(lane)
         self._let_go(lane)
         self._supply.release(lane)
 
@@ -434,17 +457,22 @@ class _Run:
             self._bury(lane, f"was killed, for its answers cannot be read ({error!r})")
 
     def _take_answers(self, lane: Lane, frames: list[tuple[tuple[int, ...], bytes]]) -> None:
-        ran = []
+        ran: list[tuple[tuple[int, ...], bytes | Parcel]] = []
         for frame in frames:
             if Answer.VALUE <= frame[0][KIND] <= Answer.ERROR:
                 ran.append(frame)
             else:
                 self._take_outcomes(lane, ran)
                 ran = []
-                self._take_note(lane, *frame)
+                if Answer.LARGE_VALUE <= frame[0][KIND] <= Answer.LARGE_SHOWN:
+                    self._take_parcel(lane, *frame)
+                else:
+                    self._take_note(lane, *frame)
         self._take_outcomes(lane, ran)
 
-    def _take_outcomes(self, lane: Lane, answers: list[tuple[tuple[int, ...], bytes]]) -> None:
+    def _take_outcomes(
+        self, lane: Lane, answers: list[tuple[tuple[int, ...], bytes | Parcel]]
+    ) -> None:
         """Settle what has run."""
         if not answers:
             return
@@ -456,6 +484,20 @@ class _Run:
         self._hungry.add(lane)
         if len(tasks) < len(answers):
             raise FrameError(f"callable {serials[len(tasks)]} was not there to be run")
+
+    def _take_parcel(self, lane: Lane, header: tuple[int, ...], layout: bytes) -> None:
+        """Settle what has run and has returned a large value."""
+        try:
+            parcel = lane.receive_parcel(header[SERIAL], layout)
+        except OSError as error:
+            text = pickle.dumps(describe(error, "the return value cannot be received: "))
+            failed = (header[0], Answer.ERROR, *header[2:])
+            self._take_outcomes(lane, [(failed, text)])
+            return
+        try:
+            self._take_outcomes(lane, [(header, parcel)])
+        finally:
+            parcel.close()
 
     def _take_note(self, lane: Lane, header: tuple[int, ...], payload: bytes) -> None:
         """Take note of what else a worker has to say."""

@@ -11,6 +11,8 @@ Everything is a frame, a fixed header and a payload of the length it names:
                                         ERROR         a callable raised
                                         UNLOADABLE    a batch could not be unpickled
                                         SKIPPED       what had no permit was not started
+                                        LARGE_VALUE   VALUE and SHOWN, with the layout
+                                        LARGE_SHOWN   of a parcel instead of a pickle
 
 An answer is written as soon as there is one, and what has been written to a
 pipe outlives its writer: that is why a death costs one result.
@@ -41,9 +43,11 @@ __all__ = [
     "COMMAND",
     "PERMIT_BYTES",
     "KIND",
+    "LARGE_BYTES",
     "RAN_NS",
     "SERIAL",
     "Answer",
+    "Buffers",
     "Command",
     "FrameError",
     "FrameReader",
@@ -52,6 +56,7 @@ __all__ = [
     "pack_permits",
     "unpack_permits",
     "COMMON_FUNCTION",
+    "COMMON_PARCEL",
     "COMMON_SHARED",
     "COMMON_SHOW_OUTPUTS",
     "SHAREABLE",
@@ -88,6 +93,10 @@ _ABSURD = 1 << 48
 COMMON_SHARED = 1  # an input of which one copy will do for all callables of the worker
 COMMON_FUNCTION = 2  # a function, for which inputs will come; else an input for callables
 COMMON_SHOW_OUTPUTS = 4  # somebody wants the texts of returned values
+COMMON_PARCEL = 8  # not a pickle follows, but the layout of a parcel: see `parcel`
+
+# From this size on, in bytes, values travel in parcels, which takes less time then.
+LARGE_BYTES = 1 << 18
 
 # Types whose values cannot be changed, so that one copy will do for many callables.
 SHAREABLE = frozenset({str, bytes, int, float, complex, bool, type(None)})
@@ -112,6 +121,8 @@ class Answer:
     ERROR = 5
     UNLOADABLE = 6
     SKIPPED = 7
+    LARGE_VALUE = 8
+    LARGE_SHOWN = 9
 
 
 class FrameError(Exception):
@@ -196,15 +207,25 @@ class FrameReader:
         return frames
 
 
-def pickle_callables(callables: Any) -> bytes:
+# To which what a pickle leaves out of band is added; None if it may not.
+Buffers = list[pickle.PickleBuffer] | None
+
+
+def _cloudpickle(value: object, buffers: Buffers) -> bytes:
+    add = None if buffers is None else buffers.append
+    return cloudpickle.dumps(value, pickle.HIGHEST_PROTOCOL, add)  # type: ignore[no-any-return]
+
+
+def pickle_callables(callables: Any, buffers: Buffers = None) -> bytes:
     """One pickle of a callable or of many: what they have in common is pickled once."""
-    return cloudpickle.dumps(callables, pickle.HIGHEST_PROTOCOL)  # type: ignore[no-any-return]
+    return _cloudpickle(callables, buffers)
 
 
-def pickle_input(value: object) -> bytes:
+def pickle_input(value: object, buffers: Buffers) -> bytes:
     """The input of a run. Plain values do without cloudpickle, which takes longer to start."""
-    dumps = pickle.dumps if type(value) in SHAREABLE else cloudpickle.dumps
-    return dumps(value, pickle.HIGHEST_PROTOCOL)
+    if type(value) in SHAREABLE:
+        return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+    return _cloudpickle(value, buffers)
 
 
 def pickle_inputs(inputs: list[Any]) -> bytes:
@@ -224,14 +245,31 @@ def pickle_inputs(inputs: list[Any]) -> bytes:
     return pickle.dumps((False, pickles), pickle.HIGHEST_PROTOCOL)
 
 
-def pickle_output(value: object) -> bytes:
-    """A value that a callable returned.
+class _OutOfBand:
+    """Bytes that are left out of band, and so copied once less."""
+
+    def __init__(self, value: bytes) -> None:
+        self._value = value
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return bytes, (pickle.PickleBuffer(self._value),)
+
+
+def pickle_output(value: object, text: str | None, buffers: Buffers) -> bytes:
+    """A value that a callable returned, with its text for events if there is one.
 
     The plain pickler is several times faster, but knows functions and classes
     by name only. It fails cleanly where that does not do: what a worker has in
     memory but cannot find by name was sent to it by cloudpickle.
     """
+    if type(value) is bytes and buffers is not None and len(value) >= LARGE_BYTES:
+        value = _OutOfBand(value)
+    if text is not None:
+        value = value, text
+    add = None if buffers is None else buffers.append
     try:
-        return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+        return pickle.dumps(value, pickle.HIGHEST_PROTOCOL, buffer_callback=add)
     except Exception:
-        return cloudpickle.dumps(value, pickle.HIGHEST_PROTOCOL)  # type: ignore[no-any-return]
+        if buffers:
+            buffers.clear()
+        return _cloudpickle(value, buffers)

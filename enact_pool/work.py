@@ -16,6 +16,7 @@ from enact_pool.wire import (
     COMMON_FUNCTION,
     COMMON_SHARED,
     SHAREABLE,
+    Buffers,
     pickle_callables,
     pickle_input,
     pickle_inputs,
@@ -91,7 +92,7 @@ class Work:
         """The names of the callables that do these tasks."""
         raise NotImplementedError
 
-    def pickle_common(self) -> tuple[int, bytes]:
+    def pickle_common(self, buffers: Buffers) -> tuple[int, bytes]:
         """What all tasks have in common: flags, and a pickle."""
         raise NotImplementedError
 
@@ -117,9 +118,9 @@ class Callables(Work):
     def names(self, tasks: Iterable[int]) -> list[str]:
         return [name_of(self._items[task]) for task in tasks]
 
-    def pickle_common(self) -> tuple[int, bytes]:
+    def pickle_common(self, buffers: Buffers) -> tuple[int, bytes]:
         flags = COMMON_SHARED if type(self._input) in SHAREABLE else 0
-        return flags, pickle_input(self._input)
+        return flags, pickle_input(self._input, buffers)
 
     def pickle(self, tasks: list[int]) -> bytes:
         callables = [self._items[task] for task in tasks]
@@ -147,8 +148,8 @@ class Inputs(Work):
     def names(self, tasks: Iterable[int]) -> list[str]:
         return [self._name for _ in tasks]
 
-    def pickle_common(self) -> tuple[int, bytes]:
-        return COMMON_FUNCTION, pickle_callables(self._function)
+    def pickle_common(self, buffers: Buffers) -> tuple[int, bytes]:
+        return COMMON_FUNCTION, pickle_callables(self._function, buffers)
 
     def pickle(self, tasks: list[int]) -> bytes:
         return pickle_inputs([self._items[task] for task in tasks])

@@ -26,7 +26,9 @@ from enact_pool.spinning import poll
 from enact_pool.texts import describe, shown, shows_itself, type_name
 from enact_pool.wire import (
     COMMAND,
+    COMMON_PARCEL,
     COMMON_SHOW_OUTPUTS,
+    LARGE_BYTES,
     PERMIT_BYTES,
     Answer,
     Command,
@@ -52,6 +54,9 @@ _READ_BYTES = 1 << 16
 # What goes wrong may go wrong in one of these stages, and is told with this text.
 _REBUILDING_INPUT = "the input cannot be rebuilt in the worker: "
 _RUNNING = ""
+# What an answer becomes if its value travels in a parcel.
+_LARGE = {Answer.VALUE: Answer.LARGE_VALUE, Answer.SHOWN: Answer.LARGE_SHOWN}
+
 _PICKLING = "the return value, of type {}, cannot be pickled: "
 
 # Bound here: a callable may clear or patch the modules they come from.
@@ -78,6 +83,7 @@ def serve(
     commands: int,
     permits: int,
     answers: int,
+    parcels: int,
     recording: int,
     lifeline: int,
     depth: int,
@@ -88,7 +94,7 @@ def serve(
 ) -> None:
     """Work until the parent closes its end, or has sent nothing for `idle_timeout` seconds.
 
-    The first five are open descriptors that are this process's alone.
+    The first six are open descriptors that are this process's alone.
     """
     # Ctrl-C reaches the whole foreground process group, and the parent decides
     # what it means. Not SIG_IGN, which programs that callables start would
@@ -96,13 +102,13 @@ def serve(
     signal.signal(signal.SIGINT, _leave_to_parent)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     _die_with_parent(lifeline)
-    commands, permits, answers, recording = map(
-        _out_of_reach, (commands, permits, answers, recording)
+    commands, permits, answers, parcels, recording = map(
+        _out_of_reach, (commands, permits, answers, parcels, recording)
     )
     faulthandler.enable(recording, all_threads=False)
     nesting.depth, nesting.cpus = depth, cpus
     recorder = FlightRecorder.of_worker(recording)
-    worker = _Worker(_Permits(permits), answers, recorder)
+    worker = _Worker(_Permits(permits), answers, parcels, recorder)
     try:
         if worker.initialize(initializer):
             worker.work(_frames(commands, idle_timeout, spin, recorder))
@@ -240,9 +246,12 @@ class _Permits:
 class _Worker:
     """Runs batches and writes answers."""
 
-    def __init__(self, permits: _Permits, answers: int, recorder: FlightRecorder) -> None:
+    def __init__(
+        self, permits: _Permits, answers: int, parcels: int, recorder: FlightRecorder
+    ) -> None:
         self._permits = permits
         self._answers = answers
+        self._parcels = parcels
         self._recorder = recorder
         self._pid = os.getpid()
         self._show_outputs = False
@@ -269,13 +278,22 @@ class _Worker:
             if kind == Command.COMMON:
                 current_run = run
                 self._recorder.note_occupied(True)
-                self._show_outputs = bool(payload[0] & COMMON_SHOW_OUTPUTS)
-                self._common = common_of(payload[0], payload[1:])
+                self._take_common(run, payload[0], payload[1:])
                 self._recorder.note_occupied(False)
             elif run == current_run:
                 self._run_batch(first, first + count - 1, payload)
             else:
                 raise FrameError("what this run has in common is lost")
+
+    def _take_common(self, run: int, flags: int, pickled: bytes) -> None:
+        self._common.close()
+        self._show_outputs = bool(flags & COMMON_SHOW_OUTPUTS)
+        parcel = None
+        if flags & COMMON_PARCEL:
+            from enact_pool.parcel import Parcel  # not for every worker
+
+            parcel = Parcel.receive(self._parcels, run, pickled)
+        self._common = common_of(flags, pickled, parcel)
 
     def _run_batch(self, first: int, last: int, payload: bytes) -> None:
         """Run those callables of the batch `first` to `last` that have a permit."""
@@ -320,10 +338,17 @@ class _Worker:
             if hasattr(type(value), "__await__") and isinstance(value, Coroutine):
                 value = _run_coroutine(value)
             doing = _PICKLING
+            text = None
             if self._show_outputs and not shows_itself(value):
-                kind, payload = Answer.SHOWN, pickle_output((value, shown(value)))
-            else:
-                payload = pickle_output(value)
+                kind, text = Answer.SHOWN, shown(value)
+            buffers: list[pickle.PickleBuffer] = []
+            payload = pickle_output(value, text, buffers)
+            if buffers or len(payload) >= LARGE_BYTES:
+                parcel = self._send_parcel(serial, payload, buffers)
+                if parcel is not None:
+                    kind, payload = _LARGE[kind], parcel
+                elif buffers:
+                    payload = pickle_output(value, text, None)
         except BaseException as error:
             what = doing.format(type_name(type(value)))
             kind, payload = Answer.ERROR, _description(error, what)
@@ -336,6 +361,24 @@ class _Worker:
         if __name__ not in sys.modules:
             # It has cleared them: nothing can be unpickled here any more.
             os._exit(LOST_PIPES)
+
+    def _send_parcel(
+        self, serial: int, pickled: bytes, buffers: list[pickle.PickleBuffer]
+    ) -> bytes | None:
+        """Send a value as a parcel; gives its layout, or None if it is small or that cannot be."""
+        from enact_pool.parcel import parcel_if_large  # not for every worker
+
+        parcel = parcel_if_large(pickled, buffers)
+        if parcel is None:
+            return None
+        self._end_if_forked()
+        try:
+            parcel.send(self._parcels, serial)
+        except OSError:
+            return None
+        finally:
+            parcel.close()
+        return parcel.layout
 
     def _end_if_forked(self) -> None:
         """End here if this is a child that the user's code has forked and let return.

@@ -1,0 +1,244 @@
+"""Parcels: values too large for a pipe travel in a file in memory, which the other side maps.
+
+A pipe takes 64 KiB at a time, and each byte is copied in and out. A parcel is
+written once, and mapped as often as it is wanted: each mapping is private, so a
+value that is rebuilt from it can be written to and nobody else sees that; the
+kernel copies a page when it is first written to, and no other.
+
+What a pickle leaves out of band (protocol 5: the memory of NumPy arrays, say) is
+used where it is mapped, with no copy at all.
+
+The file has no name, so it is gone when those who have it open or mapped are,
+in whichever way they end. Its descriptor is passed over a Unix socket. On Linux
+it is sealed: nothing that has it open can change it or make it shorter. (What
+is mapped and then cut off kills whoever touches it.)
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import mmap
+import os
+import pickle
+import re
+import socket
+import struct
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any
+
+from enact_pool.recorder import create_file
+from enact_pool.wire import LARGE_BYTES, FrameError
+
+__all__ = ["Parcel", "parcel_if_large"]
+
+# Where each part begins: a multiple of what the widest vector registers need.
+_ALIGNMENT = 64
+
+# What one system call may write, on every system.
+_PIECE_BYTES = 1 << 30
+
+
+class Parcel:
+    """A value in a file: its pickle, and the buffers that the pickle leaves out of band.
+
+    `sizes` are those of these parts, in bytes. Owns the descriptor.
+    """
+
+    def __init__(self, descriptor: int, sizes: Sequence[int]) -> None:
+        self._descriptor = descriptor
+        self._sizes = sizes
+        self._offsets = []
+        self._end = 0
+        for size in sizes:
+            at = -(-self._end // _ALIGNMENT) * _ALIGNMENT
+            self._offsets.append(at)
+            self._end = at + size
+        self._mappings = _Mappings(descriptor, self._end)
+
+    @classmethod
+    def of(cls, parts: Sequence[memoryview]) -> Parcel:
+        """Write a new one. Raises `OSError` if there is no room or no descriptor for it."""
+        parcel = cls(create_file(), [part.nbytes for part in parts])
+        try:
+            for at, part in zip(parcel._offsets, parts, strict=True):
+                while part:
+                    written = os.pwrite(parcel._descriptor, part[:_PIECE_BYTES], at)
+                    at, part = at + written, part[written:]
+            if hasattr(os, "memfd_create"):
+                seals = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
+                fcntl.fcntl(parcel._descriptor, fcntl.F_ADD_SEALS, seals)
+        except BaseException:
+            parcel.close()
+            raise
+        return parcel
+
+    @property
+    def layout(self) -> bytes:
+        """What the other side has to be told."""
+        return struct.pack(f"<{len(self._sizes)}Q", *self._sizes)
+
+    def send(self, to: int, tag: int) -> None:
+        """Pass the descriptor over this Unix socket. Raises `OSError`."""
+        with _borrowed(to) as to_socket:
+            socket.send_fds(to_socket, [struct.pack("<Q", tag)], [self._descriptor])
+
+    @classmethod
+    def receive(cls, source: int, tag: int, layout: bytes) -> Parcel:
+        """Take the descriptor that was sent with this tag.
+
+        Others are what somebody sent and did not live to tell of. Raises
+        `FrameError` if it is not there, and `OSError` if there is no descriptor
+        to be had for it.
+        """
+        while True:
+            try:
+                with _borrowed(source) as from_socket:
+                    message, descriptors, *_ = socket.recv_fds(from_socket, 8, 1)
+            except OSError as error:
+                raise FrameError(f"a parcel was not to be had: {error}") from error
+            if len(message) < 8:
+                raise FrameError("a parcel was lost")
+            if struct.unpack("<Q", message) == (tag,):
+                break
+            for descriptor in descriptors:
+                os.close(descriptor)
+        if not descriptors:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        (descriptor,) = descriptors
+        os.set_inheritable(descriptor, False)
+        parcel = cls(descriptor, struct.unpack(f"<{len(layout) // 8}Q", layout))
+        if os.fstat(descriptor).st_size < parcel._end:
+            parcel.close()
+            raise FrameError("a parcel is too small")
+        return parcel
+
+    def rebuild(self) -> Any:
+        """The value, in memory of its own. Raises whatever unpickling raises."""
+        memory = self._mappings.take()
+        pickled, *buffers = (
+            memory[at : at + size] for at, size in zip(self._offsets, self._sizes, strict=True)
+        )
+        return pickle.loads(pickled, buffers=buffers)
+
+    def close(self) -> None:
+        """Close the descriptor. What was rebuilt stays."""
+        self._mappings.close()
+        os.close(self._descriptor)
+
+
+@contextmanager
+def _borrowed(descriptor: int) -> Iterator[socket.socket]:
+    """A socket object for a descriptor, which it does not close."""
+    borrowed = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=descriptor)
+    try:
+        yield borrowed
+    finally:
+        borrowed.detach()
+
+
+def parcel_if_large(pickled: bytes, buffers: Sequence[pickle.PickleBuffer]) -> Parcel | None:
+    """A pickle with its buffers as a parcel; None if that does not pay, or there is no room."""
+    parts = [memoryview(pickled), *(buffer.raw() for buffer in buffers)]
+    if sum(part.nbytes for part in parts) < LARGE_BYTES:
+        return None
+    try:
+        return Parcel.of(parts)
+    except OSError:
+        return None
+
+
+# Not the module mmap: until Python 3.13, what it maps keeps a descriptor open,
+# and a program may hold thousands of arrays.
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.mmap.restype = ctypes.c_void_p
+_libc.mmap.argtypes = [
+    ctypes.c_void_p,
+    ctypes.c_size_t,
+    ctypes.c_int,
+    ctypes.c_int,
+    ctypes.c_int,
+    ctypes.c_long,
+]
+_libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+_libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+_FAILED = ctypes.c_void_p(-1).value
+
+# In the highest byte of an entry of /proc/self/pagemap: the page is still the
+# file's. A page that was written to is the process's own.
+_FILES_PAGE = 0x20
+
+# Making so many pieces of a mapping as new takes longer than to map it anew.
+_MOST_PIECES = 64
+
+# Which highest bytes tell of a page that is not the file's any more.
+_WRITTEN = bytes(entry != 0 and not entry & _FILES_PAGE for entry in range(256))
+
+
+class _Mappings:
+    """Private, writable mappings of a file.
+
+    To map 100 MB, fault its pages in and unmap it takes 20 ms; so a mapping that
+    is not used any more is used again, with the pages that were written to made
+    as new.
+    """
+
+    def __init__(self, descriptor: int, size: int) -> None:
+        self._descriptor = descriptor
+        self._size = size
+        self._unused: list[int] = []
+        self._closed = False
+
+    def take(self) -> memoryview:
+        """A mapping, as it was never written to, for as long as anything uses a part of it."""
+        address = self._unused.pop() if self._unused else self._map()
+        # One type for all sizes up to a power of two: ctypes never forgets a type.
+        array = (ctypes.c_char * (1 << (self._size - 1).bit_length())).from_address(address)
+        weakref.finalize(array, self._give_back, address).atexit = False
+        return memoryview(array).cast("B")[: self._size]
+
+    def close(self) -> None:
+        """Unmap what is not used, now and later."""
+        self._closed = True
+        while self._unused:
+            _libc.munmap(self._unused.pop(), self._size)
+
+    def _map(self) -> int:
+        writable = mmap.PROT_READ | mmap.PROT_WRITE
+        address = _libc.mmap(None, self._size, writable, mmap.MAP_PRIVATE, self._descriptor, 0)
+        if address == _FAILED:
+            error = ctypes.get_errno()
+            raise OSError(error, f"cannot map {self._size} bytes: {os.strerror(error)}")
+        return int(address)
+
+    def _give_back(self, address: int) -> None:
+        if self._closed or not self._make_as_new(address):
+            _libc.munmap(address, self._size)
+        else:
+            self._unused.append(address)
+
+    def _make_as_new(self, address: int) -> bool:
+        """Drop the pages that were written to; gives whether that was possible."""
+        page = mmap.PAGESIZE
+        count = -(-self._size // page)
+        try:
+            with open("/proc/self/pagemap", "rb", buffering=0) as file:
+                file.seek(address // page * 8)
+                # The highest byte of each entry.
+                entries = file.read(count * 8)[7::8]
+        except OSError:
+            return False
+        if len(entries) < count:
+            return False
+        runs = re.finditer(b"\1+", entries.translate(_WRITTEN))
+        pieces = [run.span() for run in islice(runs, _MOST_PIECES)]
+        if len(pieces) == _MOST_PIECES:
+            return False
+        return not any(
+            _libc.madvise(address + first * page, (end - first) * page, mmap.MADV_DONTNEED)
+            for first, end in pieces
+        )
