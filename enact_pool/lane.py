@@ -60,6 +60,18 @@ _BUFFERS = 16
 # What a pipe takes in one piece, as a multiple of the size of a permit.
 _PIPE_BUF = select.PIPE_BUF // PERMIT_BYTES * PERMIT_BYTES
 
+# Native libraries start a thread for each CPU, in every worker, unless these
+# say otherwise.
+_THREAD_LIMITS = (
+    "BLIS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+
 
 @frozen
 class WorkerSpec:
@@ -76,6 +88,11 @@ class WorkerSpec:
     env: Mapping[str, str] = field(factory=dict)
     cpus: int = 1
     spin: bool = False
+
+    def environment(self) -> dict[str, str]:
+        """The environment variables that a worker gets beside its parent's."""
+        limits = {name: str(self.cpus) for name in _THREAD_LIMITS if name not in os.environ}
+        return {**limits, **self.env}
 
 
 def _pipe_size(descriptor: int) -> int:
@@ -166,7 +183,7 @@ class Lane:
                     spec.idle_timeout,
                     spec.initializer,
                 ),
-                env=dict(spec.env),
+                env=spec.environment(),
                 name="enact_pool-worker",
             )
             # No signal handler may raise between the start of the process and

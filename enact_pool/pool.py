@@ -51,7 +51,10 @@ class Pool:
     cgroup limits count. A worker ends after `idle_timeout` seconds without
     work (None: never). Each worker calls `initializer(*initargs)` before its
     first callable; one that raises is a failed start. `env` is added to the
-    workers' environment variables.
+    workers' environment variables. Those that limit the threads of NumPy and
+    its kin (`OMP_NUM_THREADS`, `OPENBLAS_NUM_THREADS`, `MKL_NUM_THREADS` and
+    others) are set to the worker's share of the CPUs, unless this process has
+    them or `env` says otherwise.
 
     A context manager, which closes it. Any number of threads may use a pool at
     once; they share its workers. A process that was forked off may use it too,

@@ -74,6 +74,31 @@ def test_max_workers_defaults_to_the_usable_cpus() -> None:
     assert repr(pool) == f"<Pool max_workers={pool.max_workers} closed>"
 
 
+@pytest.mark.parametrize("name", ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"])
+def test_workers_share_the_cpus_among_their_native_threads(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless the user has said how many there may be, in the environment or to the pool."""
+
+    def limit(_: object) -> str | None:
+        return os.environ.get(name)
+
+    def told(pool: Pool) -> object:
+        with pool:
+            (result,) = pool.run_parallel([limit], 0)
+        return result.output
+
+    cpus = cpu_count()
+    monkeypatch.delenv(name, raising=False)
+    assert told(Pool(1)) == Ok(str(cpus))
+    assert told(Pool(cpus)) == Ok("1")
+    assert told(Pool(5 * cpus)) == Ok("1")
+    assert told(Pool(1, env={name: "7"})) == Ok("7")
+    monkeypatch.setenv(name, "9")
+    assert told(Pool(1)) == Ok("9")
+    assert told(Pool(1, env={name: "7"})) == Ok("7")
+
+
 def test_the_initializer_runs_once_in_each_worker(tmp_path: Path) -> None:
     """Before its first callable, and with the environment that was asked for."""
     log = tmp_path / "log"
