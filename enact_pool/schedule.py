@@ -181,8 +181,11 @@ class Schedule(Generic[LaneT, OutcomeT]):
             return [self._suspects.popleft()]
         if not self._queue:
             return []
-        idle = sum(not state.tasks for state in self._lanes.values())
-        size = self._sizing.batch(len(self._queue), len(self._lanes), idle)
+        if self._sizing.is_measured:
+            size = self._sizing.batch(len(self._queue), len(self._lanes))
+        else:
+            idle = sum(not state.tasks for state in self._lanes.values())
+            size = self._sizing.first_batch(len(self._queue), idle)
         return [self._queue.popleft() for _ in range(min(size, limit))]
 
     def send_alone(self, tasks: list[int]) -> None:

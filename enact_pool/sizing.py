@@ -17,8 +17,9 @@ from attrs import define, field
 __all__ = ["BATCH_BYTES", "BATCH_SECONDS", "BATCH_TASKS", "Sizing"]
 
 # Long enough for the parent to wake up rarely: where the workers keep all CPUs
-# busy, each time costs one of them a tenth of a millisecond.
-BATCH_SECONDS = 0.01
+# busy, each time costs one of them a tenth of a millisecond, and it has many
+# lanes to serve. What waits behind a slow task can be recalled.
+BATCH_SECONDS = 0.04
 # A batch is pickled in one go, while no lane can be served.
 BATCH_BYTES = 1 << 20
 # More would not save anything, and a lane's pipe for permits must take two batches.
@@ -60,10 +61,17 @@ class Sizing:
         else:
             self._extra_bytes = max(0, size - self._single_bytes) / (tasks - 1)
 
-    def batch(self, queued: int, lanes: int, idle_lanes: int) -> int:
-        """How many of the queued tasks to send to one of so many lanes, some of them idle."""
-        if not self._measured:
-            return min(_FIRST_TASKS, ceil(queued / max(1, idle_lanes)))
+    @property
+    def is_measured(self) -> bool:
+        """Whether anything is known of the tasks."""
+        return self._measured > 0
+
+    def first_batch(self, queued: int, idle_lanes: int) -> int:
+        """How many of the queued tasks to send to one of so many idle lanes, not knowing them."""
+        return min(_FIRST_TASKS, ceil(queued / max(1, idle_lanes)))
+
+    def batch(self, queued: int, lanes: int) -> int:
+        """How many of the queued tasks to send to one of so many lanes."""
         return max(1, min(self.largest(), int(queued / lanes / 2)))
 
     def largest(self) -> int:
