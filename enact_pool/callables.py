@@ -7,6 +7,8 @@ from functools import partial
 from types import FunctionType
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
+from enact_pool.interrupts import is_interrupt
+
 __all__ = ["NamedCallable", "ParallelCallable", "check_callable", "entry_point", "name_of"]
 
 Input = TypeVar("Input", contravariant=True)
@@ -63,9 +65,9 @@ def name_of(candidate: Any) -> str:
         return candidate.__name__
     try:
         name = _own_name(candidate)
-    except KeyboardInterrupt:
-        raise
-    except BaseException:
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
         # The name is a label. One that cannot be told must not keep the
         # callable from running, nor its neighbours from answering.
         name = None

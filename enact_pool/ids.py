@@ -7,9 +7,10 @@ the order they were made as well: see `IdSequence`.
 
 from __future__ import annotations
 
+import itertools
 import os
-import threading
 import time
+from collections.abc import Iterator
 from typing import ClassVar, TypeVar
 
 from cyksuid.v2 import BYTE_LENGTH, STRING_ENCODED_LENGTH, Ksuid, ksuid, parse
@@ -74,9 +75,9 @@ class IdSequence:
     """Fresh ids as plain numbers, in blocks, to be spelled out when asked for.
 
     Making a KSUID costs a microsecond and spelling it another; an addition
-    costs nothing. So a block starts at a fresh KSUID, and the ids that follow
-    in the same second count up from it. The top random bit of the start is
-    cleared: a block would have to count 2**127 ids to touch the time.
+    costs nothing. So the first block starts at a fresh KSUID, and those that
+    follow in the same second at distances of 2**40 above it. The top random bit
+    of the start is cleared: it would take 2**87 blocks to touch the time.
     """
 
     def __init__(self) -> None:
@@ -84,21 +85,19 @@ class IdSequence:
         os.register_at_fork(after_in_child=self._restart)
 
     def _restart(self) -> None:
-        # A forked child must not count up from where its parent does; and
-        # another thread may have held the lock at the fork.
-        self._lock = threading.Lock()
-        self._second = -1
-        self._next = 0
+        # A forked child must not count up from where its parent does.
+        self._blocks: tuple[int, Iterator[int]] = -1, iter(())
 
     def take(self, count: int) -> range:
-        """`count` fresh ids, as numbers for `spell`, in ascending order."""
+        """`count` fresh ids, as numbers for `spell`, in ascending order; at most 2**40."""
         second = int(time.time())
-        with self._lock:
-            if second != self._second:
-                self._second = second
-                self._next = int.from_bytes(bytes(ksuid()), "big") & ~(1 << 127)
-            first = self._next
-            self._next += count
+        made_in, starts = self._blocks
+        if second != made_in:
+            start = int.from_bytes(bytes(ksuid()), "big") & ~(1 << 127)
+            self._blocks = second, starts = second, itertools.count(start, 1 << 40)
+        # One step, which neither a thread nor a signal handler can divide: no
+        # lock is needed, which a handler could find held by its own thread.
+        first = next(starts)
         return range(first, first + count)
 
 

@@ -25,15 +25,19 @@ import select
 import signal
 import socket
 import termios
+import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import islice
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from multiprocessing.context import get_spawning_popen
 from typing import Any
 
 from attrs import field, frozen
+from loky.backend import resource_tracker as loky_tracker
 from loky.backend.popen_loky_posix import Popen
 from loky.backend.process import LokyProcess
 
@@ -52,7 +56,7 @@ from enact_pool.wire import (
 )
 from enact_pool.worker import serve
 
-__all__ = ["Lane", "WorkerSpec"]
+__all__ = ["Holder", "Lane", "WorkerSpec"]
 
 _READ_BYTES = 1 << 16
 # The least number of buffers that every POSIX system takes in one write.
@@ -102,6 +106,28 @@ def _pipe_size(descriptor: int) -> int:
     return 1 << 14
 
 
+@contextmanager
+def _broken_pipe_signal_blocked() -> Iterator[None]:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGPIPE})
+    try:
+        yield
+    finally:
+        if signal.SIGPIPE in signal.sigpending():
+            signal.sigwait({signal.SIGPIPE})
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _broken_pipes_borne() -> AbstractContextManager[None]:
+    """Within, writing to a worker that is gone raises an exception and does no more.
+
+    Python ignores the signal that comes with it; but programs that are part of
+    pipelines often let it end them.
+    """
+    if signal.getsignal(signal.SIGPIPE) == signal.SIG_IGN:
+        return nullcontext()
+    return _broken_pipe_signal_blocked()
+
+
 class _Inherited:
     """A descriptor that a starting process keeps, under the same number."""
 
@@ -111,6 +137,42 @@ class _Inherited:
     def __reduce__(self) -> tuple[Any, ...]:
         starting: Any = get_spawning_popen()
         return int, (starting.duplicate_for_child(self._descriptor),)
+
+
+class _NoForks:
+    """Within, this process is not forked by another thread.
+
+    The child would find locks of multiprocessing held by a thread that it does
+    not have, and hang when it starts a worker.
+    """
+
+    def __init__(self) -> None:
+        # Re-entrant: starting a process may fork.
+        self._lock = threading.RLock()
+        os.register_at_fork(
+            before=lambda: self._lock.acquire(),
+            after_in_parent=lambda: self._lock.release(),
+            after_in_child=self._renew,
+        )
+
+    def _renew(self) -> None:
+        self._lock = threading.RLock()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+_no_forks = _NoForks()
+
+
+class Holder:
+    """Who has lanes: a run."""
+
+    # Since when code of its caller's runs, and it can give back none; 0.0: it can.
+    away_since = 0.0
 
 
 class Lane:
@@ -125,7 +187,7 @@ class Lane:
         # Until it is given back for the first time.
         self.is_new = True
         # The run that has it, if one does, and since when: kept by its supply.
-        self.holder: object = None
+        self.holder: Holder | None = None
         self.held_since = 0.0
         self.start_error = ""
         # The serial number of the last callable that was sent.
@@ -147,6 +209,10 @@ class Lane:
             raise
 
     def _start(self, spec: WorkerSpec) -> None:
+        with _no_forks:
+            self._start_unforked(spec)
+
+    def _start_unforked(self, spec: WorkerSpec) -> None:
         worker_ends: list[int] = []
         try:
             worker_commands, self.commands = os.pipe()
@@ -186,6 +252,9 @@ class Lane:
                 env=spec.environment(),
                 name="enact_pool-worker",
             )
+            # What Popen would start itself, but with all signals blocked.
+            for tracker in (loky_tracker, resource_tracker):
+                tracker.ensure_running()
             # No signal handler may raise between the start of the process and
             # our knowing it. And a Ctrl-C in the 100 ms before the worker can
             # ignore it would end it with a traceback: what is blocked stays
@@ -229,7 +298,7 @@ class Lane:
                 return  # an old kernel, or a sandbox that refuses it
             self._open.append(self.exit)
 
-    def hold(self, run: object) -> None:
+    def hold(self, run: Holder) -> None:
         """The run has this lane now."""
         self.holder = run
         self.held_since = time.monotonic()
@@ -256,17 +325,26 @@ class Lane:
             parcel.send(self._parcels, self._run)
         self._queue(Command.COMMON, 0, 0, payload)
 
-    def queue_batch(self, count: int, payload: bytes) -> None:
-        """Put a batch behind what waits to be sent, and permit the worker to start it."""
+    def queue_batch(self, count: int, payload: bytes) -> bool:
+        """Put a batch behind what waits to be sent, and permit the worker to start it.
+
+        Gives whether there was room for its permits.
+        """
         first = self.sent + 1
-        self.sent += count
         permits = pack_permits(range(first, first + count))
         # Before the batch: a worker that finds no permit skips. In pieces that
-        # are written in one go, so that no reader ever sees half a permit. All
-        # that can be in the pipe fits: two batches, and one that was given up.
-        for at in range(0, len(permits), _PIPE_BUF):
-            os.write(self._permits_in, permits[at : at + _PIPE_BUF])
+        # are written in one go, so that no reader ever sees half a permit. Two
+        # batches, and one that was given up, have room in a pipe; but a pipe of
+        # one page, of those who have many, takes nothing till it is empty.
+        try:
+            for at in range(0, len(permits), _PIPE_BUF):
+                os.write(self._permits_in, permits[at : at + _PIPE_BUF])
+        except BlockingIOError:
+            assert at == 0, "only pipes that take less than a piece are ever full"
+            return False
+        self.sent += count
         self._queue(Command.BATCH, first, count, payload)
+        return True
 
     def _queue(self, kind: int, first: int, count: int, payload: bytes) -> None:
         self._outbox.append(memoryview(pack_header(kind, self._run, first, count, payload)))
@@ -290,7 +368,8 @@ class Lane:
         outbox = self._outbox
         while outbox:
             try:
-                written = os.writev(self.commands, list(islice(outbox, _BUFFERS)))
+                with _broken_pipes_borne():
+                    written = os.writev(self.commands, list(islice(outbox, _BUFFERS)))
             except BlockingIOError:
                 return False
             while outbox and written >= len(outbox[0]):
@@ -351,6 +430,12 @@ class Lane:
         return self._recorder.loading
 
     @property
+    def receiving(self) -> int:
+        """The last serial number of the batch of which the worker has a part; 0 if it has none."""
+        assert self._recorder is not None
+        return self._recorder.receiving
+
+    @property
     def begun_at_ns(self) -> int:
         """When the worker began its last callable, in monotonic nanoseconds."""
         assert self._recorder is not None
@@ -375,6 +460,11 @@ class Lane:
                 os.kill(self.pid, signal.SIGKILL)
         except ProcessLookupError:
             return  # reaped by somebody else
+
+    def wait(self) -> None:
+        """Wait for the worker process, which has ended or been killed: it notes nothing more."""
+        assert self._popen is not None
+        self._popen.wait()
 
     def bury(self) -> Death:
         """Wait for the worker process, which has ended or been killed, and free everything."""

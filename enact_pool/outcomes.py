@@ -10,6 +10,7 @@ from enact_pool.death import Death
 from enact_pool.errors import ExecutionError, now_ms
 from enact_pool.events import Emitter, EventEmitter, ExecutionFailed, StepEnd, StreamEvent
 from enact_pool.ids import ExecutionId, fresh_ids
+from enact_pool.interrupts import is_interrupt
 from enact_pool.parcel import Parcel
 from enact_pool.results import Err, Ok, ParallelResult
 from enact_pool.schedule import Schedule
@@ -58,9 +59,9 @@ class Outcomes:
             output: Ok[Any] | Err
             try:
                 value = loads(payload) if isinstance(payload, bytes) else payload.rebuild()
-            except KeyboardInterrupt:
-                raise
             except BaseException as error:
+                if is_interrupt(error):
+                    raise
                 what = "the return value cannot be rebuilt: "
                 output = Err(*describe(error, what))
             else:
@@ -112,12 +113,10 @@ class Outcomes:
         self._work.settle(results)
         self._schedule.settle(results)
 
-    def tell(self) -> list[ParallelResult[Any]]:
-        """Emit the events of the outcomes whose turn has come, and give them out."""
-        released = self._schedule.release()
-        if self._emitter is not None and released:
-            self._emit(self._emitter, released)
-        return released
+    def tell(self, results: list[ParallelResult[Any]]) -> None:
+        """Emit the events of these outcomes, whose turn has come."""
+        if self._emitter is not None:
+            self._emit(self._emitter, results)
 
     def _emit(self, emitter: Emitter, results: list[ParallelResult[Any]]) -> None:
         step_ids, now, texts = fresh_ids.take(len(results)), now_ms(), self._texts
@@ -144,6 +143,8 @@ class Outcomes:
         try:
             emit(what)
         except Exception as error:
+            if is_interrupt(error):
+                raise
             # The run goes on, and the later events are emitted.
             if self.emitter_error is None:
                 self.emitter_error = error

@@ -71,8 +71,8 @@ def run_parallel(
 
     `pool` defaults to one of this process, which is kept for the next call.
     `max_workers` is how many of the pool's workers to use at most; it defaults
-    to all of them, which for the default pool is as many as there are CPUs
-    that this process may use. The default pool grows if more are asked for.
+    to all of them; for the default pool, which grows if more are asked for, to
+    as many as there are CPUs that this process may use.
 
     Raises `TypeError` if something is no callable or no emitter, `TypeError`
     or `ValueError` for a `max_workers` that is no number of workers, and

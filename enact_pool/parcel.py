@@ -84,8 +84,15 @@ class Parcel:
 
     def send(self, to: int, tag: int) -> None:
         """Pass the descriptor over this Unix socket. Raises `OSError`."""
+        rights = struct.pack("i", self._descriptor)
         with _borrowed(to) as to_socket:
-            socket.send_fds(to_socket, [struct.pack("<Q", tag)], [self._descriptor])
+            # Not `socket.send_fds`, which ignores flags: a reader that is gone
+            # must not cost the sender its life.
+            to_socket.sendmsg(
+                [struct.pack("<Q", tag)],
+                [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)],
+                getattr(socket, "MSG_NOSIGNAL", 0),
+            )
 
     @classmethod
     def receive(cls, source: int, tag: int, layout: bytes) -> Parcel:

@@ -100,6 +100,8 @@ class Pool:
             env=dict(env or {}),
         )
         self._supply = LaneSupply(spec, limit, available)
+        # Of a run that does not say how many it wants.
+        self._usual_limit = limit
         self._arrange_end()
 
     def _arrange_end(self) -> None:
@@ -158,7 +160,7 @@ class Pool:
         if os.getpid() != self._pid:
             self._arrange_end()
         if limit is None:
-            limit = self.max_workers
+            limit = self._usual_limit
         return run(self._supply, work, emitter, min(limit, self.max_workers), ordered=ordered)
 
     def _grow(self, limit: int) -> None:
@@ -209,7 +211,8 @@ class _Default:
     def _renew_lock(self) -> None:
         # Another thread may have held it at the fork. The pool itself can be
         # kept: it has let go of its lanes.
-        self._lock = threading.Lock()
+        # Re-entrant: a signal handler may run callables while its thread is in here.
+        self._lock = threading.RLock()
 
     def get(self) -> Pool:
         with self._lock:

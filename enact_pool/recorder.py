@@ -10,6 +10,7 @@ The file has no name: it is gone when parent and worker are.
 
 from __future__ import annotations
 
+import fcntl
 import mmap
 import os
 import tempfile
@@ -19,7 +20,7 @@ __all__ = ["FlightRecorder", "create_file", "create_recording"]
 _TEXT_AT = 64
 _SIZE = 32 * 1024
 
-_LOADING, _BEGUN, _BEGUN_AT, _OCCUPIED = range(4)
+_LOADING, _BEGUN, _BEGUN_AT, _OCCUPIED, _RECEIVING = range(5)
 
 
 def create_file() -> int:
@@ -37,6 +38,10 @@ def create_recording() -> int:
         # Written, not just made longer: with no space left this raises here,
         # where a hole in the file would kill the worker that first wrote to it.
         os.write(descriptor, bytes(_SIZE))
+        if hasattr(os, "memfd_create"):
+            # Who reads what is mapped and was then cut off is killed: no callable
+            # may do that to the parent.
+            fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
     except BaseException:
         os.close(descriptor)
         raise
@@ -56,6 +61,10 @@ class FlightRecorder:
         os.lseek(descriptor, _TEXT_AT, os.SEEK_SET)
         return cls(descriptor)
 
+    def note_receiving(self, last_serial: int) -> None:
+        """A part of the batch that ends with this number has come; 0: no part of any."""
+        self._words[_RECEIVING] = last_serial
+
     def note_loading(self, last_serial: int) -> None:
         """The worker is about to unpickle the batch that ends with this number; 0: it is done."""
         self._words[_LOADING] = last_serial
@@ -68,6 +77,11 @@ class FlightRecorder:
         """The worker is about to run the callable with this serial number."""
         self._words[_BEGUN_AT] = now_ns
         self._words[_BEGUN] = serial
+
+    @property
+    def receiving(self) -> int:
+        """The last serial number of the batch of which a part has come; 0 if of none."""
+        return self._words[_RECEIVING]
 
     @property
     def loading(self) -> int:

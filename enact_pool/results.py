@@ -87,7 +87,7 @@ class ParallelResult(Generic[T]):
 
     @property
     def execution_id(self) -> ExecutionId:
-        """The id of this execution, made before it was dispatched."""
+        """The id of this execution: made before it was dispatched, or when its worker had died."""
         # Results are made by the ten thousand, and most ids are never read.
         self._execution_id = ExecutionId.spelled(self._execution_id)
         return self._execution_id

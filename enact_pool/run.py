@@ -10,16 +10,18 @@ import os
 import pickle
 import time
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from enact_pool.events import Emitter
-from enact_pool.lane import Lane
+from enact_pool.interrupts import is_interrupt
+from enact_pool.lane import Holder, Lane
 from enact_pool.outcomes import Outcomes
 from enact_pool.parcel import Parcel, parcel_if_large
 from enact_pool.results import Err, ParallelResult
 from enact_pool.schedule import Schedule
 from enact_pool.spinning import SPIN_SECONDS
-from enact_pool.supply import Doorbell, LaneSupply
+from enact_pool.supply import AWAY_SECONDS, Doorbell, LaneSupply
 from enact_pool.texts import describe
 from enact_pool.watch import Watch
 from enact_pool.wire import (
@@ -52,6 +54,9 @@ _PATIENCE_SECONDS = 0.002
 # Nothing in common.
 _NOTHING = bytes([COMMON_SHARED]) + pickle.dumps(None)
 
+# How long to wait after a worker could not be started.
+_PAUSE_SECONDS = 0.1
+
 # How long what runs when a run is given up may take to end; then it is killed.
 _GRACE_SECONDS = 0.1
 
@@ -74,14 +79,16 @@ def run(
         try:
             yield from this.drive()
         except GeneratorExit:
-            this.wind_down()
+            if this.is_here:
+                this.wind_down()
             raise
     finally:
-        try:
-            this.settle_lanes()
-        finally:
-            # Whatever an interrupt has kept the line above from doing, this does.
-            supply.leave(this, thread, this.doorbell)
+        if this.is_here:
+            try:
+                this.settle_lanes()
+            finally:
+                # Whatever an interrupt has kept the line above from doing, this does.
+                supply.leave(this, thread, this.doorbell)
     return this.error
 
 
@@ -114,7 +121,7 @@ def one_by_one(results: Results) -> Generator[ParallelResult[Any], None, None]:
         raise error
 
 
-class _Run:
+class _Run(Holder):
     def __init__(
         self, supply: LaneSupply, work: Work, emitter: Emitter | None, limit: int, ordered: bool
     ) -> None:
@@ -129,6 +136,8 @@ class _Run:
         self._common = b""
         self._parcel: Parcel | None = None
         self._start_error = ""
+        # When to try again after a worker could not be started.
+        self._pause_ends = 0.0
         # Why no callable can be run, if what they have in common cannot be pickled.
         self._refusal: Err | None = None
         # The lanes that this run holds: starting, or in the schedule.
@@ -152,21 +161,41 @@ class _Run:
         """Run everything, until all results were given and all events emitted."""
         self._submit(self._work.pulled)
         while True:
-            if os.getpid() != self._pid:
-                raise RuntimeError("this process was forked in a run, which its parent has")
             self._pull()
             self._staff()
             while self._hungry:
                 self._feed(self._hungry.pop())
             self._rebalance()
-            if results := self._outcomes.tell():
-                yield results
+            yield from self._tell()
             if self._done:
                 return
             self._wait(0.0 if self._wants_more() else ROUND_SECONDS)
             if self._schedule.all_settled and self._work.exhausted:
-                yield self._outcomes.tell()
+                yield from self._tell()
                 return
+
+    @contextmanager
+    def _away(self) -> Iterator[None]:
+        """In here, code of the caller's runs, which may take any time, fork, or run callables."""
+        self.away_since = time.monotonic()
+        try:
+            yield
+        finally:
+            self.away_since = 0.0
+        if not self.is_here:
+            raise RuntimeError("this process was forked in a run, which its parent has")
+
+    def _tell(self) -> Iterator[list[ParallelResult[Any]]]:
+        """Emit, and give, what has come to its turn."""
+        if results := self._schedule.release():
+            with self._away():
+                self._outcomes.tell(results)
+                yield results
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this is the process that began the run."""
+        return os.getpid() == self._pid
 
     def wind_down(self) -> None:
         """Start nothing more, and give what runs a moment to end."""
@@ -199,7 +228,9 @@ class _Run:
 
     def _pull(self) -> None:
         if wanted := self._wants_more():
-            self._submit(self._work.pull(wanted))
+            with self._away():
+                count = self._work.pull(wanted)
+            self._submit(count)
             self._hungry.update(self._idle)
         if self._refusal is not None:
             for task in self._schedule.abandon_queue():
@@ -219,9 +250,9 @@ class _Run:
                 flags, payload = flags | COMMON_PARCEL, self._parcel.layout
             elif buffers:
                 flags, payload = self._work.pickle_common(None)
-        except KeyboardInterrupt:
-            raise
         except BaseException as error:
+            if is_interrupt(error):
+                raise
             what = f"the {self._work.common_is} cannot be pickled: "
             self._refusal = Err(*describe(error, what))
         else:
@@ -239,12 +270,17 @@ class _Run:
             and len(self._working) + len(self._starting) < self._limit
             and schedule.may_start_lanes
             and not self._has_to_share(1)
+            and time.monotonic() >= self._pause_ends
         ):
             try:
                 lane = self._acquire()
             except OSError as error:
+                if is_interrupt(error):
+                    raise
                 self._start_error = f"{type(error).__name__}: {error}"
                 schedule.start_failed()
+                # There may be room for processes again in a moment.
+                self._pause_ends = time.monotonic() + _PAUSE_SECONDS
                 continue
             if lane is None:
                 return
@@ -285,8 +321,6 @@ class _Run:
 
     def settle_lanes(self) -> None:
         """Give back all lanes; those that are still at work are killed."""
-        if os.getpid() != self._pid:
-            return  # forked in an emitter: they are the parent's
         for lane in [*self._starting, *self._working]:
             if lane in self._working and not self._schedule.is_idle(lane):
                 self._let_go(lane)
@@ -314,7 +348,9 @@ class _Run:
                 if lane not in self._briefed:
                     self._briefed.add(lane)
                     lane.queue_common(self._common, self._parcel)
-                lane.queue_batch(len(tasks), payload)
+                if not lane.queue_batch(len(tasks), payload):
+                    self._schedule.put_back(tasks)
+                    break
                 self._schedule.dispatched(lane, tasks, len(payload))
                 sent = True
         if sent:
@@ -371,9 +407,9 @@ class _Run:
         """
         try:
             return tasks, self._work.pickle(tasks)
-        except KeyboardInterrupt:
-            raise
         except BaseException as error:
+            if is_interrupt(error):
+                raise
             if len(tasks) == 1:
                 what = f"the {self._work.item_is} cannot be pickled: "
                 self._outcomes.refused(tasks[0], Err(*describe(error, what)))
@@ -385,7 +421,7 @@ class _Run:
         try:
             done = lane.flush()
         except BrokenPipeError:
-            return  # its death will be seen, and what it was sent go elsewhere
+            done = True  # its death will be seen, and what it was sent go elsewhere
         if done:
             self._watch.remove_clogged(lane)
         else:
@@ -408,6 +444,11 @@ class _Run:
         spin = self._supply.spin and schedule.expects_answer_within(SPIN_SECONDS)
         if self._idle and self._work.exhausted:
             seconds = min(seconds, _PATIENCE_SECONDS)
+        if not (self._working or self._starting):
+            # It waits for a lane, to which it may have a right by then, or for
+            # the time to try to start one again.
+            pause = self._pause_ends - time.monotonic()
+            seconds = min(seconds, pause if pause > 0 else AWAY_SECONDS)
         for ready, lane in self._watch.wait(seconds, spin=spin):
             if ready == "answers":
                 self._read(lane)
@@ -454,7 +495,8 @@ class _Run:
             self._bury(lane)
         except (FrameError, MemoryError) as error:
             lane.kill()
-            self._bury(lane, f"was killed, for its answers cannot be read ({error!r})")
+            fault = f"was killed, for its answers cannot be read ({error!r})"
+            self._bury(lane, fault, readable=False)
 
     def _take_answers(self, lane: Lane, frames: list[tuple[tuple[int, ...], bytes]]) -> None:
         ran: list[tuple[tuple[int, ...], bytes | Parcel]] = []
@@ -521,17 +563,21 @@ class _Run:
         else:
             raise FrameError(f"kind {kind}")
 
-    def _bury(self, lane: Lane, fault: str = "") -> None:
-        """A worker has died, or was killed: find out what that means."""
-        if not fault:
-            try:
-                while (frames := lane.receive()) is not None:
-                    self._take_answers(lane, frames)
-            except EOFError:
-                pass  # all that it wrote has been read
-            except (FrameError, MemoryError) as error:
-                fault = f"died, and its answers cannot be read ({error!r})"
-        begun, loading = lane.begun, lane.loading
+    def _bury(self, lane: Lane, fault: str = "", *, readable: bool = True) -> None:
+        """A worker has died, or was killed for a fault: find out what that means.
+
+        Unless it is its answers that cannot be read, those it has given count.
+        """
+        # Before its notes are read: a worker that was killed goes on for a moment.
+        lane.wait()
+        try:
+            while readable and (frames := lane.receive()) is not None:
+                self._take_answers(lane, frames)
+        except EOFError:
+            pass  # all that it wrote has been read
+        except (FrameError, MemoryError) as error:
+            fault = fault or f"died, and its answers cannot be read ({error!r})"
+        begun, loading, receiving = lane.begun, lane.loading, lane.receiving
         ran_ns = time.monotonic_ns() - lane.begun_at_ns
         started, start_error = lane in self._working, lane.start_error
         self._let_go(lane)
@@ -543,11 +589,12 @@ class _Run:
                 self._schedule.start_failed()
             return
         self._start_error = f"worker {fault or death} before it did anything"
-        blamed = self._schedule.lane_died(lane, begun, loading)
+        ran = begun > self._schedule.answered(lane)
+        blamed = self._schedule.lane_died(lane, begun, loading, receiving)
         self._hungry.update(self._working)
         for task in blamed:
-            doing = "unpickling" if loading else "running"
+            doing = "running" if ran else "unpickling" if loading else "receiving"
             if task != blamed[-1]:
                 doing = "giving the answer of"
-            ran_ms = 0.0 if loading else ran_ns / 1e6
+            ran_ms = ran_ns / 1e6 if doing == "running" else 0.0
             self._outcomes.died(task, death, f"worker {fault or death} while {doing}", ran_ms)

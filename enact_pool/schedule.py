@@ -24,6 +24,8 @@ When a lane dies, the caller says what the lane had noted last:
     not been answered for        (and any before it whose answer was lost)
     it was loading a batch       a batch of one task: that is blamed;
                                  of several: each is sent again, alone
+    a part of a batch had come   each of its tasks is sent again, alone; one
+                                 of which a second lane dies so is blamed
     neither                      nobody is blamed
 
 and what is not blamed goes back to the queue. It had not started, and a task
@@ -83,6 +85,8 @@ class Schedule(Generic[LaneT, OutcomeT]):
     _queue: deque[int] = field(factory=deque, init=False)
     # Tasks whose batch could not be loaded, or killed its lane then: to be sent alone.
     _suspects: deque[int] = field(factory=deque, init=False)
+    # Of these, those that were alone in a batch that a lane died of while it came.
+    _received_once: set[int] = field(factory=set, init=False)
     _lanes: dict[LaneT, _Lane] = field(factory=dict, init=False)
     _settled: dict[int, OutcomeT] = field(factory=dict, init=False)
     _submitted: int = field(default=0, init=False)
@@ -188,6 +192,10 @@ class Schedule(Generic[LaneT, OutcomeT]):
             size = self._sizing.first_batch(len(self._queue), idle)
         return [self._queue.popleft() for _ in range(min(size, limit))]
 
+    def put_back(self, tasks: list[int]) -> None:
+        """Send these later: there was no room for them."""
+        self._requeue(tasks)
+
     def send_alone(self, tasks: list[int]) -> None:
         """Send these one by one: they cannot be pickled together."""
         self._suspects.extendleft(reversed(tasks))
@@ -270,11 +278,12 @@ class Schedule(Generic[LaneT, OutcomeT]):
         self._suspects.extendleft(reversed(tasks))
         return None
 
-    def lane_died(self, lane: LaneT, begun: int, loading: int) -> list[int]:
+    def lane_died(self, lane: LaneT, begun: int, loading: int = 0, receiving: int = 0) -> list[int]:
         """The lane is gone; gives the tasks that are to blame: none or one, as a rule.
 
-        `begun` is the number of the task that it noted to have begun last, and
-        `loading` the last number of the batch it was unpickling; 0 for none.
+        `begun` is the number of the task that it noted to have begun last,
+        `loading` the last number of the batch it was unpickling, `receiving`
+        that of the batch of which it had a part; 0 for none.
         More than one is given if answers were lost on the way: those tasks have
         run, or may have, so none of them may be sent again.
         """
@@ -289,12 +298,29 @@ class Schedule(Generic[LaneT, OutcomeT]):
         if not blamed and loading > state.answered:
             suspect = self._blame_for_loading(state, loading)
             blamed = [] if suspect is None else [suspect]
-        if blamed or loading > state.answered:
+        elif not blamed and receiving > state.answered:
+            blamed = self._blame_for_receiving(state, receiving)
+        if blamed or max(loading, receiving) > state.answered:
             self._prove(state)
         elif not state.proven:
             self._failed_starts += 1
         self._requeue([task for _, task in state.tasks])
         return blamed
+
+    def _blame_for_receiving(self, state: _Lane, last: int) -> list[int]:
+        """Take the batch that a lane has died of while it came, and may have been too large.
+
+        Its tasks are sent again, alone: that may have been chance. Who is met
+        a second time is blamed.
+        """
+        suspect = self._blame_for_loading(state, last)
+        if suspect is None:
+            return []
+        if suspect in self._received_once:
+            return [suspect]
+        self._received_once.add(suspect)
+        self._suspects.appendleft(suspect)
+        return []
 
     def _prove(self, state: _Lane) -> None:
         state.proven = True

@@ -16,9 +16,9 @@ from collections import deque
 
 from attrs import evolve
 
-from enact_pool.lane import Lane, WorkerSpec
+from enact_pool.lane import Holder, Lane, WorkerSpec
 
-__all__ = ["Doorbell", "LaneSupply"]
+__all__ = ["AWAY_SECONDS", "Doorbell", "LaneSupply"]
 
 # How long workers may take to end by themselves, running exit handlers and
 # flushing their output, before they are killed.
@@ -26,6 +26,11 @@ _GRACE_SECONDS = 0.5
 
 # How long a run may keep its last lane while runs without any wait for one.
 _TURN_SECONDS = 0.1
+
+
+# How long a run may keep its lanes while its caller's code runs, in an emitter or
+# in a loop over results, before others may start lanes in their place.
+AWAY_SECONDS = 0.5
 
 
 class Doorbell:
@@ -118,7 +123,7 @@ class LaneSupply:
             self._depths[thread] = self._depths.get(thread, 0) + 1
         return thread
 
-    def leave(self, run: object, thread: int, doorbell: Doorbell | None) -> None:
+    def leave(self, run: Holder, thread: int, doorbell: Doorbell | None) -> None:
         """A run that began in this thread ends, having given back its lanes.
 
         Lanes that it was given but never got hold of, because an interrupt came
@@ -141,6 +146,9 @@ class LaneSupply:
             ]
             if doorbell is not None:
                 doorbell.close()
+            # It may have been rung, and not have asked any more.
+            if self._idle or len(self._lanes) + self._being_started < self.limit:
+                self._ring()
         for lane in left:
             self.release(lane)
         for lane in lost:
@@ -164,7 +172,7 @@ class LaneSupply:
 
     # Lanes
 
-    def acquire(self, run: object, doorbell: Doorbell | None) -> Lane | None:
+    def acquire(self, run: Holder, doorbell: Doorbell | None) -> Lane | None:
         """An idle lane, or a new one, for a run; None if there are as many as may be.
 
         Then the doorbell, if given, is rung when it is worth asking again.
@@ -177,7 +185,7 @@ class LaneSupply:
                 # The last one used: its worker's memory is in the caches.
                 self._idle[-1].hold(run)
                 return self._idle.pop()
-            full = len(self._lanes) + self._being_started >= self.limit
+            full = self._present() + self._being_started >= self.limit
             if full and not self._must_start(run):
                 if doorbell is not None and doorbell not in self._waiting:
                     self._waiting.append(doorbell)
@@ -197,6 +205,16 @@ class LaneSupply:
                     self._ring()
         return lane
 
+    def _present(self) -> int:
+        """How many lanes there are that somebody can give back.
+
+        Whoever is away may wait for the very run that waits for a lane here.
+        """
+        away = time.monotonic() - AWAY_SECONDS
+        return sum(
+            lane.holder is None or not 0.0 < lane.holder.away_since < away for lane in self._lanes
+        )
+
     def _must_start(self, run: object) -> bool:
         """Whether a run waits for its own thread: another run of it, further out, has the lanes.
 
@@ -206,7 +224,7 @@ class LaneSupply:
             lane.holder is run for lane in self._lanes
         )
 
-    def collect(self, run: object, doorbell: Doorbell) -> list[Lane]:
+    def collect(self, run: Holder, doorbell: Doorbell) -> list[Lane]:
         """Take the lanes that have been left for a run; none if it was rung for another reason."""
         with self._lock:
             for lane in doorbell.lanes:

@@ -85,7 +85,7 @@ def describe(error: BaseException, what: str = "") -> tuple[str, str, str]:
     """
     kind = type_name(type(error))
     try:
-        text = str(error)
+        text = _plain(str(error))
     except BaseException as failure:
         text = f"<{kind} whose text raises {type_name(type(failure))}>"
     if what:
@@ -97,7 +97,7 @@ def describe(error: BaseException, what: str = "") -> tuple[str, str, str]:
         lines = traceback.format_exception(type(error), error, position)
     except BaseException as failure:
         lines = [*traceback.format_tb(position), f"{kind}: <{type_name(type(failure))}>\n"]
-    return _plain(text) or type(error).__name__, kind, _plain("".join(lines))
+    return text or type(error).__name__, kind, _plain("".join(lines))
 
 
 def _plain(text: str) -> str:

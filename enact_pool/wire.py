@@ -164,6 +164,12 @@ class FrameReader:
         self._parts: list[bytes] = []
         self._have = 0
         self._need = header.size
+        self._header_of_part: tuple[int, ...] | None = None
+
+    @property
+    def header(self) -> tuple[int, ...] | None:
+        """The header of the frame of which a part has come, if that is there."""
+        return self._header_of_part if self._parts else None
 
     @property
     def has_part(self) -> bool:
@@ -201,6 +207,7 @@ class FrameReader:
                 break
             frames.append((header, chunk[at + size : stop]))
             at = stop
+        self._header_of_part = None if self._need == size else header
         self._have = end - at
         if self._have:
             self._parts.append(chunk[at:])

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from enact_pool.callables import check_callable, name_of
+from enact_pool.interrupts import is_interrupt
 from enact_pool.wire import (
     COMMON_FUNCTION,
     COMMON_SHARED,
@@ -72,6 +73,8 @@ class Work:
             except StopIteration:
                 self._source = None
             except Exception as error:
+                if is_interrupt(error):
+                    raise
                 self._source, self.error = None, error
             else:
                 self._items[self._pulled] = item

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import faulthandler
 import fcntl
+import io
 import os
 import pickle
 import resource
@@ -59,6 +60,8 @@ _LARGE = {Answer.VALUE: Answer.LARGE_VALUE, Answer.SHOWN: Answer.LARGE_SHOWN}
 
 _PICKLING = "the return value, of type {}, cannot be pickled: "
 
+_NO_HEADER = (0,) * 6
+
 # Bound here: a callable may clear or patch the modules they come from.
 _getpid = os.getpid
 _read = os.read
@@ -101,11 +104,17 @@ def serve(
     # inherit. All signals were blocked while this process started.
     signal.signal(signal.SIGINT, _leave_to_parent)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    # What is printed is not to be lost with a later callable's death.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True)
     _die_with_parent(lifeline)
     commands, permits, answers, parcels, recording = map(
         _out_of_reach, (commands, permits, answers, parcels, recording)
     )
     faulthandler.enable(recording, all_threads=False)
+    # The crash of a child that a callable has forked is not this worker's.
+    os.register_at_fork(after_in_child=faulthandler.disable)
     nesting.depth, nesting.cpus = depth, cpus
     recorder = FlightRecorder.of_worker(recording)
     worker = _Worker(_Permits(permits), answers, parcels, recorder)
@@ -187,6 +196,8 @@ def _frames(
             frames = reader.feed(chunk)
             recorder.note_occupied(False)
             yield from frames
+            _, _, _, first, count, _ = reader.header or _NO_HEADER
+            recorder.note_receiving(first + count - 1 if count else 0)
             continue
         recorder.note_occupied(True)
         _flush_output()

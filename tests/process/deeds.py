@@ -121,6 +121,26 @@ def make_every_descriptor_blocking(_: object) -> None:
             continue
 
 
+def truncate_every_descriptor(_: object) -> None:
+    for number in range(3, 4096):
+        try:
+            os.ftruncate(number, 0)
+        except OSError:
+            continue
+
+
+def fork_a_child_that_crashes(_: object) -> None:
+    child = os.fork()
+    if child == 0:
+        segfault(_)
+    os.waitpid(child, 0)
+
+
+def limit_memory(size: int) -> None:
+    """An initializer for workers that may have so many bytes of address space."""
+    resource.setrlimit(resource.RLIMIT_AS, (size, size))
+
+
 def clear_modules(_: object) -> None:
     sys.modules.clear()
 

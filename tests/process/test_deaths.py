@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import pytest
 
 import enact_pool.run
 from enact_pool import Err, EventEmitter, ExecutionErrorCategory, Ok, Pool
+from enact_pool.watch import Watch
 
 Deed = Callable[[Any], Any]
 
@@ -166,6 +169,8 @@ def test_a_callable_that_writes_into_its_pipes_costs_nothing(tmp_path: Path) -> 
     [
         deeds.read_three_bytes_of_every_descriptor,
         deeds.make_every_descriptor_blocking,
+        deeds.truncate_every_descriptor,
+        deeds.fork_a_child_that_crashes,
         deeds.clear_modules,
     ],
 )
@@ -199,6 +204,86 @@ def test_a_callable_that_takes_batches_and_permits_costs_nothing(
     assert_each_started_once(log, 200)
     expected = [Ok(None) if i % 50 == 20 else Ok(144) for i in range(200)]
     assert [result.output for result in results] == expected
+
+
+def test_answers_count_that_were_given_before_permits_were_damaged(tmp_path: Path) -> None:
+    """All is in the pipe when the damage is found: only who runs then is to blame."""
+    gate = tmp_path / "gate"
+
+    def damage(_: object) -> None:
+        deeds.read_three_bytes_of_every_descriptor(_)
+        gate.touch()
+        deeds.kill(_)
+
+    class Opens:
+        """Holds up the parent till the damage is done."""
+
+        def emit(self, _: object) -> None:
+            while not gate.exists():
+                time.sleep(0.001)
+
+    callables = [deeds.square] * 3 + [damage] + [deeds.square] * 20
+    with Pool(2) as pool:
+        results = pool.run_parallel(callables, 3, Opens())
+    culprit = results.pop(3)
+    assert culprit.error is not None
+    assert [result.output for result in results] == [Ok(9)] * 23
+
+
+def test_answers_outlive_their_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its death is seen before any of them is read."""
+    original = Watch.wait
+
+    def deaths_first(self: Watch, seconds: float, *, spin: bool) -> Iterator[Any]:
+        for what, lane in original(self, seconds, spin=spin):
+            if lane.ready:
+                while not lane.has_exited():
+                    time.sleep(0.001)
+                what = "exit"
+            yield what, lane
+            if what == "exit":
+                return
+
+    monkeypatch.setattr(Watch, "wait", deaths_first)
+    with Pool(1) as pool:
+        results = pool.run_parallel([deeds.square] * 3 + [deeds.kill], 3)
+    assert [result.output for result in results[:3]] == [Ok(9)] * 3
+    assert "callable 3 (kill)" in str(results[3].error)
+
+
+def test_a_callable_too_large_for_a_worker_costs_one_result() -> None:
+    """The worker has no memory to receive it, and its replacement has none either."""
+    large = bytes(400_000_000)
+    callables: list[Any] = [deeds.square] * 60
+    callables[20] = lambda _: large
+    with Pool(1, initializer=deeds.limit_memory, initargs=(300_000_000,)) as pool:
+        results = pool.run_parallel(callables, 3)
+    culprit = results.pop(20)
+    assert [result.output for result in results] == [Ok(9)] * 59
+    assert "while receiving callable 20" in str(culprit.error)
+
+
+def test_the_crash_of_a_forked_child_is_not_told_as_its_workers() -> None:
+    with Pool(1) as pool:
+        results = pool.run_parallel([deeds.fork_a_child_that_crashes, deeds.exit_7], 0)
+    assert results[0].output == Ok(None)
+    assert results[1].error is not None
+    assert results[1].error.details["stack"] == ""
+
+
+def test_a_pipe_that_takes_one_page_is_large_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Users who have many pipes are given such ones."""
+    original = os.pipe
+
+    def small() -> tuple[int, int]:
+        ends = original()
+        fcntl.fcntl(ends[1], fcntl.F_SETPIPE_SZ, 4096)
+        return ends
+
+    monkeypatch.setattr(os, "pipe", small)
+    with Pool(2) as pool:
+        results = pool.run_parallel([deeds.square] * 5000, 3)
+    assert [result.output for result in results] == [Ok(9)] * 5000
 
 
 def test_many_deaths_in_a_row_cost_one_result_each(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 import deeds
 import psutil
 import pytest
-from conftest import MARK, processes
+from conftest import MARK, end_default_pool, processes
 from loky import cpu_count
 
 import enact_pool.pool
@@ -28,6 +28,11 @@ from enact_pool.ids import fresh_ids
 
 
 def pid_of(_: object) -> int:
+    return os.getpid()
+
+
+def nap_and_pid(_: object) -> int:
+    time.sleep(0.01)
     return os.getpid()
 
 
@@ -389,6 +394,123 @@ def test_a_forked_child_gets_workers_of_its_own() -> None:
         assert set(outputs(pool.run_parallel([pid_of] * 50, 0))) == before
 
 
+def test_a_child_that_is_forked_in_an_emitter_is_told_that_the_run_is_its_parents() -> None:
+    class Forks:
+        def __init__(self) -> None:
+            self.children: list[int] = []
+
+        def emit(self, _: object) -> None:
+            if not self.children:
+                self.children.append(os.fork())
+
+    emitter, parent = Forks(), os.getpid()
+    with Pool(2) as pool:
+        try:
+            results = pool.run_parallel([pid_of] * 50, 0, emitter)
+        except RuntimeError as error:
+            if os.getpid() == parent:
+                raise
+            status = 1
+            try:
+                own = outputs(pool.run_parallel([len], "abc"))
+                status = 0 if "forked" in str(error) and own == [3] else 2
+            finally:
+                os._exit(status)
+        if os.getpid() != parent:
+            os._exit(3)
+    assert len(results) == 50
+    assert os.waitstatus_to_exitcode(os.waitpid(emitter.children[0], 0)[1]) == 0
+
+
+def test_a_fork_while_another_thread_starts_a_worker_leaves_no_lock_held() -> None:
+    """The child can start workers of its own."""
+    for _ in range(10):
+        with Pool(1) as pool:
+            begun = threading.Event()
+
+            def run(pool: Pool = pool, begun: threading.Event = begun) -> None:
+                begun.set()
+                pool.run_parallel([len], "abc")
+
+            starting = threading.Thread(target=run)
+            starting.start()
+            begun.wait()
+            child = os.fork()
+            if child == 0:
+                status = 1
+                try:
+                    with Pool(1) as own:
+                        status = 0 if outputs(own.run_parallel([len], "abc")) == [3] else 2
+                finally:
+                    os._exit(status)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+            starting.join()
+
+
+def test_an_emitter_may_wait_for_a_thread_that_uses_the_same_workers() -> None:
+    """Its run can give back no worker meanwhile, so there is another one."""
+    told: list[object] = []
+
+    class Delegates:
+        def emit(self, _: object) -> None:
+            def run() -> None:
+                told.extend(outputs(pool.run_parallel([len], "abc")))
+
+            thread = threading.Thread(target=run)
+            thread.start()
+            thread.join()
+
+    with Pool(1) as pool:
+        assert outputs(pool.run_parallel([len] * 2, "abcd", Delegates())) == [4, 4]
+    assert told == [3, 3]
+
+
+def test_a_signal_handler_may_run_callables() -> None:
+    """Wherever its thread is: also where the default pool is looked up."""
+    default = enact_pool.pool.default_pool.__self__  # type: ignore[attr-defined]
+    with default._lock:
+        assert outputs(run_parallel([len], "abc")) == [3]
+    end_default_pool()
+
+
+class InterruptsWhenRebuilt:
+    """Sends its parent a signal while the parent unpickles it."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return signal.raise_signal, (signal.SIGUSR1,)
+
+
+def test_what_a_signal_handler_raises_reaches_the_caller_and_no_result() -> None:
+    def handler(_number: int, _frame: object) -> None:
+        raise TimeoutError("the caller's own")
+
+    before = signal.signal(signal.SIGUSR1, handler)
+    try:
+        with Pool(1) as pool:
+            with pytest.raises(TimeoutError, match="the caller's own"):
+                pool.run_parallel([lambda _: InterruptsWhenRebuilt()] * 3, 0)
+            assert outputs(pool.run_parallel([len], "abc")) == [3]
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_a_run_that_asks_for_more_workers_gets_them_for_itself_only() -> None:
+    pids = set(outputs(run_parallel([nap_and_pid] * 50, 0, max_workers=cpu_count() + 2)))
+    assert len(pids) == cpu_count() + 2
+    pids = set(outputs(run_parallel([nap_and_pid] * 50, 0)))
+    assert len(pids) <= cpu_count()
+    end_default_pool()
+
+
+def test_what_was_printed_before_a_crash_is_shown(capfd: pytest.CaptureFixture[str]) -> None:
+    def crash(_: object) -> None:
+        os._exit(1)
+
+    with Pool(1) as pool:
+        pool.run_parallel([lambda _: print("said"), crash], 0)
+    assert capfd.readouterr().out == "said\n"
+
+
 def script(text: str, *arguments: str, mark: str, **options: Any) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(text), *arguments],
@@ -556,3 +678,22 @@ def test_a_script_needs_no_main_guard(tmp_path: Path, mark: str) -> None:
         [sys.executable, str(path)], capture_output=True, text=True, timeout=30, check=True
     )
     assert (done.stdout, done.stderr) == ("move 2\n" * 3, "")
+
+
+def test_a_program_that_broken_pipes_end_is_not_ended_by_a_worker_that_is_gone(mark: str) -> None:
+    """As filters in pipelines are: workers end by their idle time, and write to nobody."""
+    program = script(
+        """
+        import signal, time
+        from enact_pool import Pool
+
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        with Pool(1, idle_timeout=0.05) as pool:
+            for _ in range(3):
+                print(pool.run_parallel([len], "abc")[0].output.unwrap())
+                time.sleep(0.3)
+        """,
+        mark=mark,
+    )
+    out, err = program.communicate(timeout=30)
+    assert (out, err, program.returncode) == ("3\n" * 3, "", 0)

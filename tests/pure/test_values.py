@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import pickle
 import re
+import sys
 import threading
 import time
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -83,34 +85,25 @@ def test_ids_sort_by_the_time_they_were_made(monkeypatch: pytest.MonkeyPatch) ->
     assert sequence.take(1)[0] not in range(numbers[0], numbers[0] + 10**9), "a block of its own"
 
 
-class InterruptedIdSequence(IdSequence):
-    """One whose thread is interrupted by others between reading the next id and raising it."""
-
-    @property
-    def _next(self) -> int:
-        number: int = vars(self)["next"]
-        time.sleep(0.0001)
-        return number
-
-    @_next.setter
-    def _next(self, number: int) -> None:
-        vars(self)["next"] = number
-
-
-def test_threads_never_get_the_same_id() -> None:
-    sequence = InterruptedIdSequence()
+def test_ids_differ_that_are_taken_while_others_are_taken() -> None:
+    """By a signal handler, say, or by another thread, between any two lines."""
+    sequence = IdSequence()
     taken: list[int] = []
 
-    def take() -> None:
-        for _ in range(50):
+    def interrupt(frame: FrameType, event: str, _: object) -> Any:
+        if frame.f_code is IdSequence.take.__code__ and event == "line":
             taken.extend(sequence.take(3))
+        return interrupt
 
-    threads = [threading.Thread(target=take) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(set(taken)) == len(taken) == 600
+    before = sys.gettrace()
+    sys.settrace(interrupt)
+    try:
+        for _ in range(20):
+            taken.extend(sequence.take(3))
+    finally:
+        sys.settrace(before)
+    assert len(taken) > 100
+    assert len(set(taken)) == len(taken)
 
 
 # Errors

@@ -1,0 +1,30 @@
+"""Exceptions that come while we run the user's code, but are not that code's doing."""
+
+from __future__ import annotations
+
+import signal
+from types import CodeType
+
+__all__ = ["is_interrupt"]
+
+
+def is_interrupt(error: BaseException) -> bool:
+    """Whether a signal handler has raised this: it is for whoever called us, and ends the run.
+
+    A handler runs between any two steps of what the main thread does, of a
+    pickling callable too; that it was one is only told by the traceback.
+    """
+    if isinstance(error, KeyboardInterrupt):
+        return True
+    handlers = {_code(signal.getsignal(number)) for number in signal.valid_signals()} - {None}
+    position = error.__traceback__
+    while handlers and position is not None:
+        if position.tb_frame.f_code in handlers:
+            return True
+        position = position.tb_next
+    return False
+
+
+def _code(handler: object) -> CodeType | None:
+    """That of a handler which is a function or a method."""
+    return getattr(getattr(handler, "__func__", handler), "__code__", None)
