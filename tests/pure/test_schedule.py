@@ -68,6 +68,8 @@ class Core(RuleBasedStateMachine):
         self.started: set[int] = set()
         self.fates: dict[int, str] = {}
         self.released = 0
+        # Tasks that were alone in a batch that a lane died of while it came.
+        self.received_once: set[int] = set()
 
     # What the loop does
 
@@ -107,14 +109,23 @@ class Core(RuleBasedStateMachine):
             if blamed is not None:
                 self.settle(blamed, "unloadable")
 
-    def die(self, lane: ModelLane) -> None:
+    def die(self, lane: ModelLane, *, receives: bool = False) -> None:
         while lane.said:
             self.read(lane)
         expected = set() if lane.running is None else {lane.running}
         if lane.loading and len(lane.batch) == 1:
             expected = {lane.batch[0][1]}
         loading = lane.batch[-1][0] if lane.loading else 0
-        blamed = set(self.schedule.lane_died(lane, lane.begun, loading))
+        receiving = 0
+        if receives and not (lane.batch or lane.loading):
+            coming = lane.unread[0]
+            receiving = coming[-1][0]
+            # Alone in its batch, and not given to another lane meanwhile.
+            if len(coming) == 1 and coming[0][0] in (*lane.permits, *lane.taken):
+                alone = coming[0][1]
+                expected = {alone} & self.received_once
+                self.received_once.add(alone)
+        blamed = set(self.schedule.lane_died(lane, lane.begun, loading, receiving))
         # A lost permit and a lost answer look alike: neither may be sent again.
         assert blamed - lane.lost == expected, "who ran is blamed, and nobody else"
         for task in blamed:
@@ -227,6 +238,12 @@ class Core(RuleBasedStateMachine):
     @rule(data=st.data())
     def lane_dies(self, data: st.DataObject) -> None:
         self.die(data.draw(st.sampled_from(self.lanes)))
+
+    @precondition(lambda self: any(lane.unread and not lane.lost for lane in self.lanes))
+    @rule(data=st.data())
+    def lane_dies_while_it_receives(self, data: st.DataObject) -> None:
+        receiving = [lane for lane in self.lanes if lane.unread and not lane.lost]
+        self.die(data.draw(st.sampled_from(receiving)), receives=True)
 
     @precondition(lambda self: self.lanes)
     @rule()
@@ -525,3 +542,17 @@ def test_large_pickles_do_not_travel_together() -> None:
 
 def test_what_tasks_share_does_not_keep_them_apart() -> None:
     assert max(sizes(1e-6, 1000, shared=BATCH_BYTES // 2)) > 50
+
+
+def test_a_task_that_a_second_lane_dies_of_while_it_comes_is_blamed() -> None:
+    schedule = scheduled(8, lanes=2)
+    assert send(schedule, 0) == [0, 1, 2, 3]
+    assert schedule.lane_died(0, 0, receiving=4) == []
+    blamed = []
+    for lane in range(2, 9):
+        schedule.add_lane(lane, proven=False)
+        if len(batch := send(schedule, lane)) > 1:
+            break
+        blamed += schedule.lane_died(lane, 0, receiving=1)
+        assert schedule.may_start_lanes
+    assert blamed == [0, 1, 2], batch
