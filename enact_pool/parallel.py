@@ -9,7 +9,7 @@ from enact_pool.callables import ParallelCallable
 from enact_pool.events import Emitter
 from enact_pool.pool import Pool, checked_workers, default_pool
 from enact_pool.results import ParallelResult
-from enact_pool.run import Results, gathered, one_by_one
+from enact_pool.streams import Results, gathered, one_by_one
 from enact_pool.work import Callables, Inputs, Work
 
 __all__ = ["imap_parallel", "iter_parallel", "map_parallel", "run_parallel"]

@@ -14,7 +14,7 @@ from typing import Any
 import deeds
 import pytest
 
-import enact_pool.run
+import enact_pool.inbox
 from enact_pool import Err, EventEmitter, ExecutionErrorCategory, Ok, Pool
 from enact_pool.watch import Watch
 
@@ -178,7 +178,7 @@ def test_a_callable_that_damages_its_worker_costs_nothing(
     deed: Deed, workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It answers, and what was to run after it runs elsewhere."""
-    monkeypatch.setattr(enact_pool.run, "ROUND_SECONDS", 0.1)
+    monkeypatch.setattr(enact_pool.inbox, "ROUND_SECONDS", 0.1)
     log = tmp_path / "starts"
     callables = [noted(i, log, deed if i % 30 == 5 else deeds.square) for i in range(100)]
     with Pool(workers) as pool:
@@ -193,7 +193,7 @@ def test_a_callable_that_takes_batches_and_permits_costs_nothing(
     workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It reads its worker's pipes empty; what was in them goes elsewhere."""
-    monkeypatch.setattr(enact_pool.run, "ROUND_SECONDS", 0.1)
+    monkeypatch.setattr(enact_pool.inbox, "ROUND_SECONDS", 0.1)
     log = tmp_path / "starts"
     callables = [
         noted(i, log, deeds.read_every_descriptor if i % 50 == 20 else deeds.square)

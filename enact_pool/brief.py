@@ -1,0 +1,68 @@
+"""What all callables of a run have in common, ready to be sent: once to each lane."""
+
+from __future__ import annotations
+
+import pickle
+
+from enact_pool.interrupts import is_interrupt
+from enact_pool.lane import Lane
+from enact_pool.parcel import Parcel, parcel_if_large
+from enact_pool.results import Err
+from enact_pool.texts import describe
+from enact_pool.wire import COMMON_PARCEL, COMMON_SHARED, COMMON_SHOW_OUTPUTS
+from enact_pool.work import Work
+
+__all__ = ["Brief"]
+
+_NOTHING = bytes([COMMON_SHARED]) + pickle.dumps(None)
+
+
+class Brief:
+    """The common part of a work, pickled once; in a parcel if it is large.
+
+    `refusal` says why no callable can be run, if it cannot be pickled.
+    """
+
+    def __init__(self, work: Work, *, show_outputs: bool) -> None:
+        self.refusal: Err | None = None
+        self._payload = b""
+        self._parcel: Parcel | None = None
+        self._lanes: set[Lane] = set()
+        buffers: list[pickle.PickleBuffer] = []
+        try:
+            flags, payload = work.pickle_common(buffers)
+            self._parcel = parcel_if_large(payload, buffers)
+            if self._parcel is not None:
+                flags, payload = flags | COMMON_PARCEL, self._parcel.layout
+            elif buffers:
+                flags, payload = work.pickle_common(None)
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
+            self.refusal = Err(*describe(error, f"the {work.common_is} cannot be pickled: "))
+        else:
+            if show_outputs:
+                flags |= COMMON_SHOW_OUTPUTS
+            self._payload = bytes([flags]) + payload
+
+    def give(self, lane: Lane) -> None:
+        """Queue it for a lane that does not have it."""
+        if lane not in self._lanes:
+            self._lanes.add(lane)
+            lane.queue_common(self._payload, self._parcel)
+
+    def take_back(self, lane: Lane) -> bool:
+        """Let a lane that is idle forget it, if it is large; gives whether anything is queued."""
+        if lane not in self._lanes:
+            return False
+        self._lanes.remove(lane)
+        if self._parcel is None:
+            return False
+        # Its memory is free when nobody has it any more.
+        lane.queue_common(_NOTHING)
+        return True
+
+    def close(self) -> None:
+        """Let go of it."""
+        if self._parcel is not None:
+            self._parcel.close()

@@ -1,0 +1,162 @@
+"""A crew: the lanes that one run has, how it comes by them, and what each is up to."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from enact_pool.interrupts import is_interrupt
+from enact_pool.lane import Holder, Lane
+from enact_pool.schedule import Schedule
+from enact_pool.supply import AWAY_SECONDS, Doorbell, LaneSupply
+from enact_pool.watch import Watch
+
+__all__ = ["Crew"]
+
+# How long to wait after a worker could not be started: there may be room for
+# processes again in a moment.
+_PAUSE_SECONDS = 0.1
+
+
+class Crew(Holder):
+    """At most `limit` lanes of a supply. Who can work is told to the schedule."""
+
+    def __init__(self, supply: LaneSupply, schedule: Schedule[Lane, Any], limit: int) -> None:
+        self._supply = supply
+        self._schedule = schedule
+        self._limit = limit
+        self.watch = Watch()
+        self.starting: set[Lane] = set()
+        self.working: set[Lane] = set()
+        # Of the working ones: those that may take a batch, and those that have nothing to do.
+        self.hungry: set[Lane] = set()
+        self.idle: set[Lane] = set()
+        # Why the last start failed, and when to try again.
+        self.start_error = ""
+        self._pause_ends = 0.0
+        self._doorbell: Doorbell | None = None
+        self._thread: int | None = None
+
+    def enter(self) -> None:
+        """The run begins. Raises `RuntimeError` if the supply is closed."""
+        self._thread = self._supply.enter()
+
+    # Lanes come
+
+    def complete(self) -> None:
+        """Get as many lanes as there is work for, as far as there are any."""
+        schedule = self._schedule
+        while (
+            schedule.queued > len(self.hungry) + len(self.starting)
+            and self._size < self._limit
+            and schedule.may_start_lanes
+            and not self._supply.has_to_share(self._size + 1)
+            and time.monotonic() >= self._pause_ends
+        ):
+            try:
+                lane = self._acquire()
+            except OSError as error:
+                if is_interrupt(error):
+                    raise
+                self.start_failed(f"{type(error).__name__}: {error}")
+                self._pause_ends = time.monotonic() + _PAUSE_SECONDS
+                continue
+            if lane is None:
+                return
+            self._add(lane)
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether there is no lane, and none can be started."""
+        return not (self._schedule.may_start_lanes or self._size)
+
+    def start_failed(self, reason: str) -> None:
+        """A worker could not be started, or did not come up."""
+        self.start_error = reason
+        self._schedule.start_failed()
+
+    def employ(self, lane: Lane) -> None:
+        """A lane that was starting is ready, or was before."""
+        self.starting.discard(lane)
+        self._schedule.add_lane(lane, proven=not lane.is_new, serial=lane.sent)
+        self.working.add(lane)
+        self.hungry.add(lane)
+
+    def look_for_lanes(self) -> None:
+        """Take the lanes that others have left for this run."""
+        if self._doorbell is not None:
+            self._doorbell.quiet()
+            for lane in self._supply.collect(self, self._doorbell):
+                self._add(lane)
+
+    def _acquire(self) -> Lane | None:
+        lane = self._supply.acquire(self, self._doorbell)
+        if lane is None and self._doorbell is None:
+            self._doorbell = Doorbell()
+            self.watch.add_doorbell(self._doorbell.fileno())
+            lane = self._supply.acquire(self, self._doorbell)
+        return lane
+
+    def _add(self, lane: Lane) -> None:
+        self.watch.add(lane)
+        if lane.ready:
+            self.employ(lane)
+        else:
+            self.starting.add(lane)
+
+    @property
+    def _size(self) -> int:
+        return len(self.working) + len(self.starting)
+
+    # How they are
+
+    @property
+    def busy(self) -> list[Lane]:
+        """Those that have something to do."""
+        return [lane for lane in self.working if not self._schedule.is_idle(lane)]
+
+    @property
+    def wait_seconds(self) -> float:
+        """After how long something may have changed that no descriptor tells of."""
+        if self._size:
+            return float("inf")
+        # There is no lane yet. It may have a right to one then, or try again.
+        pause = self._pause_ends - time.monotonic()
+        return pause if pause > 0 else AWAY_SECONDS
+
+    @property
+    def may_spin(self) -> bool:
+        """Whether there are CPUs for all lanes, and for who waits for them."""
+        return self._supply.spin
+
+    @property
+    def has_to_share(self) -> bool:
+        """Whether other runs have a right to one of these lanes."""
+        return self._supply.has_to_share(self._size)
+
+    def is_due(self, lane: Lane) -> bool:
+        """Whether this lane is to be given back as soon as it is idle: others wait for one."""
+        return self.has_to_share or self._supply.is_overdue(lane)
+
+    # Lanes go
+
+    def give_back(self, lane: Lane) -> None:
+        """A lane that is idle, or has never worked, can be another run's."""
+        if lane in self.working:
+            self._schedule.remove_lane(lane)
+        self._forget(lane)
+        self._supply.release(lane)
+
+    def lose(self, lane: Lane) -> None:
+        """A lane is buried."""
+        self._forget(lane)
+        self._supply.discard(lane)
+
+    def _forget(self, lane: Lane) -> None:
+        for lanes in (self.starting, self.working, self.hungry, self.idle):
+            lanes.discard(lane)
+
+    def disband(self) -> None:
+        """There is no run any more. Ends what lanes an interrupt has kept from being given back."""
+        if self._thread is not None:
+            self._supply.leave(self, self._thread, self._doorbell)
