@@ -13,4 +13,13 @@
     tasks        what runs in the workers
 
 `facts` times what can be done only once in a process: imports, first calls.
+`bars` says how long enact_pool may take, and `table` how figures are shown.
+
+Other programs, each `python -m benchmarks.` and its name:
+
+    compare      two records of the above: did a row get worse by more than the noise?
+    scaling      cost per callable by their number, and by that of lanes; memory
+                 (growth measures it, beside limits; scaling_picture draws it)
+    profile      on what the microseconds of a callable are spent
+    threads      native threads in workers, with and without the pool's limits
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from itertools import groupby
 from pathlib import Path
 
 from benchmarks.contenders import CONTENDERS
@@ -21,7 +22,12 @@ _PICTURE = Path("docs/benchmark.png")
 def _options() -> argparse.Namespace:
     names = [*(work.name for work in works(quick=True)), _FACTS]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--workers", type=int, default=2, help="of each contender (default: 2)")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=2,
+        help="of each contender (default: 2), but in rows that have a number of their own",
+    )
     parser.add_argument("--repeats", type=int, help="of each row (default: 5; quick: 2)")
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that all works")
     parser.add_argument(
@@ -59,11 +65,12 @@ def _measured(options: argparse.Namespace) -> Record:
         machine=machine(),
         contenders={name: contender.way for name, contender in CONTENDERS.items()},
     )
-    with Arena(options.workers, options.quick, _say) as arena:
-        for work in works(options.quick):
-            if work.name in options.rows:
+    chosen = [work for work in works(options.quick) if work.name in options.rows]
+    for workers, alike in groupby(chosen, lambda work: work.workers or options.workers):
+        with Arena(workers, options.quick, _say) as arena:
+            for work in alike:
                 record.rows.append(arena.row(work, options.repeats))
-        record.versions = arena.versions
+            record.versions.update(arena.versions)
     if _FACTS in options.rows:
         _say("imports and first calls")
         record.facts = measured_facts(options.workers, options.repeats)

@@ -8,8 +8,6 @@ from __future__ import annotations
 import multiprocessing
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from functools import partial
 from typing import Any, ClassVar
 
 from benchmarks.tasks import sum_of_shared
@@ -67,8 +65,16 @@ class Serial(Contender):
     name = "serial"
     way = "a loop, in the caller's process"
 
+    def __init__(self, workers: int) -> None:
+        # The caller itself, and nobody else to be warmed up.
+        super().__init__(1)
+
     def refusal(self, work: Work) -> str:
-        return "would die with the task" if work.deaths else ""
+        if work.deaths:
+            return "would die with the task"
+        if work.asleep_s:
+            return f"would sleep for {work.tasks * work.asleep_s:.3g} s, one task after the other"
+        return ""
 
     def run(self, load: Load) -> Any:
         return [function(argument) for function, argument in load.calls()]
@@ -176,7 +182,8 @@ class Mpire(Contender):
     def run(self, load: Load) -> Any:
         if load.one_argument and hasattr(load.arguments[0], "nbytes"):
             return self._run_on_shared(load)
-        return self._pool.map(load.functions[0], load.arguments)
+        # Several arrays are wanted, not one of all their elements.
+        return self._pool.map(load.functions[0], load.arguments, concatenate_numpy_output=False)
 
     def _run_on_shared(self, load: Load) -> Any:
         # Workers are given what is shared when they start, and at no other time.
@@ -217,23 +224,28 @@ class Pebble(Contender):
 
 class EnactPool(Contender):
     name = "enact_pool"
-    way = "Pool.run_parallel with an EventEmitter, drained after each run"
+    way = (
+        "Pool.run_parallel, or map_parallel where each task has an argument of its own, "
+        "with an EventEmitter that is drained after each run"
+    )
     packages = ("enact_pool", "attrs", "cyksuid")
     pickles_closures = True
 
     def open(self) -> None:
-        from enact_pool import EventEmitter, Pool
+        from enact_pool import EventEmitter, Pool, map_parallel
 
+        self._map_parallel = map_parallel
         self._pool = Pool(self.workers)
         self._emitter = EventEmitter()
 
     def run(self, load: Load) -> Any:
-        callables: Iterable[Any] = load.functions
-        given = load.arguments[0]
-        if not load.one_argument:
-            callables, given = map(partial, load.functions, load.arguments), None
-        results = self._pool.run_parallel(callables, given, self._emitter)
-        return results, self._emitter.drain()
+        pool, emitter = self._pool, self._emitter
+        results: list[Any]
+        if load.one_argument:
+            results = pool.run_parallel(load.functions, load.arguments[0], emitter)
+        else:
+            results = self._map_parallel(load.functions[0], load.arguments, emitter, pool=pool)
+        return results, emitter.drain()
 
     def values(self, done: Any) -> list[Any]:
         results, events = done

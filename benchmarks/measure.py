@@ -52,7 +52,14 @@ class Arena:
 
     def row(self, work: Work, repeats: int) -> Row:
         """Let all do one work, so many times."""
-        row = Row(work.name, work.title, work.tasks, work.deaths)
+        row = Row(
+            work.name,
+            work.title,
+            work.tasks,
+            work.deaths,
+            workers=work.workers,
+            asleep_ms=work.asleep_s * 1e3,
+        )
         if not work.feasible:
             row.cells = {name: Cell("not installed", f"needs {work.needs}") for name in CONTENDERS}
             return row
@@ -134,7 +141,6 @@ def _enter(row: Row, cell: Cell, told: dict[str, Any]) -> None:
         cell.verdict = "loses" if row.deaths else "failed"
         cell.note = cell.note or f"{cell.answers} right answers of {row.tasks}: {told['errors']}"
     else:
-        cell.add(told["ms"])
+        cell.add(told["ms"], told["cpu_ms"])
         return
-    # The time of a run that did not do the work says nothing.
-    cell.times_ms, cell.median_ms = [], None
+    cell.forget_times()

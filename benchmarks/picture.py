@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.record import Record, Row
+from benchmarks.record import OURS, Record, Row
 
 __all__ = ["draw"]
-
-_OURS = "enact_pool"
 
 # Okabe and Ito's palette: distinct to the colour-blind as well.
 _COLOURS = {
@@ -32,7 +30,7 @@ def draw(record: Record, path: Path) -> None:
     from matplotlib.patches import Patch
     from matplotlib.ticker import FuncFormatter
 
-    rows = [row for row in record.rows if row.cells[_OURS].median_ms is not None]
+    rows = [row for row in record.rows if row.cells[OURS].median_ms is not None]
     peers = [name for name in _COLOURS if name in record.contenders]
     slots = (len(peers) + 1) * len(rows)
     figure, axes = pyplot.subplots(figsize=(11, 2 + _INCH_PER_BAR * slots), layout="constrained")
@@ -40,7 +38,7 @@ def draw(record: Record, path: Path) -> None:
     for number, row in enumerate(rows):
         for place, peer in enumerate(peers):
             height = number * (len(peers) + 1) + place
-            ratio = row.ratio(peer, _OURS)
+            ratio = row.ratio(peer, OURS)
             if ratio is None:
                 axes.text(
                     1.04,

@@ -1,18 +1,16 @@
-"""The tables: as text for a terminal, or as GitHub markdown for docs/performance.md."""
+"""What a record says, in tables: as text for a terminal, or as markdown for docs/performance.md."""
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable
 
-from attrs import frozen
-
-from benchmarks.bars import tried
-from benchmarks.record import Cell, Record, Row
+from benchmarks.bars import BEST, Attempt, tried
+from benchmarks.record import OURS, Cell, Record, Row
+from benchmarks.table import NOTHING, Table, figures
 
 __all__ = ["markdown_report", "text_report"]
 
-_OURS = "enact_pool"
-_NOTHING = "-"
 _FOOTNOTE = (
     "Busy tasks spin on time.perf_counter. All contenders take turns, repeat by repeat, each in a "
     "process of its own. enact_pool's figures include ids, results and events; mp.Pool, and pebble "
@@ -20,23 +18,16 @@ _FOOTNOTE = (
 )
 
 
-@frozen
-class _Table:
-    title: str
-    headings: list[str]
-    lines: list[list[str]]
-    remark: str = ""
-
-
 def text_report(record: Record) -> str:
     """The tables in columns."""
-    return "\n\n".join([_preamble(record), *map(_as_text, _tables(record)), _FOOTNOTE])
+    tables = [table.as_text() for table in _tables(record)]
+    return "\n\n".join([_preamble(record), *tables, _FOOTNOTE])
 
 
 def markdown_report(record: Record) -> str:
     """The tables in GitHub's markdown."""
-    parts = [_preamble(record), *map(_as_markdown, _tables(record)), _FOOTNOTE]
-    return "\n\n".join(parts)
+    tables = [table.as_markdown() for table in _tables(record)]
+    return "\n\n".join([_preamble(record), *tables, _FOOTNOTE])
 
 
 def _preamble(record: Record) -> str:
@@ -50,18 +41,17 @@ def _preamble(record: Record) -> str:
     )
 
 
-def _tables(record: Record) -> list[_Table]:
+def _tables(record: Record) -> list[Table]:
     tables = []
     if record.rows:
-        tables += [_medians(record), _ratios(record), _bars(record)]
-    if any(row.deaths for row in record.rows):
-        tables.append(_deaths(record))
-    if record.facts:
-        tables.append(_facts(record))
+        tables += [_medians(record), _ratios(record)]
+    tables.append(_bars(record))
+    tables += [_sleepers(row, row.workers) for row in record.rows if row.asleep_ms and row.workers]
+    tables += [_deaths(record), _facts(record)]
     return [table for table in tables if table.lines]
 
 
-def _medians(record: Record) -> _Table:
+def _medians(record: Record) -> Table:
     remark = "; ".join(
         f"{row.name}, {name}: {cell.note or cell.verdict}"
         for row in record.rows
@@ -76,7 +66,7 @@ def _medians(record: Record) -> _Table:
 def _median_or_verdict(row: Row, name: str) -> str:
     cell = row.cells[name]
     if cell.median_ms is not None:
-        return _figures(cell.median_ms)
+        return figures(cell.median_ms)
     return f"loses {_lost(row, cell)}" if cell.verdict == "loses" else cell.verdict
 
 
@@ -85,33 +75,57 @@ def _lost(row: Row, cell: Cell) -> int:
     return row.tasks - row.deaths - (cell.answers or 0)
 
 
-def _ratios(record: Record) -> _Table:
+def _ratios(record: Record) -> Table:
     def ratio(row: Row, name: str) -> str:
-        measured = row.ratio(_OURS, name)
-        return _NOTHING if measured is None else _figures(measured)
+        measured = row.ratio(OURS, name)
+        return NOTHING if measured is None else figures(measured)
 
-    peers = [name for name in record.contenders if name != _OURS]
+    peers = [name for name in record.contenders if name != OURS]
     remark = "Below 1, enact_pool took less time."
     return _by_contender("enact_pool / contender", record, peers, ratio, remark)
 
 
 def _by_contender(
     title: str, record: Record, names: list[str], show: Callable[[Row, str], str], remark: str = ""
-) -> _Table:
+) -> Table:
     lines = [[row.description, *(show(row, name) for name in names)] for row in record.rows]
-    return _Table(title, ["work", *names], lines, remark)
+    return Table(title, ["work", *names], lines, remark)
 
 
-def _bars(record: Record) -> _Table:
+def _bars(record: Record) -> Table:
     lines = []
-    for bar, row, ratio in tried(record.rows):
-        held = _NOTHING if ratio is None else "yes" if ratio <= bar.most else "no"
-        measured = _NOTHING if ratio is None else f"{ratio:.2f}"
-        lines.append([row.description, f"<= {bar.most:g} x {bar.peer}", measured, held])
-    return _Table("Bars to hold", ["work", "enact_pool takes", "measured", "held"], lines)
+    for attempt in tried(record):
+        bar = attempt.bar
+        peer = bar.peer if bar.peer == BEST else attempt.peer
+        required = [f"<= {bar.most:g} x {peer}", f"{bar.goal:g}"]
+        lines.append([attempt.description, *required, *_measured(attempt)])
+    headings = ["work", "enact_pool takes", "goal", "measured", "held"]
+    return Table("Bars to hold", headings, lines)
 
 
-def _deaths(record: Record) -> _Table:
+def _measured(attempt: Attempt) -> list[str]:
+    """How far enact_pool came, and whether it held the bar."""
+    bar, ratio = attempt.bar, attempt.ratio
+    if ratio is None:
+        return [NOTHING, NOTHING]
+    which = f" ({attempt.peer})" if bar.peer == BEST else ""
+    return [f"{ratio:.2f}{which}", "yes" if ratio <= bar.most else "no"]
+
+
+def _sleepers(row: Row, workers: int) -> Table:
+    """How well many workers are kept supplied, and what that costs the caller's process."""
+    lines = []
+    for name, cell in row.cells.items():
+        if cell.median_ms is not None:
+            busy = row.tasks * row.asleep_ms / (workers * cell.median_ms)
+            cpu_us = statistics.median(cell.cpu_ms) * 1e3 / row.tasks
+            lines.append([name, figures(cell.median_ms), f"{busy:.0%}", figures(cpu_us)])
+    title = f"{workers} lanes asleep {row.asleep_ms:g} ms each"
+    headings = ["contender", "wall time, ms", "lanes busy", "parent's CPU per callable, us"]
+    return Table(title, headings, lines)
+
+
+def _deaths(record: Record) -> Table:
     lines = [
         [row.description, name, cell.note or cell.verdict, _judged(row, cell)]
         for row in record.rows
@@ -119,7 +133,8 @@ def _deaths(record: Record) -> _Table:
         for name, cell in row.cells.items()
         if cell.verdict != "cannot"
     ]
-    return _Table("What a segfault costs", ["work", "contender", "gave", "so it"], lines)
+    headings = ["work", "contender", "gave", "so it"]
+    return Table("What a segfault costs", headings, lines, numeric=False)
 
 
 def _judged(row: Row, cell: Cell) -> str:
@@ -128,44 +143,8 @@ def _judged(row: Row, cell: Cell) -> str:
     return f"loses {_lost(row, cell)}" if cell.verdict == "loses" else cell.verdict
 
 
-def _facts(record: Record) -> _Table:
+def _facts(record: Record) -> Table:
     lines = [
-        [fact.description, fact.note or _figures(fact.median_ms or 0.0)] for fact in record.facts
+        [fact.description, fact.note or figures(fact.median_ms or 0.0)] for fact in record.facts
     ]
-    return _Table("In a fresh interpreter, ms", ["statement", "median"], lines)
-
-
-def _figures(value: float) -> str:
-    """Three significant figures, without an exponent."""
-    if value >= 100:
-        return f"{value:.0f}"
-    decimals = 1 if value >= 10 else 2 if value >= 1 else 3 if value >= 0.1 else 4
-    return f"{value:.{decimals}f}"
-
-
-def _as_text(table: _Table) -> str:
-    columns = list(zip(table.headings, *table.lines, strict=True))
-    widths = [max(map(len, column)) for column in columns]
-    rows = [table.headings, ["-" * width for width in widths], *table.lines]
-    lines = [_aligned(row, widths, _to_the_right(table)) for row in rows]
-    remark = [table.remark] if table.remark else []
-    return "\n".join([table.title, "", *lines, *remark])
-
-
-def _aligned(cells: list[str], widths: list[int], right: bool) -> str:
-    first, *others = zip(cells, widths, strict=True)
-    padded = [first[0].ljust(first[1])]
-    padded += [cell.rjust(width) if right else cell.ljust(width) for cell, width in others]
-    return "  ".join(padded).rstrip()
-
-
-def _to_the_right(table: _Table) -> bool:
-    return "contender" not in table.headings
-
-
-def _as_markdown(table: _Table) -> str:
-    rule = "---:" if _to_the_right(table) else "---"
-    rows = [table.headings, ["---", *[rule] * (len(table.headings) - 1)], *table.lines]
-    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
-    remark = ["", table.remark] if table.remark else []
-    return "\n".join([f"### {table.title}", "", *lines, *remark])
+    return Table("In a fresh interpreter, ms", ["statement", "median"], lines)

@@ -36,7 +36,8 @@ from benchmarks.works import Load, Work, works
 
 __all__ = ["main"]
 
-# Long enough that no worker can do its share of the first calls for another.
+# Times the number of workers: long enough that no worker can do its share of
+# the first calls for another that is not there yet.
 _WARM_UP_SECONDS = 0.03
 # The single calls of a repeat end here, if they are slow.
 _MOST_SECONDS = 1.0
@@ -65,8 +66,9 @@ class _Stand:
         if not self._is_open:
             self._contender.open()
             self._is_open = True
-            count = 4 * self._contender.workers
-            naps = Load([tasks.nap] * count, [_WARM_UP_SECONDS] * count, [None] * count)
+            workers = self._contender.workers
+            count, seconds = 4 * workers, _WARM_UP_SECONDS * workers
+            naps = Load([tasks.nap] * count, [seconds] * count, [None] * count)
             self._contender.run(naps)
         self._warm_up()
         return {"refusal": ""}
@@ -81,17 +83,21 @@ class _Stand:
         load = work.build(work.tasks)
         gc.collect()
         times_ns: list[int] = []
+        cpu_ns: list[int] = []
         while len(times_ns) < work.calls:
+            spent_before = time.process_time_ns()
             begun_at = time.perf_counter_ns()
             try:
                 done = contender.run(load)
             except Exception as error:
                 return {"raised": type(error).__name__, "answers": 0, "errors": {}}
             times_ns.append(time.perf_counter_ns() - begun_at)
-            told = _counted(contender.values(done), load.expected)
+            cpu_ns.append(time.process_time_ns() - spent_before)
+            told = _counted(contender.values(done), load)
             if sum(times_ns) > _MOST_SECONDS * 1e9 and len(times_ns) >= _FEWEST_CALLS:
                 break
-        return {"ms": statistics.median(times_ns) / 1e6, **told}
+        middle, middle_cpu = statistics.median(times_ns), statistics.median(cpu_ns)
+        return {"ms": middle / 1e6, "cpu_ms": middle_cpu / 1e6, **told}
 
     def end(self) -> dict[str, Any]:
         if self._is_open:
@@ -110,16 +116,16 @@ def _version(package: str) -> str:
         return str(getattr(module, "__version__", "unknown"))
 
 
-def _counted(values: list[Any], expected: list[Any]) -> dict[str, Any]:
+def _counted(values: list[Any], load: Load) -> dict[str, Any]:
     """How many answers, errors of which types, and tasks without either."""
     answers = unanswered = 0
     errors: Counter[str] = Counter()
-    for value, right in zip(values, expected, strict=True):
+    for value, right in zip(values, load.expected, strict=True):
         if value is UNANSWERED:
             unanswered += 1
         elif isinstance(value, BaseException):
             errors[str(value) if isinstance(value, Failure) else type(value).__name__] += 1
-        elif value == right:
+        elif load.is_right(value, right):
             answers += 1
         else:
             errors["wrong answer"] += 1

@@ -13,14 +13,23 @@ import resource
 import signal
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cProfile import Profile
 
 __all__ = [
+    "array",
     "array_sum",
+    "begin_profile",
     "blob",
     "closure",
+    "end_profile",
+    "marks",
+    "matrix_product",
     "nap",
     "noop",
+    "process_after",
     "spin",
     "spin_or_segfault",
     "sum_of_shared",
@@ -43,6 +52,12 @@ def closure(number: int) -> Callable[[object], int]:
 def nap(seconds: float, _given: object = None, /) -> None:
     """Sleep."""
     time.sleep(seconds)
+
+
+def process_after(seconds: float, _given: object = None, /) -> int:
+    """Sleep; gives the id of the process that did."""
+    time.sleep(seconds)
+    return os.getpid()
 
 
 def spin(seconds: float, _given: object = None, /) -> None:
@@ -83,3 +98,51 @@ def sum_of_shared(array: Any, _number: int, /) -> float:
 def blob(size: int, _given: object = None, /) -> bytes:
     """So many bytes."""
     return bytes(size)
+
+
+def array(count: int, _given: object = None, /) -> Any:
+    """A NumPy array of so many numbers, of 8 bytes each: zeros, but for `marks`.
+
+    As with `blob`, next to nothing is spent on filling it, or the figures would
+    be about that.
+    """
+    import numpy as np
+
+    numbers = np.zeros(count)
+    for index in marks(count):
+        numbers[index] = index + 1
+    return numbers
+
+
+def marks(count: int) -> list[int]:
+    """The places of such an array by which it can be known: both ends, and the middle."""
+    return [0, count // 2, count - 1]
+
+
+def matrix_product(size: int, _given: object = None, /) -> float:
+    """Multiply two square NumPy matrices of so many rows; gives one element of the product."""
+    import numpy as np
+
+    ones = np.ones((size, size))
+    return float((ones @ ones)[0, 0])
+
+
+class _Worker:
+    """What a task leaves in its process for a later one."""
+
+    profile: Profile | None = None
+
+
+def begin_profile(_given: object = None, /) -> None:
+    """Profile what this process does from now on."""
+    from cProfile import Profile
+
+    _Worker.profile = Profile()
+    _Worker.profile.enable()
+
+
+def end_profile(_given: object = None, /) -> dict[tuple[str, int, str], tuple[Any, ...]]:
+    """What this process has done since `begin_profile`, in the format of `pstats`."""
+    assert _Worker.profile is not None
+    _Worker.profile.create_stats()
+    return _Worker.profile.stats

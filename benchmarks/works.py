@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import random
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
@@ -10,6 +11,7 @@ from typing import Any
 from attrs import field, frozen
 
 from benchmarks import tasks
+from benchmarks.table import spaced
 
 __all__ = ["Load", "Work", "works"]
 
@@ -18,7 +20,8 @@ __all__ = ["Load", "Work", "works"]
 class Load:
     """The tasks of one run: `functions[i](arguments[i])` is to give `expected[i]`.
 
-    `one_function` and `one_argument` say that all have the same one.
+    All have the same argument if `one_argument`, else all are the same function.
+    `is_right(value, expected)` says whether a value is what was to come.
     `patience_s` is None where no task dies; else it is how many seconds a
     contender may keep its caller waiting before it counts as hanging.
     """
@@ -26,9 +29,9 @@ class Load:
     functions: list[Callable[[Any], Any]]
     arguments: list[Any]
     expected: list[Any]
-    one_function: bool = True
     one_argument: bool = False
     patience_s: float | None = None
+    is_right: Callable[[Any, Any], bool] = operator.eq
 
     def calls(self) -> Iterator[tuple[Callable[[Any], Any], Any]]:
         """The functions, each with its argument."""
@@ -42,7 +45,9 @@ class Work:
     `deaths` is how many of its tasks kill their worker. `calls` is how many
     runs are timed one by one in a repeat, of which the median counts.
     `most_repeats` limits the repeats of a work that takes long. `needs` is a
-    module without which the work cannot be done.
+    module without which the work cannot be done. `workers` is how many each
+    contender has for this work; None leaves that to whoever measures it.
+    `asleep_s` is how long each task sleeps, if that is all it does.
     """
 
     name: str
@@ -54,6 +59,8 @@ class Work:
     most_repeats: int | None = None
     closures: bool = False
     needs: str = ""
+    workers: int | None = None
+    asleep_s: float = 0.0
 
     @property
     def feasible(self) -> bool:
@@ -78,8 +85,10 @@ def works(quick: bool) -> list[Work]:
         _skewed(size(301, 31), 0.06 if quick else 0.3),
         _array_sums(size(16, 4), size(100, 10)),
         _blobs(size(32, 8), size(20, 2)),
+        _arrays(size(32, 8), size(20, 2)),
         _deaths("segfaults-10", size(500, 60), 0.005, size(10, 2)),
         _deaths("segfaults-1", size(100, 40), 0.010, 1),
+        _sleeps("lanes-64", size(3_840, 160), size(64, 8), 0.010),
     ]
 
 
@@ -89,7 +98,7 @@ def _noops(name: str, count: int, calls: int = 1, most_repeats: int | None = Non
         return Load([tasks.noop] * count, nothing, nothing, one_argument=True)
 
     plural = "" if count == 1 else "s"
-    title = f"{_spaced(count)} no-op{plural}" + (", latency" if calls > 1 else ", same function")
+    title = f"{spaced(count)} no-op{plural}" + (", latency" if calls > 1 else ", same function")
     return Work(name, title, count, build, calls=calls, most_repeats=most_repeats)
 
 
@@ -99,11 +108,10 @@ def _closures(count: int) -> Work:
             [tasks.closure(number) for number in range(count)],
             [None] * count,
             list(range(count)),
-            one_function=False,
             one_argument=True,
         )
 
-    title = f"{_spaced(count)} no-ops, distinct closures"
+    title = f"{spaced(count)} no-ops, distinct closures"
     return Work("closures-10000", title, count, build, closures=True)
 
 
@@ -111,7 +119,7 @@ def _spins(name: str, count: int, seconds: float) -> Work:
     def build(count: int) -> Load:
         return Load([tasks.spin] * count, [seconds] * count, [None] * count, one_argument=True)
 
-    return Work(name, f"{_spaced(count)} x {seconds * 1e3:.0f} ms busy", count, build)
+    return Work(name, f"{spaced(count)} x {seconds * 1e3:.0f} ms busy", count, build)
 
 
 def _skewed(count: int, longest_s: float) -> Work:
@@ -153,6 +161,30 @@ def _blobs(count: int, megabytes: int) -> Work:
     return Work("bytes-returned", f"{count} x {megabytes} MB bytes returned", count, build)
 
 
+def _arrays(count: int, megabytes: int) -> Work:
+    numbers = megabytes * 1_000_000 // 8
+
+    def build(count: int) -> Load:
+        sizes = [numbers] * count
+        return Load([tasks.array] * count, sizes, sizes, one_argument=True, is_right=_has_marks)
+
+    title = f"{count} x {megabytes} MB arrays returned"
+    return Work("arrays-returned", title, count, build, needs="numpy")
+
+
+def _has_marks(array: Any, size: int) -> bool:
+    """Whether this is `tasks.array(size)`, as far as a look at a few of its numbers tells."""
+    return array.shape == (size,) and all(array[at] == at + 1 for at in tasks.marks(size))
+
+
+def _sleeps(name: str, count: int, workers: int, seconds: float) -> Work:
+    def build(count: int) -> Load:
+        return Load([tasks.nap] * count, [seconds] * count, [None] * count, one_argument=True)
+
+    title = f"{spaced(count)} x {seconds * 1e3:.0f} ms asleep, {workers} workers"
+    return Work(name, title, count, build, workers=workers, asleep_s=seconds)
+
+
 def _deaths(name: str, count: int, seconds: float, deaths: int) -> Work:
     # In the middle of each of `deaths` equal shares.
     doomed = {(2 * death + 1) * count // (2 * deaths) for death in range(deaths)}
@@ -165,7 +197,3 @@ def _deaths(name: str, count: int, seconds: float, deaths: int) -> Work:
 
     which = f"the {min(doomed) + 1}st segfaults" if deaths == 1 else f"{deaths} of them segfault"
     return Work(name, f"{count} x {seconds * 1e3:.0f} ms, {which}", count, build, deaths=deaths)
-
-
-def _spaced(number: int) -> str:
-    return f"{number:,}".replace(",", " ")

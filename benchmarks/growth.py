@@ -1,0 +1,229 @@
+"""How what a callable costs grows with the number of callables, and with the number of lanes."""
+
+from __future__ import annotations
+
+import gc
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from itertools import repeat
+from typing import Any
+
+from attrs import frozen
+
+from benchmarks import tasks
+from benchmarks.limits import Limits, measured_limits
+from benchmarks.record import machine, today
+from enact_pool import EventEmitter, Pool, iter_parallel
+
+__all__ = ["Cost", "Growth", "Occupation", "Peak", "measured_growth", "tell_peak"]
+
+# A number of callables is run again until it has taken so long in all.
+_MEASURED_S = 1.0
+_QUICKLY_MEASURED_S = 0.1
+_MOST_RUNS = 200
+_LANE_RUNS = 3
+
+# Of results that are streamed, the events are taken after so many.
+_DRAINED_EVERY = 1_000
+
+# Long enough for the other workers to have something to do as well; and how often
+# to try until all have.
+_WARM_UP_S = 0.05
+_WARM_UP_ROUNDS = 200
+
+_ASLEEP_S = 0.010
+_PEAK_PATIENCE_S = 300.0
+# Of what `getrusage` gives, in bytes.
+_PEAK_UNIT = 1 if sys.platform == "darwin" else 1024
+
+
+@frozen
+class Cost:
+    """Wall time per no-op, in microseconds: the median of some runs of so many callables."""
+
+    way: str
+    callables: int
+    us: float
+    runs: int
+
+
+@frozen
+class Occupation:
+    """How well so many lanes are kept supplied with callables that sleep.
+
+    `wall_ms` is the median for all callables, `busy` the share of it for which
+    a lane slept on average, `cpu_us` the CPU time of the parent per callable.
+    """
+
+    lanes: int
+    callables: int
+    asleep_ms: float
+    wall_ms: float
+    busy: float
+    cpu_us: float
+
+
+@frozen
+class Peak:
+    """The parent's largest resident size, in MB, when so many callables were streamed."""
+
+    callables: int
+    megabytes: float
+
+
+@frozen
+class Growth:
+    """One run of these measurements. `workers` is how many ran the no-ops."""
+
+    date: str
+    quick: bool
+    workers: int
+    machine: dict[str, Any]
+    limits: Limits
+    peaks: list[Peak]
+    costs: list[Cost]
+    occupations: list[Occupation]
+
+
+def measured_growth(quick: bool, workers: int, say: Callable[[str], None]) -> Growth:
+    """Measure everything; if quick, in sizes that just show that it works."""
+    # In this order: the limits fork, and what this process has taken counts
+    # for the peaks of those that it starts.
+    say("limits")
+    limits = measured_limits(200 if quick else 5_000)
+    peaks = [_peak(workers, count, say) for count in ([100, 10_000] if quick else [10_000, 10**6])]
+    costs = _costs(quick, workers, say)
+    occupations = [
+        _occupation(lanes, 10 if quick else 60, say)
+        for lanes in ([1, 2, 8] if quick else [1, 2, 4, 8, 16, 32, 64])
+    ]
+    return Growth(today(), quick, workers, machine(), limits, peaks, costs, occupations)
+
+
+# Peaks
+
+
+def _peak(workers: int, count: int, say: Callable[[str], None]) -> Peak:
+    say(f"peak memory: {count} callables")
+    program = f"from benchmarks.growth import tell_peak\ntell_peak({workers}, {count})"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        timeout=_PEAK_PATIENCE_S,
+    )
+    return Peak(count, float(done.stdout))
+
+
+def tell_peak(workers: int, count: int) -> None:
+    """Stream so many callables, and print the peak of this process's resident size, in MB."""
+    with Pool(workers) as pool:
+        _stream(pool, count)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _PEAK_UNIT
+    print(round(peak / 1e6, 1))
+
+
+# Costs
+
+
+def _stream(pool: Pool, count: int) -> None:
+    """So many no-ops, of which nothing is kept."""
+    emitter = EventEmitter()
+    done = 0
+    for result in iter_parallel(repeat(tasks.noop, count), None, emitter, pool=pool):
+        done += result.output.is_ok
+        if done % _DRAINED_EVERY == 0:
+            emitter.drain()
+    emitter.drain()
+    _check(done, count)
+
+
+def _gather(pool: Pool, count: int) -> None:
+    """So many no-ops, with all results in a list."""
+    emitter = EventEmitter()
+    results = pool.run_parallel([tasks.noop] * count, None, emitter)
+    emitter.drain()
+    _check(sum(result.output.is_ok for result in results), count)
+
+
+def _check(done: int, count: int) -> None:
+    if done != count:
+        raise AssertionError(f"{done} of {count} no-ops were done")
+
+
+def _costs(quick: bool, workers: int, say: Callable[[str], None]) -> list[Cost]:
+    powers = [10**power for power in range(2, 5 if quick else 7)]
+    # Not a list of a million results: what it costs is memory, and is seen before.
+    gathered = powers if quick else [*powers[:-1], 200_000]
+    costs = []
+    with Pool(workers) as pool:
+        _warm_up(pool)
+        for way, run, counts in [
+            ("run_parallel", _gather, gathered),
+            ("iter_parallel", _stream, powers),
+        ]:
+            for count in counts:
+                say(f"{way}: {count} callables")
+                taken = _taken_s(run, pool, count, _QUICKLY_MEASURED_S if quick else _MEASURED_S)
+                us = statistics.median(taken) / count * 1e6
+                costs.append(Cost(way, count, round(us, 3), len(taken)))
+    return costs
+
+
+def _taken_s(
+    run: Callable[[Pool, int], None], pool: Pool, count: int, seconds: float
+) -> list[float]:
+    """How many seconds each run took, of as many as take so many seconds in all."""
+    taken: list[float] = []
+    while sum(taken) < seconds and len(taken) < _MOST_RUNS:
+        gc.collect()
+        begun_at = time.perf_counter()
+        run(pool, count)
+        taken.append(time.perf_counter() - begun_at)
+    return taken
+
+
+def _warm_up(pool: Pool) -> None:
+    """Run something, until every worker has."""
+    naps = [tasks.process_after] * (2 * pool.max_workers)
+    seen: set[int] = set()
+    for _ in range(_WARM_UP_ROUNDS):
+        seen.update(result.output.unwrap() for result in pool.run_parallel(naps, _WARM_UP_S))
+        if len(seen) >= pool.max_workers:
+            return
+    raise AssertionError(f"{len(seen)} of {pool.max_workers} workers have started")
+
+
+# Occupations
+
+
+def _occupation(lanes: int, callables_each: int, say: Callable[[str], None]) -> Occupation:
+    say(f"{lanes} lanes")
+    count = lanes * callables_each
+    naps = [tasks.nap] * count
+    wall_s: list[float] = []
+    cpu_s: list[float] = []
+    emitter = EventEmitter()
+    with Pool(lanes) as pool:
+        _warm_up(pool)
+        for _ in range(_LANE_RUNS):
+            spent_before, begun_at = time.process_time(), time.perf_counter()
+            results = pool.run_parallel(naps, _ASLEEP_S, emitter)
+            emitter.drain()
+            wall_s.append(time.perf_counter() - begun_at)
+            cpu_s.append(time.process_time() - spent_before)
+            _check(sum(result.output.is_ok for result in results), count)
+    wall = statistics.median(wall_s)
+    return Occupation(
+        lanes,
+        count,
+        asleep_ms=_ASLEEP_S * 1e3,
+        wall_ms=round(wall * 1e3, 3),
+        busy=round(count * _ASLEEP_S / (lanes * wall), 4),
+        cpu_us=round(statistics.median(cpu_s) / count * 1e6, 3),
+    )

@@ -1,0 +1,117 @@
+"""`python -m benchmarks.scaling`: what a callable costs among few or many, on few lanes or many.
+
+Of no-ops, the wall time per callable, for up to a million; of callables that
+sleep for 10 ms, how busy up to 64 lanes are, and what that costs the parent;
+and how much memory the parent takes when callables are streamed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from benchmarks.growth import Growth, measured_growth
+from benchmarks.record import write_json
+from benchmarks.table import NOTHING, Table, figures, spaced
+
+_JSON = Path("docs/scaling.json")
+_PICTURE = Path("docs/scaling.png")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description=__doc__)
+    parser.add_argument("--workers", type=int, default=2, help="for the no-ops (default: 2)")
+    parser.add_argument("--quick", action="store_true", help="small sizes, to see that all works")
+    parser.add_argument(
+        "--json", type=Path, metavar="PATH", help=f"default: {_JSON}, for a full run"
+    )
+    parser.add_argument(
+        "--picture", type=Path, metavar="PATH", help=f"default: {_PICTURE}, likewise"
+    )
+    options = parser.parse_args()
+    if options.workers < 1:
+        parser.error("--workers must be at least 1")
+    if not options.quick:
+        options.json = options.json or _JSON
+        options.picture = options.picture or _PICTURE
+    return options
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _tables(growth: Growth) -> list[Table]:
+    return [_costs(growth), _occupations(growth), _peaks(growth), _limits(growth)]
+
+
+def _costs(growth: Growth) -> Table:
+    ways = list(dict.fromkeys(cost.way for cost in growth.costs))
+    by_count: dict[int, dict[str, str]] = {}
+    for cost in growth.costs:
+        by_count.setdefault(cost.callables, {})[cost.way] = figures(cost.us)
+    lines = [
+        [spaced(count), *(cell.get(way, NOTHING) for way in ways)]
+        for count, cell in sorted(by_count.items())
+    ]
+    title = f"Wall time per no-op on {growth.workers} workers, us"
+    return Table(title, ["callables", *ways], lines)
+
+
+def _occupations(growth: Growth) -> Table:
+    lines = [
+        [
+            str(occupation.lanes),
+            spaced(occupation.callables),
+            figures(occupation.wall_ms),
+            f"{occupation.busy:.0%}",
+            figures(occupation.cpu_us),
+        ]
+        for occupation in growth.occupations
+    ]
+    headings = [
+        "lanes",
+        "callables",
+        "wall time, ms",
+        "lanes busy",
+        "parent's CPU per callable, us",
+    ]
+    return Table("Lanes asleep 10 ms each", headings, lines)
+
+
+def _peaks(growth: Growth) -> Table:
+    lines = [[spaced(peak.callables), figures(peak.megabytes)] for peak in growth.peaks]
+    return Table("Callables streamed by iter_parallel", ["callables", "parent's peak, MB"], lines)
+
+
+def _limits(growth: Growth) -> Table:
+    lines = [
+        ["round trip through two bare pipes", figures(growth.limits.round_trip_us)],
+        ["cloudpickle and load of one no-op", figures(growth.limits.pickle_us)],
+    ]
+    return Table("Beside it, us", ["what", "median"], lines)
+
+
+def main() -> None:
+    """Do what the command line says."""
+    options = _options()
+    growth = measured_growth(options.quick, options.workers, _say)
+    print("\n\n".join(table.as_text() for table in _tables(growth)))
+    if options.json is not None:
+        write_json(growth, options.json)
+        _say(f"written: {options.json}")
+    if options.picture is not None:
+        # Imported here, and matplotlib in there: it takes a second.
+        from benchmarks.scaling_picture import draw
+
+        try:
+            draw(growth, options.picture)
+        except ImportError:
+            _say("no picture: matplotlib is not installed")
+        else:
+            _say(f"written: {options.picture}")
+
+
+if __name__ == "__main__":
+    main()
