@@ -49,6 +49,7 @@ from enact_pool.wire import (
     ANSWER,
     PERMIT_BYTES,
     Command,
+    FrameError,
     FrameReader,
     pack_header,
     pack_permits,
@@ -351,13 +352,14 @@ class Lane:
         self._outbox.append(memoryview(payload))
 
     def recall(self, count: int = 1 << 13) -> tuple[int, ...]:
-        """Take back up to `count` permits; gives the serial numbers that the worker won't start.
-
-        Raises `FrameError` if permits were taken out in parts.
-        """
+        """Take back up to `count` permits; gives the serial numbers that the worker won't start."""
         try:
             return unpack_permits(os.read(self._permits, count * PERMIT_BYTES))
         except BlockingIOError:
+            return ()
+        except FrameError:
+            # A callable, which may still run, has taken a part of a permit. The
+            # worker will find out, or find none; what it skips is sent again.
             return ()
 
     def flush(self) -> bool:

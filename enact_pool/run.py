@@ -25,7 +25,6 @@ from enact_pool.spinning import SPIN_SECONDS
 from enact_pool.streams import Results
 from enact_pool.supply import LaneSupply
 from enact_pool.texts import describe
-from enact_pool.wire import FrameError
 from enact_pool.work import Work
 
 __all__ = ["run"]
@@ -132,10 +131,7 @@ class _Run:
         """Start nothing more, and give what runs a moment to end."""
         self._schedule.abandon_queue()
         for lane in self._crew.busy:
-            try:
-                self._schedule.recalled(lane, lane.recall())
-            except FrameError:
-                continue  # a callable has damaged its permits: it will be killed
+            self._schedule.recalled(lane, lane.recall())
         ends = time.monotonic() + _GRACE_SECONDS
         while self._crew.busy and (left := ends - time.monotonic()) > 0:
             self._wait(left)
@@ -226,12 +222,7 @@ class _Run:
                     self._give_back_idle()
                 return
             lane, count = found
-            try:
-                serials = lane.recall(count)
-            except FrameError as error:
-                lane.kill()
-                self._inbox.bury(lane, f"was killed, for its permits are no permits ({error})")
-                continue
+            serials = lane.recall(count)
             schedule.recalled(lane, serials)
             if serials:
                 self._feed(self._crew.idle.pop())
