@@ -14,6 +14,7 @@ from typing import Any
 import deeds
 import pytest
 
+import enact_pool.run
 from enact_pool import (
     Err,
     EventEmitter,
@@ -105,7 +106,10 @@ def test_a_crash_costs_one_result_of_a_stream(pool: Pool) -> None:
     assert culprit.error.details["index"] == 33
 
 
-def test_what_has_not_started_when_a_loop_is_left_never_starts(pool: Pool, tmp_path: Path) -> None:
+def test_what_has_not_started_when_a_loop_is_left_never_starts(
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(enact_pool.run, "_GRACE_SECONDS", 30.0)
     log = tmp_path / "starts"
 
     def noted(index: int) -> int:
