@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import pickle
+from typing import TYPE_CHECKING
 
 from enact_pool.interrupts import is_interrupt
 from enact_pool.lane import Lane
-from enact_pool.parcel import Parcel, parcel_if_large
 from enact_pool.results import Err
 from enact_pool.texts import describe
-from enact_pool.wire import COMMON_PARCEL, COMMON_SHARED, COMMON_SHOW_OUTPUTS
+from enact_pool.wire import COMMON_PARCEL, COMMON_SHARED, COMMON_SHOW_OUTPUTS, LARGE_BYTES
 from enact_pool.work import Work
+
+if TYPE_CHECKING:
+    from enact_pool.parcel import Parcel
 
 __all__ = ["Brief"]
 
@@ -31,7 +34,10 @@ class Brief:
         buffers: list[pickle.PickleBuffer] = []
         try:
             flags, payload = work.pickle_common(buffers)
-            self._parcel = parcel_if_large(payload, buffers)
+            if buffers or len(payload) >= LARGE_BYTES:
+                from enact_pool.parcel import parcel_if_large  # for those who need it
+
+                self._parcel = parcel_if_large(payload, buffers)
             if self._parcel is not None:
                 flags, payload = flags | COMMON_PARCEL, self._parcel.layout
             elif buffers:

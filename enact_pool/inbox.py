@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import pickle
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from enact_pool.crew import Crew
 from enact_pool.lane import Lane
 from enact_pool.outcomes import Outcomes
-from enact_pool.parcel import Parcel
 from enact_pool.results import Err, ParallelResult
 from enact_pool.schedule import Schedule
 from enact_pool.texts import describe
 from enact_pool.wire import KIND, RAN_NS, SERIAL, Answer, FrameError
+
+if TYPE_CHECKING:
+    from enact_pool.parcel import Parcel
 
 __all__ = ["Inbox"]
 

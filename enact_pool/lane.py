@@ -34,7 +34,7 @@ from itertools import islice
 from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from multiprocessing.context import get_spawning_popen
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 from loky.backend import resource_tracker as loky_tracker
@@ -43,7 +43,6 @@ from loky.backend.process import LokyProcess
 
 from enact_pool.death import Death
 from enact_pool.lifeline import lifeline
-from enact_pool.parcel import Parcel
 from enact_pool.recorder import FlightRecorder, create_recording
 from enact_pool.wire import (
     ANSWER,
@@ -56,6 +55,9 @@ from enact_pool.wire import (
     unpack_permits,
 )
 from enact_pool.worker import serve
+
+if TYPE_CHECKING:  # it takes long to import, and is needed for large values only
+    from enact_pool.parcel import Parcel
 
 __all__ = ["Holder", "Lane", "WorkerSpec"]
 
@@ -396,6 +398,8 @@ class Lane:
 
     def receive_parcel(self, serial: int, layout: bytes) -> Parcel:
         """The parcel that the worker sent along with an answer. Raises `FrameError`."""
+        from enact_pool.parcel import Parcel
+
         return Parcel.receive(self._parcels, serial, layout)
 
     @property

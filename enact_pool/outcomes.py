@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from enact_pool.death import Death
 from enact_pool.errors import ExecutionError, now_ms
 from enact_pool.events import Emitter, EventEmitter, ExecutionFailed, StepEnd, StreamEvent
 from enact_pool.ids import ExecutionId, fresh_ids
 from enact_pool.interrupts import is_interrupt
-from enact_pool.parcel import Parcel
 from enact_pool.results import Err, Ok, ParallelResult
 from enact_pool.schedule import Schedule
 from enact_pool.texts import describe
 from enact_pool.wire import Answer
 from enact_pool.work import Work
+
+if TYPE_CHECKING:
+    from enact_pool.parcel import Parcel
 
 __all__ = ["Outcomes"]
 
