@@ -5,7 +5,6 @@ Made in the worker: a `repr` or a `str` is the user's code, and may do anything.
 
 from __future__ import annotations
 
-import traceback
 from reprlib import Repr
 from typing import Any
 
@@ -83,6 +82,8 @@ def describe(error: BaseException, what: str = "") -> tuple[str, str, str]:
 
     The traceback starts behind our own frames.
     """
+    import traceback  # takes longer to import than all else in a worker
+
     kind = type_name(type(error))
     try:
         text = _plain(str(error))

@@ -36,8 +36,6 @@ from io import BytesIO
 from struct import Struct, pack, unpack
 from typing import Any
 
-import cloudpickle
-
 __all__ = [
     "ANSWER",
     "COMMAND",
@@ -219,6 +217,8 @@ Buffers = list[pickle.PickleBuffer] | None
 
 
 def _cloudpickle(value: object, buffers: Buffers) -> bytes:
+    import cloudpickle  # workers need it for what plain pickle does not take only
+
     add = None if buffers is None else buffers.append
     return cloudpickle.dumps(value, pickle.HIGHEST_PROTOCOL, add)  # type: ignore[no-any-return]
 
@@ -239,6 +239,8 @@ def pickle_inputs(inputs: list[Any]) -> bytes:
     """A batch of inputs: whether they are there as they are, and the inputs or a pickle of each."""
     if SHAREABLE.issuperset(map(type, inputs)):
         return pickle.dumps((True, inputs), pickle.HIGHEST_PROTOCOL)
+    import cloudpickle
+
     # A pickle for each: in one pickle they would share what they have in common.
     file = BytesIO()
     pickler = cloudpickle.Pickler(file, pickle.HIGHEST_PROTOCOL)
