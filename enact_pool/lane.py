@@ -1,20 +1,14 @@
 """A lane: one worker process, the three pipes to it, and its flight recorder.
 
-    parent                                   worker
-    ------                                   ------
-    Lane.flush    ==== commands pipe ====>   worker.serve
-    Lane.queue    ==== permits pipe ==+==>
-    Lane.recall   <===================+
-    Lane.receive  <=== answers pipe ======
-    Lane.receive_parcel, queue_common  <== Unix socket, for descriptors of parcels ==>
-    Lane.bury     <--- flight recorder ---   (shared memory)
-                  lifeline ------------->    (one for all lanes; closes with the parent)
-
-The process is started by loky: a clean interpreter, not a fork, which does not
-import the caller's `__main__`. Of loky's executor nothing is used. It needs two
-threads and a queue per executor, and a worker that dies takes its executor with
-it. One process and its pipes need neither, and their descriptors tell at once
-what happened.
+parent                                   worker
+------                                   ------
+Lane.flush    ==== commands pipe ====>   worker.serve
+Lane.queue    ==== permits pipe ==+==>
+Lane.recall   <===================+
+Lane.receive  <=== answers pipe ======
+Lane.receive_parcel, queue_common  <== Unix socket, for descriptors of parcels ==>
+Lane.bury     <--- flight recorder ---   (shared memory)
+              lifeline ------------->    (one for all lanes; closes with the parent)
 """
 
 from __future__ import annotations
@@ -25,25 +19,20 @@ import select
 import signal
 import socket
 import termios
-import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import islice
-from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
-from multiprocessing.context import get_spawning_popen
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from attrs import field, frozen
-from loky.backend import resource_tracker as loky_tracker
 from loky.backend.popen_loky_posix import Popen
-from loky.backend.process import LokyProcess
 
 from enact_pool.death import Death
 from enact_pool.lifeline import lifeline
 from enact_pool.recorder import FlightRecorder, create_recording
+from enact_pool.spawn import WorkerSpec, no_forks, signals_blocked, spawn
 from enact_pool.wire import (
     ANSWER,
     PERMIT_BYTES,
@@ -54,52 +43,17 @@ from enact_pool.wire import (
     pack_permits,
     unpack_permits,
 )
-from enact_pool.worker import serve
 
 if TYPE_CHECKING:  # it takes long to import, and is needed for large values only
     from enact_pool.parcel import Parcel
 
-__all__ = ["Holder", "Lane", "WorkerSpec"]
+__all__ = ["Holder", "Lane"]
 
 _READ_BYTES = 1 << 16
 # The least number of buffers that every POSIX system takes in one write.
 _BUFFERS = 16
 # What a pipe takes in one piece, as a multiple of the size of a permit.
 _PIPE_BUF = select.PIPE_BUF // PERMIT_BYTES * PERMIT_BYTES
-
-# Native libraries start a thread for each CPU, in every worker, unless these
-# say otherwise.
-_THREAD_LIMITS = (
-    "BLIS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMBA_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-)
-
-
-@frozen
-class WorkerSpec:
-    """What the workers of a pool have in common.
-
-    `initializer` is a pickled (function or None, args). `idle_timeout` is in
-    seconds; None waits for ever. `cpus` is the share of the CPUs that pools
-    inside a worker may use; `spin` is for the worker's waits: see `spinning`.
-    """
-
-    initializer: bytes
-    depth: int
-    idle_timeout: float | None = None
-    env: Mapping[str, str] = field(factory=dict)
-    cpus: int = 1
-    spin: bool = False
-
-    def environment(self) -> dict[str, str]:
-        """The environment variables that a worker gets beside its parent's."""
-        limits = {name: str(self.cpus) for name in _THREAD_LIMITS if name not in os.environ}
-        return {**limits, **self.env}
 
 
 def _pipe_size(descriptor: int) -> int:
@@ -129,46 +83,6 @@ def _broken_pipes_borne() -> AbstractContextManager[None]:
     if signal.getsignal(signal.SIGPIPE) == signal.SIG_IGN:
         return nullcontext()
     return _broken_pipe_signal_blocked()
-
-
-class _Inherited:
-    """A descriptor that a starting process keeps, under the same number."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        starting: Any = get_spawning_popen()
-        return int, (starting.duplicate_for_child(self._descriptor),)
-
-
-class _NoForks:
-    """Within, this process is not forked by another thread.
-
-    The child would find locks of multiprocessing held by a thread that it does
-    not have, and hang when it starts a worker.
-    """
-
-    def __init__(self) -> None:
-        # Re-entrant: starting a process may fork.
-        self._lock = threading.RLock()
-        os.register_at_fork(
-            before=lambda: self._lock.acquire(),
-            after_in_parent=lambda: self._lock.release(),
-            after_in_child=self._renew,
-        )
-
-    def _renew(self) -> None:
-        self._lock = threading.RLock()
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
-
-
-_no_forks = _NoForks()
 
 
 class Holder:
@@ -212,7 +126,7 @@ class Lane:
             raise
 
     def _start(self, spec: WorkerSpec) -> None:
-        with _no_forks:
+        with no_forks:
             self._start_unforked(spec)
 
     def _start_unforked(self, spec: WorkerSpec) -> None:
@@ -232,44 +146,18 @@ class Lane:
             recording = create_recording()
             worker_ends.append(recording)
             self._recorder = FlightRecorder(recording)
-            process = LokyProcess(
-                target=serve,
-                args=(
-                    *map(
-                        _Inherited,
-                        (
-                            worker_commands,
-                            self._permits,
-                            worker_answers,
-                            worker_parcels,
-                            recording,
-                            lifeline.read_end(),
-                        ),
-                    ),
-                    spec.depth,
-                    spec.cpus,
-                    spec.spin,
-                    spec.idle_timeout,
-                    spec.initializer,
-                ),
-                env=spec.environment(),
-                name="enact_pool-worker",
-            )
-            # What Popen would start itself, but with all signals blocked.
-            for tracker in (loky_tracker, resource_tracker):
-                tracker.ensure_running()
+            inherited = [
+                worker_commands,
+                self._permits,
+                worker_answers,
+                worker_parcels,
+                recording,
+                lifeline.read_end(),
+            ]
             # No signal handler may raise between the start of the process and
-            # our knowing it. And a Ctrl-C in the 100 ms before the worker can
-            # ignore it would end it with a traceback: what is blocked stays
-            # blocked across exec, until `worker.serve`.
-            before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-            try:
-                # Not `process.start()`: multiprocessing would wait for the
-                # worker at exit, in forked children of this process too, and
-                # would refuse to start it in a daemonic process.
-                self._popen = Popen(process)
-            finally:
-                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            # our knowing it.
+            with signals_blocked():
+                self._popen = spawn(spec, inherited)
         finally:
             for end in worker_ends:
                 os.close(end)

@@ -31,9 +31,9 @@ from loky.process_executor import MAX_DEPTH
 
 from enact_pool.callables import ParallelCallable
 from enact_pool.events import Emitter, check_emitter
-from enact_pool.lane import WorkerSpec
 from enact_pool.results import ParallelResult
 from enact_pool.run import run
+from enact_pool.spawn import WorkerSpec
 from enact_pool.streams import Results, gathered
 from enact_pool.supply import LaneSupply
 from enact_pool.work import Callables, Work

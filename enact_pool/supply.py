@@ -16,7 +16,8 @@ from collections import deque
 
 from attrs import evolve
 
-from enact_pool.lane import Holder, Lane, WorkerSpec
+from enact_pool.lane import Holder, Lane
+from enact_pool.spawn import WorkerSpec
 
 __all__ = ["AWAY_SECONDS", "Doorbell", "LaneSupply"]
 

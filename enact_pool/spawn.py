@@ -1,0 +1,139 @@
+"""How a worker process is started: by loky, with descriptors of its own.
+
+It is a clean interpreter, not a fork, which does not import the caller's
+`__main__`. Of loky's executor nothing is used. It needs two threads and a queue
+per executor, and a worker that dies takes its executor with it. One process and
+its pipes need neither, and their descriptors tell at once what happened.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
+from multiprocessing.context import get_spawning_popen
+from typing import Any
+
+from attrs import field, frozen
+from loky.backend import resource_tracker as loky_tracker
+from loky.backend.popen_loky_posix import Popen
+from loky.backend.process import LokyProcess
+
+from enact_pool.worker import serve
+
+__all__ = ["WorkerSpec", "no_forks", "signals_blocked", "spawn"]
+
+# Native libraries start a thread for each CPU, in every worker, unless these
+# say otherwise.
+_THREAD_LIMITS = (
+    "BLIS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+
+
+@frozen
+class WorkerSpec:
+    """What the workers of a pool have in common.
+
+    `initializer` is a pickled (function or None, args). `idle_timeout` is in
+    seconds; None waits for ever. `cpus` is the share of the CPUs that pools
+    inside a worker may use; `spin` is for the worker's waits: see `spinning`.
+    """
+
+    initializer: bytes
+    depth: int
+    idle_timeout: float | None = None
+    env: Mapping[str, str] = field(factory=dict)
+    cpus: int = 1
+    spin: bool = False
+
+    def environment(self) -> dict[str, str]:
+        """The environment variables that a worker gets beside its parent's."""
+        limits = {name: str(self.cpus) for name in _THREAD_LIMITS if name not in os.environ}
+        return {**limits, **self.env}
+
+
+class _Inherited:
+    """A descriptor that a starting process keeps, under the same number."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        starting: Any = get_spawning_popen()
+        return int, (starting.duplicate_for_child(self._descriptor),)
+
+
+class _NoForks:
+    """Within, this process is not forked by another thread.
+
+    The child would find locks of multiprocessing held by a thread that it does
+    not have, and hang when it starts a worker.
+    """
+
+    def __init__(self) -> None:
+        # Re-entrant: starting a process may fork.
+        self._lock = threading.RLock()
+        os.register_at_fork(
+            before=lambda: self._lock.acquire(),
+            after_in_parent=lambda: self._lock.release(),
+            after_in_child=self._renew,
+        )
+
+    def _renew(self) -> None:
+        self._lock = threading.RLock()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+no_forks = _NoForks()
+
+
+@contextmanager
+def signals_blocked() -> Iterator[None]:
+    """Within, no signal reaches this thread, nor ever what is started here.
+
+    A Ctrl-C in the 100 ms before a worker can ignore it would end it with a
+    traceback: what is blocked stays blocked across exec, until `worker.serve`.
+    """
+    # What the start of a process would start itself, with all signals blocked.
+    for tracker in (loky_tracker, resource_tracker):
+        tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def spawn(spec: WorkerSpec, descriptors: Sequence[int]) -> Popen:
+    """Start a worker, which keeps these descriptors: see `worker.serve`. Raises `OSError`."""
+    process = LokyProcess(
+        target=serve,
+        args=(
+            *map(_Inherited, descriptors),
+            spec.depth,
+            spec.cpus,
+            spec.spin,
+            spec.idle_timeout,
+            spec.initializer,
+        ),
+        env=spec.environment(),
+        name="enact_pool-worker",
+    )
+    # Not `process.start()`: multiprocessing would wait for the worker at exit,
+    # in forked children of this process too, and would refuse to start it in a
+    # daemonic process.
+    return Popen(process)
