@@ -88,14 +88,14 @@ class _Run:
         self._crew.enter()
         self._submit(self._work.pulled)
         while True:
-            self._pull()
-            self._crew.complete()
-            if self._crew.is_hopeless:
-                for task in self._schedule.abandon_queue():
-                    self._outcomes.not_started(task, self._crew.start_error)
+            if wanted := self._wants_more():
+                self._pull(wanted)
+            if self._schedule.queued:
+                self._staff()
             while self._crew.hungry:
                 self._feed(self._crew.hungry.pop())
-            self._rebalance()
+            if self._crew.idle:
+                self._rebalance()
             yield from self._tell()
             if self._done:
                 return
@@ -169,20 +169,26 @@ class _Run:
             return 0
         return self._schedule.wanted(len(self._crew.working) or self._limit)
 
-    def _pull(self) -> None:
-        if wanted := self._wants_more():
-            with self._away():
-                count = self._work.pull(wanted)
-            self._submit(count)
-            self._crew.hungry.update(self._crew.idle)
-        if self._brief is not None and self._brief.refusal is not None:
-            for task in self._schedule.abandon_queue():
-                self._outcomes.refused(task, self._brief.refusal)
+    def _pull(self, wanted: int) -> None:
+        with self._away():
+            count = self._work.pull(wanted)
+        self._submit(count)
+        self._crew.hungry.update(self._crew.idle)
 
     def _submit(self, count: int) -> None:
         if count and self._brief is None:
             self._brief = Brief(self._work, show_outputs=self._shows_outputs)
         self._outcomes.expect(self._schedule.submit(count))
+        if self._brief is not None and self._brief.refusal is not None:
+            for task in self._schedule.abandon_queue():
+                self._outcomes.refused(task, self._brief.refusal)
+
+    def _staff(self) -> None:
+        """Get lanes for what is queued; if there can be none, settle it."""
+        self._crew.complete()
+        if self._crew.is_hopeless:
+            for task in self._schedule.abandon_queue():
+                self._outcomes.not_started(task, self._crew.start_error)
 
     # Batches go out
 
