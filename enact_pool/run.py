@@ -31,7 +31,7 @@ __all__ = ["run"]
 
 # How long answers may lie in the pipes while all lanes have more to do. With
 # workers on all CPUs, each time we wake up takes one away from a worker.
-_NAP_SECONDS = 0.008
+_NAP_SECONDS = 0.012
 _LEAST_NAP_SECONDS = 0.0005
 
 # How long a lane may be idle while others have more than they work on. Quick
