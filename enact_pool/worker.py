@@ -67,7 +67,7 @@ _getpid = os.getpid
 _read = os.read
 _write = os.write
 _monotonic_ns = time.monotonic_ns
-_loads = pickle.loads
+_dumps = pickle.dumps
 
 
 class _Nesting:
@@ -271,7 +271,7 @@ class _Worker:
     def initialize(self, initializer: bytes) -> bool:
         """Run the user's initializer; gives whether this worker can be used."""
         try:
-            function, args = _loads(initializer)
+            function, args = pickle.loads(initializer)
             if function is not None:
                 function(*args)
         except BaseException as error:
@@ -337,6 +337,7 @@ class _Worker:
         begun_at = _monotonic_ns()
         self._recorder.note_begun(serial, begun_at)
         kind, value, common = Answer.VALUE, None, self._common
+        buffers: list[pickle.PickleBuffer]
         doing = _REBUILDING_INPUT
         try:
             # Out of the batch: its memory is to be free before the next one runs.
@@ -349,11 +350,13 @@ class _Worker:
             if hasattr(type(value), "__await__") and isinstance(value, Coroutine):
                 value = _run_coroutine(value)
             doing = _PICKLING
-            text = None
-            if self._show_outputs and not shows_itself(value):
-                kind, text = Answer.SHOWN, shown(value)
-            buffers: list[pickle.PickleBuffer] = []
-            payload = pickle_output(value, text, buffers)
+            text, buffers = None, []
+            if shows_itself(value):
+                payload = _dumps(value, pickle.HIGHEST_PROTOCOL)
+            else:
+                if self._show_outputs:
+                    kind, text = Answer.SHOWN, shown(value)
+                payload = pickle_output(value, text, buffers)
             if buffers or len(payload) >= LARGE_BYTES:
                 parcel = self._send_parcel(serial, payload, buffers)
                 if parcel is not None:
