@@ -52,10 +52,10 @@ class Brief:
             self._payload = bytes([flags]) + payload
 
     def give(self, lane: Lane) -> None:
-        """Queue it for a lane that does not have it."""
+        """Queue it for a lane that does not have it. Raises `OSError` if it cannot be sent."""
         if lane not in self._lanes:
-            self._lanes.add(lane)
             lane.queue_common(self._payload, self._parcel)
+            self._lanes.add(lane)
 
     def take_back(self, lane: Lane) -> bool:
         """Let a lane that is idle forget it, if it is large; gives whether anything is queued."""

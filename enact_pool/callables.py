@@ -52,7 +52,15 @@ def entry_point(candidate: Any) -> Callable[[Any], Any] | None:
 
 def check_callable(candidate: Any, where: str) -> None:
     """Raise `TypeError`, which says where it is, for what cannot be called."""
-    if type(candidate) is not FunctionType and entry_point(candidate) is None:
+    if type(candidate) is FunctionType:
+        return
+    try:
+        found = entry_point(candidate)
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        raise TypeError(f"{where} raises {type(error).__name__} when it is looked at") from error
+    if found is None:
         raise TypeError(
             f"{where} is no callable: {type(candidate).__name__!r} object "
             "has no run(input) and cannot be called"

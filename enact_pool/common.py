@@ -59,10 +59,15 @@ class _Input(Common):
     def __init__(self, load: Callable[[], Any], shared: bool) -> None:
         self._load = load
         self._shared = shared
-        self._value = load() if shared else None
+        self._has_value = False
+        self._value: Any = None
 
     def given(self, item: Any) -> Any:
-        return self._value if self._shared else self._load()
+        if not self._shared:
+            return self._load()
+        if not self._has_value:
+            self._value, self._has_value = self._load(), True
+        return self._value
 
     def called(self, item: Any) -> Any:
         if type(item) is FunctionType:

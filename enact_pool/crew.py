@@ -92,7 +92,7 @@ class Crew(Holder):
     def _acquire(self) -> Lane | None:
         lane = self._supply.acquire(self, self._doorbell)
         if lane is None and self._doorbell is None:
-            self._doorbell = Doorbell()
+            self._doorbell = Doorbell(self)
             self.watch.add_doorbell(self._doorbell.fileno())
             lane = self._supply.acquire(self, self._doorbell)
         return lane
@@ -120,9 +120,14 @@ class Crew(Holder):
         """After how long something may have changed that no descriptor tells of."""
         if self._size:
             return float("inf")
-        # There is no lane yet. It may have a right to one then, or try again.
         pause = self._pause_ends - time.monotonic()
-        return pause if pause > 0 else AWAY_SECONDS
+        if pause > 0:
+            return pause
+        if self._schedule.queued and not self._supply.knows(self._doorbell):
+            # It has given back its last lane after it had asked for more.
+            return 0.0
+        # There is no lane yet. It may have a right to one then.
+        return AWAY_SECONDS
 
     @property
     def may_spin(self) -> bool:
@@ -155,6 +160,11 @@ class Crew(Holder):
     def _forget(self, lane: Lane) -> None:
         for lanes in (self.starting, self.working, self.hungry, self.idle):
             lanes.discard(lane)
+
+    def abandon(self) -> None:
+        """In a forked child: let go of what is the parent's."""
+        if self._doorbell is not None:
+            self._doorbell.close()
 
     def disband(self) -> None:
         """There is no run any more. Ends what lanes an interrupt has kept from being given back."""

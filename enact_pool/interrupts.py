@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import signal
-from types import CodeType
+from functools import partial
+from types import CodeType, FunctionType, MethodType
+from typing import Any
 
 __all__ = ["is_interrupt"]
 
@@ -12,7 +14,8 @@ def is_interrupt(error: BaseException) -> bool:
     """Whether a signal handler has raised this: it is for whoever called us, and ends the run.
 
     A handler runs between any two steps of what the main thread does, of a
-    pickling callable too; that it was one is only told by the traceback.
+    pickling callable too; that it was one is only told by the traceback, while
+    the handler is installed.
     """
     if isinstance(error, KeyboardInterrupt):
         return True
@@ -25,6 +28,9 @@ def is_interrupt(error: BaseException) -> bool:
     return False
 
 
-def _code(handler: object) -> CodeType | None:
-    """That of a handler which is a function or a method."""
+def _code(handler: Any) -> CodeType | None:
+    if isinstance(handler, partial):
+        handler = handler.func
+    if callable(handler) and not isinstance(handler, (FunctionType, MethodType)):
+        handler = handler.__call__
     return getattr(getattr(handler, "__func__", handler), "__code__", None)

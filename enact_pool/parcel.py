@@ -211,8 +211,15 @@ class _Mappings:
     def close(self) -> None:
         """Unmap what is not used, now and later."""
         self._closed = True
-        while self._unused:
-            _libc.munmap(self._unused.pop(), self._size)
+        self._free_if_closed()
+
+    def _free_if_closed(self) -> None:
+        while self._closed:
+            try:
+                address = self._unused.pop()
+            except IndexError:
+                return
+            _libc.munmap(address, self._size)
 
     def _map(self) -> int:
         writable = mmap.PROT_READ | mmap.PROT_WRITE
@@ -227,6 +234,7 @@ class _Mappings:
             _libc.munmap(address, self._size)
         else:
             self._unused.append(address)
+            self._free_if_closed()  # by another thread, meanwhile
 
     def _make_as_new(self, address: int) -> bool:
         """Drop the pages that were written to; gives whether that was possible."""

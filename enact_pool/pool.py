@@ -162,7 +162,8 @@ class Pool:
             self._arrange_end()
         if limit is None:
             limit = self._usual_limit
-        return run(self._supply, work, emitter, min(limit, self.max_workers), ordered=ordered)
+        limit = min(limit, self.max_workers)
+        return run(self._supply, work, emitter, limit, ordered=ordered, owner=self)
 
     def _grow(self, limit: int) -> None:
         self._supply.grow(limit)

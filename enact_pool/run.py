@@ -43,9 +43,17 @@ _GRACE_SECONDS = 0.1
 
 
 def run(
-    supply: LaneSupply, work: Work, emitter: Emitter | None, limit: int, *, ordered: bool = True
+    supply: LaneSupply,
+    work: Work,
+    emitter: Emitter | None,
+    limit: int,
+    *,
+    ordered: bool = True,
+    owner: object = None,
 ) -> Results:
     """Do the work on at most `limit` lanes of the supply; gives the results as their turn comes.
+
+    The supply's owner, who ends it when it is garbage, is kept till then.
 
     What is not done when the generator is closed is not started any more, and
     what runs then is given a moment to end. What the emitter, or the work's
@@ -62,6 +70,8 @@ def run(
     finally:
         if this.is_here:
             this.settle()
+        else:
+            this.abandon()
     return this.error
 
 
@@ -152,6 +162,12 @@ class _Run:
                 self._brief.close()
             self._crew.disband()
 
+    def abandon(self) -> None:
+        """In a forked child: let go of what is the parent's."""
+        if self._brief is not None:
+            self._brief.close()
+        self._crew.abandon()
+
     @property
     def error(self) -> BaseException | None:
         """What the emitter or the work's iterable has raised."""
@@ -203,7 +219,13 @@ class _Run:
         while tasks := self._schedule.next_batch(lane, lane.batch_limit):
             tasks, payload = self._pickle(tasks)
             if tasks:
-                self._brief.give(lane)
+                try:
+                    self._brief.give(lane)
+                except OSError:
+                    # It is dead, or takes nothing any more; nobody is to blame.
+                    self._schedule.put_back(tasks)
+                    lane.kill()
+                    return
                 if not lane.queue_batch(len(tasks), payload):
                     self._schedule.put_back(tasks)
                     break

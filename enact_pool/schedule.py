@@ -48,12 +48,14 @@ from attrs import define, field
 
 from enact_pool.sizing import BATCH_TASKS, Sizing
 
-__all__ = ["MAX_FAILED_STARTS", "Schedule"]
+__all__ = ["MAX_FAILED_STARTS", "MAX_HELD", "Schedule"]
 
 LaneT = TypeVar("LaneT")
 OutcomeT = TypeVar("OutcomeT")
 
 MAX_FAILED_STARTS = 3
+# How many outcomes may wait for their turn before no more tasks are wanted.
+MAX_HELD = 10_000
 
 # Sending less work than this to another lane takes longer than it saves.
 _WORTHWHILE_SECONDS = 0.001
@@ -106,8 +108,11 @@ class Schedule(Generic[LaneT, OutcomeT]):
     def wanted(self, lanes: int) -> int:
         """How many more tasks so many lanes could do with, for batches of the size they may have.
 
-        For those who submit tasks as they are needed.
+        For those who submit tasks as they are needed. None while very many
+        outcomes wait for that of an earlier task.
         """
+        if self._ordered and len(self._settled) >= MAX_HELD:
+            return 0
         return max(0, 2 * lanes * self._sizing.largest() - self.queued)
 
     @property

@@ -40,7 +40,8 @@ class Doorbell:
     `lanes` are those that have been left for it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, run: Holder) -> None:
+        self.run = run
         self.lanes: list[Lane] = []
         self._read_end, self._write_end = os.pipe()
         os.set_blocking(self._read_end, False)
@@ -65,6 +66,11 @@ class Doorbell:
     def close(self) -> None:
         os.close(self._read_end)
         os.close(self._write_end)
+
+
+def _is_away(run: Holder) -> bool:
+    """Whether code of a run's caller has run for so long that nobody is to wait for it."""
+    return 0.0 < run.away_since < time.monotonic() - AWAY_SECONDS
 
 
 class LaneSupply:
@@ -150,6 +156,11 @@ class LaneSupply:
             # It may have been rung, and not have asked any more.
             if self._idle or len(self._lanes) + self._being_started < self.limit:
                 self._ring()
+            # What was needed above the limit is not, when the run that was in the way is gone.
+            surplus: list[Lane] = []
+            while not depth and self._idle and len(self._lanes) - len(surplus) > self.limit:
+                surplus.append(self._idle.pop())
+        self._end(surplus)
         for lane in left:
             self.release(lane)
         for lane in lost:
@@ -161,14 +172,14 @@ class LaneSupply:
         """Whether a run that holds so many lanes should give one back."""
         # Read without the lock: a run that finds this out a moment late gives
         # back its lane a batch later.
-        return bool(self._waiting) and held > max(1, self.limit // max(1, self._runs))
+        return held > max(1, self.limit // max(1, self._runs)) and self._someone_waits()
 
     def is_overdue(self, lane: Lane) -> bool:
         """Whether a run has had this lane for long enough, since there are more runs than lanes."""
         return (
-            bool(self._waiting)
-            and self._runs > self.limit
+            self._runs > self.limit
             and time.monotonic() - lane.held_since > _TURN_SECONDS
+            and self._someone_waits()
         )
 
     # Lanes
@@ -211,10 +222,14 @@ class LaneSupply:
 
         Whoever is away may wait for the very run that waits for a lane here.
         """
-        away = time.monotonic() - AWAY_SECONDS
-        return sum(
-            lane.holder is None or not 0.0 < lane.holder.away_since < away for lane in self._lanes
-        )
+        return sum(lane.holder is None or not _is_away(lane.holder) for lane in self._lanes)
+
+    def knows(self, doorbell: Doorbell | None) -> bool:
+        """Whether a run will be told when there is a lane for it."""
+        return doorbell in self._waiting or bool(doorbell and doorbell.lanes)
+
+    def _someone_waits(self) -> bool:
+        return any(not _is_away(doorbell.run) for doorbell in list(self._waiting))
 
     def _must_start(self, run: object) -> bool:
         """Whether a run waits for its own thread: another run of it, further out, has the lanes.
@@ -237,14 +252,16 @@ class LaneSupply:
         """Give back a lane that has nothing to do."""
         lane.is_new = False
         with self._lock:
-            if self._waiting:
+            doorbell = self._ring()
+            if doorbell is not None:
                 # Handed over, not put back: the run that gives it up would
                 # often be the first to take it again.
-                self._waiting[0].lanes.append(lane)
-                lane.holder = None
-                self._ring()
+                lane.hold(doorbell.run)
+                doorbell.lanes.append(lane)
                 return
-            if not self._closed:
+            # One above the limit is kept for the next nested run.
+            is_nested = self._depths.get(threading.get_ident(), 0) > 1
+            if not self._closed and (is_nested or len(self._lanes) <= self.limit):
                 self._idle.append(lane)
                 lane.holder = None
                 return
@@ -256,10 +273,15 @@ class LaneSupply:
             self._lanes.discard(lane)
             self._ring()
 
-    def _ring(self) -> None:
+    def _ring(self) -> Doorbell | None:
+        """Tell the first run that waits, and can listen; gives its doorbell."""
         # With the lock held: a run cannot leave, and close its doorbell, meanwhile.
-        if self._waiting:
-            self._waiting.popleft().ring()
+        for doorbell in self._waiting:
+            if not _is_away(doorbell.run):
+                self._waiting.remove(doorbell)
+                doorbell.ring()
+                return doorbell
+        return None
 
     # The end
 

@@ -70,12 +70,17 @@ class Work:
         while self._source is not None and self._pulled - before < count:
             try:
                 item = next(self._source)
-                self._check(item, self._pulled)
             except StopIteration:
                 self._source = None
-            except Exception as error:
+                break
+            except BaseException as error:
                 if is_interrupt(error):
                     raise
+                self._source, self.error = None, error
+                break
+            try:
+                self._check(item, self._pulled)
+            except TypeError as error:
                 self._source, self.error = None, error
             else:
                 self._items[self._pulled] = item
@@ -113,8 +118,8 @@ class Callables(Work):
     def __init__(self, callables: Iterable[Any], input: Any) -> None:
         super().__init__(callables)
         self._input = input
-        # The id of a callable, how often it was in a batch, and that batch's pickle.
-        self._repeated: tuple[int, int, bytes] | None = None
+        # A callable, how often it was in a batch, and that batch's pickle.
+        self._repeated: tuple[Any, int, bytes] = None, 0, b""
 
     def _check(self, item: Any, index: int) -> None:
         check_callable(item, f"callables[{index}]")
@@ -135,9 +140,11 @@ class Callables(Work):
             return pickle_callables(callables)
         # One callable many times is common, and a function that a script
         # defines is a long pickle: its code.
-        if self._repeated is None or self._repeated[:2] != (id(first), len(tasks)):
-            self._repeated = (id(first), len(tasks), pickle_callables(callables))
-        return self._repeated[2]
+        repeated, count, pickled = self._repeated
+        if repeated is not first or count != len(tasks):
+            pickled = pickle_callables(callables)
+            self._repeated = first, len(tasks), pickled
+        return pickled
 
 
 class Inputs(Work):

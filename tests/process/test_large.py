@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import pickle
 import resource
+import signal
 from pathlib import Path
 from typing import Any
 
 import deeds
+import psutil
 import pytest
 
 import enact_pool.parcel
@@ -155,3 +157,20 @@ def test_a_function_that_has_captured_much_is_sent_once(pool: Pool) -> None:
 
     results = map_parallel(sized, range(50), pool=pool)
     assert [result.output for result in results] == [Ok(SIZE + i) for i in range(50)]
+
+
+def test_a_large_input_finds_its_worker_dead_and_goes_to_another(pool: Pool) -> None:
+    (pid,) = {r.output.unwrap() for r in pool.run_parallel([lambda _: os.getpid()], 0)}
+    os.kill(pid, signal.SIGKILL)
+    while psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+        pass
+    assert [r.output for r in pool.run_parallel([len] * 3, bytes(SIZE))] == [Ok(SIZE)] * 3
+
+
+@pytest.mark.parametrize("input", [bytes(400_000_000), [bytes(400_000_000)]], ids=["bytes", "list"])
+def test_a_large_input_that_a_worker_has_no_room_for_concerns_all(input: Any) -> None:
+    with Pool(1, initializer=deeds.limit_memory, initargs=(300_000_000,)) as pool:
+        results = pool.run_parallel([len] * 3, input)
+    for result in results:
+        assert isinstance(result.output, Err)
+        assert result.output.error.startswith("the input cannot be rebuilt in the worker: ")

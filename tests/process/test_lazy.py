@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import itertools
 import re
+import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
@@ -14,7 +16,9 @@ from typing import Any
 import deeds
 import pytest
 
+import enact_pool.crew
 import enact_pool.run
+import enact_pool.supply
 from enact_pool import (
     Err,
     EventEmitter,
@@ -320,3 +324,54 @@ def test_a_closed_pool_is_refused_before_the_first_result_is_asked_for() -> None
     pool.close()
     with pytest.raises(RuntimeError, match="the pool is closed"):
         iter_parallel([deeds.square], 3, pool=pool)
+
+
+def test_a_pool_lives_as_long_as_a_stream_that_uses_it() -> None:
+    assert [r.output for r in iter_parallel([deeds.square] * 3, 2, pool=Pool(1))] == [Ok(4)] * 3
+
+
+def test_a_stream_that_is_left_waiting_holds_up_no_other_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another thread gets a worker in the place of those it has; they are ended afterwards."""
+    monkeypatch.setattr(enact_pool.supply, "AWAY_SECONDS", 0.05)
+    monkeypatch.setattr(enact_pool.crew, "AWAY_SECONDS", 0.05)
+    answers: list[Any] = []
+    with Pool(1) as pool:
+
+        def run() -> None:
+            answers.extend(r.output for r in pool.run_parallel([deeds.square], 3))
+
+        streams = [imap_parallel(deeds.square, itertools.count(), pool=pool) for _ in range(2)]
+        for stream in streams:
+            assert next(stream).output == Ok(0)
+            thread = threading.Thread(target=run)
+            thread.start()
+            thread.join()
+        assert answers == [Ok(9)] * 2
+        for stream in streams:
+            stream.close()
+        assert len(pool._supply._lanes) == 1
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyError("k"), asyncio.CancelledError()])
+def test_whatever_an_iterable_raises_comes_after_the_results_of_what_it_gave(
+    error: BaseException, pool: Pool
+) -> None:
+    def inputs() -> Iterator[int]:
+        yield 2
+        raise error
+
+    results = imap_parallel(deeds.square, inputs(), pool=pool)
+    assert next(results).output == Ok(4)
+    with pytest.raises(type(error)):
+        next(results)
+
+
+def test_a_callable_that_raises_when_it_is_looked_at_is_named() -> None:
+    class Secretive:
+        def __getattr__(self, name: str) -> Any:
+            raise StopIteration
+
+    with pytest.raises(TypeError, match=r"callables\[1\] raises StopIteration"):
+        run_parallel([deeds.square, Secretive()], 3)

@@ -105,6 +105,25 @@ def test_memory_is_free_when_the_parcel_is_closed_and_nothing_uses_it() -> None:
     assert mapped() == before
 
 
+def test_memory_is_free_that_is_given_back_while_the_parcel_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By another thread: the parcel is closed while it is made as new."""
+    parcel = parcel_of(Block(bytearray(1 << 20)))
+    mappings = parcel._mappings
+    value = parcel.rebuild()
+
+    def made_as_new(address: int) -> bool:
+        parcel.close()
+        return True
+
+    monkeypatch.setattr(mappings, "_make_as_new", made_as_new)
+    assert len(value.memory) == 1 << 20
+    value = None
+    gc.collect()
+    assert not mappings._unused
+
+
 @pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="only these can be sealed")
 def test_nobody_can_change_the_file() -> None:
     parcel = parcel_of(Block(bytearray(1 << 20)))

@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from enact_pool.schedule import MAX_FAILED_STARTS, Schedule
+from enact_pool.schedule import MAX_FAILED_STARTS, MAX_HELD, Schedule
 from enact_pool.sizing import BATCH_BYTES, BATCH_TASKS, Sizing
 
 SECONDS = st.sampled_from([1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1.0])
@@ -357,6 +357,19 @@ def test_no_more_tasks_are_wanted_than_make_batches_of_full_size() -> None:
     assert schedule.wanted(lanes=2) == 0, "slow tasks travel alone, and there are some"
     schedule.abandon_queue()
     assert schedule.wanted(lanes=2) == 4
+
+
+def test_no_more_tasks_are_wanted_while_very_many_outcomes_wait_for_the_first() -> None:
+    for ordered in (True, False):
+        schedule: Lanes = Schedule(ordered)
+        schedule.add_lane(0, proven=True)
+        schedule.submit(MAX_HELD + 1)
+        schedule.abandon_queue()
+        schedule.settle(dict.fromkeys(range(1, MAX_HELD + 1), "done"))
+        assert (schedule.wanted(lanes=1) == 0) == ordered
+        schedule.settle({0: "done"})
+        assert len(schedule.release()) == MAX_HELD + 1
+        assert schedule.wanted(lanes=1) > 0
 
 
 def test_a_second_batch_waits_in_the_pipe_of_quick_tasks_only() -> None:

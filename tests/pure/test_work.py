@@ -1,0 +1,47 @@
+"""What a run has to do, as items that come from an iterable and go when they are settled."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator
+
+from enact_pool.work import Callables
+
+
+class Numbered:
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __call__(self, _: object) -> int:
+        return self.number
+
+
+def test_a_callable_is_not_mistaken_for_one_that_was_where_it_is() -> None:
+    """Objects that are gone leave their address, and so their id, to others."""
+
+    def callables() -> Iterator[Numbered]:
+        first = Numbered(0)
+        address = id(first)
+        yield first
+        del first
+        others = []
+        for _ in range(10_000):
+            second = Numbered(1)
+            if id(second) == address:
+                break
+            others.append(second)
+        yield second
+
+    work = Callables(callables(), None)
+    for number in range(2):
+        assert work.pull(1) == 1
+        (callable_,) = pickle.loads(work.pickle([number]))
+        assert callable_.number == number
+        work.settle([number])
+
+
+def test_one_callable_many_times_is_pickled_once() -> None:
+    one = Numbered(7)
+    work = Callables([one] * 4, None)
+    work.pull_all()
+    assert work.pickle([0, 1]) is work.pickle([2, 3])
