@@ -1,14 +1,16 @@
 """A lane: one worker process, the three pipes to it, and its flight recorder.
 
-parent                                   worker
-------                                   ------
-Lane.flush    ==== commands pipe ====>   worker.serve
-Lane.queue    ==== permits pipe ==+==>
-Lane.recall   <===================+
-Lane.receive  <=== answers pipe ======
-Lane.receive_parcel, queue_common  <== Unix socket, for descriptors of parcels ==>
-Lane.bury     <--- flight recorder ---   (shared memory)
-              lifeline ------------->    (one for all lanes; closes with the parent)
+    parent                                   worker
+    ------                                   ------
+    Lane.flush    ==== commands pipe ====>   worker.serve
+    Lane.queue    ==== permits pipe ==+==>
+    Lane.recall   <===================+
+    Lane.receive  <=== answers pipe ======
+    Lane.receive_parcel, queue_common  <== Unix socket, for descriptors of parcels ==>
+    Lane.bury     <--- flight recorder ---   (shared memory)
+                  lifeline ------------->    (one for all lanes; closes with the parent)
+
+How the process is started is the business of `spawn`.
 """
 
 from __future__ import annotations
@@ -285,7 +287,7 @@ class Lane:
         return self._reader.feed(chunk)
 
     def receive_parcel(self, serial: int, layout: bytes) -> Parcel:
-        """The parcel that the worker sent along with an answer. Raises `FrameError`."""
+        """The parcel that came along with an answer. Raises what `Parcel.receive` raises."""
         from enact_pool.parcel import Parcel
 
         return Parcel.receive(self._parcels, serial, layout)

@@ -26,7 +26,7 @@ def create_file() -> int:
     """A file in memory, without a name; gives its descriptor, which is the caller's to close."""
     if hasattr(os, "memfd_create"):
         return os.memfd_create("enact_pool", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    import tempfile  # not for Linux, where it is most of what a worker imports
+    import tempfile  # takes long to import, and Linux does without
 
     with tempfile.TemporaryFile(buffering=0) as file:
         return os.dup(file.fileno())

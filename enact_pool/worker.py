@@ -195,9 +195,10 @@ def _frames(
             recorder.note_occupied(True)
             frames = reader.feed(chunk)
             recorder.note_occupied(False)
-            yield from frames
+            # Before they are run: what is complete is not received any more.
             _, _, _, first, count, _ = reader.header or _NO_HEADER
             recorder.note_receiving(first + count - 1 if count else 0)
+            yield from frames
             continue
         recorder.note_occupied(True)
         _flush_output()
