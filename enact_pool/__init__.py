@@ -1,24 +1,25 @@
 """Run CPU-heavy callables in parallel; a crash costs one result.
 
 The names below are the public ones. They are imported when first asked for:
-a worker process imports this package too, and needs only a small part of it.
+a worker process imports this package too, and needs only a small part of it. It
+does without `typing` as well, which takes longer to import than all that it needs.
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # type checkers take any variable of this name for true
 if TYPE_CHECKING:
-    from enact_pool.callables import NamedCallable, ParallelCallable
     from enact_pool.errors import ExecutionError, ExecutionErrorCategory
     from enact_pool.events import Emitter, EventEmitter, ExecutionFailed, StepEnd, StreamEvent
     from enact_pool.ids import ExecutionId, StepId
     from enact_pool.parallel import imap_parallel, iter_parallel, map_parallel, run_parallel
     from enact_pool.pool import Pool
+    from enact_pool.protocols import NamedCallable, ParallelCallable
     from enact_pool.results import Err, Ok, ParallelResult, RemoteError
 
 _HOMES = {
-    "NamedCallable": "callables",
-    "ParallelCallable": "callables",
+    "NamedCallable": "protocols",
+    "ParallelCallable": "protocols",
     "ExecutionError": "errors",
     "ExecutionErrorCategory": "errors",
     "Emitter": "events",

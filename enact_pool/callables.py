@@ -5,37 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from types import FunctionType
-from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from enact_pool.interrupts import is_interrupt
 
-__all__ = ["NamedCallable", "ParallelCallable", "check_callable", "entry_point", "name_of"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
-Input = TypeVar("Input", contravariant=True)
-Output = TypeVar("Output", covariant=True)
-
-
-@runtime_checkable
-class ParallelCallable(Protocol[Input, Output]):
-    """An object that can be run in a worker: it has `run(input)`.
-
-    Its `name`, an attribute or a method without arguments, is told in results
-    and events; without one its type's name is.
-    """
-
-    def run(self, input: Input, /) -> Output:
-        """Do the work, on an input that is this callable's own."""
-        ...
-
-
-@runtime_checkable
-class NamedCallable(ParallelCallable[Input, Output], Protocol[Input, Output]):
-    """A `ParallelCallable` that says its name."""
-
-    @property
-    def name(self) -> str | Callable[[], str]:
-        """The name, or a method that gives it."""
-        ...
+__all__ = ["check_callable", "entry_point", "name_of"]
 
 
 def entry_point(candidate: Any) -> Callable[[Any], Any] | None:

@@ -10,12 +10,15 @@ import pickle
 from collections.abc import Callable
 from functools import partial
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
 
 from enact_pool.callables import entry_point
 from enact_pool.wire import COMMON_FUNCTION, COMMON_SHARED
 
-if TYPE_CHECKING:  # it takes long to import, and is rarely needed
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    # It takes long to import, and is rarely needed.
     from enact_pool.parcel import Parcel
 
 __all__ = ["Common", "common_of"]

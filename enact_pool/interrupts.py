@@ -5,7 +5,10 @@ from __future__ import annotations
 import signal
 from functools import partial
 from types import CodeType, FunctionType, MethodType
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ["is_interrupt"]
 

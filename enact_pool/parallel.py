@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Generator, Iterable
 from typing import Any, TypeVar, overload
 
-from enact_pool.callables import ParallelCallable
 from enact_pool.events import Emitter
 from enact_pool.pool import Pool, checked_workers, default_pool
+from enact_pool.protocols import ParallelCallable
 from enact_pool.results import ParallelResult
 from enact_pool.streams import Results, gathered, one_by_one
 from enact_pool.work import Callables, Inputs, Work

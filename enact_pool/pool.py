@@ -29,8 +29,8 @@ import cloudpickle
 from loky import cpu_count
 from loky.process_executor import MAX_DEPTH
 
-from enact_pool.callables import ParallelCallable
 from enact_pool.events import Emitter, check_emitter
+from enact_pool.protocols import ParallelCallable
 from enact_pool.results import ParallelResult
 from enact_pool.run import run
 from enact_pool.spawn import WorkerSpec

@@ -4,24 +4,27 @@ It is a clean interpreter, not a fork, which does not import the caller's
 `__main__`. Of loky's executor nothing is used. It needs two threads and a queue
 per executor, and a worker that dies takes its executor with it. One process and
 its pipes need neither, and their descriptors tell at once what happened.
+
+The new process runs `boot`, which imports multiprocessing, but not loky.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import site
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from multiprocessing import resource_tracker
+from multiprocessing import Process, resource_tracker
 from multiprocessing.context import get_spawning_popen
 from typing import Any
 
 from attrs import field, frozen
 from loky.backend import resource_tracker as loky_tracker
 from loky.backend.popen_loky_posix import Popen
-from loky.backend.process import LokyProcess
 
+from enact_pool.boot import USERS_PYTHONPATH
 from enact_pool.worker import serve
 
 __all__ = ["WorkerSpec", "no_forks", "signals_blocked", "spawn"]
@@ -37,6 +40,10 @@ _THREAD_LIMITS = (
     "OPENBLAS_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
 )
+
+
+# The folder, or archive, that this package is in.
+_HOME = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 @frozen
@@ -58,7 +65,13 @@ class WorkerSpec:
     def environment(self) -> dict[str, str]:
         """The environment variables that a worker gets beside its parent's."""
         limits = {name: str(self.cpus) for name in _THREAD_LIMITS if name not in os.environ}
-        return {**limits, **self.env}
+        environment = {**limits, **self.env}
+        if _HOME not in (*site.getsitepackages(), site.getusersitepackages()):
+            # No new interpreter would find this package there.
+            path = environment.get("PYTHONPATH", os.environ.get("PYTHONPATH", ""))
+            environment[USERS_PYTHONPATH] = path
+            environment["PYTHONPATH"] = os.pathsep.join(filter(None, (_HOME, path)))
+        return environment
 
 
 class _Inherited:
@@ -118,9 +131,14 @@ def signals_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+class _Popen(Popen):  # type: ignore[misc]
+    # What loky runs as the main module of a new process.
+    __module__ = "enact_pool.boot"
+
+
 def spawn(spec: WorkerSpec, descriptors: Sequence[int]) -> Popen:
     """Start a worker, which keeps these descriptors: see `worker.serve`. Raises `OSError`."""
-    process = LokyProcess(
+    process: Any = Process(
         target=serve,
         args=(
             *map(_Inherited, descriptors),
@@ -130,10 +148,12 @@ def spawn(spec: WorkerSpec, descriptors: Sequence[int]) -> Popen:
             spec.idle_timeout,
             spec.initializer,
         ),
-        env=spec.environment(),
         name="enact_pool-worker",
     )
+    # What loky adds to a process.
+    process.env = spec.environment()
+    process.init_main_module = False
     # Not `process.start()`: multiprocessing would wait for the worker at exit,
     # in forked children of this process too, and would refuse to start it in a
     # daemonic process.
-    return Popen(process)
+    return _Popen(process)

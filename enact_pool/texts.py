@@ -6,7 +6,10 @@ Made in the worker: a `repr` or a `str` is the user's code, and may do anything.
 from __future__ import annotations
 
 from reprlib import Repr
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ["describe", "shown", "shows_itself", "type_name"]
 

@@ -34,7 +34,10 @@ import pickle
 from collections.abc import Sequence
 from io import BytesIO
 from struct import Struct, pack, unpack
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = [
     "ANSWER",

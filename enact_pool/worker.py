@@ -19,7 +19,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Coroutine, Iterator
-from typing import Any
 
 from enact_pool.common import Common, common_of
 from enact_pool.recorder import FlightRecorder
@@ -39,6 +38,10 @@ from enact_pool.wire import (
     pickle_output,
     unpack_permits,
 )
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ["LOST_PIPES", "nesting", "serve"]
 
