@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
+from itertools import repeat
 from typing import Any, ClassVar, Protocol
 
 from attrs import define, field
 
 from enact_pool.errors import ExecutionError, now_ms
 from enact_pool.ids import ExecutionId, StepId
-from enact_pool.results import Err, Ok
+from enact_pool.results import Err, Ok, ParallelResult
 
 __all__ = [
     "Emitter",
+    "EventBatch",
     "EventEmitter",
     "ExecutionFailed",
     "StepEnd",
@@ -36,7 +38,6 @@ class StreamEvent:
     type: ClassVar[str]
 
     _execution_id: ExecutionId | int = field(alias="execution_id", eq=ExecutionId.spelled)
-    timestamp: int = field(factory=now_ms, kw_only=True)
 
     @property
     def execution_id(self) -> ExecutionId:
@@ -73,9 +74,11 @@ class StreamEvent:
         return f"{type(self).__name__}({fields})"
 
 
-def _output_text(output: str | Ok[Any] | Err | None) -> str | None:
+def _output_text(output: str | Ok[Any] | Err | tuple[Any] | None) -> str | None:
     if isinstance(output, Ok):
         return str(output.value)
+    if isinstance(output, tuple):
+        return str(output[0])
     return f"Error: {output.error}" if isinstance(output, Err) else output
 
 
@@ -93,9 +96,10 @@ class StepEnd(StreamEvent):
     __match_args__ = ("execution_id", "step_id", "output", "duration_ms", "timestamp")
 
     _step_id: StepId | int = field(alias="step_id", eq=StepId.spelled)
-    # Not a text yet: an error, or a value that shows itself (see `texts`).
-    _output: str | Ok[Any] | Err | None = field(alias="output", eq=_output_text)
+    # Not a text yet: what a result has, an error or a value that shows itself (see `texts`).
+    _output: str | Ok[Any] | Err | tuple[Any] | None = field(alias="output", eq=_output_text)
     duration_ms: float
+    timestamp: int = field(factory=now_ms)
 
     @property
     def step_id(self) -> StepId:
@@ -129,6 +133,7 @@ class ExecutionFailed(StreamEvent):
     __match_args__ = ("execution_id", "error", "timestamp")
 
     error: ExecutionError
+    timestamp: int = field(factory=now_ms)
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -156,57 +161,107 @@ def check_emitter(emitter: object) -> None:
         raise TypeError(f"emitter must have emit(event), {type(emitter).__name__!r} object has not")
 
 
+class EventBatch:
+    """The events of some results, in their order, to be made when they are asked for.
+
+    `texts` are those of returned values that do not show themselves, None for
+    the others; `step_ids` are numbers.
+    """
+
+    def __init__(
+        self,
+        results: Sequence[ParallelResult[Any]],
+        texts: Sequence[str | None] | None,
+        step_ids: range,
+        timestamp: int,
+    ) -> None:
+        self._results = results
+        self._texts = texts
+        self._step_ids = step_ids
+        self._timestamp = timestamp
+
+    def spelled(self) -> list[StreamEvent]:
+        """The events."""
+        # By the ten thousand, so as much as can be in C. The ids are handed on
+        # as the numbers they may be.
+        results, now = self._results, self._timestamp
+        ids = [result._execution_id for result in results]
+        outputs: list[Any] = [result._output for result in results]
+        if self._texts is not None:
+            outputs = [
+                output if text is None else text
+                for text, output in zip(self._texts, outputs, strict=True)
+            ]
+        durations = [result.duration_ms for result in results]
+        events: list[StreamEvent] = list(
+            map(StepEnd, ids, self._step_ids, outputs, durations, repeat(now))
+        )
+        for index, result in enumerate(results):
+            if result.error is not None:
+                events[index] = ExecutionFailed(ids[index], result.error, now)
+        return events
+
+
 class EventEmitter:
     """A queue of events: `emit` from any thread, `drain` or iterate in any other.
 
     Each event is given once, to whoever asks first.
     """
 
-    _CLOSED = object()
-
     def __init__(self) -> None:
-        self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._queue: deque[StreamEvent | EventBatch] = deque()
         self._closed = False
-        # So that no event comes after the end. Re-entrant: a signal handler may
-        # emit while its thread is in `emit`.
-        self._lock = threading.RLock()
+        # Re-entrant: a signal handler may emit while its thread is in `emit`.
+        self._changed = threading.Condition(threading.RLock())
 
     def emit(self, event: StreamEvent) -> None:
         """Add an event; raises `RuntimeError` if the emitter is closed."""
-        self.emit_all((event,))
+        self._add(event)
 
-    def emit_all(self, events: Iterable[StreamEvent]) -> None:
+    def emit_batch(self, events: EventBatch) -> None:
         """Add several events at once; raises `RuntimeError` if the emitter is closed."""
-        put = self._queue.put
-        with self._lock:
+        self._add(events)
+
+    def _add(self, item: StreamEvent | EventBatch) -> None:
+        with self._changed:
             if self._closed:
                 raise RuntimeError("the emitter is closed")
-            for event in events:
-                put(event)
+            self._queue.append(item)
+            self._changed.notify_all()
 
     def drain(self) -> list[StreamEvent]:
         """The events that have come since the last drain; does not wait."""
+        with self._changed:
+            items = list(self._queue)
+            self._queue.clear()
         events: list[StreamEvent] = []
-        while True:
-            try:
-                event = self._queue.get_nowait()
-            except queue.Empty:
-                return events
-            if event is self._CLOSED:
-                self._queue.put(event)
-                return events
-            events.append(event)
+        for item in items:
+            if isinstance(item, EventBatch):
+                events += item.spelled()
+            else:
+                events.append(item)
+        return events
 
     def __iter__(self) -> Iterator[StreamEvent]:
         """The events as they come; ends when the emitter is closed and empty."""
-        while (event := self._queue.get()) is not self._CLOSED:
+        while (event := self._next()) is not None:
             yield event
-        # For the next one who iterates, now or later.
-        self._queue.put(self._CLOSED)
+
+    def _next(self) -> StreamEvent | None:
+        with self._changed:
+            while True:
+                while not self._queue:
+                    if self._closed:
+                        return None
+                    self._changed.wait()
+                item = self._queue.popleft()
+                if not isinstance(item, EventBatch):
+                    return item
+                # One by one: the next may be another thread's.
+                self._queue.extendleft(reversed(item.spelled()))
 
     def close(self) -> None:
         """No more events will come: iteration ends after those that have."""
-        with self._lock:
-            if not self._closed:
-                self._closed = True
-                self._queue.put(self._CLOSED)
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from enact_pool.crew import Crew
@@ -12,16 +13,18 @@ from enact_pool.outcomes import Outcomes
 from enact_pool.results import Err, ParallelResult
 from enact_pool.schedule import Schedule
 from enact_pool.texts import describe
-from enact_pool.wire import KIND, RAN_NS, SERIAL, Answer, FrameError
+from enact_pool.wire import COUNT, KIND, SERIAL, Answer, Ending, FrameError, unpack_ran
 
 if TYPE_CHECKING:
     from enact_pool.parcel import Parcel
 
-__all__ = ["Inbox"]
+__all__ = ["LOOK_SECONDS", "ROUND_SECONDS", "Inbox"]
 
 # How often to look for workers that do nothing though they have work.
 ROUND_SECONDS = 2.0
 _STARVED_ROUNDS = 10
+# How often to look for answers that workers have collected.
+LOOK_SECONDS = 0.01
 
 Frame = tuple[tuple[int, ...], bytes]
 
@@ -44,14 +47,17 @@ class Inbox:
         # rounds they had been at rest.
         self._rested: dict[Lane, tuple[int, int]] = {}
         self._next_round = time.monotonic() + ROUND_SECONDS
+        # What was in the journals of lanes when we last looked.
+        self._collected: dict[Lane, range] = {}
+        self._next_look = 0.0
 
     def read(self, lane: Lane) -> None:
         """Take what a lane has to say."""
+        self._take(lane, self._take_frames)
+
+    def _take(self, lane: Lane, take: Callable[[Lane], None]) -> None:
         try:
-            while (frames := lane.receive()) is not None:
-                self._take_answers(lane, frames)
-                if not lane.is_receiving:
-                    return
+            take(lane)
         except EOFError:
             # It is dead, or has closed its end and could not answer any more.
             lane.kill()
@@ -61,48 +67,84 @@ class Inbox:
             fault = f"was killed, for its answers cannot be read ({error!r})"
             self.bury(lane, fault, readable=False)
 
-    def _take_answers(self, lane: Lane, frames: list[Frame]) -> None:
-        ran: list[tuple[tuple[int, ...], bytes | Parcel]] = []
-        for frame in frames:
-            if Answer.VALUE <= frame[0][KIND] <= Answer.ERROR:
-                ran.append(frame)
-            else:
-                self._take_outcomes(lane, ran)
-                ran = []
-                if Answer.LARGE_VALUE <= frame[0][KIND] <= Answer.LARGE_SHOWN:
-                    self._take_parcel(lane, *frame)
-                else:
-                    self._take_note(lane, *frame)
-        self._take_outcomes(lane, ran)
+    def _take_frames(self, lane: Lane) -> None:
+        while (frames := lane.receive()) is not None:
+            self._take_answers(lane, frames)
+            if not lane.is_receiving:
+                return
 
-    def _take_outcomes(
-        self, lane: Lane, answers: list[tuple[tuple[int, ...], bytes | Parcel]]
-    ) -> None:
+    def _take_answers(self, lane: Lane, frames: list[Frame]) -> None:
+        for header, payload in frames:
+            if header[KIND] == Answer.RAN:
+                first = header[SERIAL]
+                self._take_outcomes(lane, range(first, first + header[COUNT]), payload)
+            else:
+                self._take_note(lane, header, payload)
+
+    def _take_outcomes(self, lane: Lane, serials: range, payload: bytes) -> None:
         """Settle what has run."""
-        if not answers:
-            return
-        serials = [header[SERIAL] for header, _ in answers]
-        ran_ns = sum(header[RAN_NS] for header, _ in answers)
-        tasks = self._schedule.finished(lane, serials, ran_ns / 1e9)
-        if tasks:
-            self._outcomes.answered(tasks, answers[: len(tasks)])
+        ran_ns, endings, payloads = unpack_ran(len(serials), payload)
+        # What was read out of the journal may come through the pipe as well.
+        known = max(0, self._schedule.answered(lane) + 1 - serials.start)
+        if known:
+            serials, ran_ns = serials[known:], ran_ns[known:]
+            endings, payloads = endings[known:], payloads[known:]
+            if not serials:
+                return
+        values: list[bytes | Parcel] = [*payloads]
+        try:
+            if max(endings) > Ending.ERROR:
+                endings = self._take_parcels(lane, serials, endings, values)
+            tasks = self._schedule.finished(lane, serials, sum(ran_ns) / 1e9)
+            if tasks:
+                self._outcomes.answered(tasks, ran_ns, endings, values)
+        finally:
+            for value in values:
+                if not isinstance(value, bytes):
+                    value.close()
         self._crew.hungry.add(lane)
-        if len(tasks) < len(answers):
+        if len(tasks) < len(serials):
             raise FrameError(f"callable {serials[len(tasks)]} was not there to be run")
 
-    def _take_parcel(self, lane: Lane, header: tuple[int, ...], layout: bytes) -> None:
-        """Settle what has run and has returned a large value."""
-        try:
-            parcel = lane.receive_parcel(header[SERIAL], layout)
-        except OSError as error:
-            text = pickle.dumps(describe(error, "the return value cannot be received: "))
-            failed = (header[0], Answer.ERROR, *header[2:])
-            self._take_outcomes(lane, [(failed, text)])
+    def _take_parcels(
+        self, lane: Lane, serials: range, endings: bytes, values: list[bytes | Parcel]
+    ) -> bytes:
+        """Put parcels in the place of their layouts; gives the endings, with those that failed."""
+        taken = bytearray(endings)
+        for index, (serial, ending) in enumerate(zip(serials, endings, strict=True)):
+            layout = values[index]
+            if ending > Ending.ERROR and isinstance(layout, bytes):
+                try:
+                    values[index] = lane.receive_parcel(serial, layout)
+                except OSError as error:
+                    what = "the return value cannot be received: "
+                    taken[index], values[index] = Ending.ERROR, pickle.dumps(describe(error, what))
+        return bytes(taken)
+
+    def look(self) -> None:
+        """Take the answers that a worker has collected, and is too busy to write.
+
+        It writes them when it has run the next callable, which may take long.
+        """
+        now = time.monotonic()
+        if now < self._next_look:
             return
-        try:
-            self._take_outcomes(lane, [(header, parcel)])
-        finally:
-            parcel.close()
+        self._next_look = now + LOOK_SECONDS
+        before, self._collected = self._collected, {}
+        for lane in list(self._crew.working):
+            collected = lane.collected
+            if collected.stop <= self._schedule.answered(lane) + 1:
+                continue
+            # The same as at the last look: then it is complete, on every CPU.
+            if collected == before.get(lane):
+                self._take(lane, self._take_journal)
+            else:
+                self._collected[lane] = collected
+
+    def _take_journal(self, lane: Lane) -> None:
+        found = lane.read_journal()
+        if found is not None:
+            self._take_outcomes(lane, *found)
 
     def _take_note(self, lane: Lane, header: tuple[int, ...], payload: bytes) -> None:
         """Take note of what else a worker has to say."""
@@ -133,10 +175,8 @@ class Inbox:
         # Before its notes are read: a worker that was killed goes on for a moment.
         lane.wait()
         try:
-            while readable and (frames := lane.receive()) is not None:
-                self._take_answers(lane, frames)
-        except EOFError:
-            pass  # all that it wrote has been read
+            if readable:
+                self._take_rest(lane)
         except (FrameError, MemoryError) as error:
             fault = fault or f"died, and its answers cannot be read ({error!r})"
         begun, loading, receiving = lane.begun, lane.loading, lane.receiving
@@ -159,6 +199,15 @@ class Inbox:
                 doing = "giving the answer of"
             ran_ms = ran_ns / 1e6 if doing == "running" else 0.0
             self._outcomes.died(task, death, f"worker {fault or death} while {doing}", ran_ms)
+
+    def _take_rest(self, lane: Lane) -> None:
+        """Take all answers of a worker that gives no more."""
+        try:
+            while (frames := lane.receive()) is not None:
+                self._take_answers(lane, frames)
+        except EOFError:
+            pass  # all that it wrote has been read
+        self._take_journal(lane)
 
     def make_rounds(self) -> None:
         """From time to time, replace lanes that have lost what they were sent.

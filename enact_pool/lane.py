@@ -286,6 +286,17 @@ class Lane:
             raise EOFError
         return self._reader.feed(chunk)
 
+    @property
+    def collected(self) -> range:
+        """The serial numbers of the answers that are in the journal, written or not."""
+        assert self._recorder is not None
+        return self._recorder.journal.extent
+
+    def read_journal(self) -> tuple[range, bytes] | None:
+        """What is in the journal: see `Journal.read`."""
+        assert self._recorder is not None
+        return self._recorder.journal.read()
+
     def receive_parcel(self, serial: int, layout: bytes) -> Parcel:
         """The parcel that came along with an answer. Raises what `Parcel.receive` raises."""
         from enact_pool.parcel import Parcel

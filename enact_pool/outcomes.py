@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from enact_pool.death import Death
 from enact_pool.errors import ExecutionError, now_ms
-from enact_pool.events import Emitter, EventEmitter, ExecutionFailed, StepEnd, StreamEvent
+from enact_pool.events import Emitter, EventBatch, EventEmitter
 from enact_pool.ids import ExecutionId, fresh_ids
 from enact_pool.interrupts import is_interrupt
-from enact_pool.results import Err, Ok, ParallelResult
+from enact_pool.results import Err, ParallelResult
 from enact_pool.schedule import Schedule
 from enact_pool.texts import describe
-from enact_pool.wire import Answer
+from enact_pool.wire import Ending
 from enact_pool.work import Work
 
 if TYPE_CHECKING:
@@ -46,36 +47,29 @@ class Outcomes:
         self._ids.update(zip(tasks, fresh_ids.take(len(tasks)), strict=True))
 
     def answered(
-        self, tasks: list[int], answers: list[tuple[tuple[int, ...], bytes | Parcel]]
+        self, tasks: list[int], ran_ns: list[int], endings: bytes, payloads: list[bytes | Parcel]
     ) -> None:
-        """The worker has run these callables, which returned or raised."""
-        # What a quick callable costs is spent here: few calls, few lookups.
-        ids, texts, loads = self._ids, self._texts, pickle.loads
-        value_kind, shown_kind = Answer.VALUE, Answer.SHOWN
-        results: dict[int, ParallelResult[Any]] = {}
+        """The worker has run these callables: for so long, and with these endings and payloads."""
+        # What a quick callable costs is spent here: most of this runs in C.
+        ids = list(map(self._ids.pop, tasks))
+        outputs = _rebuilt(payloads[: len(tasks)])
+        if max(endings) > Ending.VALUE:
+            self._take_endings(ids, endings, outputs)
+        durations = [ns / 1e6 for ns in ran_ns]
         names = self._work.names(tasks)
-        for task, name, ((_, kind, _, ran_ns, _), payload) in zip(
-            tasks, names, answers, strict=True
-        ):
-            id = ids.pop(task)
-            output: Ok[Any] | Err
-            try:
-                value = loads(payload) if isinstance(payload, bytes) else payload.rebuild()
-            except BaseException as error:
-                if is_interrupt(error):
-                    raise
-                what = "the return value cannot be rebuilt: "
-                output = Err(*describe(error, what))
-            else:
-                if kind == value_kind or kind == Answer.LARGE_VALUE:
-                    output = Ok(value)
-                elif kind == shown_kind or kind == Answer.LARGE_SHOWN:
-                    value, texts[id] = value
-                    output = Ok(value)
-                else:
-                    output = Err(*value)
-            results[task] = ParallelResult(name, id, output, None, ran_ns / 1e6)
-        self._settle(results)
+        results = map(ParallelResult, names, ids, outputs, repeat(None), durations)
+        self._settle(dict(zip(tasks, results, strict=True)))
+
+    def _take_endings(self, ids: list[int], endings: bytes, outputs: list[Any]) -> None:
+        """Put in place what came otherwise than as a value alone."""
+        for index, (id, ending, output) in enumerate(zip(ids, endings, outputs, strict=False)):
+            if isinstance(output, Err):
+                continue
+            if ending == Ending.ERROR:
+                outputs[index] = Err(*output[0])
+            elif ending == Ending.SHOWN or ending == Ending.LARGE_SHOWN:
+                (value, self._texts[id]) = output[0]
+                outputs[index] = (value,)
 
     def refused(self, task: int, err: Err) -> None:
         """The callable could not be run: it, or the input, does not travel."""
@@ -121,24 +115,14 @@ class Outcomes:
             self._emit(self._emitter, results)
 
     def _emit(self, emitter: Emitter, results: list[ParallelResult[Any]]) -> None:
-        step_ids, now, texts = fresh_ids.take(len(results)), now_ms(), self._texts
-        # The ids are handed on as the numbers they are, not spelled out.
-        events: list[StreamEvent] = [
-            StepEnd(
-                result._execution_id,
-                step_id,
-                texts.pop(result._execution_id, result.output),
-                result.duration_ms,
-                timestamp=now,
-            )
-            if result.error is None
-            else ExecutionFailed(result._execution_id, result.error, timestamp=now)
-            for result, step_id in zip(results, step_ids, strict=True)
-        ]
+        texts = None
+        if self._texts:
+            texts = [self._texts.pop(result._execution_id, None) for result in results]
+        events = EventBatch(results, texts, fresh_ids.take(len(results)), now_ms())
         if type(emitter) is EventEmitter:
-            self._hand_over(emitter.emit_all, events)
+            self._hand_over(emitter.emit_batch, events)
         else:
-            for event in events:
+            for event in events.spelled():
                 self._hand_over(emitter.emit, event)
 
     def _hand_over(self, emit: Callable[[Any], object], what: object) -> None:
@@ -150,3 +134,24 @@ class Outcomes:
             # The run goes on, and the later events are emitted.
             if self.emitter_error is None:
                 self.emitter_error = error
+
+
+def _rebuilt(payloads: list[bytes | Parcel]) -> list[tuple[Any] | Err]:
+    """The values, each in a tuple as `ParallelResult` takes it; an `Err` where one cannot be."""
+    outputs: list[tuple[Any] | Err] = []
+    rebuild: Callable[[Any], Any] = pickle.loads
+    if set(map(type, payloads)) - {bytes}:
+        rebuild = _value
+    while len(outputs) < len(payloads):
+        try:
+            for value in map(rebuild, payloads[len(outputs) :]):
+                outputs.append((value,))
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
+            outputs.append(Err(*describe(error, "the return value cannot be rebuilt: ")))
+    return outputs
+
+
+def _value(payload: bytes | Parcel) -> Any:
+    return pickle.loads(payload) if isinstance(payload, bytes) else payload.rebuild()

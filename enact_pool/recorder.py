@@ -3,7 +3,7 @@
 A worker notes in it what it is doing, and its parent reads that once the
 worker is dead. A note costs a memory write where a message would cost two
 system calls and wake the parent up. faulthandler writes the Python stack of a
-crash behind the notes, into the same file.
+crash behind the notes, into the same file; the journal comes last.
 
 The file has no name: it is gone when parent and worker are.
 """
@@ -14,10 +14,13 @@ import fcntl
 import mmap
 import os
 
+from enact_pool.journal import JOURNAL_BYTES, Journal
+
 __all__ = ["FlightRecorder", "create_file", "create_recording"]
 
 _TEXT_AT = 64
-_SIZE = 32 * 1024
+_JOURNAL_AT = 32 * 1024
+_SIZE = _JOURNAL_AT + JOURNAL_BYTES
 
 _LOADING, _BEGUN, _BEGUN_AT, _OCCUPIED, _RECEIVING = range(5)
 
@@ -55,6 +58,7 @@ class FlightRecorder:
     def __init__(self, descriptor: int) -> None:
         self._map = mmap.mmap(descriptor, _SIZE)
         self._words = memoryview(self._map)[:_TEXT_AT].cast("Q")
+        self.journal = Journal(memoryview(self._map)[_JOURNAL_AT:])
 
     @classmethod
     def of_worker(cls, descriptor: int) -> FlightRecorder:
@@ -106,9 +110,10 @@ class FlightRecorder:
 
     def stack(self) -> str:
         """The Python stack that faulthandler wrote, most recent call first; empty if none."""
-        return self._map[_TEXT_AT:].rstrip(b"\0").decode("utf-8", "replace")
+        return self._map[_TEXT_AT:_JOURNAL_AT].rstrip(b"\0").decode("utf-8", "replace")
 
     def close(self) -> None:
         """Unmap; the recorder cannot be read any more."""
         self._words.release()
+        self.journal.close()
         self._map.close()

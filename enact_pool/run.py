@@ -15,7 +15,7 @@ from typing import Any
 from enact_pool.brief import Brief
 from enact_pool.crew import Crew
 from enact_pool.events import Emitter
-from enact_pool.inbox import ROUND_SECONDS, Inbox
+from enact_pool.inbox import LOOK_SECONDS, ROUND_SECONDS, Inbox
 from enact_pool.interrupts import is_interrupt
 from enact_pool.lane import Lane
 from enact_pool.outcomes import Outcomes
@@ -32,7 +32,7 @@ __all__ = ["run"]
 # How long answers may lie in the pipes while all lanes have more to do. With
 # workers on all CPUs, each time we wake up takes one away from a worker.
 _NAP_SECONDS = 0.012
-_LEAST_NAP_SECONDS = 0.0005
+_LEAST_NAP_SECONDS = 0.002
 
 # How long a lane may be idle while others have more than they work on. Quick
 # callables are done by then, and what is still there waits behind a slow one.
@@ -310,6 +310,9 @@ class _Run:
         seconds = min(seconds, self._crew.wait_seconds)
         if self._crew.idle and self._work.exhausted:
             seconds = min(seconds, _PATIENCE_SECONDS)
+        if schedule.has_backlog:
+            # What a lane has answered may be in its journal, while it does the next.
+            seconds = min(seconds, LOOK_SECONDS)
         for ready, lane in self._watch.wait(seconds, spin=spin):
             if ready == "answers":
                 self._inbox.read(lane)
@@ -317,5 +320,6 @@ class _Run:
                 self._inbox.bury(lane)
             else:
                 self._flush(lane)
+        self._inbox.look()
         self._crew.look_for_lanes()
         self._inbox.make_rounds()

@@ -214,6 +214,11 @@ class Schedule(Generic[LaneT, OutcomeT]):
         state.batches.append((first, state.dispatched))
         self._sizing.pickled(len(tasks), size)
 
+    @property
+    def has_backlog(self) -> bool:
+        """Whether a lane has more tasks than the one that it works on."""
+        return any(len(state.tasks) > 1 for state in self._lanes.values())
+
     def slack_seconds(self) -> float:
         """For how long all lanes have work without hearing from us, as far as is known.
 
@@ -228,23 +233,25 @@ class Schedule(Generic[LaneT, OutcomeT]):
 
     # What lanes say
 
-    def finished(self, lane: LaneT, serials: list[int], seconds: float) -> list[int]:
+    def finished(self, lane: LaneT, serials: range, seconds: float) -> list[int]:
         """The lane has run the tasks with these numbers, in so many seconds in all; gives them.
 
         They end where there is no such task: then it is not our worker that answers.
         """
         state = self._lanes[lane]
         waiting = state.tasks
-        tasks: list[int] = []
-        for serial in serials:
-            if not waiting or waiting[0][0] != serial:
-                self._answered(state, serial - 1)
-                if not waiting or waiting[0][0] != serial:
-                    break
-            tasks.append(waiting.popleft()[1])
+        if serials.stop > state.dispatched + 1:
+            return []
+        if not waiting or waiting[0][0] != serials.start:
+            self._answered(state, serials.start - 1)
+        count = min(len(serials), len(waiting))
+        # Both ascend: if the last one is there, so are all before it.
+        while count and waiting[count - 1][0] != serials[count - 1]:
+            count -= 1
+        tasks = [waiting.popleft()[1] for _ in range(count)]
         if tasks:
-            self._answered(state, serials[len(tasks) - 1])
-            self._sizing.measured(len(tasks), seconds)
+            self._answered(state, serials[count - 1])
+            self._sizing.measured(count, seconds)
         return tasks
 
     def skipped(self, lane: LaneT, serial: int) -> None:

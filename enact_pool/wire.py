@@ -6,16 +6,13 @@ Everything is a frame, a fixed header and a payload of the length it names:
     ------------------------------      --------------------------------------------
     COMMON  to all of a run: its        READY         the worker can take commands
             input, or its function      START_FAILED  the initializer raised
-    BATCH   callables, or inputs        VALUE         a callable returned
-                                        SHOWN         the same, with a text for events
-                                        ERROR         a callable raised
+    BATCH   callables, or inputs        RAN           callables have returned or raised
                                         UNLOADABLE    a batch could not be unpickled
                                         SKIPPED       what had no permit was not started
-                                        LARGE_VALUE   VALUE and SHOWN, with the layout
-                                        LARGE_SHOWN   of a parcel instead of a pickle
 
-An answer is written as soon as there is one, and what has been written to a
-pipe outlives its writer: that is why a death costs one result.
+An answer is written as soon as there is one, or noted in the journal and
+written within the next millisecond. What is in a pipe or in the journal
+outlives its writer: that is why a death costs one result.
 
 Callables are numbered in each worker, from 1, in the order they are sent: that
 is their serial number, and each answer carries it. Before a batch is sent, the
@@ -31,8 +28,9 @@ Nothing here reads or writes: see `lane` and `worker` for that.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Sequence
+from collections.abc import Iterable
 from io import BytesIO
+from itertools import accumulate, pairwise
 from struct import Struct, pack, unpack
 
 TYPE_CHECKING = False
@@ -42,20 +40,25 @@ if TYPE_CHECKING:
 __all__ = [
     "ANSWER",
     "COMMAND",
+    "COUNT",
+    "ENTRY_BYTES",
     "PERMIT_BYTES",
     "KIND",
     "LARGE_BYTES",
-    "RAN_NS",
     "SERIAL",
     "Answer",
     "Buffers",
     "Command",
+    "Ending",
     "FrameError",
     "FrameReader",
     "pack_answer",
     "pack_header",
     "pack_permits",
+    "pack_ran",
+    "ran_parts",
     "unpack_permits",
+    "unpack_ran",
     "COMMON_FUNCTION",
     "COMMON_PARCEL",
     "COMMON_SHARED",
@@ -70,8 +73,8 @@ __all__ = [
 # _MAGIC, kind, number of the run, first serial number, number of callables,
 # payload length in bytes
 COMMAND = Struct("<IBIQIQ")
-# _MAGIC, kind, serial number, nanoseconds it ran, payload length in bytes
-ANSWER = Struct("<IBQQQ")
+# _MAGIC, kind, serial number (of the first), number of callables, payload length in bytes
+ANSWER = Struct("<IBQIQ")
 
 # What each header begins with. A callable may write to the pipes of its worker,
 # or read from them: what comes of it is no frame, and the next frame can be found.
@@ -81,7 +84,12 @@ _MAGIC_BYTES = _MAGIC.to_bytes(4, "little")
 PERMIT_BYTES = 8
 
 # The fields of an answer's header.
-KIND, SERIAL, RAN_NS = 1, 2, 3
+KIND, SERIAL, COUNT = 1, 2, 3
+
+# What each callable takes in the payload of RAN beside its own payload: the
+# nanoseconds it ran and the size of its payload (8 bytes each), and its ending.
+# All of the first come first, and so on.
+ENTRY_BYTES = 17
 
 # The upper bits of a permit, above its serial number, to know one by.
 _PERMIT = 0xE7A9 << 48
@@ -117,13 +125,20 @@ class Answer:
 
     READY = 1
     START_FAILED = 2
-    VALUE = 3
-    SHOWN = 4
-    ERROR = 5
-    UNLOADABLE = 6
-    SKIPPED = 7
-    LARGE_VALUE = 8
-    LARGE_SHOWN = 9
+    RAN = 3
+    UNLOADABLE = 4
+    SKIPPED = 5
+
+
+class Ending:
+    """How a callable has ended, and what its payload is."""
+
+    VALUE = 1  # it returned: the pickled value
+    SHOWN = 2  # the same, in a pair with a text for events
+    ERROR = 3  # it raised: a description
+    # VALUE and SHOWN, with the layout of a parcel instead of a pickle.
+    LARGE_VALUE = 4
+    LARGE_SHOWN = 5
 
 
 class FrameError(Exception):
@@ -135,9 +150,9 @@ def pack_header(kind: int, run: int, first: int, count: int, payload: bytes) -> 
     return COMMAND.pack(_MAGIC, kind, run, first, count, len(payload))
 
 
-def pack_permits(serials: Sequence[int]) -> bytes:
+def pack_permits(serials: range) -> bytes:
     """Permits to start these callables, `PERMIT_BYTES` each."""
-    return pack(f"<{len(serials)}Q", *[serial | _PERMIT for serial in serials])
+    return pack(f"<{len(serials)}Q", *range(serials.start | _PERMIT, serials.stop | _PERMIT))
 
 
 def unpack_permits(permits: bytes) -> tuple[int, ...]:
@@ -153,8 +168,38 @@ def unpack_permits(permits: bytes) -> tuple[int, ...]:
     return serials
 
 
-def pack_answer(kind: int, serial: int = 0, ran_ns: int = 0, payload: bytes = b"") -> bytes:
-    return ANSWER.pack(_MAGIC, kind, serial, ran_ns, len(payload)) + payload
+def pack_answer(kind: int, serial: int = 0, payload: bytes = b"") -> bytes:
+    """An answer other than RAN."""
+    return ANSWER.pack(_MAGIC, kind, serial, 0, len(payload)) + payload
+
+
+def pack_ran(first: int, count: int, parts: Iterable[bytes | memoryview]) -> bytes:
+    """RAN for so many callables with consecutive serial numbers; the parts make its payload."""
+    payload = b"".join(parts)
+    return ANSWER.pack(_MAGIC, Answer.RAN, first, count, len(payload)) + payload
+
+
+def ran_parts(ran_ns: int, ending: int, payload: bytes) -> tuple[bytes, bytes]:
+    """The parts of a RAN for a single callable."""
+    return pack("<QQB", ran_ns, len(payload), ending), payload
+
+
+def unpack_ran(count: int, payload: bytes) -> tuple[list[int], bytes, list[bytes]]:
+    """The nanoseconds that callables ran, their endings and their payloads.
+
+    Raises `FrameError` for what cannot be.
+    """
+    payloads_at = count * ENTRY_BYTES
+    words = memoryview(payload)[: 16 * count]
+    if not 0 < payloads_at <= len(payload):
+        raise FrameError("an answer for more callables than there is room for")
+    ran_ns = words[: 8 * count].cast("Q").tolist()
+    sizes = words[8 * count :].cast("Q").tolist()
+    ends = list(accumulate(sizes, initial=payloads_at))
+    if ends[-1] != len(payload):
+        raise FrameError("an answer of another size than its parts")
+    payloads = [payload[at:end] for at, end in pairwise(ends)]
+    return ran_ns, payload[16 * count : payloads_at], payloads
 
 
 class FrameReader:

@@ -59,10 +59,10 @@ class Work:
 
     def pull_all(self) -> None:
         """Take all items there are; raises what `pull` keeps for later."""
-        for index, item in enumerate(self._source or ()):
-            self._check(item, index)
-            self._items[index] = item
-        self._source, self._pulled = None, len(self._items)
+        items = list(self._source or ())
+        self._check_all(items)
+        self._items = dict(enumerate(items))
+        self._source, self._pulled = None, len(items)
 
     def pull(self, count: int) -> int:
         """Take up to `count` more items from the iterable, fewer if it is slow; gives how many."""
@@ -97,6 +97,9 @@ class Work:
     def _check(self, item: Any, index: int) -> None:
         """Raise `TypeError` if this cannot be an item."""
 
+    def _check_all(self, items: list[Any]) -> None:
+        """Raise `TypeError` if one of these cannot be an item."""
+
     def names(self, tasks: Iterable[int]) -> list[str]:
         """The names of the callables that do these tasks."""
         raise NotImplementedError
@@ -124,6 +127,11 @@ class Callables(Work):
     def _check(self, item: Any, index: int) -> None:
         check_callable(item, f"callables[{index}]")
 
+    def _check_all(self, items: list[Any]) -> None:
+        if set(map(type, items)) - {FunctionType}:
+            for index, item in enumerate(items):
+                self._check(item, index)
+
     def names(self, tasks: Iterable[int]) -> list[str]:
         items = [self._items[task] for task in tasks]
         # A call less for what most are.
@@ -136,7 +144,7 @@ class Callables(Work):
     def pickle(self, tasks: list[int]) -> bytes:
         callables = [self._items[task] for task in tasks]
         first = callables[0]
-        if not all(called is first for called in callables):
+        if len(set(map(id, callables))) > 1:
             return pickle_callables(callables)
         # One callable many times is common, and a function that a script
         # defines is a long pickle: its code.

@@ -32,10 +32,13 @@ from enact_pool.wire import (
     PERMIT_BYTES,
     Answer,
     Command,
+    Ending,
     FrameError,
     FrameReader,
     pack_answer,
+    pack_ran,
     pickle_output,
+    ran_parts,
     unpack_permits,
 )
 
@@ -53,13 +56,17 @@ LOST_PIPES = 74
 _QUICK_NS = 20_000
 _PERMITS_AT_ONCE = 8
 
+# For how long answers are collected. The parent looks for them itself when a
+# callable takes longer than its last look (see `inbox`).
+_COLLECT_NS = 1_000_000
+
 _READ_BYTES = 1 << 16
 
 # What goes wrong may go wrong in one of these stages, and is told with this text.
 _REBUILDING_INPUT = "the input cannot be rebuilt in the worker: "
 _RUNNING = ""
-# What an answer becomes if its value travels in a parcel.
-_LARGE = {Answer.VALUE: Answer.LARGE_VALUE, Answer.SHOWN: Answer.LARGE_SHOWN}
+# What an ending becomes if the value travels in a parcel.
+_LARGE = {Ending.VALUE: Ending.LARGE_VALUE, Ending.SHOWN: Ending.LARGE_SHOWN}
 
 _PICKLING = "the return value, of type {}, cannot be pickled: "
 
@@ -268,6 +275,8 @@ class _Worker:
         self._answers = answers
         self._parcels = parcels
         self._recorder = recorder
+        self._journal = recorder.journal
+        self._written_at = 0
         self._pid = os.getpid()
         self._show_outputs = False
         self._common = Common()
@@ -280,10 +289,10 @@ class _Worker:
                 function(*args)
         except BaseException as error:
             self._end_if_forked()
-            self._answer(Answer.START_FAILED, 0, payload=_description(error))
+            self._write(pack_answer(Answer.START_FAILED, payload=_description(error)))
             return False
         self._end_if_forked()
-        self._answer(Answer.READY, 0)
+        self._write(pack_answer(Answer.READY))
         return True
 
     def work(self, frames: Iterator[tuple[tuple[int, ...], bytes]]) -> None:
@@ -316,31 +325,32 @@ class _Worker:
         serial = next(permits, 0)
         if not serial:
             # All of it was given to others, and is not even unpickled.
-            self._answer(Answer.SKIPPED, last)
+            self._write(pack_answer(Answer.SKIPPED, last))
             return
         self._recorder.note_loading(last)
         try:
             batch = self._common.items(payload)
         except BaseException as error:
             self._end_if_forked()
-            self._answer(Answer.UNLOADABLE, last, payload=_description(error))
+            self._write(pack_answer(Answer.UNLOADABLE, last, _description(error)))
             return
         finally:
             self._recorder.note_loading(0)
         self._end_if_forked()
+        done, self._written_at = 0, _monotonic_ns()
         while serial:
             self._run(serial, batch, serial - first)
-            if serial == last:
-                return
-            serial = next(permits, 0)
-        self._answer(Answer.SKIPPED, last)
+            done, serial = serial, next(permits, 0)
+        self._write_journal()
+        if done != last:
+            self._write(pack_answer(Answer.SKIPPED, last))
 
     def _run(self, serial: int, batch: list[Any], index: int) -> None:
         """Run one callable of a batch, and answer for it."""
         # What a quick callable costs is spent here: few calls, few lookups.
         begun_at = _monotonic_ns()
         self._recorder.note_begun(serial, begun_at)
-        kind, value, common = Answer.VALUE, None, self._common
+        ending, value, common = Ending.VALUE, None, self._common
         buffers: list[pickle.PickleBuffer]
         doing = _REBUILDING_INPUT
         try:
@@ -359,22 +369,30 @@ class _Worker:
                 payload = _dumps(value, pickle.HIGHEST_PROTOCOL)
             else:
                 if self._show_outputs:
-                    kind, text = Answer.SHOWN, shown(value)
+                    ending, text = Ending.SHOWN, shown(value)
                 payload = pickle_output(value, text, buffers)
             if buffers or len(payload) >= LARGE_BYTES:
                 parcel = self._send_parcel(serial, payload, buffers)
                 if parcel is not None:
-                    kind, payload = _LARGE[kind], parcel
+                    ending, payload = _LARGE[ending], parcel
                 elif buffers:
                     payload = pickle_output(value, text, None)
         except BaseException as error:
             what = doing.format(type_name(type(value)))
-            kind, payload = Answer.ERROR, _description(error, what)
+            ending, payload = Ending.ERROR, _description(error, what)
         # Freed before it is answered for: if that ends the process, it is to blame.
         item = given = run = value = None
-        ran_ns = _monotonic_ns() - begun_at
-        self._end_if_forked()
-        self._answer(kind, serial, ran_ns, payload)
+        ended_at = _monotonic_ns()
+        ran_ns = ended_at - begun_at
+        if _getpid() != self._pid:
+            self._end_if_forked()
+        if not self._journal.add(serial, ending, ran_ns, payload):
+            self._write_journal()
+            if not self._journal.add(serial, ending, ran_ns, payload):
+                self._write(pack_ran(serial, 1, ran_parts(ran_ns, ending, payload)))
+        if ended_at - self._written_at >= _COLLECT_NS:
+            self._write_journal()
+            self._written_at = ended_at
         self._permits.several = ran_ns < _QUICK_NS
         if __name__ not in sys.modules:
             # It has cleared them: nothing can be unpickled here any more.
@@ -406,13 +424,15 @@ class _Worker:
         if _getpid() != self._pid:
             os._exit(0)
 
-    def _answer(self, kind: int, serial: int, ran_ns: int = 0, payload: bytes = b"") -> None:
-        frame = pack_answer(kind, serial, ran_ns, payload)
-        written = _write(self._answers, frame)
-        if written < len(frame):
-            rest = memoryview(frame)[written:]
-            while rest:
-                rest = rest[_write(self._answers, rest) :]
+    def _write_journal(self) -> None:
+        """Write the answers that have been collected."""
+        self._write(self._journal.frame())
+        self._journal.clear()
+
+    def _write(self, frame: bytes) -> None:
+        rest = memoryview(frame)
+        while rest:
+            rest = rest[_write(self._answers, rest) :]
 
 
 def _description(error: BaseException, what: str = "") -> bytes:
