@@ -1,4 +1,4 @@
-"""Rows by contenders: each repeat is one run of every contender, in turn.
+"""Rows by contenders: each repeat is one run of every contender, in an order of its own.
 
 So what slows the machine down for a while slows them all down alike.
 """
@@ -6,6 +6,7 @@ So what slows the machine down for a while slows them all down alike.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from random import Random
 from types import TracebackType
 from typing import Any
 
@@ -75,7 +76,7 @@ class Arena:
         opened = _timed(row)
         for repeat in range(min(repeats, work.most_repeats or repeats)):
             self._say(f"{work.title}: {repeat + 1} of {repeats}")
-            for name in _timed(row):
+            for name in _shuffled(_timed(row), repeat):
                 for told in self._tell_all(row, [name], "run").values():
                     _enter(row, row.cells[name], told)
         # What has lost a worker may be broken: the next row gets a new pool.
@@ -119,6 +120,15 @@ class Arena:
 
 def _timed(row: Row) -> list[str]:
     return [name for name, cell in row.cells.items() if cell.verdict == "timed"]
+
+
+def _shuffled(names: list[str], repeat: int) -> list[str]:
+    """Another order for each repeat: what one leaves behind must not always meet the same next.
+
+    Memory that was just given back, above all: after gigabytes of it, on a virtual
+    machine, touching a fresh page can take several times as long.
+    """
+    return Random(repeat).sample(names, len(names))
 
 
 def _enter(row: Row, cell: Cell, told: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from functools import partial
 from types import FunctionType
 
 from enact_pool.callables import entry_point
+from enact_pool.kin import reunited
 from enact_pool.wire import COMMON_FUNCTION, COMMON_SHARED
 
 TYPE_CHECKING = False
@@ -45,7 +46,7 @@ class Common:
 
     def items(self, payload: bytes) -> list[Any]:
         """The items of a batch."""
-        return _loads(payload)  # type: ignore[no-any-return]
+        raise NotImplementedError
 
     def given(self, item: Any) -> Any:
         """What the callable is given: its own copy."""
@@ -64,6 +65,9 @@ class _Input(Common):
         self._shared = shared
         self._has_value = False
         self._value: Any = None
+
+    def items(self, payload: bytes) -> list[Any]:
+        return reunited(*_loads(payload))
 
     def given(self, item: Any) -> Any:
         if not self._shared:

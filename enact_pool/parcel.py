@@ -6,7 +6,8 @@ value that is rebuilt from it can be written to and nobody else sees that; the
 kernel copies a page when it is first written to, and no other.
 
 What a pickle leaves out of band (protocol 5: the memory of NumPy arrays, say) is
-used where it is mapped, with no copy at all.
+used where it is mapped, with no copy at all. What nobody may write to (bytes)
+is read instead, which takes less time than to map it and copy it.
 
 The file has no name, so it is gone when those who have it open or mapped are,
 in whichever way they end. Its descriptor is passed over a Unix socket. On Linux
@@ -39,33 +40,40 @@ __all__ = ["Parcel", "parcel_if_large"]
 # Where each part begins: a multiple of what the widest vector registers need.
 _ALIGNMENT = 64
 
-# What one system call may write, on every system.
+# What one system call may read or write, on every system.
 _PIECE_BYTES = 1 << 30
+
+# In a layout, added to the size of a part that nobody may write to.
+_READ_ONLY = 1 << 63
 
 
 class Parcel:
     """A value in a file: its pickle, and the buffers that the pickle leaves out of band.
 
-    `sizes` are those of these parts, in bytes. Owns the descriptor.
+    `layout` has the sizes of these parts, in bytes, and which are read-only.
+    Owns the descriptor.
     """
 
-    def __init__(self, descriptor: int, sizes: Sequence[int]) -> None:
+    def __init__(self, descriptor: int, layout: Sequence[int]) -> None:
         self._descriptor = descriptor
-        self._sizes = sizes
-        self._offsets = []
+        self._layout = layout
+        # Where each part is, its size, and whether it is to be read, not mapped.
+        self._parts: list[tuple[int, int, bool]] = []
         self._end = 0
-        for size in sizes:
+        for entry in layout:
+            size = entry & ~_READ_ONLY
             at = -(-self._end // _ALIGNMENT) * _ALIGNMENT
-            self._offsets.append(at)
+            self._parts.append((at, size, size != entry))
             self._end = at + size
         self._mappings = _Mappings(descriptor, self._end)
 
     @classmethod
     def of(cls, parts: Sequence[memoryview]) -> Parcel:
         """Write a new one. Raises `OSError` if there is no room or no descriptor for it."""
-        parcel = cls(create_file(), [part.nbytes for part in parts])
+        layout = [part.nbytes | (_READ_ONLY if part.readonly else 0) for part in parts]
+        parcel = cls(create_file(), layout)
         try:
-            for at, part in zip(parcel._offsets, parts, strict=True):
+            for (at, _, _), part in zip(parcel._parts, parts, strict=True):
                 while part:
                     written = os.pwrite(parcel._descriptor, part[:_PIECE_BYTES], at)
                     at, part = at + written, part[written:]
@@ -80,7 +88,7 @@ class Parcel:
     @property
     def layout(self) -> bytes:
         """What the other side has to be told."""
-        return struct.pack(f"<{len(self._sizes)}Q", *self._sizes)
+        return struct.pack(f"<{len(self._layout)}Q", *self._layout)
 
     def send(self, to: int, tag: int) -> None:
         """Pass the descriptor over this Unix socket. Raises `OSError`."""
@@ -126,11 +134,25 @@ class Parcel:
 
     def rebuild(self) -> Any:
         """The value, in memory of its own. Raises whatever unpickling raises."""
-        memory = self._mappings.take()
-        pickled, *buffers = (
-            memory[at : at + size] for at, size in zip(self._offsets, self._sizes, strict=True)
-        )
+        memory: memoryview | None = None
+        parts: list[bytes | memoryview] = []
+        for at, size, read_only in self._parts:
+            if read_only:
+                parts.append(self._read(at, size))
+                continue
+            memory = memory or self._mappings.take()
+            parts.append(memory[at : at + size])
+        pickled, *buffers = parts
         return pickle.loads(pickled, buffers=buffers)
+
+    def _read(self, at: int, size: int) -> bytes:
+        whole = os.pread(self._descriptor, min(size, _PIECE_BYTES), at)
+        if len(whole) == size:
+            return whole
+        pieces = [whole]
+        while (have := sum(map(len, pieces))) < size:
+            pieces.append(os.pread(self._descriptor, min(size - have, _PIECE_BYTES), at + have))
+        return b"".join(pieces)
 
     def close(self) -> None:
         """Close the descriptor. What was rebuilt stays."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from enact_pool.callables import check_callable, name_of
 from enact_pool.interrupts import is_interrupt
+from enact_pool.kin import parted
 from enact_pool.wire import (
     COMMON_FUNCTION,
     COMMON_SHARED,
@@ -145,12 +146,12 @@ class Callables(Work):
         callables = [self._items[task] for task in tasks]
         first = callables[0]
         if len(set(map(id, callables))) > 1:
-            return pickle_callables(callables)
+            return pickle_callables(parted(callables))
         # One callable many times is common, and a function that a script
         # defines is a long pickle: its code.
         repeated, count, pickled = self._repeated
         if repeated is not first or count != len(tasks):
-            pickled = pickle_callables(callables)
+            pickled = pickle_callables((callables, []))
             self._repeated = first, len(tasks), pickled
         return pickled
 

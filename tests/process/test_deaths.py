@@ -132,8 +132,8 @@ def test_running_out_of_memory_costs_one_result(group_of_100_mb: Path) -> None:
 
 
 @pytest.mark.parametrize("reopens", [False, True])
-def test_a_callable_that_breaks_its_pipes_costs_one_result(reopens: bool, tmp_path: Path) -> None:
-    """A worker that cannot answer is replaced, and writes its answer to nobody else's file."""
+def test_a_callable_that_breaks_its_pipes_costs_nothing(reopens: bool, tmp_path: Path) -> None:
+    """A worker that cannot write what it has noted is replaced, and writes to nobody's file."""
     log, file = tmp_path / "starts", tmp_path / "file"
     file.touch()
     deed: Any = deeds.close_every_descriptor
@@ -143,10 +143,7 @@ def test_a_callable_that_breaks_its_pipes_costs_one_result(reopens: bool, tmp_pa
     with Pool(2) as pool:
         results = pool.run_parallel(callables, 12)
     assert_each_started_once(log, 25)
-    culprit = results.pop(7)
-    assert [result.output for result in results] == [Ok(144)] * 24
-    assert culprit.error is not None
-    assert culprit.error.details["index"] == 7
+    assert [r.output for r in results] == [Ok(None) if i == 7 else Ok(144) for i in range(25)]
     assert file.read_bytes() == b""
 
 

@@ -8,33 +8,36 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from enact_pool.journal import JOURNAL_BYTES, Journal
 from enact_pool.texts import describe, shown, shows_itself
 from enact_pool.wire import (
     ANSWER,
+    COUNT,
     KIND,
-    RAN_NS,
     SERIAL,
     Answer,
     FrameError,
     FrameReader,
     pack_answer,
     pack_permits,
+    pack_ran,
+    ran_parts,
     unpack_permits,
+    unpack_ran,
 )
 
 MAGIC = pack_answer(Answer.READY)[:4]
 FRAME = st.tuples(
-    st.sampled_from([Answer.READY, Answer.VALUE, Answer.ERROR, Answer.SKIPPED]),
-    st.integers(0, 2**64 - 1),
+    st.sampled_from([Answer.READY, Answer.RAN, Answer.UNLOADABLE, Answer.SKIPPED]),
     st.integers(0, 2**64 - 1),
     st.binary(max_size=60),
 )
 FRAMES = st.lists(FRAME)
 
 
-def unpacked(read: list[tuple[tuple[int, ...], bytes]]) -> list[tuple[int, int, int, bytes]]:
+def unpacked(read: list[tuple[tuple[int, ...], bytes]]) -> list[tuple[int, int, bytes]]:
     """What was packed into these frames."""
-    return [(header[KIND], header[SERIAL], header[RAN_NS], payload) for header, payload in read]
+    return [(header[KIND], header[SERIAL], payload) for header, payload in read]
 
 
 @given(frames=FRAMES, cuts=st.lists(st.integers(1, 40)))
@@ -65,14 +68,87 @@ def test_what_is_no_frame_is_skipped(frames: list[Any], cuts: list[int]) -> None
     assert unpacked(read) == [frame for _, frame in frames]
 
 
-@given(st.lists(st.integers(0, 2**48 - 1), min_size=1, max_size=20), st.integers(1, 7))
-def test_permits_are_known_from_parts_of_permits(serials: list[int], taken: int) -> None:
-    permits = pack_permits(serials)
-    assert unpack_permits(permits) == tuple(serials)
+@given(st.integers(0, 2**48 - 21), st.integers(1, 20), st.integers(1, 7))
+def test_permits_are_known_from_parts_of_permits(first: int, count: int, taken: int) -> None:
+    permits = pack_permits(range(first, first + count))
+    assert unpack_permits(permits) == tuple(range(first, first + count))
     with pytest.raises(FrameError):
         unpack_permits(permits[taken:])
     with pytest.raises(FrameError):
         unpack_permits(permits[taken:] + bytes(taken))
+
+
+# What has run
+
+ENTRY = st.tuples(st.integers(0, 2**64 - 1), st.integers(1, 5), st.binary(max_size=40))
+
+
+def test_the_answer_for_a_single_callable_is_unpacked() -> None:
+    ((_, kind, serial, count, _), payload), *rest = FrameReader(ANSWER).feed(
+        pack_ran(7, 1, ran_parts(500, 3, b"text"))
+    )
+    assert (kind, serial, count, rest) == (Answer.RAN, 7, 1, [])
+    assert unpack_ran(count, payload) == ([500], b"\3", [b"text"])
+
+
+@given(st.lists(ENTRY, min_size=1, max_size=30), st.data())
+def test_what_a_journal_tells_is_what_was_added(entries: list[Any], data: Any) -> None:
+    journal = Journal(memoryview(bytearray(JOURNAL_BYTES)))
+    # What it had before leaves no trace.
+    for serial in range(data.draw(st.integers(0, 5))):
+        journal.add(serial, 1, 1, b"older")
+    journal.clear()
+    assert journal.frame() == b""
+    assert journal.read() is None
+    for serial, (ran_ns, ending, payload) in enumerate(entries, 100):
+        assert journal.add(serial, ending, ran_ns, payload)
+    assert not journal.add(100 + len(entries) + 1, 1, 1, b"not the next")
+    (header, framed), *_ = FrameReader(ANSWER).feed(journal.frame())
+    assert (header[KIND], header[SERIAL], header[COUNT]) == (Answer.RAN, 100, len(entries))
+    found = journal.read()
+    assert found is not None
+    assert found == (range(100, 100 + len(entries)), framed)
+    assert list(zip(*unpack_ran(len(entries), framed), strict=True)) == entries
+
+
+def test_a_journal_takes_what_it_has_room_for() -> None:
+    journal = Journal(memoryview(bytearray(JOURNAL_BYTES)))
+    assert not journal.add(1, 1, 1, bytes(JOURNAL_BYTES)), "too large for any journal"
+    count = 1
+    while journal.add(count, 1, 1, b""):
+        count += 1
+    assert len(journal.extent) == count - 1 > 100
+    journal.clear()
+    assert journal.add(count, 1, 1, b"")
+    assert journal.extent == range(count, count + 1)
+
+
+@pytest.mark.parametrize("before", ["its first entry", "all entries"])
+def test_a_journal_that_changes_while_it_is_read_tells_nothing(before: str) -> None:
+    """The other side of the same memory clears it in between."""
+    memory = memoryview(bytearray(JOURNAL_BYTES))
+    worker = Journal(memory)
+    worker.add(1, 1, 5, b"old")
+
+    class Read(Journal):
+        def _parts(self, count: int, size: int) -> tuple[memoryview, ...]:
+            parts = super()._parts(count, size)
+            worker.clear()
+            if before == "all entries":
+                worker.add(2, 1, 6, b"new")
+            return parts
+
+    assert Read(memory).read() is None
+
+
+@given(st.integers(0, 2**32 - 1), st.binary(max_size=100))
+def test_nothing_but_what_fits_is_unpacked(count: int, payload: bytes) -> None:
+    try:
+        ran_ns, endings, payloads = unpack_ran(count, payload)
+    except FrameError:
+        return
+    assert len(ran_ns) == len(endings) == len(payloads) == count > 0
+    assert b"".join(payloads) == payload[17 * count :]
 
 
 # Texts

@@ -35,7 +35,7 @@ def test_a_callable_is_not_mistaken_for_one_that_was_where_it_is() -> None:
     work = Callables(callables(), None)
     for number in range(2):
         assert work.pull(1) == 1
-        (callable_,) = pickle.loads(work.pickle([number]))
+        ((callable_,), _) = pickle.loads(work.pickle([number]))
         assert callable_.number == number
         work.settle([number])
 
