@@ -11,7 +11,7 @@ Everything is a frame, a fixed header and a payload of the length it names:
                                         SKIPPED       what had no permit was not started
 
 An answer is written as soon as there is one, or noted in the journal and
-written within the next millisecond. What is in a pipe or in the journal
+written within half a millisecond of running. What is in a pipe or in the journal
 outlives its writer: that is why a death costs one result.
 
 Callables are numbered in each worker, from 1, in the order they are sent: that

@@ -1,0 +1,71 @@
+"""Answers that a worker has noted and not yet written."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from pathlib import Path
+from typing import Any
+
+import deeds
+import pytest
+
+import enact_pool.run
+from enact_pool import Ok, Pool, iter_parallel
+
+
+@pytest.mark.parametrize("count", [1, 3, 40])
+def test_answers_are_told_while_the_worker_is_busy_with_the_next_callable(
+    count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That one waits for a gate which is opened when those answers are there."""
+    # Nothing else wakes the run up meanwhile.
+    monkeypatch.setattr(enact_pool.run, "ROUND_SECONDS", 1e6)
+    gate = tmp_path / "gate"
+    callables = [deeds.square] * count + [deeds.busy_until(str(gate))]
+    with Pool(1) as pool:
+        # Now it knows how quick they are, and sends them together.
+        assert len(pool.run_parallel([deeds.square] * 100, 3)) == 100
+        results = iter_parallel(callables, 3, pool=pool)
+        assert [next(results).output for _ in range(count)] == [Ok(9)] * count
+        gate.touch()
+        assert [result.output for result in results] == [Ok("done")]
+
+
+def test_answers_that_were_noted_before_a_crash_are_told() -> None:
+    callables: list[Any] = [deeds.square] * 1000
+    culprits = range(7, 1000, 100)
+    for culprit in culprits:
+        callables[culprit] = deeds.segfault
+    with Pool(1) as pool:
+        results = pool.run_parallel(callables, 3)
+    for index, result in enumerate(results):
+        assert (result.output == Ok(9)) == (index not in culprits)
+        if result.error is not None:
+            assert result.error.details["index"] == index
+
+
+def overwrite_shared_memory(_: object) -> None:
+    """Fill what this worker shares with its parent with bytes that make no sense."""
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        found = re.match(r"([0-9a-f]+)-([0-9a-f]+) rw-s .*memfd:enact_pool", line)
+        if found:
+            start, end = (int(part, 16) for part in found.groups())
+            ctypes.memset(start, 0xA5, end - start)
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs /proc")
+def test_a_callable_that_overwrites_the_journal_costs_answers_of_its_worker_at_most() -> None:
+    """Nothing hangs, nothing is told for something else, and no value is a wrong one."""
+    callables: list[Any] = [deeds.square] * 200
+    for culprit in range(50, 200, 50):
+        callables[culprit] = overwrite_shared_memory
+    with Pool(2) as pool:
+        results = pool.run_parallel(callables, 3)
+        assert pool.run_parallel([deeds.square], 4)[0].output == Ok(16)
+    wrong = [
+        result
+        for index, result in enumerate(results)
+        if index % 50 and result.output != Ok(9) and result.error is None
+    ]
+    assert wrong == []
