@@ -26,7 +26,12 @@ class StandError(Exception):
 
 
 class StandProcess:
-    """A stand, seen from outside: a process group of its own, which we may kill."""
+    """A stand, seen from outside: a process group of its own, which we may kill.
+
+    It is stopped from each reply to the next order: some pools look around many
+    times a second, with each of their workers, and would take CPU time from
+    whoever has its turn.
+    """
 
     def __init__(self, contender: str, workers: int, quick: bool) -> None:
         command = [sys.executable, "-m", "benchmarks.stand", contender, str(workers)]
@@ -44,6 +49,7 @@ class StandProcess:
 
     def order(self, *words: str) -> None:
         """Tell it what to do, without waiting."""
+        self._signal(signal.SIGCONT)
         try:
             self._orders.write(json.dumps(words).encode() + b"\n")
         except BrokenPipeError:
@@ -56,6 +62,7 @@ class StandProcess:
             if not self._read(max(0.0, deadline - time.monotonic())):
                 self.kill()
                 raise StandError("its process ended, or kept silent for too long")
+        self._signal(signal.SIGSTOP)
         line, _, self._received = self._received.partition(b"\n")
         told: dict[str, Any] = json.loads(line)
         return told
@@ -73,10 +80,10 @@ class StandProcess:
         # Trackers of semaphores and shared memory ignore the first one, and tidy
         # up. The group has its leader's id, which is nobody else's before the
         # leader is waited for. macOS permits no signal to ended processes.
+        self._signal(signal.SIGCONT)
         for number in (signal.SIGTERM, signal.SIGKILL):
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, number)
-                time.sleep(_TIDYING_S)
+            self._signal(number)
+            time.sleep(_TIDYING_S)
         self._process.wait()
         self._orders.close()
         self._replies.close()
@@ -84,6 +91,11 @@ class StandProcess:
     def hang_up(self) -> None:
         """Let it end, without waiting."""
         self._orders.close()
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, number)
 
     def wait(self) -> None:
         """Wait until it has ended; kill it if it does not."""

@@ -74,16 +74,37 @@ class Inbox:
                 return
 
     def _take_answers(self, lane: Lane, frames: list[Frame]) -> None:
-        for header, payload in frames:
-            if header[KIND] == Answer.RAN:
-                first = header[SERIAL]
-                self._take_outcomes(lane, range(first, first + header[COUNT]), payload)
-            else:
+        at = 0
+        while at < len(frames):
+            header, payload = frames[at]
+            at += 1
+            if header[KIND] != Answer.RAN:
                 self._take_note(lane, header, payload)
+                continue
+            first, count = header[SERIAL], header[COUNT]
+            ran_ns, endings, payloads = unpack_ran(count, payload)
+            # What follows on it is taken along: a frame may have one callable only.
+            while at < len(frames):
+                header, payload = frames[at]
+                if header[KIND] != Answer.RAN or header[SERIAL] != first + count:
+                    break
+                at += 1
+                count += header[COUNT]
+                more_ran_ns, more_endings, more_payloads = unpack_ran(header[COUNT], payload)
+                ran_ns += more_ran_ns
+                endings += more_endings
+                payloads += more_payloads
+            self._take_outcomes(lane, range(first, first + count), ran_ns, endings, payloads)
 
-    def _take_outcomes(self, lane: Lane, serials: range, payload: bytes) -> None:
-        """Settle what has run."""
-        ran_ns, endings, payloads = unpack_ran(len(serials), payload)
+    def _take_outcomes(
+        self,
+        lane: Lane,
+        serials: range,
+        ran_ns: list[int],
+        endings: bytearray,
+        payloads: list[bytes | Parcel],
+    ) -> None:
+        """Take what has run to the outcomes."""
         # What was read out of the journal may come through the pipe as well.
         known = max(0, self._schedule.answered(lane) + 1 - serials.start)
         if known:
@@ -91,35 +112,31 @@ class Inbox:
             endings, payloads = endings[known:], payloads[known:]
             if not serials:
                 return
-        values: list[bytes | Parcel] = [*payloads]
-        try:
-            if max(endings) > Ending.ERROR:
-                endings = self._take_parcels(lane, serials, endings, values)
-            tasks = self._schedule.finished(lane, serials, sum(ran_ns) / 1e9)
-            if tasks:
-                self._outcomes.answered(tasks, ran_ns, endings, values)
-        finally:
-            for value in values:
-                if not isinstance(value, bytes):
-                    value.close()
+        has_parcels = max(endings) > Ending.ERROR
+        if has_parcels:
+            self._take_parcels(lane, serials, endings, payloads)
+        tasks = self._schedule.finished(lane, serials, sum(ran_ns) / 1e9)
+        self._outcomes.answered(tasks, ran_ns, endings, payloads)
+        if has_parcels:
+            # Each holds a descriptor.
+            self._outcomes.make_results()
         self._crew.hungry.add(lane)
         if len(tasks) < len(serials):
             raise FrameError(f"callable {serials[len(tasks)]} was not there to be run")
 
     def _take_parcels(
-        self, lane: Lane, serials: range, endings: bytes, values: list[bytes | Parcel]
-    ) -> bytes:
-        """Put parcels in the place of their layouts; gives the endings, with those that failed."""
-        taken = bytearray(endings)
+        self, lane: Lane, serials: range, endings: bytearray, payloads: list[bytes | Parcel]
+    ) -> None:
+        """Put parcels in the place of their layouts, and errors where one cannot be received."""
         for index, (serial, ending) in enumerate(zip(serials, endings, strict=True)):
-            layout = values[index]
+            layout = payloads[index]
             if ending > Ending.ERROR and isinstance(layout, bytes):
                 try:
-                    values[index] = lane.receive_parcel(serial, layout)
+                    payloads[index] = lane.receive_parcel(serial, layout)
                 except OSError as error:
                     what = "the return value cannot be received: "
-                    taken[index], values[index] = Ending.ERROR, pickle.dumps(describe(error, what))
-        return bytes(taken)
+                    endings[index] = Ending.ERROR
+                    payloads[index] = pickle.dumps(describe(error, what))
 
     def look(self) -> None:
         """Take the answers that a worker has collected, and is too busy to write.
@@ -144,7 +161,8 @@ class Inbox:
     def _take_journal(self, lane: Lane) -> None:
         found = lane.read_journal()
         if found is not None:
-            self._take_outcomes(lane, *found)
+            serials, payload = found
+            self._take_outcomes(lane, serials, *unpack_ran(len(serials), payload))
 
     def _take_note(self, lane: Lane, header: tuple[int, ...], payload: bytes) -> None:
         """Take note of what else a worker has to say."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,9 @@ class Outcomes:
         # What events show of returned values, if the worker has made a text; by
         # the ids of their results.
         self._texts: dict[ExecutionId | int, str] = {}
+        # What has run and is no result yet: tasks, nanoseconds, endings, payloads.
+        self._ran: tuple[list[int], list[int], bytearray, list[bytes | Parcel]]
+        self._ran = [], [], bytearray(), []
         self.emitter_error: Exception | None = None
 
     def expect(self, tasks: range) -> None:
@@ -47,12 +50,41 @@ class Outcomes:
         self._ids.update(zip(tasks, fresh_ids.take(len(tasks)), strict=True))
 
     def answered(
-        self, tasks: list[int], ran_ns: list[int], endings: bytes, payloads: list[bytes | Parcel]
+        self,
+        tasks: list[int],
+        ran_ns: list[int],
+        endings: bytearray,
+        payloads: list[bytes | Parcel],
     ) -> None:
-        """The worker has run these callables: for so long, and with these endings and payloads."""
+        """These callables have run: for so long, and with these endings and payloads.
+
+        There may be more of those than of callables.
+        """
+        count = len(tasks)
+        all_tasks, all_ran_ns, all_endings, all_payloads = self._ran
+        all_tasks += tasks
+        all_ran_ns += ran_ns[:count]
+        all_endings += endings[:count]
+        all_payloads += payloads[:count]
+
+    @property
+    def unmade(self) -> int:
+        """How many callables have run of which there is no result yet."""
+        return len(self._ran[0])
+
+    def make_results(self) -> None:
+        """Settle the callables that have run."""
+        if not self.unmade:
+            return
+        (tasks, ran_ns, endings, payloads), self._ran = self._ran, ([], [], bytearray(), [])
         # What a quick callable costs is spent here: most of this runs in C.
         ids = list(map(self._ids.pop, tasks))
-        outputs = _rebuilt(payloads[: len(tasks)])
+        try:
+            outputs = _rebuilt(payloads)
+        finally:
+            for payload in payloads:
+                if not isinstance(payload, bytes):
+                    payload.close()
         if max(endings) > Ending.VALUE:
             self._take_endings(ids, endings, outputs)
         durations = [ns / 1e6 for ns in ran_ns]
@@ -60,9 +92,9 @@ class Outcomes:
         results = map(ParallelResult, names, ids, outputs, repeat(None), durations)
         self._settle(dict(zip(tasks, results, strict=True)))
 
-    def _take_endings(self, ids: list[int], endings: bytes, outputs: list[Any]) -> None:
+    def _take_endings(self, ids: list[int], endings: Iterable[int], outputs: list[Any]) -> None:
         """Put in place what came otherwise than as a value alone."""
-        for index, (id, ending, output) in enumerate(zip(ids, endings, outputs, strict=False)):
+        for index, (id, ending, output) in enumerate(zip(ids, endings, outputs, strict=True)):
             if isinstance(output, Err):
                 continue
             if ending == Ending.ERROR:

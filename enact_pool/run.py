@@ -110,7 +110,7 @@ class _Run:
             if self._done:
                 return
             self._wait(0.0 if self._wants_more() else ROUND_SECONDS)
-            if self._schedule.all_settled and self._work.exhausted:
+            if self._schedule.unsettled == self._outcomes.unmade and self._work.exhausted:
                 yield from self._tell()
                 return
 
@@ -127,6 +127,7 @@ class _Run:
 
     def _tell(self) -> Iterator[list[ParallelResult[Any]]]:
         """Emit, and give, what has come to its turn."""
+        self._outcomes.make_results()
         if results := self._schedule.release():
             with self._away():
                 self._outcomes.tell(results)

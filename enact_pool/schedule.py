@@ -126,9 +126,9 @@ class Schedule(Generic[LaneT, OutcomeT]):
         return self._released == self._submitted
 
     @property
-    def all_settled(self) -> bool:
-        """Whether every task has an outcome, released or not."""
-        return self._released + len(self._settled) == self._submitted
+    def unsettled(self) -> int:
+        """How many tasks have no outcome yet."""
+        return self._submitted - self._released - len(self._settled)
 
     # Lanes
 

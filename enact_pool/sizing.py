@@ -19,7 +19,7 @@ __all__ = ["BATCH_BYTES", "BATCH_SECONDS", "BATCH_TASKS", "Sizing"]
 # Long enough for the parent to wake up rarely: where the workers keep all CPUs
 # busy, each time costs one of them a tenth of a millisecond, and it has many
 # lanes to serve. What waits behind a slow task can be recalled.
-BATCH_SECONDS = 0.04
+BATCH_SECONDS = 0.06
 # A batch is pickled in one go, while no lane can be served.
 BATCH_BYTES = 1 << 20
 # More would not save anything, and a lane's pipe for permits must take two batches.

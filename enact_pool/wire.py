@@ -11,7 +11,7 @@ Everything is a frame, a fixed header and a payload of the length it names:
                                         SKIPPED       what had no permit was not started
 
 An answer is written as soon as there is one, or noted in the journal and
-written within half a millisecond of running. What is in a pipe or in the journal
+written a few milliseconds later at most. What is in a pipe or in the journal
 outlives its writer: that is why a death costs one result.
 
 Callables are numbered in each worker, from 1, in the order they are sent: that
@@ -184,7 +184,7 @@ def ran_parts(ran_ns: int, ending: int, payload: bytes) -> tuple[bytes, bytes]:
     return pack("<QQB", ran_ns, len(payload), ending), payload
 
 
-def unpack_ran(count: int, payload: bytes) -> tuple[list[int], bytes, list[bytes]]:
+def unpack_ran(count: int, payload: bytes) -> tuple[list[int], bytearray, list[Any]]:
     """The nanoseconds that callables ran, their endings and their payloads.
 
     Raises `FrameError` for what cannot be.
@@ -199,7 +199,7 @@ def unpack_ran(count: int, payload: bytes) -> tuple[list[int], bytes, list[bytes
     if ends[-1] != len(payload):
         raise FrameError("an answer of another size than its parts")
     payloads = [payload[at:end] for at, end in pairwise(ends)]
-    return ran_ns, payload[16 * count : payloads_at], payloads
+    return ran_ns, bytearray(payload[16 * count : payloads_at]), payloads
 
 
 class FrameReader:

@@ -58,7 +58,7 @@ _PERMITS_AT_ONCE = 8
 
 # For how long answers are collected. The parent looks for them itself when a
 # callable takes longer than its last look (see `inbox`).
-_COLLECT_NS = 500_000
+_COLLECT_NS = 5_000_000
 
 _READ_BYTES = 1 << 16
 

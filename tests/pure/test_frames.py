@@ -88,7 +88,7 @@ def test_the_answer_for_a_single_callable_is_unpacked() -> None:
         pack_ran(7, 1, ran_parts(500, 3, b"text"))
     )
     assert (kind, serial, count, rest) == (Answer.RAN, 7, 1, [])
-    assert unpack_ran(count, payload) == ([500], b"\3", [b"text"])
+    assert unpack_ran(count, payload) == ([500], bytearray([3]), [b"text"])
 
 
 @given(st.lists(ENTRY, min_size=1, max_size=30), st.data())
