@@ -59,7 +59,12 @@ class Inbox:
         try:
             take(lane)
         except EOFError:
-            # It is dead, or has closed its end and could not answer any more.
+            if lane in self._crew.working and lane.begun > self._schedule.answered(lane):
+                # It is dead, or a callable has closed the pipe. Then that one may
+                # end, and be answered for in the journal; its worker ends with it.
+                self._crew.watch.remove_answers(lane)
+                return
+            # It is dead, or has done with its work.
             lane.kill()
             self.bury(lane)
         except (FrameError, MemoryError) as error:

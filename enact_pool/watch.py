@@ -51,6 +51,10 @@ class Watch:
         self._unregister(self._exits, lane.exit)
         self._unregister(self._clogged, lane.commands)
 
+    def remove_answers(self, lane: Lane) -> None:
+        """Watch the lane for its worker's death only: it gives no more answers."""
+        self._unregister(self._answers, lane.answers)
+
     def add_doorbell(self, descriptor: int) -> None:
         """Return from `wait` when this can be read, too."""
         self._poller.register(descriptor, select.POLLIN)

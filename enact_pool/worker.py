@@ -74,6 +74,7 @@ _NO_HEADER = (0,) * 6
 
 # Bound here: a callable may clear or patch the modules they come from.
 _getpid = os.getpid
+_fstat = os.fstat
 _read = os.read
 _write = os.write
 _monotonic_ns = time.monotonic_ns
@@ -275,6 +276,7 @@ class _Worker:
         self._answers = answers
         self._parcels = parcels
         self._recorder = recorder
+        self._answers_inode = os.fstat(answers).st_ino
         self._journal = recorder.journal
         self._written_at = 0
         self._pid = os.getpid()
@@ -337,8 +339,11 @@ class _Worker:
         finally:
             self._recorder.note_loading(0)
         self._end_if_forked()
-        done, self._written_at = 0, _monotonic_ns()
+        done, self._written_at = serial - 1, _monotonic_ns()
         while serial:
+            if serial != done + 1:
+                # Some were given to others. The journal takes consecutive ones.
+                self._write_journal()
             self._run(serial, batch, serial - first)
             done, serial = serial, next(permits, 0)
         self._write_journal()
@@ -394,6 +399,10 @@ class _Worker:
             self._write_journal()
             self._written_at = ended_at
         self._permits.several = ran_ns < _QUICK_NS
+        if ran_ns >= _QUICK_NS and _fstat(self._answers).st_ino != self._answers_inode:
+            # Closed, and its number is another file's. This one's answer is noted;
+            # the next one's might be too large for that.
+            os._exit(LOST_PIPES)
         if __name__ not in sys.modules:
             # It has cleared them: nothing can be unpickled here any more.
             os._exit(LOST_PIPES)
