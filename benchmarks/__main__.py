@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import compileall
 import sys
+from importlib.util import find_spec
 from itertools import groupby
 from pathlib import Path
 
@@ -77,9 +79,21 @@ def _measured(options: argparse.Namespace) -> Record:
     return record
 
 
+def _compile() -> None:
+    """Write the bytecode of enact_pool, as pip does when it installs a package.
+
+    A checkout may have none, and Python be told to write none: then each worker compiles it.
+    """
+    spec = find_spec("enact_pool")
+    assert spec is not None
+    for folder in spec.submodule_search_locations or ():
+        compileall.compile_dir(folder, quiet=1)
+
+
 def main() -> None:
     """Do what the command line says."""
     options = _options()
+    _compile()
     record = _measured(options)
     print(markdown_report(record) if options.markdown else text_report(record))
     if options.json is not None:

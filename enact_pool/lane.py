@@ -147,7 +147,7 @@ class Lane:
             self._open.append(self._parcels)
             recording = create_recording()
             worker_ends.append(recording)
-            self._recorder = FlightRecorder(recording)
+            self._recorder = FlightRecorder.of_parent(recording)
             inherited = [
                 worker_commands,
                 self._permits,

@@ -17,7 +17,6 @@ is mapped and then cut off kills whoever touches it.)
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import fcntl
 import mmap
@@ -32,6 +31,7 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
+from enact_pool.mapping import discard, map_file, memory_at, unmap
 from enact_pool.recorder import create_file
 from enact_pool.wire import LARGE_BYTES, FrameError
 
@@ -181,22 +181,6 @@ def parcel_if_large(pickled: bytes, buffers: Sequence[pickle.PickleBuffer]) -> P
         return None
 
 
-# Not the module mmap: until Python 3.13, what it maps keeps a descriptor open,
-# and a program may hold thousands of arrays.
-_libc = ctypes.CDLL(None, use_errno=True)
-_libc.mmap.restype = ctypes.c_void_p
-_libc.mmap.argtypes = [
-    ctypes.c_void_p,
-    ctypes.c_size_t,
-    ctypes.c_int,
-    ctypes.c_int,
-    ctypes.c_int,
-    ctypes.c_long,
-]
-_libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
-_libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
-_FAILED = ctypes.c_void_p(-1).value
-
 # In the highest byte of an entry of /proc/self/pagemap: the page is still the
 # file's. A page that was written to is the process's own.
 _FILES_PAGE = 0x20
@@ -224,9 +208,11 @@ class _Mappings:
 
     def take(self) -> memoryview:
         """A mapping, as it was never written to, for as long as anything uses a part of it."""
-        address = self._unused.pop() if self._unused else self._map()
-        # One type for all sizes up to a power of two: ctypes never forgets a type.
-        array = (ctypes.c_char * (1 << (self._size - 1).bit_length())).from_address(address)
+        if self._unused:
+            address = self._unused.pop()
+        else:
+            address = map_file(self._descriptor, self._size, private=True)
+        array = memory_at(address, self._size)
         weakref.finalize(array, self._give_back, address).atexit = False
         return memoryview(array).cast("B")[: self._size]
 
@@ -241,19 +227,11 @@ class _Mappings:
                 address = self._unused.pop()
             except IndexError:
                 return
-            _libc.munmap(address, self._size)
-
-    def _map(self) -> int:
-        writable = mmap.PROT_READ | mmap.PROT_WRITE
-        address = _libc.mmap(None, self._size, writable, mmap.MAP_PRIVATE, self._descriptor, 0)
-        if address == _FAILED:
-            error = ctypes.get_errno()
-            raise OSError(error, f"cannot map {self._size} bytes: {os.strerror(error)}")
-        return int(address)
+            unmap(address, self._size)
 
     def _give_back(self, address: int) -> None:
         if self._closed or not self._make_as_new(address):
-            _libc.munmap(address, self._size)
+            unmap(address, self._size)
         else:
             self._unused.append(address)
             self._free_if_closed()  # by another thread, meanwhile
@@ -275,7 +253,4 @@ class _Mappings:
         pieces = [run.span() for run in islice(runs, _MOST_PIECES)]
         if len(pieces) == _MOST_PIECES:
             return False
-        return not any(
-            _libc.madvise(address + first * page, (end - first) * page, mmap.MADV_DONTNEED)
-            for first, end in pieces
-        )
+        return all(discard(address + first * page, (end - first) * page) for first, end in pieces)

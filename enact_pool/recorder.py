@@ -13,6 +13,8 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
+from collections.abc import Callable
+from functools import partial
 
 from enact_pool.journal import JOURNAL_BYTES, Journal
 
@@ -53,18 +55,29 @@ def create_recording() -> int:
 
 
 class FlightRecorder:
-    """One side's view of a recording. It does not need the descriptor to stay open."""
+    """One side's view of a recording."""
 
-    def __init__(self, descriptor: int) -> None:
-        self._map = mmap.mmap(descriptor, _SIZE)
-        self._words = memoryview(self._map)[:_TEXT_AT].cast("Q")
-        self.journal = Journal(memoryview(self._map)[_JOURNAL_AT:])
+    def __init__(self, memory: memoryview, unmap: Callable[[], None]) -> None:
+        self._unmap = unmap
+        self._words = memory[:_TEXT_AT].cast("Q")
+        self._text = memory[_TEXT_AT:_JOURNAL_AT]
+        self.journal = Journal(memory[_JOURNAL_AT:_SIZE])
+
+    @classmethod
+    def of_parent(cls, descriptor: int) -> FlightRecorder:
+        """The parent's side, which keeps no descriptor open. Raises `OSError`."""
+        from enact_pool.mapping import map_file, memory_at, unmap  # workers do without
+
+        address = map_file(descriptor, _SIZE, private=False)
+        memory = memoryview(memory_at(address, _SIZE)).cast("B")
+        return cls(memory, partial(unmap, address, _SIZE))
 
     @classmethod
     def of_worker(cls, descriptor: int) -> FlightRecorder:
         """The worker's side; what faulthandler writes to the descriptor goes behind the notes."""
         os.lseek(descriptor, _TEXT_AT, os.SEEK_SET)
-        return cls(descriptor)
+        mapped = mmap.mmap(descriptor, _SIZE)
+        return cls(memoryview(mapped), mapped.close)
 
     def note_receiving(self, last_serial: int) -> None:
         """A part of the batch that ends with this number has come; 0: no part of any."""
@@ -110,10 +123,11 @@ class FlightRecorder:
 
     def stack(self) -> str:
         """The Python stack that faulthandler wrote, most recent call first; empty if none."""
-        return self._map[_TEXT_AT:_JOURNAL_AT].rstrip(b"\0").decode("utf-8", "replace")
+        return bytes(self._text).rstrip(b"\0").decode("utf-8", "replace")
 
     def close(self) -> None:
         """Unmap; the recorder cannot be read any more."""
         self._words.release()
+        self._text.release()
         self.journal.close()
-        self._map.close()
+        self._unmap()

@@ -25,6 +25,7 @@ from loky.backend import resource_tracker as loky_tracker
 from loky.backend.popen_loky_posix import Popen
 
 from enact_pool.boot import USERS_PYTHONPATH
+from enact_pool.lifeline import lifeline
 from enact_pool.worker import serve
 
 __all__ = ["WorkerSpec", "no_forks", "signals_blocked", "spawn"]
@@ -131,6 +132,24 @@ def signals_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+# How many descriptors loky needs at once to start a process, and some more.
+_ROOM = 8
+
+
+def _make_sure_of_room() -> None:
+    """Raise `OSError` if there are not enough descriptors left to start a process.
+
+    Of that, loky makes an error of another kind, and leaves some open.
+    """
+    taken: list[int] = []
+    try:
+        for _ in range(_ROOM):
+            taken.append(os.dup(lifeline.read_end()))
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)
+
+
 class _Popen(Popen):  # type: ignore[misc]
     # What loky runs as the main module of a new process.
     __module__ = "enact_pool.boot"
@@ -153,6 +172,7 @@ def spawn(spec: WorkerSpec, descriptors: Sequence[int]) -> Popen:
     # What loky adds to a process.
     process.env = spec.environment()
     process.init_main_module = False
+    _make_sure_of_room()
     # Not `process.start()`: multiprocessing would wait for the worker at exit,
     # in forked children of this process too, and would refuse to start it in a
     # daemonic process.

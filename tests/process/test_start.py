@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 from typing import Any
 
@@ -94,3 +95,47 @@ def pythonpath(_: object) -> str | None:
 
 def test_a_pythonpath_of_the_pools_own_is_seen() -> None:
     assert in_worker(pythonpath, env={"PYTHONPATH": "/of/the/pool"}) == "/of/the/pool"
+
+
+def nap_and_pid(_: object) -> int:
+    time.sleep(0.02)
+    return os.getpid()
+
+
+def test_a_worker_costs_its_parent_seven_descriptors() -> None:
+    """So 128 of them fit into the usual limit of 1 024."""
+    with Pool(1) as pool:  # what is there once, however many workers there are
+        pool.run_parallel([nap_and_pid], 0)
+        before = len(os.listdir("/dev/fd"))
+    with Pool(8) as pool:
+        pids = {r.output.unwrap() for r in pool.run_parallel([nap_and_pid] * 80, 0)}
+        assert len(os.listdir("/dev/fd")) <= before + 7 * (len(pids) - 1)
+        assert len(pids) == 8
+
+
+SQUEEZED = """
+import os, resource
+from enact_pool import Pool
+with Pool(1) as pool:
+    pool.run_parallel([len], "warm")
+highest = max(map(int, os.listdir("/dev/fd")))
+codes = []
+for limit in range(highest, highest + 40):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, 4096))
+    before = len(os.listdir("/dev/fd"))
+    with Pool(1) as pool:
+        (result,) = pool.run_parallel([len], "abc")
+    assert len(os.listdir("/dev/fd")) == before
+    if result.error is None:
+        assert result.output.unwrap() == 3
+    codes.append(result.error and result.error.code)
+print(set(codes) == {None, "start_failed"})
+"""
+
+
+def test_too_few_descriptors_for_a_worker_are_told_whenever_they_run_out() -> None:
+    """However far a start comes: it fails as one, and leaves no descriptor open."""
+    done = subprocess.run(
+        [sys.executable, "-c", SQUEEZED], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.stdout, done.stderr) == ("True\n", "")

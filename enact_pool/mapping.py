@@ -1,0 +1,58 @@
+"""Files mapped into memory, without keeping a descriptor open.
+
+The module mmap keeps one for each mapping until Python 3.13: too many for a
+pool of a hundred workers, or a program with thousands of arrays.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+
+__all__ = ["discard", "map_file", "memory_at", "unmap"]
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.mmap.restype = ctypes.c_void_p
+_libc.mmap.argtypes = [
+    ctypes.c_void_p,
+    ctypes.c_size_t,
+    ctypes.c_int,
+    ctypes.c_int,
+    ctypes.c_int,
+    ctypes.c_long,
+]
+_libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+_libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+_FAILED = ctypes.c_void_p(-1).value
+
+
+def map_file(descriptor: int, size: int, *, private: bool) -> int:
+    """Map the first bytes of a file, to be read and written; gives the address.
+
+    What is written to a private mapping is not written to the file. Raises
+    `OSError`.
+    """
+    writable = mmap.PROT_READ | mmap.PROT_WRITE
+    flags = mmap.MAP_PRIVATE if private else mmap.MAP_SHARED
+    address = _libc.mmap(None, size, writable, flags, descriptor, 0)
+    if address == _FAILED:
+        error = ctypes.get_errno()
+        raise OSError(error, f"cannot map {size} bytes: {os.strerror(error)}")
+    return int(address)
+
+
+def memory_at(address: int, size: int) -> ctypes.Array[ctypes.c_char]:
+    """The memory at an address, as an object with a buffer of at least this size."""
+    # One type for all sizes up to a power of two: ctypes never forgets a type.
+    return (ctypes.c_char * (1 << (size - 1).bit_length())).from_address(address)
+
+
+def discard(address: int, size: int) -> bool:
+    """Undo what was written to whole pages of a private mapping; gives whether that worked."""
+    return not _libc.madvise(address, size, mmap.MADV_DONTNEED)
+
+
+def unmap(address: int, size: int) -> None:
+    """End a mapping; nobody may touch its memory any more."""
+    _libc.munmap(address, size)
