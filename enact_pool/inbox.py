@@ -59,7 +59,7 @@ class Inbox:
         try:
             take(lane)
         except EOFError:
-            if lane in self._crew.working and lane.begun > self._schedule.answered(lane):
+            if lane in self._crew.working and lane.notes.begun > self._schedule.answered(lane):
                 # It is dead, or a callable has closed the pipe. Then that one may
                 # end, and be answered for in the journal; its worker ends with it.
                 self._crew.watch.remove_answers(lane)
@@ -154,7 +154,7 @@ class Inbox:
         self._next_look = now + LOOK_SECONDS
         before, self._collected = self._collected, {}
         for lane in list(self._crew.working):
-            collected = lane.collected
+            collected = lane.notes.journal.extent
             if collected.stop <= self._schedule.answered(lane) + 1:
                 continue
             # The same as at the last look: then it is complete, on every CPU.
@@ -164,7 +164,7 @@ class Inbox:
                 self._collected[lane] = collected
 
     def _take_journal(self, lane: Lane) -> None:
-        found = lane.read_journal()
+        found = lane.notes.journal.read()
         if found is not None:
             serials, payload = found
             self._take_outcomes(lane, serials, *unpack_ran(len(serials), payload))
@@ -202,8 +202,9 @@ class Inbox:
                 self._take_rest(lane)
         except (FrameError, MemoryError) as error:
             fault = fault or f"died, and its answers cannot be read ({error!r})"
-        begun, loading, receiving = lane.begun, lane.loading, lane.receiving
-        ran_ns = time.monotonic_ns() - lane.begun_at_ns
+        notes = lane.notes
+        begun, loading, receiving = notes.begun, notes.loading, notes.receiving
+        ran_ns = time.monotonic_ns() - notes.begun_at_ns
         started, start_error = lane in self._crew.working, lane.start_error
         self._crew.watch.remove(lane)
         death = lane.bury()

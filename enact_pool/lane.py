@@ -287,15 +287,10 @@ class Lane:
         return self._reader.feed(chunk)
 
     @property
-    def collected(self) -> range:
-        """The serial numbers of the answers that are in the journal, written or not."""
+    def notes(self) -> FlightRecorder:
+        """What the worker has noted of what it does, and of answers it has not written yet."""
         assert self._recorder is not None
-        return self._recorder.journal.extent
-
-    def read_journal(self) -> tuple[range, bytes] | None:
-        """What is in the journal: see `Journal.read`."""
-        assert self._recorder is not None
-        return self._recorder.journal.read()
+        return self._recorder
 
     def receive_parcel(self, serial: int, layout: bytes) -> Parcel:
         """The parcel that came along with an answer. Raises what `Parcel.receive` raises."""
@@ -315,38 +310,13 @@ class Lane:
 
     def is_at_rest(self, answered: int) -> bool:
         """Whether the worker, which has answered up to this number, does nothing we know of."""
-        assert self._recorder is not None
-        notes = self._recorder
+        notes = self.notes
         return not (self._outbox or notes.begun > answered or notes.loading or notes.occupied)
 
     @property
     def has_unread(self) -> bool:
         """Whether the worker has not yet taken all that was written for it."""
         return any(fcntl.ioctl(self.commands, termios.FIONREAD, bytes(4)))
-
-    @property
-    def begun(self) -> int:
-        """The serial number of the callable that the worker began last; 0 if none."""
-        assert self._recorder is not None
-        return self._recorder.begun
-
-    @property
-    def loading(self) -> int:
-        """The last serial number of the batch that the worker unpickles; 0 if it does not."""
-        assert self._recorder is not None
-        return self._recorder.loading
-
-    @property
-    def receiving(self) -> int:
-        """The last serial number of the batch of which the worker has a part; 0 if it has none."""
-        assert self._recorder is not None
-        return self._recorder.receiving
-
-    @property
-    def begun_at_ns(self) -> int:
-        """When the worker began its last callable, in monotonic nanoseconds."""
-        assert self._recorder is not None
-        return self._recorder.begun_at_ns
 
     def hang_up(self) -> None:
         """Tell the worker that nothing more comes: it ends when it has done what was sent."""
@@ -376,8 +346,7 @@ class Lane:
     def bury(self) -> Death:
         """Wait for the worker process, which has ended or been killed, and free everything."""
         assert self._popen is not None
-        assert self._recorder is not None
-        death = Death.of(self._popen.wait(), self._recorder.stack())
+        death = Death.of(self._popen.wait(), self.notes.stack())
         self.close()
         return death
 

@@ -17,29 +17,24 @@ import signal
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Coroutine, Iterator
 
 from enact_pool.common import Common, common_of
+from enact_pool.intake import Permits, commands_from
 from enact_pool.recorder import FlightRecorder
-from enact_pool.spinning import poll
 from enact_pool.texts import describe, shown, shows_itself, type_name
 from enact_pool.wire import (
-    COMMAND,
     COMMON_PARCEL,
     COMMON_SHOW_OUTPUTS,
     LARGE_BYTES,
-    PERMIT_BYTES,
     Answer,
     Command,
     Ending,
     FrameError,
-    FrameReader,
     pack_answer,
     pack_ran,
     pickle_output,
     ran_parts,
-    unpack_permits,
 )
 
 TYPE_CHECKING = False
@@ -52,15 +47,11 @@ __all__ = ["LOST_PIPES", "nesting", "serve"]
 LOST_PIPES = 74
 
 # After a callable that took less than this, several permits are taken at once.
-# Those that are taken cannot be given to other workers any more.
 _QUICK_NS = 20_000
-_PERMITS_AT_ONCE = 8
 
 # For how long answers are collected. The parent looks for them itself when a
 # callable takes longer than its last look (see `inbox`).
 _COLLECT_NS = 5_000_000
-
-_READ_BYTES = 1 << 16
 
 # What goes wrong may go wrong in one of these stages, and is told with this text.
 _REBUILDING_INPUT = "the input cannot be rebuilt in the worker: "
@@ -70,12 +61,9 @@ _LARGE = {Ending.VALUE: Ending.LARGE_VALUE, Ending.SHOWN: Ending.LARGE_SHOWN}
 
 _PICKLING = "the return value, of type {}, cannot be pickled: "
 
-_NO_HEADER = (0,) * 6
-
 # Bound here: a callable may clear or patch the modules they come from.
 _getpid = os.getpid
 _fstat = os.fstat
-_read = os.read
 _write = os.write
 _monotonic_ns = time.monotonic_ns
 _dumps = pickle.dumps
@@ -128,10 +116,10 @@ def serve(
     os.register_at_fork(after_in_child=faulthandler.disable)
     nesting.depth, nesting.cpus = depth, cpus
     recorder = FlightRecorder.of_worker(recording)
-    worker = _Worker(_Permits(permits), answers, parcels, recorder)
+    worker = _Worker(Permits(permits), answers, parcels, recorder)
     try:
         if worker.initialize(initializer):
-            worker.work(_frames(commands, idle_timeout, spin, recorder))
+            worker.work(commands_from(commands, idle_timeout, spin, recorder))
         # What a callable has left behind may keep this process from ending. By
         # this the parent sees that it is no use any more.
         os.close(answers)
@@ -185,92 +173,11 @@ def _watch(lifeline: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _frames(
-    commands: int, idle_timeout: float | None, spin: bool, recorder: FlightRecorder
-) -> Iterator[tuple[tuple[int, ...], bytes]]:
-    """The parent's commands, until it has closed its end or been silent too long."""
-    os.set_blocking(commands, False)
-    poller = select.poll()
-    poller.register(commands, select.POLLIN)
-    timeout_ms = None if idle_timeout is None else min(max(1, int(idle_timeout * 1000)), 1 << 30)
-    reader = FrameReader(COMMAND)
-    while True:
-        try:
-            # A callable may have made it blocking: then this waits.
-            chunk = _read(commands, _READ_BYTES)
-        except BlockingIOError:
-            chunk = None
-        if chunk is not None:
-            if not chunk:
-                return
-            recorder.note_occupied(True)
-            frames = reader.feed(chunk)
-            recorder.note_occupied(False)
-            # Before they are run: what is complete is not received any more.
-            _, _, _, first, count, _ = reader.header or _NO_HEADER
-            recorder.note_receiving(first + count - 1 if count else 0)
-            yield from frames
-            continue
-        recorder.note_occupied(True)
-        _flush_output()
-        recorder.note_occupied(False)
-        if not poll(poller, timeout_ms, spin=spin):
-            return
-
-
-def _flush_output() -> None:
-    """Show what callables have printed, now that there is nothing else to do."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except Exception:
-            # A callable has closed or replaced it, or its reader is gone: what
-            # it printed is its own affair, and the next one's work is not.
-            continue
-
-
-class _Permits:
-    """The permits of this worker: which of the callables that were sent it may start."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self._taken: deque[int] = deque()
-        # Whether to take several of a batch at once, which saves system calls.
-        self.several = False
-
-    def of(self, first: int, last: int) -> Iterator[int]:
-        """The serial numbers from `first` to `last` that may be started, each taken when needed."""
-        self.several = False
-        taken = self._taken
-        while True:
-            while taken:
-                serial = taken[0]
-                if serial > last:
-                    return
-                taken.popleft()
-                if serial >= first:
-                    yield serial
-                    if serial == last:
-                        return
-            if not self._take():
-                return
-
-    def _take(self) -> bool:
-        count = _PERMITS_AT_ONCE if self.several else 1
-        try:
-            # A callable may have made it blocking: then this waits.
-            permits = _read(self._descriptor, count * PERMIT_BYTES)
-        except BlockingIOError:
-            return False
-        self._taken.extend(unpack_permits(permits))
-        return bool(permits)
-
-
 class _Worker:
     """Runs batches and writes answers."""
 
     def __init__(
-        self, permits: _Permits, answers: int, parcels: int, recorder: FlightRecorder
+        self, permits: Permits, answers: int, parcels: int, recorder: FlightRecorder
     ) -> None:
         self._permits = permits
         self._answers = answers

@@ -1,0 +1,106 @@
+"""What a worker takes in: the commands of its parent, and permits to start callables."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+from collections import deque
+from collections.abc import Iterator
+
+from enact_pool.recorder import FlightRecorder
+from enact_pool.spinning import poll
+from enact_pool.wire import COMMAND, PERMIT_BYTES, FrameReader, unpack_permits
+
+__all__ = ["Permits", "commands_from"]
+
+# Those that are taken cannot be given to other workers any more.
+_PERMITS_AT_ONCE = 8
+
+_READ_BYTES = 1 << 16
+
+_NO_HEADER = (0,) * 6
+
+# Bound here: a callable may clear or patch the module it comes from.
+_read = os.read
+
+
+def commands_from(
+    commands: int, idle_timeout: float | None, spin: bool, recorder: FlightRecorder
+) -> Iterator[tuple[tuple[int, ...], bytes]]:
+    """The parent's commands, until it has closed its end or been silent too long."""
+    os.set_blocking(commands, False)
+    poller = select.poll()
+    poller.register(commands, select.POLLIN)
+    timeout_ms = None if idle_timeout is None else min(max(1, int(idle_timeout * 1000)), 1 << 30)
+    reader = FrameReader(COMMAND)
+    while True:
+        try:
+            # A callable may have made it blocking: then this waits.
+            chunk = _read(commands, _READ_BYTES)
+        except BlockingIOError:
+            chunk = None
+        if chunk is not None:
+            if not chunk:
+                return
+            recorder.note_occupied(True)
+            frames = reader.feed(chunk)
+            recorder.note_occupied(False)
+            # Before they are run: what is complete is not received any more.
+            _, _, _, first, count, _ = reader.header or _NO_HEADER
+            recorder.note_receiving(first + count - 1 if count else 0)
+            yield from frames
+            continue
+        recorder.note_occupied(True)
+        _flush_output()
+        recorder.note_occupied(False)
+        if not poll(poller, timeout_ms, spin=spin):
+            return
+
+
+def _flush_output() -> None:
+    """Show what callables have printed, now that there is nothing else to do."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:
+            # A callable has closed or replaced it, or its reader is gone: what
+            # it printed is its own affair, and the next one's work is not.
+            continue
+
+
+class Permits:
+    """The permits of this worker: which of the callables that were sent it may start."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._taken: deque[int] = deque()
+        # Whether to take several of a batch at once, which saves system calls.
+        self.several = False
+
+    def of(self, first: int, last: int) -> Iterator[int]:
+        """The serial numbers from `first` to `last` that may be started, each taken when needed."""
+        self.several = False
+        taken = self._taken
+        while True:
+            while taken:
+                serial = taken[0]
+                if serial > last:
+                    return
+                taken.popleft()
+                if serial >= first:
+                    yield serial
+                    if serial == last:
+                        return
+            if not self._take():
+                return
+
+    def _take(self) -> bool:
+        count = _PERMITS_AT_ONCE if self.several else 1
+        try:
+            # A callable may have made it blocking: then this waits.
+            permits = _read(self._descriptor, count * PERMIT_BYTES)
+        except BlockingIOError:
+            return False
+        self._taken.extend(unpack_permits(permits))
+        return bool(permits)
