@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from itertools import repeat
 from typing import Any, ClassVar, Protocol
 
@@ -13,7 +13,7 @@ from attrs import define, field
 
 from enact_pool.errors import ExecutionError, now_ms
 from enact_pool.ids import ExecutionId, StepId
-from enact_pool.results import Err, Ok, ParallelResult
+from enact_pool.results import Err, Ok
 
 __all__ = [
     "Emitter",
@@ -162,43 +162,30 @@ def check_emitter(emitter: object) -> None:
 
 
 class EventBatch:
-    """The events of some results, in their order, to be made when they are asked for.
+    """Events of one time, to be made when they are asked for.
 
-    `texts` are those of returned values that do not show themselves, None for
-    the others; `step_ids` are numbers.
+    Each is a `StepEnd` of these ids, outputs and durations; or, where there is
+    an error for its index, an `ExecutionFailed`.
     """
 
     def __init__(
         self,
-        results: Sequence[ParallelResult[Any]],
-        texts: Sequence[str | None] | None,
+        execution_ids: list[ExecutionId | int],
         step_ids: range,
+        outputs: list[Any],
+        durations: list[float],
+        errors: Mapping[int, ExecutionError],
         timestamp: int,
     ) -> None:
-        self._results = results
-        self._texts = texts
-        self._step_ids = step_ids
+        self._columns = execution_ids, step_ids, outputs, durations, repeat(timestamp)
+        self._errors = errors
         self._timestamp = timestamp
 
     def spelled(self) -> list[StreamEvent]:
         """The events."""
-        # By the ten thousand, so as much as can be in C. The ids are handed on
-        # as the numbers they may be.
-        results, now = self._results, self._timestamp
-        ids = [result._execution_id for result in results]
-        outputs: list[Any] = [result._output for result in results]
-        if self._texts is not None:
-            outputs = [
-                output if text is None else text
-                for text, output in zip(self._texts, outputs, strict=True)
-            ]
-        durations = [result.duration_ms for result in results]
-        events: list[StreamEvent] = list(
-            map(StepEnd, ids, self._step_ids, outputs, durations, repeat(now))
-        )
-        for index, result in enumerate(results):
-            if result.error is not None:
-                events[index] = ExecutionFailed(ids[index], result.error, now)
+        events: list[StreamEvent] = list(map(StepEnd, *self._columns))
+        for index, error in self._errors.items():
+            events[index] = ExecutionFailed(self._columns[0][index], error, self._timestamp)
         return events
 
 

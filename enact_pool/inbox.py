@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from enact_pool.crew import Crew
 from enact_pool.lane import Lane
-from enact_pool.outcomes import Outcomes
+from enact_pool.outcomes import Outcomes, close_parcels
 from enact_pool.results import Err, ParallelResult
 from enact_pool.schedule import Schedule
 from enact_pool.texts import describe
@@ -133,15 +133,19 @@ class Inbox:
         self, lane: Lane, serials: range, endings: bytearray, payloads: list[bytes | Parcel]
     ) -> None:
         """Put parcels in the place of their layouts, and errors where one cannot be received."""
-        for index, (serial, ending) in enumerate(zip(serials, endings, strict=True)):
-            layout = payloads[index]
-            if ending > Ending.ERROR and isinstance(layout, bytes):
-                try:
-                    payloads[index] = lane.receive_parcel(serial, layout)
-                except OSError as error:
-                    what = "the return value cannot be received: "
-                    endings[index] = Ending.ERROR
-                    payloads[index] = pickle.dumps(describe(error, what))
+        try:
+            for index, (serial, ending) in enumerate(zip(serials, endings, strict=True)):
+                layout = payloads[index]
+                if ending > Ending.ERROR and isinstance(layout, bytes):
+                    try:
+                        payloads[index] = lane.receive_parcel(serial, layout)
+                    except OSError as error:
+                        what = "the return value cannot be received: "
+                        endings[index] = Ending.ERROR
+                        payloads[index] = pickle.dumps(describe(error, what))
+        except BaseException:
+            close_parcels(payloads)
+            raise
 
     def look(self) -> None:
         """Take the answers that a worker has collected, and is too busy to write.

@@ -13,12 +13,16 @@ while the worker lives has to read twice what does not change: see `read`.
 
 from __future__ import annotations
 
-from enact_pool.wire import ENTRY_BYTES, pack_ran
+from enact_pool.wire import ENTRY_BYTES, LARGE_BYTES, pack_ran
 
 __all__ = ["JOURNAL_BYTES", "Journal"]
 
 _ENTRIES = 128
-_PAYLOAD_BYTES = 16 * 1024
+# When this much has been noted, it is to be written. There is room for one more,
+# as large as anything that does not travel in a parcel: what a worker answers
+# is noted first, whatever has become of its pipe.
+_FULL_BYTES = 16 * 1024
+_PAYLOAD_BYTES = _FULL_BYTES + LARGE_BYTES
 _WORDS_BYTES = 16
 JOURNAL_BYTES = _WORDS_BYTES + _ENTRIES * ENTRY_BYTES + _PAYLOAD_BYTES
 
@@ -46,11 +50,11 @@ class Journal:
         """Note an answer; gives False, and does nothing, if it is not the next or has no room."""
         count, at = self._count, self._end
         end = at + len(payload)
+        if end > _PAYLOAD_BYTES:
+            return False
         if count == 0:
             self._words[_FIRST] = serial
         elif serial != self._next_serial or count == _ENTRIES:
-            return False
-        if end > _PAYLOAD_BYTES:
             return False
         self._ran_ns[count] = ran_ns
         self._sizes[count] = end - at
@@ -59,6 +63,11 @@ class Journal:
         self._next_serial, self._end = serial + 1, end
         self._count = self._words[_COUNT] = count + 1
         return True
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the entries are to be written before more are added."""
+        return self._count == _ENTRIES or self._end >= _FULL_BYTES
 
     def frame(self) -> bytes:
         """All entries, as a frame; empty if there are none."""

@@ -50,6 +50,7 @@ def _are_kin(first: FunctionType, other: FunctionType) -> bool:
         and first.__module__ == other.__module__
         and first.__doc__ is other.__doc__
         and not (first.__dict__ or other.__dict__ or first.__kwdefaults__ or other.__kwdefaults__)
+        and not getattr(first, "__type_params__", ())
         # By identity: comparing might run the user's code.
         and (ours.keys() == theirs.keys() and all(map(is_, ours.values(), theirs.values())))
     )

@@ -21,7 +21,10 @@ from enact_pool.work import Work
 if TYPE_CHECKING:
     from enact_pool.parcel import Parcel
 
-__all__ = ["Outcomes"]
+__all__ = ["Outcomes", "close_parcels"]
+
+# Who has put another one in its place, or overrides it, is given each event by it.
+_EMIT = EventEmitter.emit
 
 
 class Outcomes:
@@ -82,9 +85,7 @@ class Outcomes:
         try:
             outputs = _rebuilt(payloads)
         finally:
-            for payload in payloads:
-                if not isinstance(payload, bytes):
-                    payload.close()
+            close_parcels(payloads)
         if max(endings) > Ending.VALUE:
             self._take_endings(ids, endings, outputs)
         durations = [ns / 1e6 for ns in ran_ns]
@@ -147,15 +148,23 @@ class Outcomes:
             self._emit(self._emitter, results)
 
     def _emit(self, emitter: Emitter, results: list[ParallelResult[Any]]) -> None:
-        texts = None
+        # Of what results have, no more than events need: values may be large.
+        ids = [result._execution_id for result in results]
+        outputs: list[Any] = [result._output for result in results]
         if self._texts:
-            texts = [self._texts.pop(result._execution_id, None) for result in results]
-        events = EventBatch(results, texts, fresh_ids.take(len(results)), now_ms())
-        if type(emitter) is EventEmitter:
+            outputs = [self._texts.pop(id, output) for id, output in zip(ids, outputs, strict=True)]
+        durations = [result.duration_ms for result in results]
+        errors = {
+            index: result.error for index, result in enumerate(results) if result.error is not None
+        }
+        step_ids = fresh_ids.take(len(results))
+        events = EventBatch(ids, step_ids, outputs, durations, errors, now_ms())
+        emit = emitter.emit
+        if isinstance(emitter, EventEmitter) and getattr(emit, "__func__", None) is _EMIT:
             self._hand_over(emitter.emit_batch, events)
         else:
             for event in events.spelled():
-                self._hand_over(emitter.emit, event)
+                self._hand_over(emit, event)
 
     def _hand_over(self, emit: Callable[[Any], object], what: object) -> None:
         try:
@@ -168,6 +177,13 @@ class Outcomes:
                 self.emitter_error = error
 
 
+def close_parcels(payloads: list[bytes | Parcel]) -> None:
+    """Close those of these that are parcels."""
+    for payload in payloads:
+        if not isinstance(payload, bytes):
+            payload.close()
+
+
 def _rebuilt(payloads: list[bytes | Parcel]) -> list[tuple[Any] | Err]:
     """The values, each in a tuple as `ParallelResult` takes it; an `Err` where one cannot be."""
     outputs: list[tuple[Any] | Err] = []
@@ -176,8 +192,8 @@ def _rebuilt(payloads: list[bytes | Parcel]) -> list[tuple[Any] | Err]:
         rebuild = _value
     while len(outputs) < len(payloads):
         try:
-            for value in map(rebuild, payloads[len(outputs) :]):
-                outputs.append((value,))
+            for payload in payloads[len(outputs) :]:
+                outputs.append((rebuild(payload),))
         except BaseException as error:
             if is_interrupt(error):
                 raise

@@ -12,20 +12,22 @@ from __future__ import annotations
 
 import os
 import signal
-import site
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from multiprocessing import Process, resource_tracker
-from multiprocessing.context import get_spawning_popen
+from multiprocessing.context import get_spawning_popen, set_spawning_popen
+from multiprocessing.util import Finalize
+from pickle import dumps
 from typing import Any
 
 from attrs import field, frozen
 from loky.backend import resource_tracker as loky_tracker
+from loky.backend.fork_exec import fork_exec
 from loky.backend.popen_loky_posix import Popen
+from loky.backend.spawn import get_preparation_data
 
-from enact_pool.boot import USERS_PYTHONPATH
-from enact_pool.lifeline import lifeline
 from enact_pool.worker import serve
 
 __all__ = ["WorkerSpec", "no_forks", "signals_blocked", "spawn"]
@@ -41,10 +43,6 @@ _THREAD_LIMITS = (
     "OPENBLAS_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
 )
-
-
-# The folder, or archive, that this package is in.
-_HOME = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 @frozen
@@ -66,13 +64,7 @@ class WorkerSpec:
     def environment(self) -> dict[str, str]:
         """The environment variables that a worker gets beside its parent's."""
         limits = {name: str(self.cpus) for name in _THREAD_LIMITS if name not in os.environ}
-        environment = {**limits, **self.env}
-        if _HOME not in (*site.getsitepackages(), site.getusersitepackages()):
-            # No new interpreter would find this package there.
-            path = environment.get("PYTHONPATH", os.environ.get("PYTHONPATH", ""))
-            environment[USERS_PYTHONPATH] = path
-            environment["PYTHONPATH"] = os.pathsep.join(filter(None, (_HOME, path)))
-        return environment
+        return {**limits, **self.env}
 
 
 class _Inherited:
@@ -132,27 +124,49 @@ def signals_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-# How many descriptors loky needs at once to start a process, and some more.
-_ROOM = 8
-
-
-def _make_sure_of_room() -> None:
-    """Raise `OSError` if there are not enough descriptors left to start a process.
-
-    Of that, loky makes an error of another kind, and leaves some open.
-    """
-    taken: list[int] = []
-    try:
-        for _ in range(_ROOM):
-            taken.append(os.dup(lifeline.read_end()))
-    finally:
-        for descriptor in taken:
-            os.close(descriptor)
-
-
 class _Popen(Popen):  # type: ignore[misc]
-    # What loky runs as the main module of a new process.
-    __module__ = "enact_pool.boot"
+    """A process of loky's that runs `boot`, and finds this package where this process has."""
+
+    def _launch(self, process: Any) -> None:
+        """Start the process, and tell it what to be. Raises `OSError`."""
+        # Whatever is pickled asks it to keep descriptors.
+        set_spawning_popen(self)
+        try:
+            preparation = get_preparation_data(process.name, init_main_module=False)
+            # Nobody there uses loky's own tracker.
+            del preparation["tracker_fd"]
+            self.duplicate_for_child(preparation["mp_tracker_fd"])
+            told = dumps(preparation) + dumps(process)
+        finally:
+            set_spawning_popen(None)
+        with ExitStack() as ends:
+            # It closes when the process, and those that it has forked, have ended.
+            self.sentinel, alive = _pipe(ends)
+            hears, tells = _pipe(ends)
+            # The path first: what is in the current directory must not be imported.
+            program = (
+                f"import sys; sys.path[:] = {preparation['sys_path']!r}; "
+                f"from enact_pool.boot import boot; sys.exit(boot({hears}))"
+            )
+            command = [sys.executable, "-c", program, process.name]
+            self.pid = fork_exec(command, [*self._fds, alive, hears], env=process.env)
+            ends.pop_all()
+        Finalize(self, os.close, (self.sentinel,))
+        os.close(alive)
+        os.close(hears)
+        try:
+            with open(tells, "wb") as file:
+                file.write(told)
+        except BrokenPipeError:
+            return  # it is dead, as will be seen
+
+
+def _pipe(ends: ExitStack) -> tuple[int, int]:
+    """A pipe whose ends the stack closes."""
+    pipe = os.pipe()
+    for end in pipe:
+        ends.callback(os.close, end)
+    return pipe
 
 
 def spawn(spec: WorkerSpec, descriptors: Sequence[int]) -> Popen:
@@ -171,8 +185,6 @@ def spawn(spec: WorkerSpec, descriptors: Sequence[int]) -> Popen:
     )
     # What loky adds to a process.
     process.env = spec.environment()
-    process.init_main_module = False
-    _make_sure_of_room()
     # Not `process.start()`: multiprocessing would wait for the worker at exit,
     # in forked children of this process too, and would refuse to start it in a
     # daemonic process.

@@ -9,6 +9,7 @@ from reprlib import Repr
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import TracebackType
     from typing import Any
 
 __all__ = ["describe", "shown", "shows_itself", "type_name"]
@@ -75,9 +76,9 @@ def shows_itself(value: object) -> bool:
 
 def type_name(kind: type) -> str:
     """The qualified name of a type; of a built-in one without its module."""
-    if kind.__module__ == "builtins":
-        return kind.__qualname__
-    return f"{kind.__module__}.{kind.__qualname__}"
+    # A metaclass may refuse to tell.
+    module, name = (type.__getattribute__(kind, at) for at in ("__module__", "__qualname__"))
+    return f"{name}" if module == "builtins" else f"{module}.{name}"
 
 
 def describe(error: BaseException, what: str = "") -> tuple[str, str, str]:
@@ -85,8 +86,6 @@ def describe(error: BaseException, what: str = "") -> tuple[str, str, str]:
 
     The traceback starts behind our own frames.
     """
-    import traceback  # takes longer to import than all else in a worker
-
     kind = type_name(type(error))
     try:
         text = _plain(str(error))
@@ -97,11 +96,19 @@ def describe(error: BaseException, what: str = "") -> tuple[str, str, str]:
     position = error.__traceback__
     while position is not None and position.tb_frame.f_code.co_filename.startswith(_OURS):
         position = position.tb_next
+    return text or kind.rpartition(".")[2], kind, _plain("".join(_traceback(error, position)))
+
+
+def _traceback(error: BaseException, position: TracebackType | None) -> list[str]:
     try:
-        lines = traceback.format_exception(type(error), error, position)
+        import traceback  # takes longer to import than all else in a worker
+    except BaseException:
+        return []  # a callable has taken all descriptors, or cleared sys.path
+    try:
+        return traceback.format_exception(type(error), error, position)
     except BaseException as failure:
-        lines = [*traceback.format_tb(position), f"{kind}: <{type_name(type(failure))}>\n"]
-    return text or type(error).__name__, kind, _plain("".join(lines))
+        kinds = type_name(type(error)), type_name(type(failure))
+        return [*traceback.format_tb(position), "{}: <{}>\n".format(*kinds)]
 
 
 def _plain(text: str) -> str:

@@ -45,6 +45,7 @@ class Work:
         self._source: Iterator[Any] | None = iter(items)
         self._items: dict[int, Any] = {}
         self._pulled = 0
+        self._is_lazy = True
         # What the iterable has raised; to be raised when what came before is done.
         self.error: BaseException | None = None
 
@@ -64,6 +65,7 @@ class Work:
         self._check_all(items)
         self._items = dict(enumerate(items))
         self._source, self._pulled = None, len(items)
+        self._is_lazy = False
 
     def pull(self, count: int) -> int:
         """Take up to `count` more items from the iterable, fewer if it is slow; gives how many."""
@@ -122,7 +124,8 @@ class Callables(Work):
     def __init__(self, callables: Iterable[Any], input: Any) -> None:
         super().__init__(callables)
         self._input = input
-        # A callable, how often it was in a batch, and that batch's pickle.
+        # A callable, how often it was in a batch, and that batch's pickle. Not
+        # of lazy work: it may change while it is given again and again.
         self._repeated: tuple[Any, int, bytes] = None, 0, b""
 
     def _check(self, item: Any, index: int) -> None:
@@ -147,6 +150,8 @@ class Callables(Work):
         first = callables[0]
         if len(set(map(id, callables))) > 1:
             return pickle_callables(parted(callables))
+        if self._is_lazy:
+            return pickle_callables((callables, []))
         # One callable many times is common, and a function that a script
         # defines is a long pickle: its code.
         repeated, count, pickled = self._repeated

@@ -289,6 +289,7 @@ class _Worker:
                     ending, payload = _LARGE[ending], parcel
                 elif buffers:
                     payload = pickle_output(value, text, None)
+                buffers.clear()
         except BaseException as error:
             what = doing.format(type_name(type(value)))
             ending, payload = Ending.ERROR, _description(error, what)
@@ -298,18 +299,15 @@ class _Worker:
         ran_ns = ended_at - begun_at
         if _getpid() != self._pid:
             self._end_if_forked()
-        if not self._journal.add(serial, ending, ran_ns, payload):
+        journal = self._journal
+        if not journal.add(serial, ending, ran_ns, payload):
+            # Larger than what travels in a parcel as a rule.
             self._write_journal()
-            if not self._journal.add(serial, ending, ran_ns, payload):
-                self._write(pack_ran(serial, 1, ran_parts(ran_ns, ending, payload)))
-        if ended_at - self._written_at >= _COLLECT_NS:
+            self._write(pack_ran(serial, 1, ran_parts(ran_ns, ending, payload)))
+        elif journal.is_full or ended_at - self._written_at >= _COLLECT_NS:
             self._write_journal()
             self._written_at = ended_at
         self._permits.several = ran_ns < _QUICK_NS
-        if ran_ns >= _QUICK_NS and _fstat(self._answers).st_ino != self._answers_inode:
-            # Closed, and its number is another file's. This one's answer is noted;
-            # the next one's might be too large for that.
-            os._exit(LOST_PIPES)
         if __name__ not in sys.modules:
             # It has cleared them: nothing can be unpickled here any more.
             os._exit(LOST_PIPES)
@@ -318,8 +316,10 @@ class _Worker:
         self, serial: int, pickled: bytes, buffers: list[pickle.PickleBuffer]
     ) -> bytes | None:
         """Send a value as a parcel; gives its layout, or None if it is small or that cannot be."""
-        from enact_pool.parcel import parcel_if_large  # not for every worker
-
+        try:
+            from enact_pool.parcel import parcel_if_large  # not for every worker
+        except (ImportError, OSError):
+            return None  # a callable has taken all descriptors, or cleared sys.path
         parcel = parcel_if_large(pickled, buffers)
         if parcel is None:
             return None
@@ -346,6 +346,9 @@ class _Worker:
         self._journal.clear()
 
     def _write(self, frame: bytes) -> None:
+        if _fstat(self._answers).st_ino != self._answers_inode:
+            # A callable has closed it, and its number is another file's now.
+            os._exit(LOST_PIPES)
         rest = memoryview(frame)
         while rest:
             rest = rest[_write(self._answers, rest) :]

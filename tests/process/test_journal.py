@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -69,3 +71,46 @@ def test_a_callable_that_overwrites_the_journal_costs_answers_of_its_worker_at_m
         if index % 50 and result.output != Ok(9) and result.error is None
     ]
     assert wrong == []
+
+
+def small(_: object) -> int:
+    return 1
+
+
+def big(_: object) -> str:
+    return "x" * 100_000
+
+
+class Replace:
+    """Put another file in the place of every descriptor above the usual three."""
+
+    def __init__(self, path: str, seconds: float) -> None:
+        self.path, self.seconds = path, seconds
+
+    def run(self, _: object) -> int:
+        file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+        for number in range(3, 1100):
+            if number != file:
+                try:
+                    os.fstat(number)
+                except OSError:
+                    continue
+                os.dup2(file, number)
+        time.sleep(self.seconds)
+        return 1
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.01])
+@pytest.mark.parametrize("before", [1, 20, 29, 41])
+def test_no_answer_depends_on_a_pipe_that_another_callable_has_replaced(
+    before: int, seconds: float, tmp_path: Path
+) -> None:
+    """Nor is it written to the file that is in the pipe's place."""
+    file = tmp_path / "file"
+    callables: list[Any] = [small] * before + [Replace(str(file), seconds), big] + [small] * 5
+    with Pool(1) as pool:
+        pool.run_parallel([small] * 300, 0)
+        results = pool.run_parallel(callables, 0)
+    expected = [Ok(1)] * before + [Ok(1), Ok("x" * 100_000)] + [Ok(1)] * 5
+    assert [result.output for result in results] == expected
+    assert file.read_bytes() == b""

@@ -1,4 +1,4 @@
-"""What a worker process is when it begins: started by a main module of our own."""
+"""What a worker process is when it begins: a clean interpreter that imports little."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ import textwrap
 import time
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 import enact_pool
 from enact_pool import Pool
@@ -52,49 +50,37 @@ def test_an_input_may_be_an_object_of_a_manager() -> None:
         assert shared["pid"] not in (os.getpid(), None)
 
 
-@pytest.mark.parametrize("users", ["", "/some/where", "/some/where:/else/where"])
-def test_a_package_that_only_the_script_can_find_is_found_in_workers(
-    users: str, tmp_path: Path
-) -> None:
-    """And callables find the PYTHONPATH that they would find without us."""
-    home = Path(enact_pool.__file__).parent
-    shutil.copytree(home, tmp_path / "enact_pool")
-    (tmp_path / "asked.py").write_text(
+def test_a_worker_imports_what_its_parent_does(tmp_path: Path) -> None:
+    """Though that was found by the script alone, and other things lie in the current folder."""
+    home = tmp_path / "with:colon"
+    shutil.copytree(Path(enact_pool.__file__).parent, home / "enact_pool")
+    (home / "asked.py").write_text(
         textwrap.dedent(
-            f"""
-            import sys
-            sys.path.insert(0, {str(tmp_path)!r})
+            """
+            import os
             from enact_pool import run_parallel, __file__ as ours
             def where(_):
                 import os, enact_pool
-                hidden = [name for name in os.environ if name.startswith("_ENACT")]
-                return enact_pool.__file__, os.environ.get("PYTHONPATH"), hidden
+                return enact_pool.__file__, os.environ.get("PYTHONPATH"), os.getcwd()
             told = run_parallel([where], 0)[0].output.unwrap()
-            print(told == (ours, {users or None!r}, []) or (told, ours))
+            print(told == (ours, "/some/where", os.getcwd()) or (told, ours))
             """
         )
     )
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    if users:
-        environment["PYTHONPATH"] = users
+    here = tmp_path / "here"
+    (here / "enact_pool").mkdir(parents=True)
+    for name in ("enact_pool/__init__", "mmap"):
+        (here / f"{name}.py").write_text("raise RuntimeError('not this one')")
     done = subprocess.run(
-        [sys.executable, str(tmp_path / "asked.py")],
+        [sys.executable, str(home / "asked.py")],
         capture_output=True,
         text=True,
         timeout=30,
-        env=environment,
-        cwd="/",
+        env={**os.environ, "PYTHONPATH": "/some/where"},
+        cwd=here,
         check=False,
     )
     assert (done.stdout, done.stderr) == ("True\n", "")
-
-
-def pythonpath(_: object) -> str | None:
-    return os.environ.get("PYTHONPATH")
-
-
-def test_a_pythonpath_of_the_pools_own_is_seen() -> None:
-    assert in_worker(pythonpath, env={"PYTHONPATH": "/of/the/pool"}) == "/of/the/pool"
 
 
 def nap_and_pid(_: object) -> int:
