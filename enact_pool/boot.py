@@ -25,11 +25,10 @@ def boot(pipe: int) -> int:
         # Until it is removed, multiprocessing starts no process from this one.
         starting._inheriting = True
         try:
-            preparation = pickle.load(from_parent)
-            prepare(preparation)
             # What callables do with shared memory is told to the parent's tracker.
             tracker: Any = resource_tracker
-            tracker._resource_tracker._fd = preparation["mp_tracker_fd"]
+            tracker._resource_tracker._fd = pickle.load(from_parent)
+            prepare(pickle.load(from_parent))
             worker: Any = pickle.load(from_parent)
         finally:
             del starting._inheriting

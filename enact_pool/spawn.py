@@ -5,7 +5,8 @@ It is a clean interpreter, not a fork, which does not import the caller's
 per executor, and a worker that dies takes its executor with it. One process and
 its pipes need neither, and their descriptors tell at once what happened.
 
-The new process runs `boot`, which imports multiprocessing, but not loky.
+The new process runs `boot`, which imports multiprocessing, but not loky; and
+loky's resource tracker, another process that imports it, is not started either.
 """
 
 from __future__ import annotations
@@ -23,10 +24,8 @@ from pickle import dumps
 from typing import Any
 
 from attrs import field, frozen
-from loky.backend import resource_tracker as loky_tracker
 from loky.backend.fork_exec import fork_exec
 from loky.backend.popen_loky_posix import Popen
-from loky.backend.spawn import get_preparation_data
 
 from enact_pool.worker import serve
 
@@ -115,8 +114,7 @@ def signals_blocked() -> Iterator[None]:
     traceback: what is blocked stays blocked across exec, until `worker.serve`.
     """
     # What the start of a process would start itself, with all signals blocked.
-    for tracker in (loky_tracker, resource_tracker):
-        tracker.ensure_running()
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         yield
@@ -132,11 +130,16 @@ class _Popen(Popen):  # type: ignore[misc]
         # Whatever is pickled asks it to keep descriptors.
         set_spawning_popen(self)
         try:
-            preparation = get_preparation_data(process.name, init_main_module=False)
-            # Nobody there uses loky's own tracker.
-            del preparation["tracker_fd"]
-            self.duplicate_for_child(preparation["mp_tracker_fd"])
-            told = dumps(preparation) + dumps(process)
+            tracker: Any = resource_tracker
+            self.duplicate_for_child(tracker.getfd())
+            path = [entry or os.getcwd() for entry in sys.path]
+            preparation = {
+                "name": process.name,
+                "authkey": bytes(process.authkey),
+                "sys_path": path,
+                "sys_argv": sys.argv,
+            }
+            told = dumps(tracker.getfd()) + dumps(preparation) + dumps(process)
         finally:
             set_spawning_popen(None)
         with ExitStack() as ends:
@@ -145,7 +148,7 @@ class _Popen(Popen):  # type: ignore[misc]
             hears, tells = _pipe(ends)
             # The path first: what is in the current directory must not be imported.
             program = (
-                f"import sys; sys.path[:] = {preparation['sys_path']!r}; "
+                f"import sys; sys.path[:] = {path!r}; "
                 f"from enact_pool.boot import boot; sys.exit(boot({hears}))"
             )
             command = [sys.executable, "-c", program, process.name]
