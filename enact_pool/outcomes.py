@@ -98,11 +98,15 @@ class Outcomes:
         for index, (id, ending, output) in enumerate(zip(ids, endings, outputs, strict=True)):
             if isinstance(output, Err):
                 continue
-            if ending == Ending.ERROR:
-                outputs[index] = Err(*output[0])
-            elif ending == Ending.SHOWN or ending == Ending.LARGE_SHOWN:
-                (value, self._texts[id]) = output[0]
-                outputs[index] = (value,)
+            try:
+                if ending == Ending.ERROR:
+                    outputs[index] = Err(*output[0])
+                elif ending == Ending.SHOWN or ending == Ending.LARGE_SHOWN:
+                    (value, self._texts[id]) = output[0]
+                    outputs[index] = (value,)
+            except (TypeError, ValueError) as error:
+                # A callable has overwritten what its worker had noted.
+                outputs[index] = Err(f"the answer of its worker makes no sense: {error}")
 
     def refused(self, task: int, err: Err) -> None:
         """The callable could not be run: it, or the input, does not travel."""

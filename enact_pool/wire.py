@@ -198,8 +198,11 @@ def unpack_ran(count: int, payload: bytes) -> tuple[list[int], bytearray, list[A
     ends = list(accumulate(sizes, initial=payloads_at))
     if ends[-1] != len(payload):
         raise FrameError("an answer of another size than its parts")
+    endings = bytearray(payload[16 * count : payloads_at])
+    if min(endings) < Ending.VALUE or max(endings) > Ending.LARGE_SHOWN:
+        raise FrameError("an ending that is none")
     payloads = [payload[at:end] for at, end in pairwise(ends)]
-    return ran_ns, bytearray(payload[16 * count : payloads_at]), payloads
+    return ran_ns, endings, payloads
 
 
 class FrameReader:

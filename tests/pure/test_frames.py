@@ -16,6 +16,7 @@ from enact_pool.wire import (
     KIND,
     SERIAL,
     Answer,
+    Ending,
     FrameError,
     FrameReader,
     pack_answer,
@@ -148,7 +149,19 @@ def test_nothing_but_what_fits_is_unpacked(count: int, payload: bytes) -> None:
     except FrameError:
         return
     assert len(ran_ns) == len(endings) == len(payloads) == count > 0
+    assert set(endings) <= {1, 2, 3, 4, 5}
     assert b"".join(payloads) == payload[17 * count :]
+
+
+@given(st.binary(min_size=17, max_size=17), st.binary(max_size=8))
+def test_no_answer_for_one_callable_has_an_unknown_ending(entry: bytes, payload: bytes) -> None:
+    sized = entry[:8] + len(payload).to_bytes(8, "little") + entry[16:]
+    known = entry[16] in range(Ending.VALUE, Ending.LARGE_SHOWN + 1)
+    if known:
+        assert unpack_ran(1, sized + payload)[1:] == (bytearray(entry[16:]), [payload])
+    else:
+        with pytest.raises(FrameError):
+            unpack_ran(1, sized + payload)
 
 
 # Texts

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator
+from typing import Any
 
+import pytest
+
+from enact_pool import Ok
+from enact_pool.outcomes import Outcomes
+from enact_pool.schedule import Schedule
+from enact_pool.wire import Ending
 from enact_pool.work import Callables
 
 
@@ -45,3 +52,18 @@ def test_one_callable_many_times_is_pickled_once() -> None:
     work = Callables([one] * 4, None)
     work.pull_all()
     assert work.pickle([0, 1]) is work.pickle([2, 3])
+
+
+@pytest.mark.parametrize("ending", [Ending.ERROR, Ending.SHOWN])
+def test_an_answer_that_makes_no_sense_costs_its_own_result(ending: int) -> None:
+    schedule: Schedule[Any, Any] = Schedule()
+    work = Callables([len, len], "abc")
+    work.pull_all()
+    outcomes = Outcomes(schedule, work, None)
+    outcomes.expect(schedule.submit(2))
+    endings = bytearray([ending, Ending.VALUE])
+    outcomes.answered([0, 1], [1, 1], endings, [pickle.dumps(None), pickle.dumps(3)])
+    outcomes.make_results()
+    odd, good = schedule.release()
+    assert "makes no sense" in odd.output.error
+    assert good.output == Ok(3)
