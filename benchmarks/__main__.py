@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import compileall
+import signal
 import sys
 from importlib.util import find_spec
 from itertools import groupby
@@ -94,6 +95,8 @@ def main() -> None:
     """Do what the command line says."""
     options = _options()
     _compile()
+    # So that the contenders, which are stopped most of the time, are ended with us.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     record = _measured(options)
     print(markdown_report(record) if options.markdown else text_report(record))
     if options.json is not None:
