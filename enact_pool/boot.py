@@ -1,6 +1,6 @@
 """How a worker process begins: it becomes what the parent has prepared, and serves.
 
-loky's own beginning would import all of loky: that took two thirds of a start.
+loky's own beginning would import all of loky: that took more than half of a start.
 """
 
 from __future__ import annotations

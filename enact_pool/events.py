@@ -177,13 +177,13 @@ class EventBatch:
         errors: Mapping[int, ExecutionError],
         timestamp: int,
     ) -> None:
-        self._columns = execution_ids, step_ids, outputs, durations, repeat(timestamp)
+        self._columns = execution_ids, step_ids, outputs, durations
         self._errors = errors
         self._timestamp = timestamp
 
     def spelled(self) -> list[StreamEvent]:
         """The events."""
-        events: list[StreamEvent] = list(map(StepEnd, *self._columns))
+        events: list[StreamEvent] = list(map(StepEnd, *self._columns, repeat(self._timestamp)))
         for index, error in self._errors.items():
             events[index] = ExecutionFailed(self._columns[0][index], error, self._timestamp)
         return events

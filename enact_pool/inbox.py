@@ -93,9 +93,12 @@ class Inbox:
                 header, payload = frames[at]
                 if header[KIND] != Answer.RAN or header[SERIAL] != first + count:
                     break
+                try:
+                    more_ran_ns, more_endings, more_payloads = unpack_ran(header[COUNT], payload)
+                except FrameError:
+                    break  # it has its turn when those before it are taken
                 at += 1
                 count += header[COUNT]
-                more_ran_ns, more_endings, more_payloads = unpack_ran(header[COUNT], payload)
                 ran_ns += more_ran_ns
                 endings += more_endings
                 payloads += more_payloads

@@ -146,12 +146,15 @@ class Parcel:
         return pickle.loads(pickled, buffers=buffers)
 
     def _read(self, at: int, size: int) -> bytes:
-        whole = os.pread(self._descriptor, min(size, _PIECE_BYTES), at)
-        if len(whole) == size:
-            return whole
-        pieces = [whole]
-        while (have := sum(map(len, pieces))) < size:
-            pieces.append(os.pread(self._descriptor, min(size - have, _PIECE_BYTES), at + have))
+        pieces: list[bytes] = []
+        end = at + size
+        while at < end:
+            piece = os.pread(self._descriptor, min(end - at, _PIECE_BYTES), at)
+            if not piece:
+                raise OSError(errno.EIO, "a parcel was cut off")  # where there are no seals
+            pieces.append(piece)
+            at += len(piece)
+        # Of a single piece this makes no copy.
         return b"".join(pieces)
 
     def close(self) -> None:
