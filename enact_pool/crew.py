@@ -35,11 +35,10 @@ class Crew(Holder):
         self.start_error = ""
         self._pause_ends = 0.0
         self._doorbell: Doorbell | None = None
-        self._thread: int | None = None
 
     def enter(self) -> None:
         """The run begins. Raises `RuntimeError` if the supply is closed."""
-        self._thread = self._supply.enter()
+        self._supply.enter(self)
 
     # Lanes come
 
@@ -86,7 +85,7 @@ class Crew(Holder):
         """Take the lanes that others have left for this run."""
         if self._doorbell is not None:
             self._doorbell.quiet()
-            for lane in self._supply.collect(self, self._doorbell):
+            for lane in self._supply.collect(self):
                 self._add(lane)
 
     def _acquire(self) -> Lane | None:
@@ -116,6 +115,19 @@ class Crew(Holder):
         return [lane for lane in self.working if not self._schedule.is_idle(lane)]
 
     @property
+    def unoccupied(self) -> list[Lane]:
+        """Those that have nothing to do, and have said nothing that got lost in an interrupt."""
+        schedule = self._schedule
+        return [
+            *(lane for lane in self.starting if not lane.has_spoken),
+            *(
+                lane
+                for lane in self.working
+                if schedule.is_idle(lane) and schedule.dispatched_to(lane) == lane.sent
+            ),
+        ]
+
+    @property
     def wait_seconds(self) -> float:
         """After how long something may have changed that no descriptor tells of."""
         if self._size:
@@ -123,7 +135,7 @@ class Crew(Holder):
         pause = self._pause_ends - time.monotonic()
         if pause > 0:
             return pause
-        if self._schedule.queued and not self._supply.knows(self._doorbell):
+        if self._schedule.queued and not self._supply.knows(self, self._doorbell):
             # It has given back its last lane after it had asked for more.
             return 0.0
         # There is no lane yet. It may have a right to one then.
@@ -167,6 +179,8 @@ class Crew(Holder):
             self._doorbell.close()
 
     def disband(self) -> None:
-        """There is no run any more. Ends what lanes an interrupt has kept from being given back."""
-        if self._thread is not None:
-            self._supply.leave(self, self._thread, self._doorbell)
+        """There is no run any more. Kills the lanes that were not given back.
+
+        If an interrupt comes in between, it can be called again.
+        """
+        self._supply.leave(self, self._doorbell)

@@ -1,8 +1,10 @@
-"""Exceptions that come while we run the user's code, but are not that code's doing."""
+"""Signals: what their handlers raise while we run the user's code, and how to have none."""
 
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from types import CodeType, FunctionType, MethodType
 
@@ -10,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["is_interrupt"]
+__all__ = ["is_interrupt", "signals_blocked"]
 
 
 def is_interrupt(error: BaseException) -> bool:
@@ -37,3 +39,30 @@ def _code(handler: Any) -> CodeType | None:
     if callable(handler) and not isinstance(handler, (FunctionType, MethodType)):
         handler = handler.__call__
     return getattr(getattr(handler, "__func__", handler), "__code__", None)
+
+
+# Those that programs have handlers for, which may raise. To block all would take
+# ten times as long.
+_HANDLED = {
+    signal.SIGALRM,
+    signal.SIGHUP,
+    signal.SIGINT,
+    signal.SIGPROF,
+    signal.SIGQUIT,
+    signal.SIGTERM,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGVTALRM,
+}
+
+
+@contextmanager
+def signals_blocked() -> Iterator[None]:
+    """Within, no signal handler of this thread runs, nor in what is started here."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    try:
+        # Runs the handlers of what came just before, which may raise.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -32,9 +32,10 @@ from typing import TYPE_CHECKING
 from loky.backend.popen_loky_posix import Popen
 
 from enact_pool.death import Death
+from enact_pool.interrupts import signals_blocked
 from enact_pool.lifeline import lifeline
 from enact_pool.recorder import FlightRecorder, create_recording
-from enact_pool.spawn import WorkerSpec, no_forks, signals_blocked, spawn
+from enact_pool.spawn import WorkerSpec, spawn, undisturbed
 from enact_pool.wire import (
     ANSWER,
     PERMIT_BYTES,
@@ -67,8 +68,10 @@ def _pipe_size(descriptor: int) -> int:
 
 @contextmanager
 def _broken_pipe_signal_blocked() -> Iterator[None]:
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGPIPE})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
+        # Runs the handlers of what came just before, which may raise.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGPIPE})
         yield
     finally:
         if signal.SIGPIPE in signal.sigpending():
@@ -95,19 +98,19 @@ class Holder:
 
 
 class Lane:
-    """One worker process, from its start to its burial.
+    """One worker process, from its start to its burial. Used by one thread at a time."""
 
-    Used by one thread at a time. Raises `OSError` if the process cannot be
-    started.
-    """
-
-    def __init__(self, spec: WorkerSpec) -> None:
+    def __init__(self) -> None:
         self.ready = False
         # Until it is given back for the first time.
         self.is_new = True
         # The run that has it, if one does, and since when: kept by its supply.
         self.holder: Holder | None = None
         self.held_since = 0.0
+        # Whether another run has left it for that one, which has not noticed yet.
+        self.is_left = False
+        # Whether anything of what the worker has said was read.
+        self.has_spoken = False
         self.start_error = ""
         # The serial number of the last callable that was sent.
         self.sent = 0
@@ -121,17 +124,17 @@ class Lane:
         self._popen: Popen | None = None
         self.exit: int | None = None
         self._recorder: FlightRecorder | None = None
-        try:
-            self._start(spec)
-        except BaseException:
-            self._undo_start()
-            raise
+
+    def start(self, spec: WorkerSpec) -> None:
+        """Start the worker process. Raises `OSError`; then it is as if nothing had been."""
+        with undisturbed():
+            try:
+                self._start(spec)
+            except BaseException:
+                self.end()
+                raise
 
     def _start(self, spec: WorkerSpec) -> None:
-        with no_forks:
-            self._start_unforked(spec)
-
-    def _start_unforked(self, spec: WorkerSpec) -> None:
         worker_ends: list[int] = []
         try:
             worker_commands, self.commands = os.pipe()
@@ -156,10 +159,7 @@ class Lane:
                 recording,
                 lifeline.read_end(),
             ]
-            # No signal handler may raise between the start of the process and
-            # our knowing it.
-            with signals_blocked():
-                self._popen = spawn(spec, inherited)
+            self._popen = spawn(spec, inherited)
         finally:
             for end in worker_ends:
                 os.close(end)
@@ -193,14 +193,16 @@ class Lane:
 
     def hold(self, run: Holder) -> None:
         """The run has this lane now."""
-        self.holder = run
         self.held_since = time.monotonic()
+        self.holder = run
+        self.is_left = False
 
-    def _undo_start(self) -> None:
-        self.kill()
-        if self._popen is not None:
-            self._popen.wait()
-        self.close()
+    def leave_for(self, run: Holder) -> None:
+        """This lane, which has nothing to do, is for another run now."""
+        # First, or an interrupt in between would take it for one that is at work.
+        self.is_left = True
+        self.held_since = time.monotonic()
+        self.holder = run
 
     @property
     def pid(self) -> int:
@@ -224,6 +226,7 @@ class Lane:
         Gives whether there was room for its permits.
         """
         first = self.sent + 1
+        self.sent += count
         permits = pack_permits(range(first, first + count))
         # Before the batch: a worker that finds no permit skips. In pieces that
         # are written in one go, so that no reader ever sees half a permit. Two
@@ -234,8 +237,8 @@ class Lane:
                 os.write(self._permits_in, permits[at : at + _PIPE_BUF])
         except BlockingIOError:
             assert at == 0, "only pipes that take less than a piece are ever full"
+            self.sent -= count
             return False
-        self.sent += count
         self._queue(Command.BATCH, first, count, payload)
         return True
 
@@ -278,6 +281,7 @@ class Lane:
         Raises `EOFError` if nobody can write to the pipe any more, and
         `MemoryError` if there is no room for a frame.
         """
+        self.has_spoken = True
         try:
             chunk = os.read(self.answers, _READ_BYTES)
         except BlockingIOError:
@@ -320,12 +324,15 @@ class Lane:
 
     def hang_up(self) -> None:
         """Tell the worker that nothing more comes: it ends when it has done what was sent."""
-        self._open.remove(self.commands)
-        os.close(self.commands)
+        with signals_blocked():
+            if self.commands in self._open:
+                self._open.remove(self.commands)
+                os.close(self.commands)
 
     def wait_for_exit(self, seconds: float) -> None:
-        """Give the worker process some time to end."""
-        assert self._popen is not None
+        """Give the worker process, if it is still there, some time to end."""
+        if self._popen is None:
+            return
         wait([self._popen.sentinel if self.exit is None else self.exit], seconds)
 
     def kill(self) -> None:
@@ -347,24 +354,36 @@ class Lane:
         """Wait for the worker process, which has ended or been killed, and free everything."""
         assert self._popen is not None
         death = Death.of(self._popen.wait(), self.notes.stack())
-        self.close()
+        self._close()
         return death
+
+    def end(self) -> None:
+        """Kill the worker process, if it is still there, and free everything.
+
+        If an interrupt comes in between, or the start has failed, it can be
+        called again.
+        """
+        self.kill()
+        if self._popen is not None:
+            self._popen.wait()
+        self._close()
 
     def abandon(self) -> None:
         """In a forked child: let go of the worker, which is the parent's."""
         if self._popen is not None:
             # Its finalizer does nothing in a child.
             self._open.append(self._popen.sentinel)
-        self.close()
+        self._close()
 
-    def close(self) -> None:
+    def _close(self) -> None:
         """Close the descriptors. The process is left as it is."""
-        while self._open:
-            os.close(self._open.pop())
-        if self._recorder is not None:
-            self._recorder.close()
-            self._recorder = None
-        # Its number may soon be another's.
-        self.exit = None
-        # Its finalizer closes loky's sentinel.
-        self._popen = None
+        with signals_blocked():
+            while self._open:
+                os.close(self._open.pop())
+            if self._recorder is not None:
+                self._recorder.close()
+                self._recorder = None
+            # Its number may soon be another's.
+            self.exit = None
+            # Its finalizer closes loky's sentinel.
+            self._popen = None

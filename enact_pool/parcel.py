@@ -28,9 +28,11 @@ import struct
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import FileIO
 from itertools import islice
 from typing import Any
 
+from enact_pool.interrupts import signals_blocked
 from enact_pool.mapping import discard, map_file, memory_at, unmap
 from enact_pool.recorder import create_file
 from enact_pool.wire import LARGE_BYTES, FrameError
@@ -56,6 +58,8 @@ class Parcel:
 
     def __init__(self, descriptor: int, layout: Sequence[int]) -> None:
         self._descriptor = descriptor
+        # It closes the descriptor as garbage too, if an interrupt keeps us from that.
+        self._file = FileIO(descriptor)
         self._layout = layout
         # Where each part is, its size, and whether it is to be read, not mapped.
         self._parts: list[tuple[int, int, bool]] = []
@@ -71,7 +75,8 @@ class Parcel:
     def of(cls, parts: Sequence[memoryview]) -> Parcel:
         """Write a new one. Raises `OSError` if there is no room or no descriptor for it."""
         layout = [part.nbytes | (_READ_ONLY if part.readonly else 0) for part in parts]
-        parcel = cls(create_file(), layout)
+        with signals_blocked():
+            parcel = cls(create_file(), layout)
         try:
             for (at, _, _), part in zip(parcel._parts, parts, strict=True):
                 while part:
@@ -110,23 +115,10 @@ class Parcel:
         `FrameError` if it is not there, and `OSError` if there is no descriptor
         to be had for it.
         """
-        while True:
-            try:
-                with _borrowed(source) as from_socket:
-                    message, descriptors, *_ = socket.recv_fds(from_socket, 8, 1)
-            except OSError as error:
-                raise FrameError(f"a parcel was not to be had: {error}") from error
-            if len(message) < 8:
-                raise FrameError("a parcel was lost")
-            if struct.unpack("<Q", message) == (tag,):
-                break
-            for descriptor in descriptors:
-                os.close(descriptor)
-        if not descriptors:
-            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-        (descriptor,) = descriptors
-        os.set_inheritable(descriptor, False)
-        parcel = cls(descriptor, struct.unpack(f"<{len(layout) // 8}Q", layout))
+        # So that no descriptor is lost to an interrupt.
+        with signals_blocked():
+            descriptor = _receive_descriptor(source, tag)
+            parcel = cls(descriptor, struct.unpack(f"<{len(layout) // 8}Q", layout))
         if os.fstat(descriptor).st_size < parcel._end:
             parcel.close()
             raise FrameError("a parcel is too small")
@@ -160,7 +152,27 @@ class Parcel:
     def close(self) -> None:
         """Close the descriptor. What was rebuilt stays."""
         self._mappings.close()
-        os.close(self._descriptor)
+        self._file.close()
+
+
+def _receive_descriptor(source: int, tag: int) -> int:
+    while True:
+        try:
+            with _borrowed(source) as from_socket:
+                message, descriptors, *_ = socket.recv_fds(from_socket, 8, 1)
+        except OSError as error:
+            raise FrameError(f"a parcel was not to be had: {error}") from error
+        if len(message) < 8:
+            raise FrameError("a parcel was lost")
+        if struct.unpack("<Q", message) == (tag,):
+            break
+        for descriptor in descriptors:
+            os.close(descriptor)
+    if not descriptors:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+    (descriptor,) = descriptors
+    os.set_inheritable(descriptor, False)
+    return int(descriptor)
 
 
 @contextmanager

@@ -68,10 +68,15 @@ def run(
                 this.wind_down()
             raise
     finally:
-        if this.is_here:
+        try:
             this.settle()
-        else:
-            this.abandon()
+        finally:
+            # Without a call in between, where a signal handler could raise.
+            try:
+                this.let_go()
+            except BaseException:
+                this.let_go()  # of what an interrupt has left
+                raise
     return this.error
 
 
@@ -148,26 +153,22 @@ class _Run:
             self._wait(left)
 
     def settle(self) -> None:
-        """Give back all lanes; those that are still at work are killed."""
-        try:
-            for lane in self._crew.busy:
-                lane.kill()
-                self._watch.remove(lane)
-                lane.bury()
-                self._crew.lose(lane)
-            for lane in [*self._crew.starting, *self._crew.working]:
+        """Give back the lanes that have nothing to do."""
+        if self.is_here:
+            for lane in self._crew.unoccupied:
                 self._give_back(lane)
-        finally:
-            # Whatever an interrupt has kept the lines above from doing, this does.
-            if self._brief is not None:
-                self._brief.close()
-            self._crew.disband()
 
-    def abandon(self) -> None:
-        """In a forked child: let go of what is the parent's."""
+    def let_go(self) -> None:
+        """Kill the lanes that were not given back; in a forked child, leave them to the parent.
+
+        If an interrupt comes in between, it can be called again.
+        """
         if self._brief is not None:
             self._brief.close()
-        self._crew.abandon()
+        if self.is_here:
+            self._crew.disband()
+        else:
+            self._crew.abandon()
 
     @property
     def error(self) -> BaseException | None:

@@ -148,6 +148,10 @@ class Schedule(Generic[LaneT, OutcomeT]):
         """Whether the lane has nothing to do."""
         return not self._lanes[lane].tasks
 
+    def dispatched_to(self, lane: LaneT) -> int:
+        """The last serial number that the lane was sent."""
+        return self._lanes[lane].dispatched
+
     def answered(self, lane: LaneT) -> int:
         """The serial number up to which the lane is done, as far as it has said."""
         return self._lanes[lane].answered

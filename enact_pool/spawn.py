@@ -12,7 +12,6 @@ loky's resource tracker, another process that imports it, is not started either.
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,9 +26,10 @@ from attrs import field, frozen
 from loky.backend.fork_exec import fork_exec
 from loky.backend.popen_loky_posix import Popen
 
+from enact_pool.interrupts import signals_blocked
 from enact_pool.worker import serve
 
-__all__ = ["WorkerSpec", "no_forks", "signals_blocked", "spawn"]
+__all__ = ["WorkerSpec", "spawn", "undisturbed"]
 
 # Native libraries start a thread for each CPU, in every worker, unless these
 # say otherwise.
@@ -78,7 +78,7 @@ class _Inherited:
 
 
 class _NoForks:
-    """Within, this process is not forked by another thread.
+    """While its lock is held, this process is not forked by another thread.
 
     The child would find locks of multiprocessing held by a thread that it does
     not have, and hang when it starts a worker.
@@ -86,40 +86,31 @@ class _NoForks:
 
     def __init__(self) -> None:
         # Re-entrant: starting a process may fork.
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         os.register_at_fork(
-            before=lambda: self._lock.acquire(),
-            after_in_parent=lambda: self._lock.release(),
+            before=lambda: self.lock.acquire(),
+            after_in_parent=lambda: self.lock.release(),
             after_in_child=self._renew,
         )
 
     def _renew(self) -> None:
-        self._lock = threading.RLock()
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
+        self.lock = threading.RLock()
 
 
-no_forks = _NoForks()
+_no_forks = _NoForks()
 
 
 @contextmanager
-def signals_blocked() -> Iterator[None]:
-    """Within, no signal reaches this thread, nor ever what is started here.
+def undisturbed() -> Iterator[None]:
+    """Within, a worker can be started: nobody forks, and no signal handler raises.
 
-    A Ctrl-C in the 100 ms before a worker can ignore it would end it with a
+    A Ctrl-C in the 100 ms before the worker can ignore it would end it with a
     traceback: what is blocked stays blocked across exec, until `worker.serve`.
     """
-    # What the start of a process would start itself, with all signals blocked.
+    # It would be started with all signals blocked.
     resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    try:
+    with _no_forks.lock, signals_blocked():
         yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Popen(Popen):  # type: ignore[misc]

@@ -16,6 +16,7 @@ from collections import deque
 
 from attrs import evolve
 
+from enact_pool.interrupts import signals_blocked
 from enact_pool.lane import Holder, Lane
 from enact_pool.spawn import WorkerSpec
 
@@ -35,17 +36,14 @@ AWAY_SECONDS = 0.5
 
 
 class Doorbell:
-    """How a run that waits for a lane is told: a descriptor that turns readable.
-
-    `lanes` are those that have been left for it.
-    """
+    """How a run that waits for a lane is told: a descriptor that turns readable."""
 
     def __init__(self, run: Holder) -> None:
         self.run = run
-        self.lanes: list[Lane] = []
         self._read_end, self._write_end = os.pipe()
         os.set_blocking(self._read_end, False)
         os.set_blocking(self._write_end, False)
+        self._is_open = True
 
     def fileno(self) -> int:
         return self._read_end
@@ -64,8 +62,11 @@ class Doorbell:
             return
 
     def close(self) -> None:
-        os.close(self._read_end)
-        os.close(self._write_end)
+        with signals_blocked():
+            if self._is_open:
+                self._is_open = False
+                os.close(self._read_end)
+                os.close(self._write_end)
 
 
 def _is_away(run: Holder) -> bool:
@@ -94,11 +95,9 @@ class LaneSupply:
         self._lock = threading.RLock()
         self._lanes: set[Lane] = set()
         self._idle: list[Lane] = []
-        self._being_started = 0
         self._waiting: deque[Doorbell] = deque()
-        self._runs = 0
-        # How many runs each thread is in: an emitter may begin one in another.
-        self._depths: dict[int, int] = {}
+        # The thread of each run. A thread may be in several: an emitter may begin one.
+        self._runs: dict[Holder, int] = {}
 
     @property
     def closed(self) -> bool:
@@ -120,64 +119,56 @@ class LaneSupply:
 
     # Runs
 
-    def enter(self) -> int:
-        """A run begins; gives its thread. Raises `RuntimeError` if the supply is closed."""
+    def enter(self, run: Holder) -> None:
+        """A run begins, in this thread. Raises `RuntimeError` if the supply is closed."""
         with self._lock:
             if self._closed:
                 raise RuntimeError("the pool is closed")
-            self._runs += 1
-            thread = threading.get_ident()
-            self._depths[thread] = self._depths.get(thread, 0) + 1
-        return thread
+            self._runs[run] = threading.get_ident()
 
-    def leave(self, run: Holder, thread: int, doorbell: Doorbell | None) -> None:
-        """A run that began in this thread ends, having given back its lanes.
+    def leave(self, run: Holder, doorbell: Doorbell | None) -> None:
+        """A run ends. Lanes that it has not given back are at work, or have been
+        lost to an interrupt: they are killed.
 
-        Lanes that it was given but never got hold of, because an interrupt came
-        in between, are ended.
+        If an interrupt comes in between, it can be called again.
         """
         with self._lock:
-            self._runs -= 1
-            depth = self._depths.pop(thread, 1) - 1
-            if depth:
-                self._depths[thread] = depth
-            left: list[Lane] = []
+            thread = self._runs.pop(run, None)
             if doorbell is not None:
                 if doorbell in self._waiting:
                     self._waiting.remove(doorbell)
-                left, doorbell.lanes = doorbell.lanes, []
-            lost = [
+                doorbell.close()
+            held = [
                 lane
                 for lane in self._lanes
-                if lane.holder is run and lane not in left and lane not in self._idle
+                if lane.holder is run and not lane.is_left and lane not in self._idle
             ]
-            if doorbell is not None:
-                doorbell.close()
+            left = self._left_for(run)
             # It may have been rung, and not have asked any more.
-            if self._idle or len(self._lanes) + self._being_started < self.limit:
+            if self._idle or len(self._lanes) < self.limit:
                 self._ring()
             # What was needed above the limit is not, when the run that was in the way is gone.
-            surplus: list[Lane] = []
-            while not depth and self._idle and len(self._lanes) - len(surplus) > self.limit:
-                surplus.append(self._idle.pop())
-        self._end(surplus)
+            if thread not in self._runs.values():
+                while self._idle and len(self._lanes) - len(held) > self.limit:
+                    held.append(self._take_idle(run))
+        for lane in held:
+            lane.kill()
+        for lane in held:
+            lane.end()
+            self.discard(lane)
         for lane in left:
             self.release(lane)
-        for lane in lost:
-            lane.kill()
-            lane.bury()
-            self.discard(lane)
 
     def has_to_share(self, held: int) -> bool:
         """Whether a run that holds so many lanes should give one back."""
         # Read without the lock: a run that finds this out a moment late gives
         # back its lane a batch later.
-        return held > max(1, self.limit // max(1, self._runs)) and self._someone_waits()
+        return held > max(1, self.limit // max(1, len(self._runs))) and self._someone_waits()
 
     def is_overdue(self, lane: Lane) -> bool:
         """Whether a run has had this lane for long enough, since there are more runs than lanes."""
         return (
-            self._runs > self.limit
+            len(self._runs) > self.limit
             and time.monotonic() - lane.held_since > _TURN_SECONDS
             and self._someone_waits()
         )
@@ -194,28 +185,27 @@ class LaneSupply:
             if self._terminated:
                 raise RuntimeError("the pool is gone: the interpreter is exiting")
             if self._idle:
-                # The last one used: its worker's memory is in the caches.
-                self._idle[-1].hold(run)
-                return self._idle.pop()
-            full = self._present() + self._being_started >= self.limit
-            if full and not self._must_start(run):
+                return self._take_idle(run)
+            if self._present() >= self.limit and not self._must_start(run):
                 if doorbell is not None and doorbell not in self._waiting:
                     self._waiting.append(doorbell)
                 return None
-            self._being_started += 1
+            lane = Lane()
+            lane.hold(run)
+            # Before it is started: what an interrupt leaves of it, `leave` finds.
+            self._lanes.add(lane)
         # Outside the lock: this takes a millisecond or two.
-        lane = None
         try:
-            lane = Lane(self._spec)
-        finally:
-            with self._lock:
-                self._being_started -= 1
-                if lane is not None:
-                    lane.hold(run)
-                    self._lanes.add(lane)
-                else:
-                    self._ring()
+            lane.start(self._spec)
+        except OSError:
+            self.discard(lane)
+            raise
         return lane
+
+    def _take_idle(self, run: Holder) -> Lane:
+        # The last one used: its worker's memory is in the caches.
+        self._idle[-1].hold(run)
+        return self._idle.pop()
 
     def _present(self) -> int:
         """How many lanes there are that somebody can give back.
@@ -224,9 +214,10 @@ class LaneSupply:
         """
         return sum(lane.holder is None or not _is_away(lane.holder) for lane in self._lanes)
 
-    def knows(self, doorbell: Doorbell | None) -> bool:
+    def knows(self, run: Holder, doorbell: Doorbell | None) -> bool:
         """Whether a run will be told when there is a lane for it."""
-        return doorbell in self._waiting or bool(doorbell and doorbell.lanes)
+        with self._lock:
+            return doorbell in self._waiting or bool(self._left_for(run))
 
     def _someone_waits(self) -> bool:
         return any(not _is_away(doorbell.run) for doorbell in list(self._waiting))
@@ -236,17 +227,23 @@ class LaneSupply:
 
         Then it is given one lane above the limit, or it would wait for ever.
         """
-        return self._depths.get(threading.get_ident(), 0) > 1 and not any(
-            lane.holder is run for lane in self._lanes
-        )
+        return self._is_nested() and not any(lane.holder is run for lane in self._lanes)
 
-    def collect(self, run: Holder, doorbell: Doorbell) -> list[Lane]:
+    def _is_nested(self) -> bool:
+        """Whether this thread is in a run that another run of it has begun."""
+        thread = threading.get_ident()
+        return sum(other == thread for other in self._runs.values()) > 1
+
+    def collect(self, run: Holder) -> list[Lane]:
         """Take the lanes that have been left for a run; none if it was rung for another reason."""
         with self._lock:
-            for lane in doorbell.lanes:
+            lanes = self._left_for(run)
+            for lane in lanes:
                 lane.hold(run)
-            lanes, doorbell.lanes = doorbell.lanes, []
         return lanes
+
+    def _left_for(self, run: Holder) -> list[Lane]:
+        return [lane for lane in self._lanes if lane.holder is run and lane.is_left]
 
     def release(self, lane: Lane) -> None:
         """Give back a lane that has nothing to do."""
@@ -256,12 +253,10 @@ class LaneSupply:
             if doorbell is not None:
                 # Handed over, not put back: the run that gives it up would
                 # often be the first to take it again.
-                lane.hold(doorbell.run)
-                doorbell.lanes.append(lane)
+                lane.leave_for(doorbell.run)
                 return
             # One above the limit is kept for the next nested run.
-            is_nested = self._depths.get(threading.get_ident(), 0) > 1
-            if not self._closed and (is_nested or len(self._lanes) <= self.limit):
+            if not self._closed and (self._is_nested() or len(self._lanes) <= self.limit):
                 self._idle.append(lane)
                 lane.holder = None
                 return
@@ -292,8 +287,9 @@ class LaneSupply:
         """
         with self._lock:
             self._closed = True
-            idle, self._idle = self._idle, []
-        self._end(idle)
+            self._idle.clear()
+            unused = [lane for lane in self._lanes if lane.holder not in self._runs]
+        self._end(unused)
 
     def terminate(self) -> None:
         """End all workers; those that are at work are killed."""
@@ -313,8 +309,7 @@ class LaneSupply:
         deadline = time.monotonic() + _GRACE_SECONDS
         for lane in lanes:
             lane.wait_for_exit(max(0.0, deadline - time.monotonic()))
-            lane.kill()
-            lane.bury()
+            lane.end()
             self.discard(lane)
 
     def abandon(self) -> None:

@@ -1,0 +1,137 @@
+"""Ctrl-C at every step of a run: no lane, process or descriptor is lost to it.
+
+A signal handler can raise where a Python function begins and where a call of a
+C function returns, and nearly nowhere else; a profile function is called there.
+"""
+
+from __future__ import annotations
+
+import inspect
+import signal
+import sys
+from collections.abc import Callable
+from itertools import count
+from random import randrange
+from types import FrameType
+from typing import Any
+
+import psutil
+import pytest
+from conftest import descriptors
+
+from enact_pool import Pool, iter_parallel, map_parallel
+from enact_pool.spinning import poll
+
+LARGE = bytes(3 << 20)
+
+
+class Interrupter:
+    """Raises `KeyboardInterrupt` at the given step of what is called."""
+
+    def __init__(self, step: int) -> None:
+        self._steps_left = step
+        self.where = ""
+
+    def call(self, function: Callable[[], object]) -> bool:
+        """Call the function; gives whether the step came."""
+        try:
+            sys.setprofile(self._step)
+            function()
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.setprofile(None)
+        return bool(self.where)
+
+    def _step(self, frame: FrameType, event: str, argument: Any) -> None:
+        if event not in ("call", "c_return"):
+            return
+        if signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()):
+            return
+        code = frame.f_code
+        if event == "call" and code.co_flags & inspect.CO_GENERATOR:
+            return  # it may be closed, and then no handler runs
+        if code is poll.__code__:
+            return  # there are as many steps as there is time
+        self._steps_left -= 1
+        if not self._steps_left:
+            self.where = f"{event} in {code.co_filename}:{frame.f_lineno} ({code.co_name})"
+            raise KeyboardInterrupt
+
+
+def check(pool: Pool, where: str, other_descriptors: int) -> None:
+    supply = pool._supply
+    assert not supply._runs, where
+    assert supply._lanes == set(supply._idle), where
+    assert {child.pid for child in psutil.Process().children()} >= {
+        lane.pid for lane in supply._lanes
+    }, where
+    assert number_of_others(pool) == other_descriptors, where
+    assert [result.output.unwrap() for result in pool.run_parallel([abs] * 4, -1)] == [1] * 4, where
+
+
+def number_of_others(pool: Pool) -> int:
+    """How many descriptors are open that are not of its lanes."""
+    # Theirs, and loky's sentinel.
+    return len(descriptors()) - sum(len(lane._open) + 1 for lane in pool._supply._lanes)
+
+
+def no_ops(pool: Pool) -> None:
+    pool.run_parallel([abs] * 4, -1)
+
+
+def large_values(pool: Pool) -> None:
+    map_parallel(bytes, [LARGE], pool=pool)
+    pool.run_parallel([bytes] * 2, LARGE)
+
+
+def left_early(pool: Pool) -> None:
+    results = iter_parallel([abs] * 50, -1, pool=pool)
+    try:
+        next(results)
+    finally:
+        results.close()  # as garbage, it would have its exception ignored
+
+
+# All steps take a minute, so each time others are taken.
+@pytest.mark.parametrize(("run", "stride"), [(no_ops, 5), (large_values, 29), (left_early, 13)])
+def test_an_interrupt_at_any_step_of_a_run_loses_nothing(
+    run: Callable[[Pool], None], stride: int
+) -> None:
+    with Pool(2) as pool:
+        run(pool)
+        others = number_of_others(pool)
+        for step in count(randrange(stride) + 1, stride):
+            interrupter = Interrupter(step)
+            if not interrupter.call(lambda: run(pool)):
+                break
+            check(pool, interrupter.where, others)
+        assert step > 200
+
+
+def test_an_interrupt_while_workers_start_loses_nothing() -> None:
+    with Pool(2) as pool:
+        no_ops(pool)
+        others = number_of_others(pool)
+    for step in count(randrange(61) + 1, 61):
+        with Pool(2) as pool:
+            interrupter = Interrupter(step)
+            if not interrupter.call(lambda: no_ops(pool)):
+                break
+            check(pool, interrupter.where, others)
+    assert step > 500
+
+
+def test_an_interrupt_while_a_pool_closes_is_made_up_for_by_closing_it_again() -> None:
+    for step in count(randrange(5) + 1, 5):
+        pool = Pool(1)
+        no_ops(pool)
+        lanes = list(pool._supply._lanes)
+        interrupter = Interrupter(step)
+        came = interrupter.call(pool.close)
+        pool.close()
+        assert not pool._supply._lanes, interrupter.where
+        assert all(lane._popen is None for lane in lanes), interrupter.where
+        if not came:
+            break
+    assert step > 10
