@@ -107,10 +107,11 @@ def undisturbed() -> Iterator[None]:
     A Ctrl-C in the 100 ms before the worker can ignore it would end it with a
     traceback: what is blocked stays blocked across exec, until `worker.serve`.
     """
-    # It would be started with all signals blocked.
-    resource_tracker.ensure_running()
-    with _no_forks.lock, signals_blocked():
-        yield
+    with _no_forks.lock:
+        # Started in there, it would have all signals blocked.
+        resource_tracker.ensure_running()
+        with signals_blocked():
+            yield
 
 
 class _Popen(Popen):  # type: ignore[misc]

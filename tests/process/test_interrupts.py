@@ -93,6 +93,8 @@ def left_early(pool: Pool) -> None:
         results.close()  # as garbage, it would have its exception ignored
 
 
+# A parcel that an interrupt has taken from its owner is closed as garbage, with a warning.
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 # All steps take a minute, so each time others are taken.
 @pytest.mark.parametrize(("run", "stride"), [(no_ops, 5), (large_values, 29), (left_early, 13)])
 def test_an_interrupt_at_any_step_of_a_run_loses_nothing(
