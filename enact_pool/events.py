@@ -74,12 +74,12 @@ class StreamEvent:
         return f"{type(self).__name__}({fields})"
 
 
-def _output_text(output: str | Ok[Any] | Err | tuple[Any] | None) -> str | None:
-    if isinstance(output, Ok):
-        return str(output.value)
-    if isinstance(output, tuple):
-        return str(output[0])
-    return f"Error: {output.error}" if isinstance(output, Err) else output
+def _output_text(output: Any) -> str | None:
+    if output is None or isinstance(output, str):
+        return output
+    if isinstance(output, Err):
+        return f"Error: {output.error}"
+    return str(output.value if isinstance(output, Ok) else output)
 
 
 @define(match_args=False, repr=False)
@@ -96,8 +96,9 @@ class StepEnd(StreamEvent):
     __match_args__ = ("execution_id", "step_id", "output", "duration_ms", "timestamp")
 
     _step_id: StepId | int = field(alias="step_id", eq=StepId.spelled)
-    # Not a text yet: what a result has, an error or a value that shows itself (see `texts`).
-    _output: str | Ok[Any] | Err | tuple[Any] | None = field(alias="output", eq=_output_text)
+    # May be no text yet, but what a result has: an error, or a value that shows
+    # itself (see `texts`), in an `Ok` or not.
+    _output: Any = field(alias="output", eq=_output_text)
     duration_ms: float
     timestamp: int = field(factory=now_ms)
 
@@ -110,8 +111,8 @@ class StepEnd(StreamEvent):
     @property
     def output(self) -> str | None:
         """The returned value as text, or `"Error: "` and the exception's text."""
-        self._output = _output_text(self._output)
-        return self._output
+        text = self._output = _output_text(self._output)
+        return text
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -183,9 +184,13 @@ class EventBatch:
 
     def spelled(self) -> list[StreamEvent]:
         """The events."""
-        events: list[StreamEvent] = list(map(StepEnd, *self._columns, repeat(self._timestamp)))
+        ids, step_ids, outputs, durations = self._columns
+        texts = ["None" if output is None else output for output in outputs]
+        events: list[StreamEvent] = list(
+            map(StepEnd, ids, step_ids, texts, durations, repeat(self._timestamp))
+        )
         for index, error in self._errors.items():
-            events[index] = ExecutionFailed(self._columns[0][index], error, self._timestamp)
+            events[index] = ExecutionFailed(ids[index], error, self._timestamp)
         return events
 
 

@@ -12,7 +12,7 @@ from enact_pool.errors import ExecutionError, now_ms
 from enact_pool.events import Emitter, EventBatch, EventEmitter
 from enact_pool.ids import ExecutionId, fresh_ids
 from enact_pool.interrupts import is_interrupt
-from enact_pool.results import Err, ParallelResult
+from enact_pool.results import TOLD, Err, Ok, ParallelResult
 from enact_pool.schedule import Schedule
 from enact_pool.texts import describe
 from enact_pool.wire import Ending
@@ -83,30 +83,35 @@ class Outcomes:
         # What a quick callable costs is spent here: most of this runs in C.
         ids = list(map(self._ids.pop, tasks))
         try:
-            outputs = _rebuilt(payloads)
+            outputs, errors = _rebuilt(payloads)
         finally:
             close_parcels(payloads)
         if max(endings) > Ending.VALUE:
-            self._take_endings(ids, endings, outputs)
+            self._take_endings(ids, endings, outputs, errors)
+        if not TOLD.isdisjoint(map(type, outputs)):
+            outputs = [Ok(value) if type(value) in TOLD else value for value in outputs]
+        for index, err in errors.items():
+            outputs[index] = err
         durations = [ns / 1e6 for ns in ran_ns]
         names = self._work.names(tasks)
         results = map(ParallelResult, names, ids, outputs, repeat(None), durations)
         self._settle(dict(zip(tasks, results, strict=True)))
 
-    def _take_endings(self, ids: list[int], endings: Iterable[int], outputs: list[Any]) -> None:
-        """Put in place what came otherwise than as a value alone."""
-        for index, (id, ending, output) in enumerate(zip(ids, endings, outputs, strict=True)):
-            if isinstance(output, Err):
+    def _take_endings(
+        self, ids: list[int], endings: Iterable[int], values: list[Any], errors: dict[int, Err]
+    ) -> None:
+        """Take apart what came otherwise than as a value alone."""
+        for index, (id, ending, value) in enumerate(zip(ids, endings, values, strict=True)):
+            if index in errors:
                 continue
             try:
                 if ending == Ending.ERROR:
-                    outputs[index] = Err(*output[0])
+                    errors[index] = Err(*value)
                 elif ending == Ending.SHOWN or ending == Ending.LARGE_SHOWN:
-                    (value, self._texts[id]) = output[0]
-                    outputs[index] = (value,)
+                    values[index], self._texts[id] = value
             except (TypeError, ValueError) as error:
                 # A callable has overwritten what its worker had noted.
-                outputs[index] = Err(f"the answer of its worker makes no sense: {error}")
+                errors[index] = Err(f"the answer of its worker makes no sense: {error}")
 
     def refused(self, task: int, err: Err) -> None:
         """The callable could not be run: it, or the input, does not travel."""
@@ -188,21 +193,26 @@ def close_parcels(payloads: list[bytes | Parcel]) -> None:
             payload.close()
 
 
-def _rebuilt(payloads: list[bytes | Parcel]) -> list[tuple[Any] | Err]:
-    """The values, each in a tuple as `ParallelResult` takes it; an `Err` where one cannot be."""
-    outputs: list[tuple[Any] | Err] = []
+def _rebuilt(payloads: list[bytes | Parcel]) -> tuple[list[Any], dict[int, Err]]:
+    """The values, and by their indices what is in the place of those that cannot be had."""
+    values: list[Any] = []
+    errors: dict[int, Err] = {}
     rebuild: Callable[[Any], Any] = pickle.loads
     if set(map(type, payloads)) - {bytes}:
         rebuild = _value
-    while len(outputs) < len(payloads):
+    rest = iter(payloads)
+    while len(values) < len(payloads):
         try:
-            for payload in payloads[len(outputs) :]:
-                outputs.append((rebuild(payload),))
+            # Keeps those before one that cannot be rebuilt.
+            values.extend(map(rebuild, rest))
+            if len(values) < len(payloads):
+                raise StopIteration  # as one of them has, which only ends the map
         except BaseException as error:
             if is_interrupt(error):
                 raise
-            outputs.append(Err(*describe(error, "the return value cannot be rebuilt: ")))
-    return outputs
+            errors[len(values)] = Err(*describe(error, "the return value cannot be rebuilt: "))
+            values.append(None)
+    return values, errors
 
 
 def _value(payload: bytes | Parcel) -> Any:

@@ -98,7 +98,7 @@ class Parcel:
     def send(self, to: int, tag: int) -> None:
         """Pass the descriptor over this Unix socket. Raises `OSError`."""
         rights = struct.pack("i", self._descriptor)
-        with _borrowed(to) as to_socket:
+        with signals_blocked(), _borrowed(to) as to_socket:
             # Not `socket.send_fds`, which ignores flags: a reader that is gone
             # must not cost the sender its life.
             to_socket.sendmsg(
@@ -177,7 +177,7 @@ def _receive_descriptor(source: int, tag: int) -> int:
 
 @contextmanager
 def _borrowed(descriptor: int) -> Iterator[socket.socket]:
-    """A socket object for a descriptor, which it does not close."""
+    """A socket object for a descriptor, which it does not close. Signals must be blocked."""
     borrowed = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=descriptor)
     try:
         yield borrowed

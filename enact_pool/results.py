@@ -9,7 +9,7 @@ from attrs import define, field, frozen
 from enact_pool.errors import ExecutionError
 from enact_pool.ids import ExecutionId
 
-__all__ = ["Err", "Ok", "ParallelResult", "RemoteError"]
+__all__ = ["TOLD", "Err", "Ok", "ParallelResult", "RemoteError"]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -64,8 +64,12 @@ class Err:
         raise RemoteError(self)
 
 
-def _told(output: Ok[T] | Err | tuple[T]) -> Ok[T] | Err:
-    return Ok(*output) if type(output) is tuple else output  # type: ignore[return-value]
+# The types of outputs. A returned value of one of them must be wrapped to be told from it.
+TOLD = frozenset({Ok, Err})
+
+
+def _told(output: Any) -> Ok[Any] | Err:
+    return output if type(output) in TOLD else Ok(output)
 
 
 @define(match_args=False, repr=False)
@@ -82,11 +86,10 @@ class ParallelResult(Generic[T]):
     __match_args__ = ("agent_name", "execution_id", "output", "error", "duration_ms")
 
     # Results are made by the ten thousand, and most are hardly looked at: an id may
-    # be a number still, and a value in a tuple instead of an `Ok`. (Such a tuple
-    # takes a tenth of the time, and the garbage collector forgets it at once.)
+    # be a number still, and a value as it is instead of in an `Ok`.
     agent_name: str
     _execution_id: ExecutionId | int = field(alias="execution_id", eq=ExecutionId.spelled)
-    _output: Ok[T] | Err | tuple[T] = field(alias="output", eq=_told)
+    _output: Ok[T] | Err = field(alias="output", eq=_told)
     error: ExecutionError | None = None
     duration_ms: float = 0.0
 
