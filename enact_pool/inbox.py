@@ -46,10 +46,11 @@ class Inbox:
         # What lanes with work had answered when we last looked, and for how many
         # rounds they had been at rest.
         self._rested: dict[Lane, tuple[int, int]] = {}
-        self._next_round = time.monotonic() + ROUND_SECONDS
+        now = time.monotonic()
+        self._next_round = now + ROUND_SECONDS
         # What was in the journals of lanes when we last looked.
         self._collected: dict[Lane, range] = {}
-        self._next_look = 0.0
+        self._next_look = now + LOOK_SECONDS
 
     def read(self, lane: Lane) -> None:
         """Take what a lane has to say."""

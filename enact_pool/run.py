@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from enact_pool.brief import Brief
@@ -85,10 +84,14 @@ class _Run:
         self, supply: LaneSupply, work: Work, emitter: Emitter | None, limit: int, ordered: bool
     ) -> None:
         self._pid = os.getpid()
+        self._supply = supply
         self._work = work
+        self._kinds = work.kinds
         self._limit = limit
         self._shows_outputs = emitter is not None
-        self._schedule: Schedule[Lane, ParallelResult[Any]] = Schedule(ordered)
+        self._schedule: Schedule[Lane, ParallelResult[Any]] = Schedule(
+            ordered, supply.expected_seconds(self._kinds)
+        )
         self._outcomes = Outcomes(self._schedule, work, emitter)
         # Made when there is something to do.
         self._brief: Brief | None = None
@@ -119,14 +122,12 @@ class _Run:
                 yield from self._tell()
                 return
 
-    @contextmanager
-    def _away(self) -> Iterator[None]:
-        """In here, code of the caller's runs, which may take any time, fork, or run callables."""
+    def _go_away(self) -> None:
+        """Now code of the caller's runs, which may take any time, fork, or run callables."""
         self._crew.away_since = time.monotonic()
-        try:
-            yield
-        finally:
-            self._crew.away_since = 0.0
+
+    def _come_back(self) -> None:
+        self._crew.away_since = 0.0
         if not self.is_here:
             raise RuntimeError("this process was forked in a run, which its parent has")
 
@@ -134,9 +135,10 @@ class _Run:
         """Emit, and give, what has come to its turn."""
         self._outcomes.make_results()
         if results := self._schedule.release():
-            with self._away():
-                self._outcomes.tell(results)
-                yield results
+            self._go_away()
+            self._outcomes.tell(results)
+            yield results
+            self._come_back()
 
     @property
     def is_here(self) -> bool:
@@ -145,6 +147,7 @@ class _Run:
 
     def wind_down(self) -> None:
         """Start nothing more, and give what runs a moment to end."""
+        self._crew.away_since = 0.0
         self._schedule.abandon_queue()
         for lane in self._crew.busy:
             self._schedule.recalled(lane, lane.recall())
@@ -154,7 +157,9 @@ class _Run:
 
     def settle(self) -> None:
         """Give back the lanes that have nothing to do."""
+        self._crew.away_since = 0.0
         if self.is_here:
+            self._supply.remember(self._kinds, self._schedule.measured_seconds)
             for lane in self._crew.unoccupied:
                 self._give_back(lane)
 
@@ -188,8 +193,9 @@ class _Run:
         return self._schedule.wanted(len(self._crew.working) or self._limit)
 
     def _pull(self, wanted: int) -> None:
-        with self._away():
-            count = self._work.pull(wanted)
+        self._go_away()
+        count = self._work.pull(wanted)
+        self._come_back()
         self._submit(count)
         self._crew.hungry.update(self._crew.idle)
 

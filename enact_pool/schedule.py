@@ -84,6 +84,8 @@ class Schedule(Generic[LaneT, OutcomeT]):
 
     # Whether outcomes are released in the order of the tasks, or as they come.
     _ordered: bool = True
+    # How long such tasks took in an earlier run, in seconds on average; None: not known.
+    _expected_seconds: float | None = None
     _queue: deque[int] = field(factory=deque, init=False)
     # Tasks whose batch could not be loaded, or killed its lane then: to be sent alone.
     _suspects: deque[int] = field(factory=deque, init=False)
@@ -93,8 +95,11 @@ class Schedule(Generic[LaneT, OutcomeT]):
     _settled: dict[int, OutcomeT] = field(factory=dict, init=False)
     _submitted: int = field(default=0, init=False)
     _released: int = field(default=0, init=False)
-    _sizing: Sizing = field(factory=Sizing, init=False)
+    _sizing: Sizing = field(init=False)
     _failed_starts: int = field(default=0, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._sizing = Sizing(self._expected_seconds)
 
     # Tasks
 
@@ -230,6 +235,11 @@ class Schedule(Generic[LaneT, OutcomeT]):
         """
         fewest = min((len(state.tasks) for state in self._lanes.values()), default=0)
         return max(0, fewest - 1) * self._sizing.mean_seconds
+
+    @property
+    def measured_seconds(self) -> float | None:
+        """How long tasks take on average, as far as they have run; None if none has."""
+        return self._sizing.mean_seconds if self._sizing.is_measured else None
 
     def expects_answer_within(self, seconds: float) -> bool:
         """Whether tasks are so quick that a lane may well answer in this time, or not known."""

@@ -26,6 +26,9 @@ BATCH_BYTES = 1 << 20
 BATCH_TASKS = 1000
 # What is sent before anything has been measured. It can be recalled.
 _FIRST_TASKS = 4
+# What it takes to wake another lane up, and to hear from it: less work than this
+# is not divided.
+_WAKING_SECONDS = 1e-4
 # Above this mean duration, the second batch in a lane's pipe saves less than
 # one percent, and may have to be recalled.
 _AHEAD_SECONDS = 0.02
@@ -37,8 +40,13 @@ _NEWEST = 0.05
 
 @define
 class Sizing:
-    """What is known of the tasks so far. `mean_seconds` is that of their recent durations."""
+    """What is known of the tasks so far. `mean_seconds` is that of their recent durations.
 
+    `expected_seconds` is how long such tasks took on an earlier occasion; None:
+    that is not known.
+    """
+
+    _expected_seconds: float | None = None
     mean_seconds: float = field(default=0.0, init=False)
     _measured: int = field(default=0, init=False)
     _single_bytes: int = field(default=0, init=False)
@@ -67,7 +75,11 @@ class Sizing:
         return self._measured > 0
 
     def first_batch(self, queued: int, idle_lanes: int) -> int:
-        """How many of the queued tasks to send to one of so many idle lanes, not knowing them."""
+        """How many of the queued tasks to send to one of so many idle lanes at first."""
+        if self._expected_seconds is not None:
+            seconds = queued * (self._expected_seconds + _OVERHEAD_SECONDS)
+            if seconds <= _WAKING_SECONDS:
+                return queued
         return min(_FIRST_TASKS, ceil(queued / max(1, idle_lanes)))
 
     def batch(self, queued: int, lanes: int) -> int:

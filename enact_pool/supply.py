@@ -13,6 +13,7 @@ import threading
 import time
 import weakref
 from collections import deque
+from typing import Any
 
 from attrs import evolve
 
@@ -96,6 +97,8 @@ class LaneSupply:
         self._lanes: set[Lane] = set()
         self._idle: list[Lane] = []
         self._waiting: deque[Doorbell] = deque()
+        # What the callables of a run were that was over lately, and how long they took.
+        self._pace: tuple[frozenset[Any] | None, float | None] = None, None
         # The thread of each run. A thread may be in several: an emitter may begin one.
         self._runs: dict[Holder, int] = {}
 
@@ -158,6 +161,16 @@ class LaneSupply:
             self.discard(lane)
         for lane in left:
             self.release(lane)
+
+    def expected_seconds(self, kinds: frozenset[Any] | None) -> float | None:
+        """How long such callables took lately, in seconds on average; None if that is not known."""
+        known, seconds = self._pace
+        return seconds if kinds is not None and kinds == known else None
+
+    def remember(self, kinds: frozenset[Any] | None, seconds: float | None) -> None:
+        """Such callables have taken so long."""
+        if kinds is not None and seconds is not None:
+            self._pace = kinds, seconds
 
     def has_to_share(self, held: int) -> bool:
         """Whether a run that holds so many lanes should give one back."""

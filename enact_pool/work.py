@@ -23,9 +23,13 @@ from enact_pool.wire import (
     pickle_callables,
     pickle_input,
     pickle_inputs,
+    pickle_repeated,
 )
 
 __all__ = ["Callables", "Inputs", "Work"]
+
+# Of so many callables at most it is worth knowing what they are.
+_FEW = 64
 
 # An iterable that is this slow is not asked for many items in a row.
 _PULL_SECONDS = 0.001
@@ -92,6 +96,11 @@ class Work:
                 break
         return self._pulled - before
 
+    @property
+    def kinds(self) -> frozenset[Any] | None:
+        """What the callables are, if they are few: works of the same take about as long."""
+        raise NotImplementedError
+
     def settle(self, tasks: Iterable[int]) -> None:
         """Let go of these items."""
         for task in tasks:
@@ -141,6 +150,12 @@ class Callables(Work):
         # A call less for what most are.
         return [i.__name__ if type(i) is FunctionType else name_of(i) for i in items]
 
+    @property
+    def kinds(self) -> frozenset[Any] | None:
+        if self._is_lazy or self._pulled > _FEW:
+            return None
+        return frozenset(map(_kind, self._items.values()))
+
     def pickle_common(self, buffers: Buffers) -> tuple[int, bytes]:
         flags = COMMON_SHARED if type(self._input) in SHAREABLE else 0
         return flags, pickle_input(self._input, buffers)
@@ -151,12 +166,12 @@ class Callables(Work):
         if len(set(map(id, callables))) > 1:
             return pickle_callables(parted(callables))
         if self._is_lazy:
-            return pickle_callables((callables, []))
+            return pickle_repeated(first, len(tasks))
         # One callable many times is common, and a function that a script
         # defines is a long pickle: its code.
         repeated, count, pickled = self._repeated
         if repeated is not first or count != len(tasks):
-            pickled = pickle_callables((callables, []))
+            pickled = pickle_repeated(first, len(tasks))
             self._repeated = first, len(tasks), pickled
         return pickled
 
@@ -175,8 +190,17 @@ class Inputs(Work):
     def names(self, tasks: Iterable[int]) -> list[str]:
         return [self._name for _ in tasks]
 
+    @property
+    def kinds(self) -> frozenset[Any] | None:
+        return frozenset([_kind(self._function)])
+
     def pickle_common(self, buffers: Buffers) -> tuple[int, bytes]:
         return COMMON_FUNCTION, pickle_callables(self._function, buffers)
 
     def pickle(self, tasks: list[int]) -> bytes:
         return pickle_inputs([self._items[task] for task in tasks])
+
+
+def _kind(item: Any) -> Any:
+    # Not a function itself, which keeps alive what it has captured.
+    return item.__code__ if type(item) is FunctionType else type(item)
