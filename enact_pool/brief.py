@@ -9,7 +9,7 @@ from enact_pool.interrupts import is_interrupt
 from enact_pool.lane import Lane
 from enact_pool.results import Err
 from enact_pool.texts import describe
-from enact_pool.wire import COMMON_PARCEL, COMMON_SHARED, COMMON_SHOW_OUTPUTS, LARGE_BYTES
+from enact_pool.wire import COMMON_PARCEL, COMMON_SHARED, COMMON_SHOW_OUTPUTS, LARGE_BYTES, NONE
 from enact_pool.work import Work
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Brief"]
 
-_NOTHING = bytes([COMMON_SHARED]) + pickle.dumps(None)
+_NOTHING = bytes([COMMON_SHARED]) + NONE
 
 
 class Brief:

@@ -15,7 +15,7 @@ from enact_pool.interrupts import is_interrupt
 from enact_pool.results import TOLD, Err, Ok, ParallelResult
 from enact_pool.schedule import Schedule
 from enact_pool.texts import describe
-from enact_pool.wire import Ending
+from enact_pool.wire import NONE, Ending
 from enact_pool.work import Work
 
 if TYPE_CHECKING:
@@ -195,6 +195,8 @@ def close_parcels(payloads: list[bytes | Parcel]) -> None:
 
 def _rebuilt(payloads: list[bytes | Parcel]) -> tuple[list[Any], dict[int, Err]]:
     """The values, and by their indices what is in the place of those that cannot be had."""
+    if payloads.count(NONE) == len(payloads):
+        return [None] * len(payloads), {}  # very many callables have nothing to return
     values: list[Any] = []
     errors: dict[int, Err] = {}
     rebuild: Callable[[Any], Any] = pickle.loads

@@ -65,6 +65,7 @@ __all__ = [
     "COMMON_PARCEL",
     "COMMON_SHARED",
     "COMMON_SHOW_OUTPUTS",
+    "NONE",
     "SHAREABLE",
     "pickle_callables",
     "pickle_input",
@@ -109,6 +110,9 @@ COMMON_PARCEL = 8  # not a pickle follows, but the layout of a parcel: see `parc
 
 # From this size on, in bytes, values travel in parcels, which takes less time then.
 LARGE_BYTES = 1 << 18
+
+# What most callables return: as a pickle, ready made.
+NONE = pickle.dumps(None, pickle.HIGHEST_PROTOCOL)
 
 # Types whose values cannot be changed, so that one copy will do for many callables.
 SHAREABLE = frozenset({str, bytes, int, float, complex, bool, type(None)})

@@ -27,6 +27,7 @@ from enact_pool.wire import (
     COMMON_PARCEL,
     COMMON_SHOW_OUTPUTS,
     LARGE_BYTES,
+    NONE,
     Answer,
     Command,
     Ending,
@@ -273,11 +274,15 @@ class _Worker:
             run = common.called(item)
             doing = _RUNNING
             value = run(given)
-            if hasattr(type(value), "__await__") and isinstance(value, Coroutine):
+            is_plain = shows_itself(value)
+            if not is_plain and hasattr(type(value), "__await__") and isinstance(value, Coroutine):
                 value = _run_coroutine(value)
+                is_plain = shows_itself(value)
             doing = _PICKLING
             text, buffers = None, []
-            if shows_itself(value):
+            if value is None:
+                payload = NONE
+            elif is_plain:
                 payload = _dumps(value, pickle.HIGHEST_PROTOCOL)
             else:
                 if self._show_outputs:

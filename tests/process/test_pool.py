@@ -50,6 +50,20 @@ def test_workers_are_kept_between_runs() -> None:
     assert os.getpid() not in first
 
 
+def test_callables_that_are_slow_after_quick_ones_use_all_workers() -> None:
+    """Few that were quick the last time all go to one worker."""
+
+    def sleep_and_pid(seconds: float) -> int:
+        time.sleep(seconds)
+        return os.getpid()
+
+    with Pool(2) as pool:
+        pool.run_parallel([sleep_and_pid] * 4, 0.1)
+        kinds, _ = pool._supply._pace
+        pool._supply.remember(kinds, 0.0)
+        assert len(set(outputs(pool.run_parallel([sleep_and_pid] * 4, 0.1)))) == 2
+
+
 def test_the_default_pool_is_kept_between_runs() -> None:
     first, second = (outputs(run_parallel([pid_of], 0)) for _ in range(2))
     assert first == second

@@ -351,6 +351,18 @@ def test_the_first_batches_are_a_fair_share_of_few() -> None:
     assert [send(schedule, 0), send(schedule, 1)] == [[0, 1, 2, 3], [4, 5, 6, 7]]
 
 
+@pytest.mark.parametrize(("seconds", "batch"), [(1e-6, [0, 1, 2, 3]), (1e-3, [0, 1])])
+def test_only_what_was_slow_the_last_time_is_divided(seconds: float, batch: list[int]) -> None:
+    schedule: Lanes = Schedule(expected_seconds=seconds)
+    for lane in range(2):
+        schedule.add_lane(lane, proven=True)
+    schedule.submit(4)
+    assert send(schedule, 0) == batch
+    assert schedule.measured_seconds is None
+    finish(schedule, 0, 0.5)
+    assert schedule.measured_seconds == 0.5
+
+
 def test_no_more_tasks_are_wanted_than_make_batches_of_full_size() -> None:
     schedule: Lanes = Schedule()
     for lane in range(2):

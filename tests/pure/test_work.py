@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from collections.abc import Iterator
 from typing import Any
 
+import cloudpickle
 import pytest
 
 from enact_pool import Ok
 from enact_pool.outcomes import Outcomes
 from enact_pool.schedule import Schedule
 from enact_pool.wire import Ending
-from enact_pool.work import Callables
+from enact_pool.work import Callables, Inputs
 
 
 class Numbered:
@@ -52,6 +54,49 @@ def test_one_callable_many_times_is_pickled_once() -> None:
     work = Callables([one] * 4, None)
     work.pull_all()
     assert work.pickle([0, 1]) is work.pickle([2, 3])
+
+
+def squared(number: int) -> int:
+    return number * number
+
+
+def square_of(function: Any) -> Any:
+    """What the function makes of 3 when it has travelled, and whether as its name only."""
+    work = Callables([function] * 2, 3)
+    work.pull_all()
+    pickled = work.pickle([0, 1])
+    (one, other), _ = pickle.loads(pickled)
+    assert one is other
+    return one(3), len(pickled) < 100
+
+
+def test_a_function_travels_as_its_name_if_that_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = squared
+    assert square_of(squared) == (9, True)
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    try:
+        assert square_of(squared) == (9, False)
+    finally:
+        cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+    monkeypatch.setattr(sys.modules[__name__], "squared", lambda number: 0)
+    assert square_of(original) == (9, False), "another function has its name"
+    assert square_of(lambda number: number**2) == (9, False)
+
+
+def test_works_of_the_same_callables_are_of_the_same_kinds() -> None:
+    def closure(captured: int) -> Any:
+        return lambda _: captured
+
+    def kinds(*callables: Any) -> Any:
+        work = Callables(callables, None)
+        work.pull_all()
+        return work.kinds
+
+    assert kinds(closure(1), closure(2)) == kinds(closure(3))
+    assert kinds(closure(1)) != kinds(squared)
+    assert kinds(Numbered(1)) == kinds(Numbered(2)) != kinds(closure(1), Numbered(1))
+    assert kinds(*[len] * 1000) is None
+    assert Inputs(squared, range(3)).kinds == kinds(squared)
 
 
 @pytest.mark.parametrize("ending", [Ending.ERROR, Ending.SHOWN])
