@@ -136,7 +136,6 @@ class LaneSupply:
         If an interrupt comes in between, it can be called again.
         """
         with self._lock:
-            thread = self._runs.pop(run, None)
             if doorbell is not None:
                 if doorbell in self._waiting:
                     self._waiting.remove(doorbell)
@@ -151,16 +150,21 @@ class LaneSupply:
             if self._idle or len(self._lanes) < self.limit:
                 self._ring()
             # What was needed above the limit is not, when the run that was in the way is gone.
-            if thread not in self._runs.values():
-                while self._idle and len(self._lanes) - len(held) > self.limit:
-                    held.append(self._take_idle(run))
+            surplus: list[Lane] = []
+            if not self._is_nested(self._runs.get(run)):
+                while self._idle and len(self._lanes) - len(held) - len(surplus) > self.limit:
+                    surplus.append(self._take_idle(run))
         for lane in held:
             lane.kill()
         for lane in held:
             lane.end()
             self.discard(lane)
+        self._end(surplus)
         for lane in left:
             self.release(lane)
+        # Last: what a run has, nobody else touches.
+        with self._lock:
+            self._runs.pop(run, None)
 
     def expected_seconds(self, kinds: frozenset[Any] | None) -> float | None:
         """How long such callables took lately, in seconds on average; None if that is not known."""
@@ -240,11 +244,12 @@ class LaneSupply:
 
         Then it is given one lane above the limit, or it would wait for ever.
         """
-        return self._is_nested() and not any(lane.holder is run for lane in self._lanes)
+        return self._is_nested(threading.get_ident()) and not any(
+            lane.holder is run for lane in self._lanes
+        )
 
-    def _is_nested(self) -> bool:
+    def _is_nested(self, thread: int | None) -> bool:
         """Whether this thread is in a run that another run of it has begun."""
-        thread = threading.get_ident()
         return sum(other == thread for other in self._runs.values()) > 1
 
     def collect(self, run: Holder) -> list[Lane]:
@@ -269,7 +274,9 @@ class LaneSupply:
                 lane.leave_for(doorbell.run)
                 return
             # One above the limit is kept for the next nested run.
-            if not self._closed and (self._is_nested() or len(self._lanes) <= self.limit):
+            if not self._closed and (
+                self._is_nested(threading.get_ident()) or len(self._lanes) <= self.limit
+            ):
                 self._idle.append(lane)
                 lane.holder = None
                 return

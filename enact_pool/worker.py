@@ -101,7 +101,7 @@ def serve(
     """
     # Ctrl-C reaches the whole foreground process group, and the parent decides
     # what it means. Not SIG_IGN, which programs that callables start would
-    # inherit. All signals were blocked while this process started.
+    # inherit. Signals with handlers were blocked while this process started.
     signal.signal(signal.SIGINT, _leave_to_parent)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     # What is printed is not to be lost with a later callable's death.
