@@ -94,7 +94,7 @@ def measured_growth(quick: bool, workers: int, say: Callable[[str], None]) -> Gr
     # In this order: the limits fork, and what this process has taken counts
     # for the peaks of those that it starts.
     say("limits")
-    limits = measured_limits(200 if quick else 5_000)
+    limits = measured_limits(200 if quick else 5_000, naps=6 if quick else 60)
     peaks = [_peak(workers, count, say) for count in ([100, 10_000] if quick else [10_000, 10**6])]
     costs = _costs(quick, workers, say)
     occupations = [

@@ -1,4 +1,4 @@
-"""What no pool of processes can do without: a message there and back, and a pickle."""
+"""What no pool of processes can do without: a message, a pickle, and the sleep of its workers."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ __all__ = ["Limits", "measured_limits"]
 
 _MESSAGE = b"8 bytes."
 
+_SLEEPERS = 64
+_ASLEEP_S = 0.01
+
 
 @frozen
 class Limits:
@@ -25,15 +28,55 @@ class Limits:
     `round_trip_us` is for a few bytes to another process and back through two
     bare pipes, both sides asleep while they wait. `pickle_us` is for pickling a
     no-op by cloudpickle, and loading it again, in one process.
+
+    `asleep` is the share of the time for which 64 processes sleep that do nothing
+    but sleep for 10 ms, 60 times, and are told nothing: what 64 busy lanes come to
+    without a pool.
     """
 
     round_trip_us: float
     pickle_us: float
+    asleep: float
 
 
-def measured_limits(times: int) -> Limits:
+def measured_limits(times: int, naps: int) -> Limits:
     """Each so many times. Call it before any thread is started: it forks."""
-    return Limits(round(_round_trip_us(times), 3), round(_pickle_us(times), 3))
+    asleep = statistics.median(_asleep_share(naps) for _ in range(5))
+    return Limits(round(_round_trip_us(times), 3), round(_pickle_us(times), 3), round(asleep, 4))
+
+
+def _asleep_share(naps: int) -> float:
+    start_out, start_in = os.pipe()
+    done_out, done_in = os.pipe()
+    sleepers = []
+    for _ in range(_SLEEPERS):
+        sleeper = os.fork()
+        if sleeper == 0:
+            try:
+                os.close(start_in)
+                os.write(done_in, b"!")
+                os.read(start_out, 1)  # until its other end is closed
+                for _ in range(naps):
+                    time.sleep(_ASLEEP_S)
+                os.write(done_in, b"!")
+            finally:
+                os._exit(0)
+        sleepers.append(sleeper)
+    _read_all(done_out, _SLEEPERS)
+    begun_at = time.perf_counter()
+    os.close(start_in)
+    _read_all(done_out, _SLEEPERS)
+    seconds = time.perf_counter() - begun_at
+    for sleeper in sleepers:
+        os.waitpid(sleeper, 0)
+    for end in (start_out, done_out, done_in):
+        os.close(end)
+    return naps * _ASLEEP_S / seconds
+
+
+def _read_all(descriptor: int, size: int) -> None:
+    while size:
+        size -= len(os.read(descriptor, size))
 
 
 def _round_trip_us(times: int) -> float:

@@ -77,6 +77,8 @@ def _occupations(growth: Growth) -> Table:
         "lanes busy",
         "parent's CPU per callable, us",
     ]
+    asleep = f"{growth.limits.asleep:.0%}"
+    lines.append(["64 processes, no pool", NOTHING, NOTHING, asleep, NOTHING])
     return Table("Lanes asleep 10 ms each", headings, lines)
 
 
