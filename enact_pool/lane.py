@@ -93,8 +93,15 @@ def _broken_pipes_borne() -> AbstractContextManager[None]:
 class Holder:
     """Who has lanes: a run."""
 
+    # Whether it is over, and tried in vain to give up what it has.
+    is_lost = False
+
     # Since when code of its caller's runs, and it can give back none; 0.0: it can.
     away_since = 0.0
+
+    def disband(self) -> None:
+        """Give up what it has; can be called again if an interrupt comes in between."""
+        raise NotImplementedError
 
 
 class Lane:

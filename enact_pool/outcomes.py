@@ -88,8 +88,8 @@ class Outcomes:
             close_parcels(payloads)
         if max(endings) > Ending.VALUE:
             self._take_endings(ids, endings, outputs, errors)
-        if not TOLD.isdisjoint(map(type, outputs)):
-            outputs = [Ok(value) if type(value) in TOLD else value for value in outputs]
+        if not TOLD.isdisjoint(map(id, map(type, outputs))):
+            outputs = [Ok(value) if id(type(value)) in TOLD else value for value in outputs]
         for index, err in errors.items():
             outputs[index] = err
         durations = [ns / 1e6 for ns in ran_ns]

@@ -64,12 +64,13 @@ class Err:
         raise RemoteError(self)
 
 
-# The types of outputs. A returned value of one of them must be wrapped to be told from it.
-TOLD = frozenset({Ok, Err})
+# The ids of the types of outputs (types may refuse to be hashed). A returned value
+# of one of them must be wrapped to be told from it.
+TOLD = frozenset({id(Ok), id(Err)})
 
 
 def _told(output: Any) -> Ok[Any] | Err:
-    return output if type(output) in TOLD else Ok(output)
+    return output if id(type(output)) in TOLD else Ok(output)
 
 
 @define(match_args=False, repr=False)

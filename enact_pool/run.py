@@ -59,6 +59,7 @@ def run(
     iterable, has raised is returned in the end.
     """
     this = _Run(supply, work, emitter, limit, ordered)
+    crew = this.crew
     try:
         try:
             yield from this.drive()
@@ -74,7 +75,9 @@ def run(
             try:
                 this.let_go()
             except BaseException:
-                this.let_go()  # of what an interrupt has left
+                # If this is cut short as well, the next run of this thread goes on with it.
+                crew.is_lost = True
+                this.let_go()
                 raise
     return this.error
 
@@ -97,22 +100,22 @@ class _Run:
         self._brief: Brief | None = None
         # When idle lanes are no longer to be borne.
         self._patience_ends = 0.0
-        self._crew = Crew(supply, self._schedule, limit)
-        self._watch = self._crew.watch
-        self._inbox = Inbox(self._schedule, self._outcomes, self._crew, work.item_is)
+        self.crew = Crew(supply, self._schedule, limit)
+        self._watch = self.crew.watch
+        self._inbox = Inbox(self._schedule, self._outcomes, self.crew, work.item_is)
 
     def drive(self) -> Iterator[list[ParallelResult[Any]]]:
         """Run everything, until all results were given and all events emitted."""
-        self._crew.enter()
+        self.crew.enter()
         self._submit(self._work.pulled)
         while True:
             if wanted := self._wants_more():
                 self._pull(wanted)
             if self._schedule.queued:
                 self._staff()
-            while self._crew.hungry:
-                self._feed(self._crew.hungry.pop())
-            if self._crew.idle:
+            while self.crew.hungry:
+                self._feed(self.crew.hungry.pop())
+            if self.crew.idle:
                 self._rebalance()
             yield from self._tell()
             if self._done:
@@ -124,10 +127,10 @@ class _Run:
 
     def _go_away(self) -> None:
         """Now code of the caller's runs, which may take any time, fork, or run callables."""
-        self._crew.away_since = time.monotonic()
+        self.crew.away_since = time.monotonic()
 
     def _come_back(self) -> None:
-        self._crew.away_since = 0.0
+        self.crew.away_since = 0.0
         if not self.is_here:
             raise RuntimeError("this process was forked in a run, which its parent has")
 
@@ -147,20 +150,20 @@ class _Run:
 
     def wind_down(self) -> None:
         """Start nothing more, and give what runs a moment to end."""
-        self._crew.away_since = 0.0
+        self.crew.away_since = 0.0
         self._schedule.abandon_queue()
-        for lane in self._crew.busy:
+        for lane in self.crew.busy:
             self._schedule.recalled(lane, lane.recall())
         ends = time.monotonic() + _GRACE_SECONDS
-        while self._crew.busy and (left := ends - time.monotonic()) > 0:
+        while self.crew.busy and (left := ends - time.monotonic()) > 0:
             self._wait(left)
 
     def settle(self) -> None:
         """Give back the lanes that have nothing to do."""
-        self._crew.away_since = 0.0
+        self.crew.away_since = 0.0
         if self.is_here:
             self._supply.remember(self._kinds, self._schedule.measured_seconds)
-            for lane in self._crew.unoccupied:
+            for lane in self.crew.unoccupied:
                 self._give_back(lane)
 
     def let_go(self) -> None:
@@ -171,9 +174,9 @@ class _Run:
         if self._brief is not None:
             self._brief.close()
         if self.is_here:
-            self._crew.disband()
+            self.crew.disband()
         else:
-            self._crew.abandon()
+            self.crew.abandon()
 
     @property
     def error(self) -> BaseException | None:
@@ -190,14 +193,14 @@ class _Run:
         """How many more callables should be there, so that no lane will wait for them."""
         if self._work.exhausted:
             return 0
-        return self._schedule.wanted(len(self._crew.working) or self._limit)
+        return self._schedule.wanted(len(self.crew.working) or self._limit)
 
     def _pull(self, wanted: int) -> None:
         self._go_away()
         count = self._work.pull(wanted)
         self._come_back()
         self._submit(count)
-        self._crew.hungry.update(self._crew.idle)
+        self.crew.hungry.update(self.crew.idle)
 
     def _submit(self, count: int) -> None:
         if count and self._brief is None:
@@ -209,17 +212,17 @@ class _Run:
 
     def _staff(self) -> None:
         """Get lanes for what is queued; if there can be none, settle it."""
-        self._crew.complete()
-        if self._crew.is_hopeless:
+        self.crew.complete()
+        if self.crew.is_hopeless:
             for task in self._schedule.abandon_queue():
-                self._outcomes.not_started(task, self._crew.start_error)
+                self._outcomes.not_started(task, self.crew.start_error)
 
     # Batches go out
 
     def _feed(self, lane: Lane) -> None:
         """Send a lane what it should have."""
         assert self._brief is not None
-        if self._crew.is_due(lane):
+        if self.crew.is_due(lane):
             if self._schedule.is_idle(lane):
                 self._give_back(lane)
             return
@@ -240,17 +243,17 @@ class _Run:
                 self._schedule.dispatched(lane, tasks, len(payload))
                 sent = True
         if sent:
-            self._crew.idle.discard(lane)
+            self.crew.idle.discard(lane)
             self._flush(lane)
         elif self._schedule.is_idle(lane):
-            if not self._crew.idle:
+            if not self.crew.idle:
                 self._patience_ends = time.monotonic() + _PATIENCE_SECONDS
-            self._crew.idle.add(lane)
+            self.crew.idle.add(lane)
 
     def _rebalance(self) -> None:
         """Give idle lanes what others were sent and have not started; give back what is left."""
         schedule = self._schedule
-        while self._crew.idle and not schedule.queued:
+        while self.crew.idle and not schedule.queued:
             patient = time.monotonic() < self._patience_ends
             found = schedule.recallable(patient=patient)
             if found is None:
@@ -261,19 +264,19 @@ class _Run:
             serials = lane.recall(count)
             schedule.recalled(lane, serials)
             if serials:
-                self._feed(self._crew.idle.pop())
+                self._feed(self.crew.idle.pop())
 
     def _give_back_idle(self) -> None:
-        for lane in list(self._crew.idle):
+        for lane in list(self.crew.idle):
             # What is still to come from a slow iterable will need them.
-            if self._work.exhausted or self._crew.has_to_share:
+            if self._work.exhausted or self.crew.has_to_share:
                 self._give_back(lane)
 
     def _give_back(self, lane: Lane) -> None:
         if self._brief is not None and self._brief.take_back(lane):
             self._flush(lane)
         self._watch.remove(lane)
-        self._crew.give_back(lane)
+        self.crew.give_back(lane)
 
     def _pickle(self, tasks: list[int]) -> tuple[list[int], bytes]:
         """The tasks and their pickle; neither if it cannot be made.
@@ -306,17 +309,17 @@ class _Run:
         """Wait until something has happened, at most so long, and take note of it."""
         schedule = self._schedule
         if seconds and not (
-            self._crew.starting
+            self.crew.starting
             or self._watch.has_clogged
-            or any(lane.is_receiving for lane in self._crew.working)
+            or any(lane.is_receiving for lane in self.crew.working)
         ):
             # Answers of quick callables are not worth waking up for one by one.
             nap = min(_NAP_SECONDS, schedule.slack_seconds() / 2)
             if nap >= _LEAST_NAP_SECONDS:
                 time.sleep(nap)
-        spin = self._crew.may_spin and schedule.expects_answer_within(SPIN_SECONDS)
-        seconds = min(seconds, self._crew.wait_seconds)
-        if self._crew.idle and self._work.exhausted:
+        spin = self.crew.may_spin and schedule.expects_answer_within(SPIN_SECONDS)
+        seconds = min(seconds, self.crew.wait_seconds)
+        if self.crew.idle and self._work.exhausted:
             seconds = min(seconds, _PATIENCE_SECONDS)
         if schedule.has_backlog:
             # What a lane has answered may be in its journal, while it does the next.
@@ -329,5 +332,5 @@ class _Run:
             else:
                 self._flush(lane)
         self._inbox.look()
-        self._crew.look_for_lanes()
+        self.crew.look_for_lanes()
         self._inbox.make_rounds()

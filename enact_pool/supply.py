@@ -13,7 +13,6 @@ import threading
 import time
 import weakref
 from collections import deque
-from typing import Any
 
 from attrs import evolve
 
@@ -98,7 +97,7 @@ class LaneSupply:
         self._idle: list[Lane] = []
         self._waiting: deque[Doorbell] = deque()
         # What the callables of a run were that was over lately, and how long they took.
-        self._pace: tuple[frozenset[Any] | None, float | None] = None, None
+        self._pace: tuple[frozenset[int] | None, float | None] = None, None
         # The thread of each run. A thread may be in several: an emitter may begin one.
         self._runs: dict[Holder, int] = {}
 
@@ -124,10 +123,16 @@ class LaneSupply:
 
     def enter(self, run: Holder) -> None:
         """A run begins, in this thread. Raises `RuntimeError` if the supply is closed."""
+        thread = threading.get_ident()
+        with self._lock:
+            # Those that one interrupt after another has kept from leaving.
+            lost = [other for other, of in self._runs.items() if of == thread and other.is_lost]
+        for other in lost:
+            other.disband()
         with self._lock:
             if self._closed:
                 raise RuntimeError("the pool is closed")
-            self._runs[run] = threading.get_ident()
+            self._runs[run] = thread
 
     def leave(self, run: Holder, doorbell: Doorbell | None) -> None:
         """A run ends. Lanes that it has not given back are at work, or have been
@@ -166,12 +171,12 @@ class LaneSupply:
         with self._lock:
             self._runs.pop(run, None)
 
-    def expected_seconds(self, kinds: frozenset[Any] | None) -> float | None:
+    def expected_seconds(self, kinds: frozenset[int] | None) -> float | None:
         """How long such callables took lately, in seconds on average; None if that is not known."""
         known, seconds = self._pace
         return seconds if kinds is not None and kinds == known else None
 
-    def remember(self, kinds: frozenset[Any] | None, seconds: float | None) -> None:
+    def remember(self, kinds: frozenset[int] | None, seconds: float | None) -> None:
         """Such callables have taken so long."""
         if kinds is not None and seconds is not None:
             self._pace = kinds, seconds

@@ -97,8 +97,8 @@ class Work:
         return self._pulled - before
 
     @property
-    def kinds(self) -> frozenset[Any] | None:
-        """What the callables are, if they are few: works of the same take about as long."""
+    def kinds(self) -> frozenset[int] | None:
+        """Numbers for what the callables are, if they are few: the same take about as long."""
         raise NotImplementedError
 
     def settle(self, tasks: Iterable[int]) -> None:
@@ -141,7 +141,8 @@ class Callables(Work):
         check_callable(item, f"callables[{index}]")
 
     def _check_all(self, items: list[Any]) -> None:
-        if set(map(type, items)) - {FunctionType}:
+        # By the ids of the types, which may refuse to be hashed.
+        if set(map(id, map(type, items))) - {id(FunctionType)}:
             for index, item in enumerate(items):
                 self._check(item, index)
 
@@ -151,7 +152,7 @@ class Callables(Work):
         return [i.__name__ if type(i) is FunctionType else name_of(i) for i in items]
 
     @property
-    def kinds(self) -> frozenset[Any] | None:
+    def kinds(self) -> frozenset[int] | None:
         if self._is_lazy or self._pulled > _FEW:
             return None
         return frozenset(map(_kind, self._items.values()))
@@ -191,7 +192,7 @@ class Inputs(Work):
         return [self._name for _ in tasks]
 
     @property
-    def kinds(self) -> frozenset[Any] | None:
+    def kinds(self) -> frozenset[int] | None:
         return frozenset([_kind(self._function)])
 
     def pickle_common(self, buffers: Buffers) -> tuple[int, bytes]:
@@ -201,6 +202,6 @@ class Inputs(Work):
         return pickle_inputs([self._items[task] for task in tasks])
 
 
-def _kind(item: Any) -> Any:
-    # Not a function itself, which keeps alive what it has captured.
-    return item.__code__ if type(item) is FunctionType else type(item)
+def _kind(item: Any) -> int:
+    # Types may refuse to be hashed. That the number may be another's some day costs a moment.
+    return id(item.__code__ if type(item) is FunctionType else type(item))

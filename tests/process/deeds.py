@@ -303,3 +303,29 @@ class Deed:
         if pid := os.fork():
             os.waitpid(pid, 0)
         return self.index
+
+
+class _Unhashable(type):
+    __hash__ = None  # type: ignore[assignment]
+
+
+class OfUnhashableType(metaclass=_Unhashable):
+    """Neither it nor what it returns is of a type that can be a key."""
+
+    name = "unhashable"
+
+    def run(self, _: object) -> MakesUnhashable:
+        return MakesUnhashable()
+
+
+class MakesUnhashable:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return make_unhashable, ()
+
+
+def make_unhashable() -> OfUnhashableType:
+    return OfUnhashableType()
+
+
+def return_unhashable(_: object) -> MakesUnhashable:
+    return MakesUnhashable()

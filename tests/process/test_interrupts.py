@@ -21,6 +21,7 @@ from conftest import descriptors
 
 from enact_pool import Pool, iter_parallel, map_parallel
 from enact_pool.spinning import poll
+from enact_pool.supply import LaneSupply
 
 LARGE = bytes(3 << 20)
 
@@ -137,3 +138,24 @@ def test_an_interrupt_while_a_pool_closes_is_made_up_for_by_closing_it_again() -
         if not came:
             break
     assert step > 10
+
+
+def test_a_run_that_was_interrupted_whenever_it_tried_to_end_is_ended_by_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    leave, interrupts = LaneSupply.leave, iter([KeyboardInterrupt, KeyboardInterrupt])
+
+    def interrupted(*arguments: Any) -> None:
+        for interrupt in interrupts:
+            raise interrupt
+        leave(*arguments)
+
+    with Pool(2) as pool:
+        no_ops(pool)
+        others = number_of_others(pool)
+        monkeypatch.setattr(LaneSupply, "leave", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            left_early(pool)
+        assert pool._supply._runs
+        no_ops(pool)
+        check(pool, "in both attempts", others)

@@ -9,7 +9,7 @@ from typing import Any
 import deeds
 import pytest
 
-from enact_pool import EventEmitter, Ok, Pool, StepEnd, iter_parallel
+from enact_pool import Err, EventEmitter, Ok, Pool, StepEnd, iter_parallel
 
 
 @pytest.fixture
@@ -121,3 +121,15 @@ def take_all_descriptors(_: object) -> str:
 def test_a_large_value_is_returned_after_all_descriptors_were_taken(pool: Pool) -> None:
     results = pool.run_parallel([take_all_descriptors, lambda _: b"x" * 500_000], 0)
     assert [result.output for result in results] == [Ok("all"), Ok(b"x" * 500_000)]
+
+
+def test_types_that_cannot_be_hashed_cost_no_others_result(pool: Pool) -> None:
+    emitter = EventEmitter()
+    callables = [deeds.OfUnhashableType(), deeds.return_unhashable, deeds.square]
+    refused, returned, squared = (
+        result.output for result in pool.run_parallel(callables, 3, emitter)
+    )
+    assert isinstance(refused, Err)
+    assert type(returned.unwrap()) is deeds.OfUnhashableType
+    assert squared == Ok(9)
+    assert len(emitter.drain()) == 3
