@@ -1,18 +1,19 @@
-"""Signals: what their handlers raise while we run the user's code, and how to have none."""
+"""Signals: what their handlers raise while we run the user's code, and how to put it off."""
 
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from types import CodeType, FunctionType, MethodType
+from types import CodeType, FrameType, FunctionType, MethodType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["is_interrupt", "signals_blocked"]
+__all__ = ["handlers_deferred", "is_interrupt", "signals_blocked"]
 
 
 def is_interrupt(error: BaseException) -> bool:
@@ -41,9 +42,8 @@ def _code(handler: Any) -> CodeType | None:
     return getattr(getattr(handler, "__func__", handler), "__code__", None)
 
 
-# Those that programs have handlers for, which may raise. To block all would take
-# ten times as long.
-_HANDLED = {
+# Those that programs have handlers for, which may raise.
+_HANDLED = (
     signal.SIGALRM,
     signal.SIGHUP,
     signal.SIGINT,
@@ -53,12 +53,68 @@ _HANDLED = {
     signal.SIGUSR1,
     signal.SIGUSR2,
     signal.SIGVTALRM,
-}
+)
+
+
+class _Deferral:
+    """Takes signals in the place of their handlers, and hands them on when it ends."""
+
+    def __init__(self) -> None:
+        self._handlers: dict[int, Any] = {}
+        self._came: list[int] = []
+        self._is_over = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        handler = self._handlers[number]
+        if self._is_over:
+            # An interrupt has kept us from putting it back.
+            signal.signal(number, handler)
+            handler(number, frame)
+        else:
+            self._came.append(number)
+
+    def begin(self) -> None:
+        for number in _HANDLED:
+            handler = signal.getsignal(number)
+            if callable(handler):
+                self._handlers[number] = handler
+                signal.signal(number, self)
+
+    def end(self) -> None:
+        self._is_over = True
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._hand_on()
+
+    def _hand_on(self) -> None:
+        if self._came:
+            try:
+                signal.raise_signal(self._came.pop(0))
+            finally:
+                self._hand_on()
+
+
+@contextmanager
+def handlers_deferred() -> Iterator[None]:
+    """Within, no signal handler runs; they do when it ends.
+
+    To block signals would not do: another thread would take them, and the
+    handlers run in the main thread all the same.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # they never run here
+        return
+    deferral = _Deferral()
+    try:
+        deferral.begin()
+        yield
+    finally:
+        deferral.end()
 
 
 @contextmanager
 def signals_blocked() -> Iterator[None]:
-    """Within, no signal handler of this thread runs, nor in what is started here."""
+    """Within, processes are started with the signals blocked that have handlers."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
         # Runs the handlers of what came just before, which may raise.

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING
 from loky.backend.popen_loky_posix import Popen
 
 from enact_pool.death import Death
-from enact_pool.interrupts import signals_blocked
+from enact_pool.interrupts import handlers_deferred
 from enact_pool.lifeline import lifeline
 from enact_pool.recorder import FlightRecorder, create_recording
 from enact_pool.spawn import WorkerSpec, spawn, undisturbed
@@ -331,7 +331,7 @@ class Lane:
 
     def hang_up(self) -> None:
         """Tell the worker that nothing more comes: it ends when it has done what was sent."""
-        with signals_blocked():
+        with handlers_deferred():
             if self.commands in self._open:
                 self._open.remove(self.commands)
                 os.close(self.commands)
@@ -384,7 +384,7 @@ class Lane:
 
     def _close(self) -> None:
         """Close the descriptors. The process is left as it is."""
-        with signals_blocked():
+        with handlers_deferred():
             while self._open:
                 os.close(self._open.pop())
             if self._recorder is not None:

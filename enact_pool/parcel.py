@@ -32,7 +32,7 @@ from io import FileIO
 from itertools import islice
 from typing import Any
 
-from enact_pool.interrupts import signals_blocked
+from enact_pool.interrupts import handlers_deferred
 from enact_pool.mapping import discard, map_file, memory_at, unmap
 from enact_pool.recorder import create_file
 from enact_pool.wire import LARGE_BYTES, FrameError
@@ -75,7 +75,7 @@ class Parcel:
     def of(cls, parts: Sequence[memoryview]) -> Parcel:
         """Write a new one. Raises `OSError` if there is no room or no descriptor for it."""
         layout = [part.nbytes | (_READ_ONLY if part.readonly else 0) for part in parts]
-        with signals_blocked():
+        with handlers_deferred():
             parcel = cls(create_file(), layout)
         try:
             for (at, _, _), part in zip(parcel._parts, parts, strict=True):
@@ -98,7 +98,7 @@ class Parcel:
     def send(self, to: int, tag: int) -> None:
         """Pass the descriptor over this Unix socket. Raises `OSError`."""
         rights = struct.pack("i", self._descriptor)
-        with signals_blocked(), _borrowed(to) as to_socket:
+        with handlers_deferred(), _borrowed(to) as to_socket:
             # Not `socket.send_fds`, which ignores flags: a reader that is gone
             # must not cost the sender its life.
             to_socket.sendmsg(
@@ -116,7 +116,7 @@ class Parcel:
         to be had for it.
         """
         # So that no descriptor is lost to an interrupt.
-        with signals_blocked():
+        with handlers_deferred():
             descriptor = _receive_descriptor(source, tag)
             parcel = cls(descriptor, struct.unpack(f"<{len(layout) // 8}Q", layout))
         if os.fstat(descriptor).st_size < parcel._end:
@@ -177,7 +177,7 @@ def _receive_descriptor(source: int, tag: int) -> int:
 
 @contextmanager
 def _borrowed(descriptor: int) -> Iterator[socket.socket]:
-    """A socket object for a descriptor, which it does not close. Signals must be blocked."""
+    """A socket object for a descriptor, which it does not close. Handlers must be deferred."""
     borrowed = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=descriptor)
     try:
         yield borrowed

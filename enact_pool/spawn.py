@@ -26,7 +26,7 @@ from attrs import field, frozen
 from loky.backend.fork_exec import fork_exec
 from loky.backend.popen_loky_posix import Popen
 
-from enact_pool.interrupts import signals_blocked
+from enact_pool.interrupts import handlers_deferred, signals_blocked
 from enact_pool.worker import serve
 
 __all__ = ["WorkerSpec", "spawn", "undisturbed"]
@@ -108,9 +108,9 @@ def undisturbed() -> Iterator[None]:
     traceback: what is blocked stays blocked across exec, until `worker.serve`.
     """
     with _no_forks.lock:
-        # Started in there, it would have all signals blocked.
+        # Started in there, it would have signals blocked.
         resource_tracker.ensure_running()
-        with signals_blocked():
+        with signals_blocked(), handlers_deferred():
             yield
 
 

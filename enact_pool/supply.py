@@ -16,7 +16,7 @@ from collections import deque
 
 from attrs import evolve
 
-from enact_pool.interrupts import signals_blocked
+from enact_pool.interrupts import handlers_deferred
 from enact_pool.lane import Holder, Lane
 from enact_pool.spawn import WorkerSpec
 
@@ -62,7 +62,7 @@ class Doorbell:
             return
 
     def close(self) -> None:
-        with signals_blocked():
+        with handlers_deferred():
             if self._is_open:
                 self._is_open = False
                 os.close(self._read_end)

@@ -7,8 +7,10 @@ C function returns, and nearly nowhere else; a profile function is called there.
 from __future__ import annotations
 
 import inspect
+import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from itertools import count
 from random import randrange
@@ -27,14 +29,18 @@ LARGE = bytes(3 << 20)
 
 
 class Interrupter:
-    """Raises `KeyboardInterrupt` at the given step of what is called."""
+    """Sends Ctrl-C at the given step of what is called."""
 
-    def __init__(self, step: int) -> None:
+    def __init__(self, step: int, thread: threading.Thread | None = None) -> None:
         self._steps_left = step
+        self._thread = thread or threading.main_thread()
         self.where = ""
 
     def call(self, function: Callable[[], object]) -> bool:
         """Call the function; gives whether the step came."""
+        self._arrived, told = os.pipe()
+        os.set_blocking(told, False)
+        signal.set_wakeup_fd(told)
         try:
             sys.setprofile(self._step)
             function()
@@ -42,22 +48,28 @@ class Interrupter:
             pass
         finally:
             sys.setprofile(None)
+            signal.set_wakeup_fd(-1)
+            os.close(told)
+            os.close(self._arrived)
         return bool(self.where)
 
     def _step(self, frame: FrameType, event: str, argument: Any) -> None:
         if event not in ("call", "c_return"):
-            return
-        if signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()):
             return
         code = frame.f_code
         if event == "call" and code.co_flags & inspect.CO_GENERATOR:
             return  # it may be closed, and then no handler runs
         if code is poll.__code__:
             return  # there are as many steps as there is time
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        if self._thread is threading.main_thread() and signal.SIGINT in blocked:
+            return
         self._steps_left -= 1
         if not self._steps_left:
             self.where = f"{event} in {code.co_filename}:{frame.f_lineno} ({code.co_name})"
-            raise KeyboardInterrupt
+            assert self._thread.ident is not None
+            signal.pthread_kill(self._thread.ident, signal.SIGINT)
+            os.read(self._arrived, 1)
 
 
 def check(pool: Pool, where: str, other_descriptors: int) -> None:
@@ -138,6 +150,27 @@ def test_an_interrupt_while_a_pool_closes_is_made_up_for_by_closing_it_again() -
         if not came:
             break
     assert step > 10
+
+
+def test_interrupts_that_another_thread_takes_lose_nothing() -> None:
+    """A signal that the main thread blocks is another's, and its handler runs all the same."""
+    with Pool(2) as pool:
+        no_ops(pool)
+        others = number_of_others(pool)
+    over = threading.Event()
+    other = threading.Thread(target=over.wait)
+    other.start()
+    try:
+        for step in count(randrange(61) + 1, 61):
+            with Pool(2) as pool:
+                interrupter = Interrupter(step, thread=other)
+                if not interrupter.call(lambda: no_ops(pool)):
+                    break
+                check(pool, interrupter.where, others)
+    finally:
+        over.set()
+        other.join()
+    assert step > 500
 
 
 def test_a_run_that_was_interrupted_whenever_it_tried_to_end_is_ended_by_the_next(
