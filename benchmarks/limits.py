@@ -48,17 +48,21 @@ def measured_limits(times: int, naps: int) -> Limits:
 def _asleep_share(naps: int) -> float:
     start_out, start_in = os.pipe()
     done_out, done_in = os.pipe()
+    end_out, end_in = os.pipe()
     sleepers = []
     for _ in range(_SLEEPERS):
         sleeper = os.fork()
         if sleeper == 0:
             try:
                 os.close(start_in)
+                os.close(end_in)
+                time.sleep(_ASLEEP_S)  # the first one, after a fork, takes longer
                 os.write(done_in, b"!")
                 os.read(start_out, 1)  # until its other end is closed
                 for _ in range(naps):
                     time.sleep(_ASLEEP_S)
                 os.write(done_in, b"!")
+                os.read(end_out, 1)  # to end takes CPU time from those that sleep
             finally:
                 os._exit(0)
         sleepers.append(sleeper)
@@ -67,9 +71,10 @@ def _asleep_share(naps: int) -> float:
     os.close(start_in)
     _read_all(done_out, _SLEEPERS)
     seconds = time.perf_counter() - begun_at
+    os.close(end_in)
     for sleeper in sleepers:
         os.waitpid(sleeper, 0)
-    for end in (start_out, done_out, done_in):
+    for end in (start_out, done_out, done_in, end_out):
         os.close(end)
     return naps * _ASLEEP_S / seconds
 

@@ -178,6 +178,7 @@ class LaneSupply:
 
     def remember(self, kinds: frozenset[int] | None, seconds: float | None) -> None:
         """Such callables have taken so long."""
+        # Both in one step, so that no thread reads half of it; the last one counts.
         if kinds is not None and seconds is not None:
             self._pace = kinds, seconds
 
