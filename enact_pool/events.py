@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import threading
+from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterator, Mapping
-from itertools import repeat
-from typing import Any, ClassVar, Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate, repeat
+from operator import eq
+from typing import Any, ClassVar, Protocol, overload
 
 from attrs import define, field
 
@@ -19,6 +21,7 @@ __all__ = [
     "Emitter",
     "EventBatch",
     "EventEmitter",
+    "Events",
     "ExecutionFailed",
     "StepEnd",
     "StreamEvent",
@@ -193,6 +196,63 @@ class EventBatch:
             events[index] = ExecutionFailed(ids[index], error, self._timestamp)
         return events
 
+    def __len__(self) -> int:
+        return len(self._columns[0])
+
+    def __getitem__(self, index: int) -> StreamEvent:
+        ids, step_ids, outputs, durations = self._columns
+        if index in self._errors:
+            return ExecutionFailed(ids[index], self._errors[index], self._timestamp)
+        text = "None" if outputs[index] is None else outputs[index]
+        return StepEnd(ids[index], step_ids[index], text, durations[index], self._timestamp)
+
+
+class Events(Sequence[StreamEvent]):
+    """Events in the order they came, each made when it is looked at, and anew each time.
+
+    Nothing is spent on those that nobody looks at. `list(events)` makes them all.
+    """
+
+    def __init__(self, parts: list[StreamEvent | EventBatch]) -> None:
+        self._parts = parts
+        lengths = [len(part) if isinstance(part, EventBatch) else 1 for part in parts]
+        # The index of each part's first event, and how many there are in all.
+        self._starts = list(accumulate(lengths, initial=0))
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    def __iter__(self) -> Iterator[StreamEvent]:
+        for part in self._parts:
+            if isinstance(part, EventBatch):
+                yield from part.spelled()
+            else:
+                yield part
+
+    @overload
+    def __getitem__(self, index: int) -> StreamEvent: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[StreamEvent]: ...
+
+    def __getitem__(self, index: int | slice) -> StreamEvent | list[StreamEvent]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(len(self))[index]]
+        at = range(len(self))[index]
+        number = bisect_right(self._starts, at) - 1
+        part = self._parts[number]
+        return part[at - self._starts[number]] if isinstance(part, EventBatch) else part
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, (Events, list)):
+            return NotImplemented
+        return len(self) == len(other) and all(map(eq, self, other))
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return repr(list(self))
+
 
 class EventEmitter:
     """A queue of events: `emit` from any thread, `drain` or iterate in any other.
@@ -221,18 +281,12 @@ class EventEmitter:
             self._queue.append(item)
             self._changed.notify_all()
 
-    def drain(self) -> list[StreamEvent]:
+    def drain(self) -> Events:
         """The events that have come since the last drain; does not wait."""
         with self._changed:
-            items = list(self._queue)
+            parts = list(self._queue)
             self._queue.clear()
-        events: list[StreamEvent] = []
-        for item in items:
-            if isinstance(item, EventBatch):
-                events += item.spelled()
-            else:
-                events.append(item)
-        return events
+        return Events(parts)
 
     def __iter__(self) -> Iterator[StreamEvent]:
         """The events as they come; ends when the emitter is closed and empty."""

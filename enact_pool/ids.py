@@ -15,7 +15,7 @@ from typing import ClassVar, TypeVar
 
 from cyksuid.v2 import BYTE_LENGTH, STRING_ENCODED_LENGTH, Ksuid, ksuid, parse
 
-__all__ = ["ExecutionId", "IdSequence", "StepId", "fresh_ids"]
+__all__ = ["ExecutionId", "IdSequence", "StepId", "TaskIds", "fresh_ids"]
 
 Id = TypeVar("Id", bound="_Id")
 
@@ -103,3 +103,40 @@ class IdSequence:
 
 # The ids of this process.
 fresh_ids = IdSequence()
+
+
+class TaskIds:
+    """The execution ids of a run's tasks, as numbers; made when the tasks are submitted.
+
+    Tasks that are submitted in the same second have one block of ids, so that
+    each id is an addition away from its task, and none has to be kept.
+    """
+
+    def __init__(self) -> None:
+        self._second = -1
+        # For each block: its first task, the distance from tasks to ids, and how
+        # many ids were not asked for yet.
+        self._blocks: list[list[int]] = []
+
+    def expect(self, tasks: range) -> None:
+        """Make ids for these tasks, which follow on those that were expected before."""
+        second = int(time.time())
+        if second != self._second:
+            self._second = second
+            self._blocks = [block for block in self._blocks if block[2]]
+            self._blocks.append([tasks.start, fresh_ids.take(1 << 40)[0] - tasks.start, 0])
+        self._blocks[-1][2] += len(tasks)
+
+    def of(self, tasks: list[int]) -> list[int]:
+        """The ids of these tasks, each of which is asked for once."""
+        newest = self._blocks[-1]
+        first, distance, _ = newest
+        if min(tasks) >= first:
+            newest[2] -= len(tasks)
+            return [distance + task for task in tasks]
+        return list(map(self._of_any, tasks))
+
+    def _of_any(self, task: int) -> int:
+        block = next(block for block in reversed(self._blocks) if block[0] <= task)
+        block[2] -= 1
+        return block[1] + task

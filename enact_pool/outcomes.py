@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from enact_pool.death import Death
 from enact_pool.errors import ExecutionError, now_ms
 from enact_pool.events import Emitter, EventBatch, EventEmitter
-from enact_pool.ids import ExecutionId, fresh_ids
+from enact_pool.ids import ExecutionId, TaskIds, fresh_ids
 from enact_pool.interrupts import is_interrupt
 from enact_pool.results import TOLD, Err, Ok, ParallelResult
 from enact_pool.schedule import Schedule
@@ -39,7 +39,7 @@ class Outcomes:
         self._schedule = schedule
         self._work = work
         self._emitter = emitter
-        self._ids: dict[int, int] = {}
+        self._ids = TaskIds()
         # What events show of returned values, if the worker has made a text; by
         # the ids of their results.
         self._texts: dict[ExecutionId | int, str] = {}
@@ -50,7 +50,7 @@ class Outcomes:
 
     def expect(self, tasks: range) -> None:
         """These tasks will have outcomes."""
-        self._ids.update(zip(tasks, fresh_ids.take(len(tasks)), strict=True))
+        self._ids.expect(tasks)
 
     def answered(
         self,
@@ -81,7 +81,7 @@ class Outcomes:
             return
         (tasks, ran_ns, endings, payloads), self._ran = self._ran, ([], [], bytearray(), [])
         # What a quick callable costs is spent here: most of this runs in C.
-        ids = list(map(self._ids.pop, tasks))
+        ids = self._ids.of(tasks)
         try:
             outputs, errors = _rebuilt(payloads)
         finally:
@@ -93,9 +93,9 @@ class Outcomes:
         for index, err in errors.items():
             outputs[index] = err
         durations = [ns / 1e6 for ns in ran_ns]
-        names = self._work.names(tasks)
+        names = self._work.settle(tasks)
         results = map(ParallelResult, names, ids, outputs, repeat(None), durations)
-        self._settle(dict(zip(tasks, results, strict=True)))
+        self._schedule.settle(dict(zip(tasks, results, strict=True)))
 
     def _take_endings(
         self, ids: list[int], endings: Iterable[int], values: list[Any], errors: dict[int, Err]
@@ -115,12 +115,12 @@ class Outcomes:
 
     def refused(self, task: int, err: Err) -> None:
         """The callable could not be run: it, or the input, does not travel."""
-        (name,) = self._work.names([task])
-        self._settle({task: ParallelResult(name, self._ids.pop(task), err)})
+        (name,) = self._work.settle([task])
+        self._schedule.settle({task: ParallelResult(name, self._ids.of([task])[0], err)})
 
     def died(self, task: int, death: Death, circumstances: str, ran_ms: float) -> None:
         """The callable's worker is dead, and it is to blame."""
-        (name,) = self._work.names([task])
+        (name,) = self._work.settle([task])
         details = {
             "index": task,
             "name": name,
@@ -134,22 +134,18 @@ class Outcomes:
 
     def not_started(self, task: int, reason: str) -> None:
         """There is no worker to run the callable."""
-        (name,) = self._work.names([task])
+        (name,) = self._work.settle([task])
         details = {"index": task, "name": name}
         message = f"no worker could be started: {reason}"
         error = ExecutionError.kernel_internal(message, code="start_failed", details=details)
         self._settle_failure(task, error, "", 0.0)
 
     def _settle_failure(self, task: int, error: ExecutionError, stack: str, ran_ms: float) -> None:
+        self._ids.of([task])  # is not used
         output = Err(error.message, traceback=stack)
         (fresh_id,) = fresh_ids.take(1)
         result: ParallelResult[Any] = ParallelResult("unknown", fresh_id, output, error, ran_ms)
-        del self._ids[task]
-        self._settle({task: result})
-
-    def _settle(self, results: dict[int, ParallelResult[Any]]) -> None:
-        self._work.settle(results)
-        self._schedule.settle(results)
+        self._schedule.settle({task: result})
 
     def tell(self, results: list[ParallelResult[Any]]) -> None:
         """Emit the events of these outcomes, whose turn has come."""

@@ -46,6 +46,7 @@ from typing import Generic, TypeVar
 
 from attrs import define, field
 
+from enact_pool.backlog import Backlog
 from enact_pool.sizing import BATCH_TASKS, Sizing
 
 __all__ = ["MAX_FAILED_STARTS", "MAX_HELD", "Schedule"]
@@ -68,10 +69,7 @@ class _Lane:
     # The last serial numbers that were dispatched, and that were answered for.
     dispatched: int
     answered: int
-    # The serial numbers it has not answered for, ascending, with their tasks.
-    # A deque, since finding the first key of a dict takes longer with each
-    # key that was removed before it.
-    tasks: deque[tuple[int, int]] = field(factory=deque)
+    tasks: Backlog = field(factory=Backlog)
     # The first and last serial numbers of its batches that are not done with.
     batches: deque[tuple[int, int]] = field(factory=deque)
     # Whether its last recall gave nothing, and nothing has been answered since.
@@ -219,7 +217,7 @@ class Schedule(Generic[LaneT, OutcomeT]):
         state = self._lanes[lane]
         first = state.dispatched + 1
         state.dispatched += len(tasks)
-        state.tasks.extend(enumerate(tasks, first))
+        state.tasks.add(first, tasks)
         state.batches.append((first, state.dispatched))
         self._sizing.pickled(len(tasks), size)
 
@@ -253,19 +251,14 @@ class Schedule(Generic[LaneT, OutcomeT]):
         They end where there is no such task: then it is not our worker that answers.
         """
         state = self._lanes[lane]
-        waiting = state.tasks
         if serials.stop > state.dispatched + 1:
             return []
-        if not waiting or waiting[0][0] != serials.start:
+        if not state.tasks or state.tasks.first != serials.start:
             self._answered(state, serials.start - 1)
-        count = min(len(serials), len(waiting))
-        # Both ascend: if the last one is there, so are all before it.
-        while count and waiting[count - 1][0] != serials[count - 1]:
-            count -= 1
-        tasks = [waiting.popleft()[1] for _ in range(count)]
+        tasks = state.tasks.take(serials)
         if tasks:
-            self._answered(state, serials[count - 1])
-            self._sizing.measured(count, seconds)
+            self._answered(state, serials[len(tasks) - 1])
+            self._sizing.measured(len(tasks), seconds)
         return tasks
 
     def skipped(self, lane: LaneT, serial: int) -> None:
@@ -288,17 +281,13 @@ class Schedule(Generic[LaneT, OutcomeT]):
             state.batches.popleft()
         # What is left of them was neither run nor recalled: somebody has taken
         # its permit out of the pipe. It has not started, so it can be sent again.
-        lost = []
-        while state.tasks and state.tasks[0][0] <= serial:
-            lost.append(state.tasks.popleft()[1])
-        self._requeue(lost)
+        self._requeue(state.tasks.take_until(serial))
         state.answered = max(serial, state.answered)
 
     def _blame_for_loading(self, state: _Lane, last: int) -> int | None:
         """Take the batch that could not be loaded: a single task is blamed, others suspected."""
         first = next((first for first, end in state.batches if end == last), last)
-        tasks = [task for serial, task in state.tasks if first <= serial <= last]
-        state.tasks = deque(item for item in state.tasks if item[1] not in tasks)
+        tasks = state.tasks.take_out(range(first, last + 1))
         if first == last and tasks:
             return tasks[0]
         self._suspects.extendleft(reversed(tasks))
@@ -314,13 +303,11 @@ class Schedule(Generic[LaneT, OutcomeT]):
         run, or may have, so none of them may be sent again.
         """
         state = self._lanes.pop(lane)
-        blamed: list[int] = []
         if begun > state.dispatched and state.tasks:
             # The worker has overwritten its notes. Something in it ran then,
             # and as far as we know that can only have been its first.
-            begun = state.tasks[0][0]
-        while state.tasks and state.tasks[0][0] <= begun:
-            blamed.append(state.tasks.popleft()[1])
+            begun = state.tasks.first
+        blamed = state.tasks.take_until(begun)
         if not blamed and loading > state.answered:
             suspect = self._blame_for_loading(state, loading)
             blamed = [] if suspect is None else [suspect]
@@ -330,7 +317,7 @@ class Schedule(Generic[LaneT, OutcomeT]):
             self._prove(state)
         elif not state.proven:
             self._failed_starts += 1
-        self._requeue([task for _, task in state.tasks])
+        self._requeue(state.tasks.take_until(state.dispatched))
         return blamed
 
     def _blame_for_receiving(self, state: _Lane, last: int) -> list[int]:
@@ -376,8 +363,7 @@ class Schedule(Generic[LaneT, OutcomeT]):
         """The lane will not start the tasks with these numbers; none: it has none to give."""
         state = self._lanes[lane]
         state.dry = not serials
-        self._requeue([task for serial, task in state.tasks if serial in serials])
-        state.tasks = deque(item for item in state.tasks if item[0] not in serials)
+        self._requeue(state.tasks.take_out(set(serials)))
 
     # Outcomes
 
@@ -395,9 +381,9 @@ class Schedule(Generic[LaneT, OutcomeT]):
             self._released += len(released)
             return released
         settled, task = self._settled, self._released
-        released = []
+        # All at once as far as they are there: most of this runs in C.
         while task in settled:
-            released.append(settled.pop(task))
             task += 1
+        released = list(map(settled.pop, range(self._released, task)))
         self._released = task
         return released

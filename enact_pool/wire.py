@@ -32,7 +32,7 @@ import sys
 from collections.abc import Iterable
 from io import BytesIO
 from itertools import accumulate, pairwise
-from struct import Struct, pack, unpack
+from struct import Struct, pack, unpack, unpack_from
 from types import FunctionType
 
 TYPE_CHECKING = False
@@ -197,17 +197,18 @@ def unpack_ran(count: int, payload: bytes) -> tuple[list[int], bytearray, list[A
     Raises `FrameError` for what cannot be.
     """
     payloads_at = count * ENTRY_BYTES
-    words = memoryview(payload)[: 16 * count]
     if not 0 < payloads_at <= len(payload):
         raise FrameError("an answer for more callables than there is room for")
-    ran_ns = words[: 8 * count].cast("Q").tolist()
-    sizes = words[8 * count :].cast("Q").tolist()
+    *words, packed_endings = unpack_from(f"<{2 * count}Q{count}s", payload)
+    ran_ns, sizes = words[:count], words[count:]
     ends = list(accumulate(sizes, initial=payloads_at))
     if ends[-1] != len(payload):
         raise FrameError("an answer of another size than its parts")
-    endings = bytearray(payload[16 * count : payloads_at])
+    endings = bytearray(packed_endings)
     if min(endings) < Ending.VALUE or max(endings) > Ending.LARGE_SHOWN:
         raise FrameError("an ending that is none")
+    if sizes.count(len(NONE)) == count and payload[payloads_at:] == NONE * count:
+        return ran_ns, endings, [NONE] * count
     payloads = [payload[at:end] for at, end in pairwise(ends)]
     return ran_ns, endings, payloads
 

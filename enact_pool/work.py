@@ -101,10 +101,9 @@ class Work:
         """Numbers for what the callables are, if they are few: the same take about as long."""
         raise NotImplementedError
 
-    def settle(self, tasks: Iterable[int]) -> None:
-        """Let go of these items."""
-        for task in tasks:
-            del self._items[task]
+    def settle(self, tasks: Iterable[int]) -> list[str]:
+        """Let go of these items; gives the names of the callables that have done these tasks."""
+        return self._names(list(map(self._items.pop, tasks)))
 
     def _check(self, item: Any, index: int) -> None:
         """Raise `TypeError` if this cannot be an item."""
@@ -112,8 +111,8 @@ class Work:
     def _check_all(self, items: list[Any]) -> None:
         """Raise `TypeError` if one of these cannot be an item."""
 
-    def names(self, tasks: Iterable[int]) -> list[str]:
-        """The names of the callables that do these tasks."""
+    def _names(self, items: list[Any]) -> list[str]:
+        """The names of the callables that these items stand for."""
         raise NotImplementedError
 
     def pickle_common(self, buffers: Buffers) -> tuple[int, bytes]:
@@ -146,8 +145,7 @@ class Callables(Work):
             for index, item in enumerate(items):
                 self._check(item, index)
 
-    def names(self, tasks: Iterable[int]) -> list[str]:
-        items = [self._items[task] for task in tasks]
+    def _names(self, items: list[Any]) -> list[str]:
         # A call less for what most are.
         return [i.__name__ if type(i) is FunctionType else name_of(i) for i in items]
 
@@ -188,8 +186,8 @@ class Inputs(Work):
         self._function = function
         self._name = name_of(function)
 
-    def names(self, tasks: Iterable[int]) -> list[str]:
-        return [self._name for _ in tasks]
+    def _names(self, items: list[Any]) -> list[str]:
+        return [self._name] * len(items)
 
     @property
     def kinds(self) -> frozenset[int] | None:

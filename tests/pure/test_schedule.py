@@ -340,7 +340,7 @@ def send(schedule: Lanes, lane: int, size: int = 100) -> list[int]:
 
 def finish(schedule: Lanes, lane: int, seconds: float, count: int = 1) -> list[int]:
     """The lane finishes so many of the tasks it has."""
-    first = schedule._lanes[lane].tasks[0][0]
+    first = schedule._lanes[lane].tasks.first
     return schedule.finished(lane, range(first, first + count), seconds * count)
 
 

@@ -32,7 +32,8 @@ from enact_pool import (
     StepId,
     StreamEvent,
 )
-from enact_pool.ids import IdSequence
+from enact_pool.events import EventBatch
+from enact_pool.ids import IdSequence, TaskIds
 
 
 def test_all_public_names_can_be_had() -> None:
@@ -223,6 +224,40 @@ def test_draining_gives_each_event_once_and_in_order(bursts: list[int]) -> None:
         drained.extend(emitter.drain())
     assert drained == given_out
     assert emitter.drain() == []
+
+
+@given(st.lists(st.one_of(st.none(), st.integers(0, 5)), max_size=6))
+def test_drained_events_are_a_sequence(parts: list[int | None]) -> None:
+    emitter, expected = EventEmitter(), []
+    error = ExecutionError.kernel_internal("it died")
+    for part in parts:
+        if part is None:
+            expected.append(some_event())
+            emitter.emit(expected[-1])
+            continue
+        ids = [ExecutionId.new() for _ in range(part)]
+        outputs = [None, 7, "x", Ok(3), Err("boom")][:part]
+        errors = {part - 1: error} if part > 1 else {}
+        batch = EventBatch(list(ids), range(100, 100 + part), outputs, [0.5] * part, errors, 9)
+        texts = ["None", "7", "x", "3", "Error: boom"]
+        for index, (id, text) in enumerate(zip(ids, texts)):  # noqa: B905
+            step_id = StepId.spell(100 + index)
+            if index in errors:
+                expected.append(ExecutionFailed(id, error, 9))
+            else:
+                expected.append(StepEnd(id, step_id, text, 0.5, 9))
+        emitter.emit_batch(batch)
+    events = emitter.drain()
+    assert list(events) == expected
+    assert events == expected and events != [*expected, some_event()]
+    assert len(events) == len(expected)
+    assert [events[index] for index in range(len(events))] == expected
+    assert events[1:] == expected[1:] and events[::-2] == expected[::-2]
+    assert [events[-index] for index in range(1, len(events) + 1)] == expected[::-1]
+    assert repr(events) == repr(expected)
+    for index in (len(events), -len(events) - 1):
+        with pytest.raises(IndexError):
+            events[index]
 
 
 def test_iteration_waits_until_the_emitter_is_closed() -> None:
