@@ -30,7 +30,7 @@ __all__ = ["run"]
 
 # How long answers may lie in the pipes while all lanes have more to do. With
 # workers on all CPUs, each time we wake up takes one away from a worker.
-_NAP_SECONDS = 0.012
+_NAP_SECONDS = 0.025
 _LEAST_NAP_SECONDS = 0.002
 
 # How long a lane may be idle while others have more than they work on. Quick
@@ -314,9 +314,10 @@ class _Run:
             or any(lane.is_receiving for lane in self.crew.working)
         ):
             # Answers of quick callables are not worth waking up for one by one.
+            # Half of the time: those that were answered for may not have come yet.
             nap = min(_NAP_SECONDS, schedule.slack_seconds() / 2)
             if nap >= _LEAST_NAP_SECONDS:
-                time.sleep(nap)
+                self._watch.nap(nap)
         spin = self.crew.may_spin and schedule.expects_answer_within(SPIN_SECONDS)
         seconds = min(seconds, self.crew.wait_seconds)
         if self.crew.idle and self._work.exhausted:

@@ -116,7 +116,7 @@ class Schedule(Generic[LaneT, OutcomeT]):
         """
         if self._ordered and len(self._settled) >= MAX_HELD:
             return 0
-        return max(0, 2 * lanes * self._sizing.largest() - self.queued)
+        return max(0, 2 * lanes * self._sizing.largest(lanes) - self.queued)
 
     @property
     def queued(self) -> int:
@@ -198,11 +198,12 @@ class Schedule(Generic[LaneT, OutcomeT]):
         if not self._queue:
             return []
         if self._sizing.is_measured:
-            size = self._sizing.batch(len(self._queue), len(self._lanes))
+            left = len(self._queue) + sum(len(other.tasks) for other in self._lanes.values())
+            size = self._sizing.batch(left, len(state.tasks), len(self._lanes))
         else:
             idle = sum(not state.tasks for state in self._lanes.values())
             size = self._sizing.first_batch(len(self._queue), idle)
-        return [self._queue.popleft() for _ in range(min(size, limit))]
+        return [self._queue.popleft() for _ in range(min(size, limit, len(self._queue)))]
 
     def put_back(self, tasks: list[int]) -> None:
         """Send these later: there was no room for them."""

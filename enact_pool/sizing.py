@@ -2,8 +2,9 @@
 
 What a batch costs in messages is the same for one task as for a thousand, so
 quick tasks travel together and slow ones alone. As many as should take
-`BATCH_SECONDS`, but not many more than have been measured, no more than a fair
-share of what is left, and no more than `BATCH_BYTES` of pickles.
+`BATCH_SECONDS`, but not many more than have been measured, no more than make a
+lane's work an even share of all that is left, and no more than `BATCH_BYTES` of
+pickles.
 
 Like the schedule that asks it, this knows no clock: it is told what took how long.
 """
@@ -17,9 +18,11 @@ from attrs import define, field
 __all__ = ["BATCH_BYTES", "BATCH_SECONDS", "BATCH_TASKS", "Sizing"]
 
 # Long enough for the parent to wake up rarely: where the workers keep all CPUs
-# busy, each time costs one of them a tenth of a millisecond, and it has many
-# lanes to serve. What waits behind a slow task can be recalled.
+# busy, each time costs one of them a tenth of a millisecond. What waits behind a
+# slow task can be recalled.
 BATCH_SECONDS = 0.06
+# Of many lanes each must be content for longer: so long, times their number.
+_TURN_SECONDS = 0.003
 # A batch is pickled in one go, while no lane can be served.
 BATCH_BYTES = 1 << 20
 # More would not save anything, and a lane's pipe for permits must take two batches.
@@ -82,15 +85,19 @@ class Sizing:
                 return queued
         return min(_FIRST_TASKS, ceil(queued / max(1, idle_lanes)))
 
-    def batch(self, queued: int, lanes: int) -> int:
-        """How many of the queued tasks to send to one of so many lanes."""
-        return max(1, min(self.largest(), int(queued / lanes / 2)))
+    def batch(self, left: int, held: int, lanes: int) -> int:
+        """How many tasks to send to one of so many lanes, which has `held`, when `left` are.
 
-    def largest(self) -> int:
+        What is left includes what lanes hold.
+        """
+        return max(1, min(self.largest(lanes), left // lanes - held))
+
+    def largest(self, lanes: int) -> int:
         """How many tasks may travel in one batch when there are any number of them."""
         if not self._measured:
             return _FIRST_TASKS
-        by_time = BATCH_SECONDS / (self.mean_seconds + _OVERHEAD_SECONDS)
+        seconds = max(BATCH_SECONDS, lanes * _TURN_SECONDS)
+        by_time = seconds / (self.mean_seconds + _OVERHEAD_SECONDS)
         by_bytes = (BATCH_BYTES - self._single_bytes) / (self._extra_bytes or 1)
         return max(1, int(min(BATCH_TASKS, by_time, by_bytes, 2 * self._measured)))
 

@@ -22,6 +22,8 @@ class Watch:
         # Not epoll: it would take a system call for each lane of each run, and
         # a run is often over after one answer.
         self._poller = select.poll()
+        # For what cannot wait: deaths, and lanes that others leave.
+        self._urgent = select.poll()
         self._answers: dict[int, Lane] = {}
         self._exits: dict[int, Lane] = {}
         self._clogged: dict[int, Lane] = {}
@@ -34,6 +36,7 @@ class Watch:
             self._blind.add(lane)
         else:
             self._register(self._exits, lane.exit, lane, select.POLLIN)
+            self._urgent.register(lane.exit, select.POLLIN)
 
     def add_clogged(self, lane: Lane) -> None:
         """Watch the lane for room in its commands pipe."""
@@ -48,6 +51,8 @@ class Watch:
         """Watch the lane no more."""
         self._blind.discard(lane)
         self._unregister(self._answers, lane.answers)
+        if lane.exit in self._exits:
+            self._urgent.unregister(lane.exit)
         self._unregister(self._exits, lane.exit)
         self._unregister(self._clogged, lane.commands)
 
@@ -56,8 +61,9 @@ class Watch:
         self._unregister(self._answers, lane.answers)
 
     def add_doorbell(self, descriptor: int) -> None:
-        """Return from `wait` when this can be read, too."""
+        """Return from `wait` and `nap` when this can be read, too."""
         self._poller.register(descriptor, select.POLLIN)
+        self._urgent.register(descriptor, select.POLLIN)
 
     def _register(self, lanes: dict[int, Lane], descriptor: int, lane: Lane, event: int) -> None:
         lanes[descriptor] = lane
@@ -71,6 +77,10 @@ class Watch:
     def has_clogged(self) -> bool:
         """Whether a lane has not taken all that there is for it."""
         return bool(self._clogged)
+
+    def nap(self, seconds: float) -> None:
+        """Let answers wait for so long, unless a worker dies."""
+        self._urgent.poll(seconds * 1000)
 
     def wait(
         self, seconds: float, *, spin: bool

@@ -59,6 +59,7 @@ __all__ = [
     "pack_permits",
     "pack_ran",
     "ran_parts",
+    "unpack_permit",
     "unpack_permits",
     "unpack_ran",
     "COMMON_FUNCTION",
@@ -94,6 +95,9 @@ KIND, SERIAL, COUNT = 1, 2, 3
 # nanoseconds it ran and the size of its payload (8 bytes each), and its ending.
 # All of the first come first, and so on.
 ENTRY_BYTES = 17
+
+# Bound here: a callable may patch what it finds.
+_from_bytes = int.from_bytes
 
 # The upper bits of a permit, above its serial number, to know one by.
 _PERMIT = 0xE7A9 << 48
@@ -173,6 +177,14 @@ def unpack_permits(permits: bytes) -> tuple[int, ...]:
     if any(serial >> 48 for serial in serials):
         raise FrameError("not a permit")
     return serials
+
+
+def unpack_permit(permit: bytes) -> int:
+    """The serial number of the callable that may be started; raises `FrameError`, likewise."""
+    serial = _from_bytes(permit, "little") ^ _PERMIT
+    if serial >> 48 or len(permit) != PERMIT_BYTES:
+        raise FrameError("not a permit")
+    return serial
 
 
 def pack_answer(kind: int, serial: int = 0, payload: bytes = b"") -> bytes:

@@ -52,7 +52,7 @@ _QUICK_NS = 20_000
 
 # For how long answers are collected. The parent looks for them itself when a
 # callable takes longer than its last look (see `inbox`).
-_COLLECT_NS = 5_000_000
+_COLLECT_NS = 12_000_000
 
 # What goes wrong may go wrong in one of these stages, and is told with this text.
 _REBUILDING_INPUT = "the input cannot be rebuilt in the worker: "

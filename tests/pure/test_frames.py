@@ -23,6 +23,7 @@ from enact_pool.wire import (
     pack_permits,
     pack_ran,
     ran_parts,
+    unpack_permit,
     unpack_permits,
     unpack_ran,
 )
@@ -73,6 +74,11 @@ def test_what_is_no_frame_is_skipped(frames: list[Any], cuts: list[int]) -> None
 def test_permits_are_known_from_parts_of_permits(first: int, count: int, taken: int) -> None:
     permits = pack_permits(range(first, first + count))
     assert unpack_permits(permits) == tuple(range(first, first + count))
+    assert unpack_permit(permits[:8]) == first
+    for part in (permits[:taken], permits[taken : 8 + taken], permits[: 8 + taken]):
+        if part != permits[:8]:
+            with pytest.raises(FrameError):
+                unpack_permit(part)
     with pytest.raises(FrameError):
         unpack_permits(permits[taken:])
     with pytest.raises(FrameError):

@@ -400,12 +400,12 @@ def test_a_second_batch_waits_in_the_pipe_of_quick_tasks_only() -> None:
 
 
 def test_no_batch_waits_in_a_pipe_when_the_rest_is_few() -> None:
-    schedule = scheduled(10)
+    schedule = scheduled(12)
     send(schedule, 0)
     send(schedule, 1)
-    finish(schedule, 0, 1e-3, 4)
-    assert send(schedule, 0) == [8]
-    assert not send(schedule, 0), "the other lane could run it now"
+    finish(schedule, 0, 0.02, 4)
+    assert send(schedule, 0) == [8, 9]
+    assert not send(schedule, 0), "the other lane could run them now"
 
 
 def test_a_batch_that_cannot_be_loaded_is_sent_again_one_by_one() -> None:
@@ -465,7 +465,7 @@ def test_what_waits_behind_a_long_task_is_recalled() -> None:
     assert schedule.recallable(patient=True) is None, "it would be done in 30 microseconds"
     assert schedule.recallable(patient=False) == (1, 2)
     schedule.recalled(1, (2, 3))
-    assert send(schedule, 0) == [5], "a fair share"
+    assert send(schedule, 0) == [5, 6], "as many as the other one has"
     assert schedule.finished(1, range(1, 2), 2.0) == [4]
     assert schedule.finished(1, range(4, 5), 1e-5) == [7]
 
@@ -538,12 +538,14 @@ def test_old_workers_that_died_idle_are_not() -> None:
 # Sizes
 
 
-def sizes(seconds: float, queued: int = 10_000, bytes_each: int = 0, shared: int = 0) -> list[int]:
-    """The sizes of one batch after the other, to one of two lanes."""
+def sizes(
+    seconds: float, queued: int = 10_000, bytes_each: int = 0, shared: int = 0, lanes: int = 2
+) -> list[int]:
+    """The sizes of one batch after the other, to one of some lanes that hold nothing."""
     sizing, found = Sizing(), []
     while queued:
         size = (
-            sizing.batch(queued, lanes=2)
+            min(queued, sizing.batch(queued, held=0, lanes=lanes))
             if sizing.is_measured
             else sizing.first_batch(queued, idle_lanes=1)
         )
@@ -565,6 +567,19 @@ def test_quick_tasks_travel_together_in_growing_batches() -> None:
 @pytest.mark.parametrize(("seconds", "most"), [(1e-3, 59), (3e-3, 19), (1e-2, 5), (1.0, 1)])
 def test_batches_hold_about_sixty_milliseconds_of_work(seconds: float, most: int) -> None:
     assert max(sizes(seconds, 1000)[1:]) == most
+
+
+def test_batches_are_larger_the_more_lanes_there_are_to_be_served() -> None:
+    assert max(sizes(1e-2, 10_000, lanes=64)[1:]) == 19
+
+
+def test_what_is_left_is_divided_evenly_whatever_lanes_have() -> None:
+    schedule = scheduled(20)
+    assert [send(schedule, 0), send(schedule, 1)] == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    finish(schedule, 0, 1e-3, 4)
+    assert len(send(schedule, 0)) == 8, "sixteen are left"
+    finish(schedule, 1, 1e-3, 2)
+    assert len(send(schedule, 1)) == 4, "of fourteen it has two, and is to have seven"
 
 
 def test_large_pickles_do_not_travel_together() -> None:

@@ -86,6 +86,27 @@ def test_ids_sort_by_the_time_they_were_made(monkeypatch: pytest.MonkeyPatch) ->
     assert sequence.take(1)[0] not in range(numbers[0], numbers[0] + 10**9), "a block of its own"
 
 
+def test_tasks_have_ids_of_their_own_of_the_time_they_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.time()
+    ids, at = TaskIds(), now
+    monkeypatch.setattr(time, "time", lambda: at)
+    ids.expect(range(3))
+    ids.expect(range(3, 5))
+    made = dict(zip([4, 0], ids.of([4, 0]), strict=True))
+    at = now + 1
+    ids.expect(range(5, 8))
+    made |= zip([1, 2, 3], ids.of([1, 2, 3]), strict=True)
+    made |= zip([5], ids.of([5]), strict=True)
+    at = now + 2
+    ids.expect(range(8, 10))
+    made |= zip([6, 9, 8, 7], ids.of([6, 9, 8, 7]), strict=True)
+    for block in (range(5), range(5, 8), range(8, 10)):
+        first = made[block.start]
+        assert [made[task] for task in block] == list(range(first, first + len(block)))
+    starts = [made[task] >> 40 for task in (0, 5, 8)]
+    assert len(set(starts)) == 3, "a block for each second"
+
+
 def test_ids_differ_that_are_taken_while_others_are_taken() -> None:
     """By a signal handler, say, or by another thread, between any two lines."""
     sequence = IdSequence()
@@ -228,7 +249,8 @@ def test_draining_gives_each_event_once_and_in_order(bursts: list[int]) -> None:
 
 @given(st.lists(st.one_of(st.none(), st.integers(0, 5)), max_size=6))
 def test_drained_events_are_a_sequence(parts: list[int | None]) -> None:
-    emitter, expected = EventEmitter(), []
+    emitter = EventEmitter()
+    expected: list[StreamEvent] = []
     error = ExecutionError.kernel_internal("it died")
     for part in parts:
         if part is None:
@@ -249,10 +271,12 @@ def test_drained_events_are_a_sequence(parts: list[int | None]) -> None:
         emitter.emit_batch(batch)
     events = emitter.drain()
     assert list(events) == expected
-    assert events == expected and events != [*expected, some_event()]
+    assert events == expected
+    assert events != [*expected, some_event()]
     assert len(events) == len(expected)
     assert [events[index] for index in range(len(events))] == expected
-    assert events[1:] == expected[1:] and events[::-2] == expected[::-2]
+    assert events[1:] == expected[1:]
+    assert events[::-2] == expected[::-2]
     assert [events[-index] for index in range(1, len(events) + 1)] == expected[::-1]
     assert repr(events) == repr(expected)
     for index in (len(events), -len(events) - 1):
