@@ -84,7 +84,8 @@ def works(quick: bool) -> list[Work]:
         _spins("spins-10ms", size(200, 20), 0.010),
         _skewed(size(301, 31), 0.06 if quick else 0.3),
         _array_sums(size(16, 4), size(100, 10)),
-        _blobs(size(32, 8), size(20, 2)),
+        _blobs("bytes-returned", size(32, 8), size(20_000_000, 2_000_000)),
+        _blobs("bytes-100kB", size(2_000, 100), 100_000),
         _arrays(size(32, 8), size(20, 2)),
         _deaths("segfaults-10", size(500, 60), 0.005, size(10, 2)),
         _deaths("segfaults-1", size(100, 40), 0.010, 1),
@@ -151,14 +152,13 @@ def _array_sums(count: int, megabytes: int) -> Work:
     return Work("array-input", title, count, build, needs="numpy")
 
 
-def _blobs(count: int, megabytes: int) -> Work:
-    size = megabytes * 1_000_000
-
+def _blobs(name: str, count: int, size: int) -> Work:
     def build(count: int) -> Load:
         blobs = [tasks.blob(size)] * count
         return Load([tasks.blob] * count, [size] * count, blobs, one_argument=True)
 
-    return Work("bytes-returned", f"{count} x {megabytes} MB bytes returned", count, build)
+    much = f"{size // 1_000_000} MB" if size >= 1_000_000 else f"{size // 1_000} kB"
+    return Work(name, f"{spaced(count)} x {much} bytes returned", count, build)
 
 
 def _arrays(count: int, megabytes: int) -> Work:

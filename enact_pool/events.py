@@ -184,6 +184,8 @@ class EventBatch:
         self._columns = execution_ids, step_ids, outputs, durations
         self._errors = errors
         self._timestamp = timestamp
+        # How many of them were given to those who iterate over an emitter.
+        self.given = 0
 
     def spelled(self) -> list[StreamEvent]:
         """The events."""
@@ -238,7 +240,9 @@ class Events(Sequence[StreamEvent]):
     def __getitem__(self, index: int | slice) -> StreamEvent | list[StreamEvent]:
         if isinstance(index, slice):
             return [self[i] for i in range(len(self))[index]]
-        at = range(len(self))[index]
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"there are {len(self)} events, and none at {index}")
+        at = index % len(self)
         number = bisect_right(self._starts, at) - 1
         part = self._parts[number]
         return part[at - self._starts[number]] if isinstance(part, EventBatch) else part
@@ -286,6 +290,8 @@ class EventEmitter:
         with self._changed:
             parts = list(self._queue)
             self._queue.clear()
+        if parts and isinstance(parts[0], EventBatch):
+            parts[:1] = parts[0].spelled()[parts[0].given :]
         return Events(parts)
 
     def __iter__(self) -> Iterator[StreamEvent]:
@@ -300,11 +306,16 @@ class EventEmitter:
                     if self._closed:
                         return None
                     self._changed.wait()
-                item = self._queue.popleft()
+                # One by one: the next may be another thread's. And it stays in the
+                # queue till the last moment: a signal handler may raise in here.
+                item = self._queue[0]
                 if not isinstance(item, EventBatch):
-                    return item
-                # One by one: the next may be another thread's.
-                self._queue.extendleft(reversed(item.spelled()))
+                    return self._queue.popleft()  # type: ignore[return-value]
+                if item.given < len(item):
+                    event = item[item.given]
+                    item.given += 1
+                    return event
+                self._queue.popleft()
 
     def close(self) -> None:
         """No more events will come: iteration ends after those that have."""

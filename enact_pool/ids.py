@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import ClassVar, TypeVar
 
 from cyksuid.v2 import BYTE_LENGTH, STRING_ENCODED_LENGTH, Ksuid, ksuid, parse
@@ -108,35 +108,27 @@ fresh_ids = IdSequence()
 class TaskIds:
     """The execution ids of a run's tasks, as numbers; made when the tasks are submitted.
 
-    Tasks that are submitted in the same second have one block of ids, so that
-    each id is an addition away from its task, and none has to be kept.
+    Most runs submit all tasks at once. Then each id is an addition away from its
+    task, and none has to be kept.
     """
 
     def __init__(self) -> None:
-        self._second = -1
-        # For each block: its first task, the distance from tasks to ids, and how
-        # many ids were not asked for yet.
-        self._blocks: list[list[int]] = []
+        self._is_empty = True
+        self._distance = 0
+        # Of those that did not come at first.
+        self._later: dict[int, int] = {}
 
     def expect(self, tasks: range) -> None:
-        """Make ids for these tasks, which follow on those that were expected before."""
-        second = int(time.time())
-        if second != self._second:
-            self._second = second
-            self._blocks = [block for block in self._blocks if block[2]]
-            self._blocks.append([tasks.start, fresh_ids.take(1 << 40)[0] - tasks.start, 0])
-        self._blocks[-1][2] += len(tasks)
+        """Make ids for these tasks."""
+        ids = fresh_ids.take(len(tasks))
+        if self._is_empty:
+            self._is_empty, self._distance = False, ids.start - tasks.start
+        else:
+            self._later.update(zip(tasks, ids, strict=True))
 
-    def of(self, tasks: list[int]) -> list[int]:
+    def pop(self, tasks: Iterable[int]) -> list[int]:
         """The ids of these tasks, each of which is asked for once."""
-        newest = self._blocks[-1]
-        first, distance, _ = newest
-        if min(tasks) >= first:
-            newest[2] -= len(tasks)
+        distance = self._distance
+        if not self._later:
             return [distance + task for task in tasks]
-        return list(map(self._of_any, tasks))
-
-    def _of_any(self, task: int) -> int:
-        block = next(block for block in reversed(self._blocks) if block[0] <= task)
-        block[2] -= 1
-        return block[1] + task
+        return [self._later.pop(task, distance + task) for task in tasks]

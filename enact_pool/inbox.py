@@ -89,6 +89,7 @@ class Inbox:
                 continue
             first, count = header[SERIAL], header[COUNT]
             ran_ns, endings, payloads = unpack_ran(count, payload)
+            size = len(payload)
             # What follows on it is taken along: a frame may have one callable only.
             while at < len(frames):
                 header, payload = frames[at]
@@ -100,20 +101,23 @@ class Inbox:
                     break  # it has its turn when those before it are taken
                 at += 1
                 count += header[COUNT]
+                size += len(payload)
                 ran_ns += more_ran_ns
                 endings += more_endings
                 payloads += more_payloads
-            self._take_outcomes(lane, range(first, first + count), ran_ns, endings, payloads)
+            serials = range(first, first + count)
+            self._take_outcomes(lane, serials, size, ran_ns, endings, payloads)
 
     def _take_outcomes(
         self,
         lane: Lane,
         serials: range,
+        size: int,
         ran_ns: list[int],
         endings: bytearray,
         payloads: list[bytes | Parcel],
     ) -> None:
-        """Take what has run to the outcomes."""
+        """Take what has run to the outcomes: answers of `size` bytes in all."""
         # What was read out of the journal may come through the pipe as well.
         known = max(0, self._schedule.answered(lane) + 1 - serials.start)
         if known:
@@ -124,7 +128,7 @@ class Inbox:
         has_parcels = max(endings) > Ending.ERROR
         if has_parcels:
             self._take_parcels(lane, serials, endings, payloads)
-        tasks = self._schedule.finished(lane, serials, sum(ran_ns) / 1e9)
+        tasks = self._schedule.finished(lane, serials, sum(ran_ns) / 1e9, size)
         self._outcomes.answered(tasks, ran_ns, endings, payloads)
         if has_parcels:
             # Each holds a descriptor.
@@ -175,7 +179,7 @@ class Inbox:
         found = lane.notes.journal.read()
         if found is not None:
             serials, payload = found
-            self._take_outcomes(lane, serials, *unpack_ran(len(serials), payload))
+            self._take_outcomes(lane, serials, len(payload), *unpack_ran(len(serials), payload))
 
     def _take_note(self, lane: Lane, header: tuple[int, ...], payload: bytes) -> None:
         """Take note of what else a worker has to say."""

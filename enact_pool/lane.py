@@ -127,6 +127,8 @@ class Lane:
         self._reader = FrameReader(ANSWER)
         # How many permits the worker may be sent with a batch.
         self.batch_limit = 1
+        # How many bytes of answers it can write before they are read.
+        self.answers_room = 0
         self._open: list[int] = []
         self._popen: Popen | None = None
         self.exit: int | None = None
@@ -188,6 +190,7 @@ class Lane:
         ):
             os.set_blocking(end, False)
         self.batch_limit = _pipe_size(self._permits) // PERMIT_BYTES // 3
+        self.answers_room = _pipe_size(self.answers)
         # A process that the worker has forked inherits its pipes and loky's
         # sentinel, so their closing may come long after the worker's death.
         # A pidfd tells at once. Without one (macOS), poll `has_exited`.

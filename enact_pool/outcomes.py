@@ -81,7 +81,7 @@ class Outcomes:
             return
         (tasks, ran_ns, endings, payloads), self._ran = self._ran, ([], [], bytearray(), [])
         # What a quick callable costs is spent here: most of this runs in C.
-        ids = self._ids.of(tasks)
+        ids = self._ids.pop(tasks)
         try:
             outputs, errors = _rebuilt(payloads)
         finally:
@@ -116,7 +116,7 @@ class Outcomes:
     def refused(self, task: int, err: Err) -> None:
         """The callable could not be run: it, or the input, does not travel."""
         (name,) = self._work.settle([task])
-        self._schedule.settle({task: ParallelResult(name, self._ids.of([task])[0], err)})
+        self._schedule.settle({task: ParallelResult(name, self._ids.pop([task])[0], err)})
 
     def died(self, task: int, death: Death, circumstances: str, ran_ms: float) -> None:
         """The callable's worker is dead, and it is to blame."""
@@ -141,7 +141,7 @@ class Outcomes:
         self._settle_failure(task, error, "", 0.0)
 
     def _settle_failure(self, task: int, error: ExecutionError, stack: str, ran_ms: float) -> None:
-        self._ids.of([task])  # is not used
+        self._ids.pop([task])  # which is not told
         output = Err(error.message, traceback=stack)
         (fresh_id,) = fresh_ids.take(1)
         result: ParallelResult[Any] = ParallelResult("unknown", fresh_id, output, error, ran_ms)

@@ -251,9 +251,14 @@ class _Run:
             self.crew.idle.add(lane)
 
     def _rebalance(self) -> None:
-        """Give idle lanes what others were sent and have not started; give back what is left."""
+        """Give idle lanes what is queued, or others have not started; give back what is left."""
         schedule = self._schedule
-        while self.crew.idle and not schedule.queued:
+        while self.crew.idle:
+            for lane in list(self.crew.idle):
+                if schedule.queued:
+                    self._feed(lane)
+            if schedule.queued or not self.crew.idle:
+                return
             patient = time.monotonic() < self._patience_ends
             found = schedule.recallable(patient=patient)
             if found is None:
@@ -261,10 +266,7 @@ class _Run:
                     self._give_back_idle()
                 return
             lane, count = found
-            serials = lane.recall(count)
-            schedule.recalled(lane, serials)
-            if serials:
-                self._feed(self.crew.idle.pop())
+            schedule.recalled(lane, lane.recall(count))
 
     def _give_back_idle(self) -> None:
         for lane in list(self.crew.idle):
@@ -314,8 +316,8 @@ class _Run:
             or any(lane.is_receiving for lane in self.crew.working)
         ):
             # Answers of quick callables are not worth waking up for one by one.
-            # Half of the time: those that were answered for may not have come yet.
-            nap = min(_NAP_SECONDS, schedule.slack_seconds() / 2)
+            room = min((lane.answers_room for lane in self.crew.working), default=0)
+            nap = min(_NAP_SECONDS, schedule.quiet_seconds(room))
             if nap >= _LEAST_NAP_SECONDS:
                 self._watch.nap(nap)
         spin = self.crew.may_spin and schedule.expects_answer_within(SPIN_SECONDS)

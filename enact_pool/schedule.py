@@ -116,7 +116,7 @@ class Schedule(Generic[LaneT, OutcomeT]):
         """
         if self._ordered and len(self._settled) >= MAX_HELD:
             return 0
-        return max(0, 2 * lanes * self._sizing.largest(lanes) - self.queued)
+        return max(0, 2 * lanes * self._sizing.largest() - self.queued)
 
     @property
     def queued(self) -> int:
@@ -227,13 +227,15 @@ class Schedule(Generic[LaneT, OutcomeT]):
         """Whether a lane has more tasks than the one that it works on."""
         return any(len(state.tasks) > 1 for state in self._lanes.values())
 
-    def slack_seconds(self) -> float:
-        """For how long all lanes have work without hearing from us, as far as is known.
+    def quiet_seconds(self, room: int) -> float:
+        """For how long all lanes have work, and room for their answers, as far as is known.
 
-        What each works on does not count: it may end at any moment.
+        What each works on does not count: it may end at any moment. Of the others
+        half: they may be done, and their answers on the way. `room` is how many
+        bytes of answers a lane may have left with us.
         """
         fewest = min((len(state.tasks) for state in self._lanes.values()), default=0)
-        return max(0, fewest - 1) * self._sizing.mean_seconds
+        return self._sizing.quiet_seconds(max(0, fewest - 1) // 2, room)
 
     @property
     def measured_seconds(self) -> float | None:
@@ -246,10 +248,11 @@ class Schedule(Generic[LaneT, OutcomeT]):
 
     # What lanes say
 
-    def finished(self, lane: LaneT, serials: range, seconds: float) -> list[int]:
+    def finished(self, lane: LaneT, serials: range, seconds: float, size: int) -> list[int]:
         """The lane has run the tasks with these numbers, in so many seconds in all; gives them.
 
-        They end where there is no such task: then it is not our worker that answers.
+        Their answers were `size` bytes in all. The tasks end where there is none
+        with such a number: then it is not our worker that answers.
         """
         state = self._lanes[lane]
         if serials.stop > state.dispatched + 1:
@@ -259,7 +262,7 @@ class Schedule(Generic[LaneT, OutcomeT]):
         tasks = state.tasks.take(serials)
         if tasks:
             self._answered(state, serials[len(tasks) - 1])
-            self._sizing.measured(len(tasks), seconds)
+            self._sizing.measured(len(tasks), seconds, size)
         return tasks
 
     def skipped(self, lane: LaneT, serial: int) -> None:

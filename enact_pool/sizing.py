@@ -51,14 +51,17 @@ class Sizing:
 
     _expected_seconds: float | None = None
     mean_seconds: float = field(default=0.0, init=False)
+    # How large their answers were, in bytes.
+    mean_bytes: float = field(default=0.0, init=False)
     _measured: int = field(default=0, init=False)
     _single_bytes: int = field(default=0, init=False)
     _extra_bytes: float = field(default=0.0, init=False)
 
-    def measured(self, tasks: int, seconds: float) -> None:
-        """So many tasks took so many seconds in all."""
+    def measured(self, tasks: int, seconds: float, size: int) -> None:
+        """So many tasks took so many seconds in all, and their answers were `size` bytes."""
         weight = 1 - (1 - _NEWEST) ** tasks if self._measured else 1.0
         self.mean_seconds += weight * (seconds / tasks - self.mean_seconds)
+        self.mean_bytes += weight * (size / tasks - self.mean_bytes)
         self._measured += tasks
 
     def pickled(self, tasks: int, size: int) -> None:
@@ -92,14 +95,26 @@ class Sizing:
         """
         return max(1, min(self.largest(lanes), left // lanes - held))
 
-    def largest(self, lanes: int) -> int:
-        """How many tasks may travel in one batch when there are any number of them."""
+    def largest(self, lanes: int = 1) -> int:
+        """How many tasks may travel in one batch when there are any number of them.
+
+        `lanes` is among how many they are divided.
+        """
         if not self._measured:
             return _FIRST_TASKS
         seconds = max(BATCH_SECONDS, lanes * _TURN_SECONDS)
         by_time = seconds / (self.mean_seconds + _OVERHEAD_SECONDS)
         by_bytes = (BATCH_BYTES - self._single_bytes) / (self._extra_bytes or 1)
         return max(1, int(min(BATCH_TASKS, by_time, by_bytes, 2 * self._measured)))
+
+    def quiet_seconds(self, tasks: int, room: int) -> float:
+        """For how long a lane with so many tasks needs nobody.
+
+        Its answers find `room` bytes, and half of that is left for larger ones.
+        """
+        if self.mean_bytes:
+            tasks = min(tasks, int(room / 2 / self.mean_bytes))
+        return tasks * self.mean_seconds
 
     def wants_next_batch_waiting(self) -> bool:
         """Whether tasks are so quick that a lane should find its next batch in its pipe."""

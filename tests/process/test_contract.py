@@ -65,6 +65,23 @@ def test_nothing_waits_behind_a_long_callable_while_a_worker_is_idle(
         log.unlink()
 
 
+def test_all_idle_workers_get_some_of_what_waits(tmp_path: Path) -> None:
+    """The last eight wait for one another, so each worker has to get one of them."""
+
+    def nap(_: object) -> None:
+        time.sleep(0.001)
+
+    def meet(here: Path) -> None:
+        deeds.append(here, "here")
+        while len(here.read_text().split()) < 8:
+            time.sleep(0.001)
+
+    with Pool(8) as pool:
+        for number in range(12):
+            here = tmp_path / str(number)
+            assert outputs(pool, *[nap] * 200, *[meet] * 8, input=here) == [Ok(None)] * 208
+
+
 def test_no_callables_give_no_results_no_events_and_no_process(mark: str) -> None:
     from conftest import processes
 

@@ -8,6 +8,7 @@ import re
 import sys
 import threading
 import time
+from random import Random
 from types import FrameType
 from typing import Any
 
@@ -33,7 +34,7 @@ from enact_pool import (
     StreamEvent,
 )
 from enact_pool.events import EventBatch
-from enact_pool.ids import IdSequence, TaskIds
+from enact_pool.ids import IdSequence, TaskIds, fresh_ids
 
 
 def test_all_public_names_can_be_had() -> None:
@@ -86,25 +87,28 @@ def test_ids_sort_by_the_time_they_were_made(monkeypatch: pytest.MonkeyPatch) ->
     assert sequence.take(1)[0] not in range(numbers[0], numbers[0] + 10**9), "a block of its own"
 
 
-def test_tasks_have_ids_of_their_own_of_the_time_they_came(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = time.time()
-    ids, at = TaskIds(), now
-    monkeypatch.setattr(time, "time", lambda: at)
-    ids.expect(range(3))
-    ids.expect(range(3, 5))
-    made = dict(zip([4, 0], ids.of([4, 0]), strict=True))
-    at = now + 1
-    ids.expect(range(5, 8))
-    made |= zip([1, 2, 3], ids.of([1, 2, 3]), strict=True)
-    made |= zip([5], ids.of([5]), strict=True)
-    at = now + 2
-    ids.expect(range(8, 10))
-    made |= zip([6, 9, 8, 7], ids.of([6, 9, 8, 7]), strict=True)
-    for block in (range(5), range(5, 8), range(8, 10)):
-        first = made[block.start]
-        assert [made[task] for task in block] == list(range(first, first + len(block)))
-    starts = [made[task] >> 40 for task in (0, 5, 8)]
-    assert len(set(starts)) == 3, "a block for each second"
+@given(st.lists(st.integers(0, 4), max_size=6), st.randoms(use_true_random=False))
+def test_tasks_have_ids_of_their_own_that_sort_as_they_came(
+    counts: list[int], draw: Random
+) -> None:
+    ids, tasks = TaskIds(), range(0)
+    between: list[int] = []
+    for count in counts:
+        tasks = range(tasks.stop, tasks.stop + count)
+        ids.expect(tasks)
+        between.append(fresh_ids.take(1)[0])
+    asked = list(range(tasks.stop))
+    draw.shuffle(asked)
+    made: dict[int, int] = {}
+    while asked:
+        count = draw.randint(1, 5)
+        some, asked = asked[:count], asked[count:]
+        made |= zip(some, ids.pop(some), strict=True)
+    in_order, start = [], 0
+    for count, number in zip(counts, between, strict=True):
+        in_order += [*(made[task] for task in range(start, start + count)), number]
+        start += count
+    assert in_order == sorted(set(in_order))
 
 
 def test_ids_differ_that_are_taken_while_others_are_taken() -> None:
@@ -299,6 +303,60 @@ def test_iteration_waits_until_the_emitter_is_closed() -> None:
         reader.join()
     assert sorted(seen, key=id) == sorted(events, key=id), "each goes to one reader"
     assert list(emitter) == [], "it stays closed"
+
+
+def test_a_signal_costs_who_follows_one_event_at_most() -> None:
+    """Raising between any two lines of what gives the next event."""
+
+    class InterruptError(Exception):
+        pass
+
+    def seen_when_interrupted(at: int) -> list[int]:
+        emitter, seen, lines = EventEmitter(), [], 0
+        for first in (0, 100):
+            ids: list[ExecutionId | int] = [*range(first, first + 3)]
+            emitter.emit_batch(EventBatch(ids, range(3), [None] * 3, [0.5] * 3, {}, 9))
+        emitter.close()
+
+        def interrupt(frame: FrameType, event: str, _: object) -> Any:
+            nonlocal lines
+            if frame.f_code is EventEmitter._next.__code__ and event == "line":
+                lines += 1
+                if lines == at:
+                    raise InterruptError
+            return interrupt
+
+        before = sys.gettrace()
+        for _ in range(2):
+            sys.settrace(interrupt)
+            try:
+                for event in emitter:
+                    seen.append(event._execution_id)
+            except InterruptError:
+                continue
+            finally:
+                sys.settrace(before)
+        return [int(number) for number in seen] if lines >= at else []
+
+    everything = [0, 1, 2, 100, 101, 102]
+    at = 1
+    while seen := seen_when_interrupted(at):
+        missing = set(everything) - set(seen)
+        assert len(missing) <= 1
+        assert seen == [number for number in everything if number not in missing]
+        at += 1
+    assert at > 30
+
+
+def test_what_was_given_one_by_one_is_not_drained_again() -> None:
+    emitter = EventEmitter()
+    emitter.emit_batch(EventBatch([1, 2, 3], range(3), [None] * 3, [0.5] * 3, {}, 9))
+    emitter.emit(last := some_event())
+    first = next(iter(emitter))
+    drained = emitter.drain()
+    assert len(drained) == 3
+    assert drained[2] is last
+    assert len({first.execution_id, *(event.execution_id for event in drained)}) == 4
 
 
 def test_a_closed_emitter_gives_what_it_has_and_takes_no_more() -> None:
