@@ -96,8 +96,9 @@ class LaneSupply:
         self._lanes: set[Lane] = set()
         self._idle: list[Lane] = []
         self._waiting: deque[Doorbell] = deque()
-        # What the callables of a run were that was over lately, and how long they took.
-        self._pace: tuple[frozenset[int] | None, float | None] = None, None
+        # What the callables of a run were that was over lately, and how long they
+        # took then and the time before, in seconds on average.
+        self._pace: tuple[frozenset[int] | None, float, float] = None, 0.0, 0.0
         # The thread of each run. A thread may be in several: an emitter may begin one.
         self._runs: dict[Holder, int] = {}
 
@@ -172,15 +173,19 @@ class LaneSupply:
             self._runs.pop(run, None)
 
     def expected_seconds(self, kinds: frozenset[int] | None) -> float | None:
-        """How long such callables took lately, in seconds on average; None if that is not known."""
-        known, seconds = self._pace
-        return seconds if kinds is not None and kinds == known else None
+        """How long such callables took lately, in seconds on average; None if that is not known.
+
+        The less of two times: quick ones take long now and then, when they are preempted.
+        """
+        known, seconds, before = self._pace
+        return min(seconds, before) if kinds is not None and kinds == known else None
 
     def remember(self, kinds: frozenset[int] | None, seconds: float | None) -> None:
         """Such callables have taken so long."""
-        # Both in one step, so that no thread reads half of it; the last one counts.
+        # All in one step, so that no thread reads half of it; the last one counts.
         if kinds is not None and seconds is not None:
-            self._pace = kinds, seconds
+            known, last, _ = self._pace
+            self._pace = kinds, seconds, last if kinds == known else seconds
 
     def has_to_share(self, held: int) -> bool:
         """Whether a run that holds so many lanes should give one back."""

@@ -59,9 +59,24 @@ def test_callables_that_are_slow_after_quick_ones_use_all_workers() -> None:
 
     with Pool(2) as pool:
         pool.run_parallel([sleep_and_pid] * 4, 0.1)
-        kinds, _ = pool._supply._pace
+        kinds, *_ = pool._supply._pace
         pool._supply.remember(kinds, 0.0)
         assert len(set(outputs(pool.run_parallel([sleep_and_pid] * 4, 0.1)))) == 2
+
+
+def test_callables_are_slow_when_they_were_so_twice() -> None:
+    with Pool(1) as pool:
+        supply, these, those = pool._supply, frozenset([1]), frozenset([2])
+        assert supply.expected_seconds(these) is None
+        for seconds, expected in [(2.0, 2.0), (1.0, 1.0), (3.0, 1.0), (4.0, 3.0)]:
+            supply.remember(these, seconds)
+            assert supply.expected_seconds(these) == expected
+        supply.remember(these, None)
+        assert supply.expected_seconds(these) == 3.0
+        supply.remember(those, 5.0)
+        assert supply.expected_seconds(those) == 5.0
+        assert supply.expected_seconds(these) is None
+        assert supply.expected_seconds(None) is None
 
 
 def test_the_default_pool_is_kept_between_runs() -> None:
