@@ -138,8 +138,8 @@ def _stream(pool: Pool, count: int) -> None:
     for result in iter_parallel(repeat(tasks.noop, count), None, emitter, pool=pool):
         done += result.output.is_ok
         if done % _DRAINED_EVERY == 0:
-            emitter.drain()
-    emitter.drain()
+            list(emitter.drain())  # makes them
+    list(emitter.drain())  # makes them
     _check(done, count)
 
 
@@ -147,7 +147,7 @@ def _gather(pool: Pool, count: int) -> None:
     """So many no-ops, with all results in a list."""
     emitter = EventEmitter()
     results = pool.run_parallel([tasks.noop] * count, None, emitter)
-    emitter.drain()
+    list(emitter.drain())  # makes them
     _check(sum(result.output.is_ok for result in results), count)
 
 
@@ -214,7 +214,7 @@ def _occupation(lanes: int, callables_each: int, say: Callable[[str], None]) -> 
         for _ in range(_LANE_RUNS):
             spent_before, begun_at = time.process_time(), time.perf_counter()
             results = pool.run_parallel(naps, _ASLEEP_S, emitter)
-            emitter.drain()
+            list(emitter.drain())  # makes them
             wall_s.append(time.perf_counter() - begun_at)
             cpu_s.append(time.process_time() - spent_before)
             _check(sum(result.output.is_ok for result in results), count)

@@ -290,6 +290,7 @@ class EventEmitter:
         with self._changed:
             parts = list(self._queue)
             self._queue.clear()
+        # Out of the queue they are ours alone. The first may have been given in part.
         if parts and isinstance(parts[0], EventBatch):
             parts[:1] = parts[0].spelled()[parts[0].given :]
         return Events(parts)

@@ -11,7 +11,7 @@ Everything is a frame, a fixed header and a payload of the length it names:
                                         SKIPPED       what had no permit was not started
 
 An answer is written as soon as there is one, or noted in the journal and
-written a few milliseconds later at most. What is in a pipe or in the journal
+written some milliseconds later. What is in a pipe or in the journal
 outlives its writer: that is why a death costs one result.
 
 Callables are numbered in each worker, from 1, in the order they are sent: that
@@ -96,9 +96,6 @@ KIND, SERIAL, COUNT = 1, 2, 3
 # All of the first come first, and so on.
 ENTRY_BYTES = 17
 
-# Bound here: a callable may patch what it finds.
-_from_bytes = int.from_bytes
-
 # The upper bits of a permit, above its serial number, to know one by.
 _PERMIT = 0xE7A9 << 48
 
@@ -181,7 +178,7 @@ def unpack_permits(permits: bytes) -> tuple[int, ...]:
 
 def unpack_permit(permit: bytes) -> int:
     """The serial number of the callable that may be started; raises `FrameError`, likewise."""
-    serial = _from_bytes(permit, "little") ^ _PERMIT
+    serial = int.from_bytes(permit, "little") ^ _PERMIT
     if serial >> 48 or len(permit) != PERMIT_BYTES:
         raise FrameError("not a permit")
     return serial
