@@ -10,10 +10,19 @@ from importlib import import_module
 TYPE_CHECKING = False  # type checkers take any variable of this name for true
 if TYPE_CHECKING:
     from enact_pool.errors import ExecutionError, ExecutionErrorCategory
-    from enact_pool.events import Emitter, EventEmitter, ExecutionFailed, StepEnd, StreamEvent
+    from enact_pool.events import (
+        Emitter,
+        EventEmitter,
+        Events,
+        ExecutionCancelled,
+        ExecutionFailed,
+        StepEnd,
+        StreamEvent,
+    )
     from enact_pool.ids import ExecutionId, StepId
+    from enact_pool.limits import RunOptions
     from enact_pool.parallel import imap_parallel, iter_parallel, map_parallel, run_parallel
-    from enact_pool.pool import Pool
+    from enact_pool.pool import Pool, default_pool
     from enact_pool.protocols import NamedCallable, ParallelCallable
     from enact_pool.results import Err, Ok, ParallelResult, RemoteError
 
@@ -25,6 +34,7 @@ _HOMES = {
     "Emitter": "events",
     "EventEmitter": "events",
     "Events": "events",
+    "ExecutionCancelled": "events",
     "ExecutionFailed": "events",
     "StepEnd": "events",
     "StreamEvent": "events",
@@ -35,6 +45,8 @@ _HOMES = {
     "map_parallel": "parallel",
     "run_parallel": "parallel",
     "Pool": "pool",
+    "default_pool": "pool",
+    "RunOptions": "limits",
     "Err": "results",
     "Ok": "results",
     "ParallelResult": "results",
@@ -46,6 +58,7 @@ __all__ = [
     "Err",
     "EventEmitter",
     "Events",
+    "ExecutionCancelled",
     "ExecutionError",
     "ExecutionErrorCategory",
     "ExecutionFailed",
@@ -56,9 +69,11 @@ __all__ = [
     "ParallelResult",
     "Pool",
     "RemoteError",
+    "RunOptions",
     "StepEnd",
     "StepId",
     "StreamEvent",
+    "default_pool",
     "imap_parallel",
     "iter_parallel",
     "map_parallel",

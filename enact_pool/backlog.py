@@ -63,6 +63,12 @@ class Backlog:
         self._serials = deque(serial for serial in self._serials if serial not in serials)
         return taken
 
+    def find(self, serial: int) -> int | None:
+        """The task with this number; None if it is not there."""
+        return next(
+            (t for s, t in zip(self._serials, self._tasks, strict=True) if s == serial), None
+        )
+
     def _take(self, count: int) -> list[int]:
         serials, tasks = self._serials.popleft, self._tasks.popleft
         for _ in range(count):

@@ -9,7 +9,14 @@ from enact_pool.interrupts import is_interrupt
 from enact_pool.lane import Lane
 from enact_pool.results import Err
 from enact_pool.texts import describe
-from enact_pool.wire import COMMON_PARCEL, COMMON_SHARED, COMMON_SHOW_OUTPUTS, LARGE_BYTES, NONE
+from enact_pool.wire import (
+    COMMON_MAX_MEMORY,
+    COMMON_PARCEL,
+    COMMON_SHARED,
+    COMMON_SHOW_OUTPUTS,
+    LARGE_BYTES,
+    NONE,
+)
 from enact_pool.work import Work
 
 if TYPE_CHECKING:
@@ -26,7 +33,7 @@ class Brief:
     `refusal` says why no callable can be run, if it cannot be pickled.
     """
 
-    def __init__(self, work: Work, *, show_outputs: bool) -> None:
+    def __init__(self, work: Work, *, show_outputs: bool, max_memory: int | None) -> None:
         self.refusal: Err | None = None
         self._payload = b""
         self._parcel: Parcel | None = None
@@ -49,6 +56,9 @@ class Brief:
         else:
             if show_outputs:
                 flags |= COMMON_SHOW_OUTPUTS
+            if max_memory is not None:
+                flags |= COMMON_MAX_MEMORY
+                payload = min(max_memory, (1 << 64) - 1).to_bytes(8, "little") + payload
             self._payload = bytes([flags]) + payload
 
     def give(self, lane: Lane) -> None:

@@ -7,9 +7,11 @@ from typing import Any
 
 from enact_pool.interrupts import is_interrupt
 from enact_pool.lane import Holder, Lane
+from enact_pool.limits import Limits
 from enact_pool.schedule import Schedule
-from enact_pool.supply import AWAY_SECONDS, Doorbell, LaneSupply
+from enact_pool.supply import AWAY_SECONDS, GRACE_SECONDS, Doorbell, LaneSupply
 from enact_pool.watch import Watch
+from enact_pool.watchdog import Watchdog
 
 __all__ = ["Crew"]
 
@@ -21,16 +23,22 @@ _PAUSE_SECONDS = 0.1
 class Crew(Holder):
     """At most `limit` lanes of a supply. Who can work is told to the schedule."""
 
-    def __init__(self, supply: LaneSupply, schedule: Schedule[Lane, Any], limit: int) -> None:
+    def __init__(
+        self, supply: LaneSupply, schedule: Schedule[Lane, Any], limit: int, limits: Limits
+    ) -> None:
         self._supply = supply
         self._schedule = schedule
         self._limit = limit
         self.watch = Watch()
+        self._watchdog = Watchdog(limits)
+        self._most_tasks = limits.max_tasks_per_worker
         self.starting: set[Lane] = set()
         self.working: set[Lane] = set()
         # Of the working ones: those that may take a batch, and those that have nothing to do.
         self.hungry: set[Lane] = set()
         self.idle: set[Lane] = set()
+        # Those that have done all that they may, and are about to end.
+        self.retired: set[Lane] = set()
         # Why the last start failed, and when to try again.
         self.start_error = ""
         self._pause_ends = 0.0
@@ -98,6 +106,7 @@ class Crew(Holder):
 
     def _add(self, lane: Lane) -> None:
         self.watch.add(lane)
+        self._watchdog.watch(lane)
         if lane.ready:
             self.employ(lane)
         else:
@@ -132,6 +141,8 @@ class Crew(Holder):
         """After how long something may have changed that no descriptor tells of."""
         if self._size:
             return float("inf")
+        if self.cancel_reason:
+            return 0.0
         pause = self._pause_ends - time.monotonic()
         if pause > 0:
             return pause
@@ -155,21 +166,50 @@ class Crew(Holder):
         """Whether this lane is to be given back as soon as it is idle: others wait for one."""
         return self.has_to_share or self._supply.is_overdue(lane)
 
+    def tasks_left(self, lane: Lane) -> int:
+        """How many more tasks this lane may be sent."""
+        if self._most_tasks is None:
+            return lane.batch_limit
+        return min(lane.batch_limit, self._most_tasks - lane.ran - self._schedule.held(lane))
+
     # Lanes go
 
     def give_back(self, lane: Lane) -> None:
         """A lane that is idle, or has never worked, can be another run's."""
         if lane in self.working:
             self._schedule.remove_lane(lane)
-        self._forget(lane)
+        self.forget(lane)
         self._supply.release(lane)
 
-    def lose(self, lane: Lane) -> None:
-        """A lane is buried."""
-        self._forget(lane)
+    def retire(self, lane: Lane) -> None:
+        """A lane that is idle has done all that it may: it ends, while another takes its place."""
+        self._schedule.remove_lane(lane)
+        self.forget(lane)
+        self.watch.add_exit(lane)
+        self.retired.add(lane)
+        lane.hang_up()
+
+    def part_with(self, lane: Lane) -> None:
+        """A retired lane has ended."""
+        self.retired.discard(lane)
+        self.watch.remove(lane)
+        lane.end()
         self._supply.discard(lane)
 
-    def _forget(self, lane: Lane) -> None:
+    def end_lingerers(self) -> None:
+        """Kill the retired ones that something keeps from ending."""
+        for lane in self.retired:
+            if time.monotonic() > lane.hung_up_at + GRACE_SECONDS:
+                lane.kill()
+
+    def lose(self, lane: Lane) -> None:
+        """A lane is buried, and was forgotten before."""
+        self._supply.discard(lane)
+
+    def forget(self, lane: Lane) -> None:
+        """It is about to go. When this returns, nobody looks at it."""
+        self.watch.remove(lane)
+        self._watchdog.forget(lane)
         for lanes in (self.starting, self.working, self.hungry, self.idle):
             lanes.discard(lane)
 
@@ -183,4 +223,5 @@ class Crew(Holder):
 
         If an interrupt comes in between, it can be called again.
         """
+        self._watchdog.stop()
         self._supply.leave(self, self._doorbell)

@@ -6,6 +6,7 @@ import signal
 
 from attrs import frozen
 
+from enact_pool.oom import oom_kills
 from enact_pool.worker import LOST_PIPES, serve
 
 __all__ = ["Death"]
@@ -17,16 +18,21 @@ class Death:
 
     `exit_code` is negative for a signal, as in `subprocess`, and None if
     something else in this process has reaped the worker, and so taken it.
+    `out_of_memory` says whether the kernel has killed a process for want of
+    memory since this one was started.
     """
 
     exit_code: int | None
     signal: str | None
     stack: str
+    out_of_memory: bool = False
 
     @classmethod
-    def of(cls, exit_code: int | None, stack: str) -> Death:
-        """From the exit code, and what faulthandler wrote about a crash."""
-        return cls(exit_code, _signal_name(exit_code), _users_part(stack))
+    def of(cls, exit_code: int | None, stack: str, kills_before: tuple[int, ...]) -> Death:
+        """From the exit code, what faulthandler wrote, and the `oom_kills` when it was started."""
+        name = _signal_name(exit_code)
+        out_of_memory = name == "SIGKILL" and oom_kills() > kills_before
+        return cls(exit_code, name, _users_part(stack), out_of_memory)
 
     @property
     def code(self) -> str:
@@ -34,6 +40,8 @@ class Death:
         return self.signal or ("unknown" if self.exit_code is None else f"exit_{self.exit_code}")
 
     def __str__(self) -> str:
+        if self.out_of_memory:
+            return f"was killed by {self.signal}, by the kernel it seems, which ran out of memory,"
         if self.signal:
             return f"was killed by {self.signal}"
         if self.exit_code is None:

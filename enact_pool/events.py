@@ -22,6 +22,7 @@ __all__ = [
     "EventBatch",
     "EventEmitter",
     "Events",
+    "ExecutionCancelled",
     "ExecutionFailed",
     "StepEnd",
     "StreamEvent",
@@ -62,6 +63,11 @@ class StreamEvent:
     def execution_failed(execution_id: ExecutionId | int, error: ExecutionError) -> ExecutionFailed:
         """An execution failed around its callable: its worker died, say."""
         return ExecutionFailed(execution_id, error)
+
+    @staticmethod
+    def execution_cancelled(execution_id: ExecutionId | int, reason: str) -> ExecutionCancelled:
+        """An execution was cancelled: it was killed, or never started."""
+        return ExecutionCancelled(execution_id, reason)
 
     def to_dict(self) -> dict[str, Any]:
         """The type and the fields by name, as JSON-able values."""
@@ -148,6 +154,26 @@ class ExecutionFailed(StreamEvent):
         }
 
 
+@define(match_args=False, repr=False)
+class ExecutionCancelled(StreamEvent):
+    """An execution was cancelled: it was killed, or never started; `reason` says for what."""
+
+    type = "data-execution-cancelled"
+
+    __match_args__ = ("execution_id", "reason", "timestamp")
+
+    reason: str
+    timestamp: int = field(factory=now_ms)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "type": self.type,
+            "execution_id": self.execution_id,
+            "reason": self.reason,
+            "timestamp": self.timestamp,
+        }
+
+
 class Emitter(Protocol):
     """Anything that takes events."""
 
@@ -168,8 +194,8 @@ def check_emitter(emitter: object) -> None:
 class EventBatch:
     """Events of one time, to be made when they are asked for.
 
-    Each is a `StepEnd` of these ids, outputs and durations; or, where there is
-    an error for its index, an `ExecutionFailed`.
+    Each is a `StepEnd` of these ids, outputs and durations, but for those that
+    are there already, by their indexes.
     """
 
     def __init__(
@@ -178,11 +204,11 @@ class EventBatch:
         step_ids: range,
         outputs: list[Any],
         durations: list[float],
-        errors: Mapping[int, ExecutionError],
+        others: Mapping[int, StreamEvent],
         timestamp: int,
     ) -> None:
         self._columns = execution_ids, step_ids, outputs, durations
-        self._errors = errors
+        self._others = others
         self._timestamp = timestamp
         # How many of them were given to those who iterate over an emitter.
         self.given = 0
@@ -194,8 +220,8 @@ class EventBatch:
         events: list[StreamEvent] = list(
             map(StepEnd, ids, step_ids, texts, durations, repeat(self._timestamp))
         )
-        for index, error in self._errors.items():
-            events[index] = ExecutionFailed(ids[index], error, self._timestamp)
+        for index, event in self._others.items():
+            events[index] = event
         return events
 
     def __len__(self) -> int:
@@ -203,14 +229,14 @@ class EventBatch:
 
     def __getitem__(self, index: int) -> StreamEvent:
         ids, step_ids, outputs, durations = self._columns
-        if index in self._errors:
-            return ExecutionFailed(ids[index], self._errors[index], self._timestamp)
+        if index in self._others:
+            return self._others[index]
         text = "None" if outputs[index] is None else outputs[index]
         return StepEnd(ids[index], step_ids[index], text, durations[index], self._timestamp)
 
 
 class Events(Sequence[StreamEvent]):
-    """Events in the order they came, each made when it is looked at, and anew each time.
+    """Events in the order they came; most are made when they are looked at, and anew each time.
 
     Nothing is spent on those that nobody looks at. `list(events)` makes them all.
     """

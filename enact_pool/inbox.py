@@ -129,6 +129,7 @@ class Inbox:
         if has_parcels:
             self._take_parcels(lane, serials, endings, payloads)
         tasks = self._schedule.finished(lane, serials, sum(ran_ns) / 1e9, size)
+        lane.ran += len(tasks)
         self._outcomes.answered(tasks, ran_ns, endings, payloads)
         if has_parcels:
             # Each holds a descriptor.
@@ -199,8 +200,18 @@ class Inbox:
                 what = f"the {self._item_is} cannot be rebuilt in the worker: {name}: {text}"
                 self._outcomes.refused(blamed, Err(what, name, position))
             self._crew.hungry.update(self._crew.working)
+        elif kind == Answer.LEFT_BEHIND:
+            self._warn(self._schedule.task_at(lane, serial), *pickle.loads(payload))
         else:
             raise FrameError(f"kind {kind}")
+
+    def _warn(self, task: int | None, threads: list[str], processes: list[int]) -> None:
+        """Log what a callable has left running in its worker."""
+        import logging  # takes long to import, and is rarely needed
+
+        left = [*(f"thread {name}" for name in threads), *(f"process {pid}" for pid in processes)]
+        who = "a callable" if task is None else f"callable {task} ({self._outcomes.name(task)})"
+        logging.getLogger("enact_pool").warning("%s left running: %s", who, ", ".join(left))
 
     def bury(self, lane: Lane, fault: str = "", *, readable: bool = True) -> None:
         """A worker has died, or was killed for a fault: find out what that means.
@@ -216,9 +227,9 @@ class Inbox:
             fault = fault or f"died, and its answers cannot be read ({error!r})"
         notes = lane.notes
         begun, loading, receiving = notes.begun, notes.loading, notes.receiving
-        ran_ns = time.monotonic_ns() - notes.begun_at_ns
+        ran_ns = time.monotonic_ns() - notes.since_ns
         started, start_error = lane in self._crew.working, lane.start_error
-        self._crew.watch.remove(lane)
+        self._crew.forget(lane)
         death = lane.bury()
         self._crew.lose(lane)
         if not started:
@@ -234,7 +245,14 @@ class Inbox:
             if task != blamed[-1]:
                 doing = "giving the answer of"
             ran_ms = ran_ns / 1e6 if doing == "running" else 0.0
-            self._outcomes.died(task, death, f"worker {fault or death} while {doing}", ran_ms)
+            # Whoever else has killed it, nobody can tell.
+            was_killed = task == blamed[-1] and death.signal == "SIGKILL"
+            if was_killed and lane.excess is not None:
+                self._outcomes.exceeded(task, lane.excess, doing, ran_ms)
+            elif was_killed and self._crew.cancel_reason:
+                self._outcomes.cancelled([task], self._crew.cancel_reason, ran_ms)
+            else:
+                self._outcomes.died(task, death, f"worker {fault or death} while {doing}", ran_ms)
 
     def _take_rest(self, lane: Lane) -> None:
         """Take all answers of a worker that gives no more."""
@@ -251,6 +269,7 @@ class Inbox:
         A callable that reads whatever descriptors it finds can take batches out
         of its worker's pipe. The worker then waits for them, and we for it.
         """
+        self._crew.end_lingerers()
         if time.monotonic() < self._next_round:
             return
         self._next_round = time.monotonic() + ROUND_SECONDS

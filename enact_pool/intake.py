@@ -54,6 +54,7 @@ def commands_from(
         recorder.note_occupied(True)
         _flush_output()
         recorder.note_occupied(False)
+        recorder.note_resting()
         if not poll(poller, timeout_ms, spin=spin):
             return
 

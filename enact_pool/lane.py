@@ -21,6 +21,7 @@ import select
 import signal
 import socket
 import termios
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -34,8 +35,10 @@ from loky.backend.popen_loky_posix import Popen
 from enact_pool.death import Death
 from enact_pool.interrupts import handlers_deferred
 from enact_pool.lifeline import lifeline
+from enact_pool.oom import oom_kills
 from enact_pool.recorder import FlightRecorder, create_recording
 from enact_pool.spawn import WorkerSpec, spawn, undisturbed
+from enact_pool.tree import is_stopped, kill_group, kill_tree
 from enact_pool.wire import (
     ANSWER,
     PERMIT_BYTES,
@@ -47,14 +50,19 @@ from enact_pool.wire import (
     unpack_permits,
 )
 
-if TYPE_CHECKING:  # it takes long to import, and is needed for large values only
+if TYPE_CHECKING:  # they take long to import, and are not always needed
+    from enact_pool.limits import Excess
     from enact_pool.parcel import Parcel
+    from enact_pool.recorder import Activity
 
 __all__ = ["Holder", "Lane"]
 
 _READ_BYTES = 1 << 16
 # The least number of buffers that every POSIX system takes in one write.
 _BUFFERS = 16
+# How long a worker that is told to stop may take to do so, and how often to look.
+_STOP_SECONDS = 0.02
+_STOP_LOOK_SECONDS = 0.0005
 # What a pipe takes in one piece, as a multiple of the size of a permit.
 _PIPE_BUF = select.PIPE_BUF // PERMIT_BYTES * PERMIT_BYTES
 
@@ -99,13 +107,19 @@ class Holder:
     # Since when code of its caller's runs, and it can give back none; 0.0: it can.
     away_since = 0.0
 
+    # Why it is to end with what it has; empty: it is not.
+    cancel_reason = ""
+
     def disband(self) -> None:
         """Give up what it has; can be called again if an interrupt comes in between."""
         raise NotImplementedError
 
 
 class Lane:
-    """One worker process, from its start to its burial. Used by one thread at a time."""
+    """One worker process, from its start to its burial.
+
+    Used by one thread at a time; but any may kill it, or convict what runs in it.
+    """
 
     def __init__(self) -> None:
         self.ready = False
@@ -116,6 +130,12 @@ class Lane:
         self.held_since = 0.0
         # Whether another run has left it for that one, which has not noticed yet.
         self.is_left = False
+        # How many callables it has run.
+        self.ran = 0
+        # When it was told that nothing more comes; 0.0: it was not.
+        self.hung_up_at = 0.0
+        # The limit that what it ran has broken, for which it was killed.
+        self.excess: Excess | None = None
         # Whether anything of what the worker has said was read.
         self.has_spoken = False
         self.start_error = ""
@@ -132,6 +152,10 @@ class Lane:
         self._open: list[int] = []
         self._popen: Popen | None = None
         self.exit: int | None = None
+        # Held by who kills it, and by who buries it: its numbers may be others' after that.
+        # Re-entrant: a signal handler may kill it while its thread is in here.
+        self._burial = threading.RLock()
+        self._kills_before: tuple[int, ...] = ()
         self._recorder: FlightRecorder | None = None
 
     def start(self, spec: WorkerSpec) -> None:
@@ -168,6 +192,7 @@ class Lane:
                 recording,
                 lifeline.read_end(),
             ]
+            self._kills_before = oom_kills()
             self._popen = spawn(spec, inherited)
         finally:
             for end in worker_ends:
@@ -334,6 +359,7 @@ class Lane:
 
     def hang_up(self) -> None:
         """Tell the worker that nothing more comes: it ends when it has done what was sent."""
+        self.hung_up_at = time.monotonic()
         with handlers_deferred():
             if self.commands in self._open:
                 self._open.remove(self.commands)
@@ -346,24 +372,66 @@ class Lane:
         wait([self._popen.sentinel if self.exit is None else self.exit], seconds)
 
     def kill(self) -> None:
-        """Kill the worker process, if it is still there."""
+        """Kill the worker process, if it is still there, and all that it has started."""
+        with self._burial, handlers_deferred():
+            if self._is_there:
+                kill_tree(self.pid)
+
+    def convict(self, activity: Activity, excess: Excess) -> bool:
+        """Kill the worker if it still does what broke a limit, which is to be blamed for that.
+
+        Gives False if it does something else by now, which has done nothing.
+        """
+        with self._burial:
+            if not self._is_there:
+                return True
+            was_stopped = is_stopped(self.pid)
+            self._signal(signal.SIGSTOP)
+            until = time.monotonic() + _STOP_SECONDS
+            # It may be in a system call that nothing interrupts; then it begins nothing either.
+            while not is_stopped(self.pid) and time.monotonic() < until:
+                time.sleep(_STOP_LOOK_SECONDS)
+            if self.notes.activity == activity:
+                self.excess = excess
+                kill_tree(self.pid)
+                return True
+            if not was_stopped:
+                self._signal(signal.SIGCONT)
+            return False
+
+    @property
+    def _is_there(self) -> bool:
+        """Whether the worker's process id is its own still: nobody has waited for its end."""
+        return self._popen is not None and self._popen.returncode is None and self._signal(0)
+
+    def _signal(self, number: int) -> bool:
+        """Send the worker a signal; gives whether it was there, as far as that is known."""
         try:
             if self.exit is not None:
-                signal.pidfd_send_signal(self.exit, signal.SIGKILL)
-            elif self._popen is not None and not self.has_exited():
-                os.kill(self.pid, signal.SIGKILL)
+                signal.pidfd_send_signal(self.exit, number)
+            else:
+                os.kill(self.pid, number)
         except ProcessLookupError:
-            return  # reaped by somebody else
+            return False  # something else in this process has waited for it
+        return True
 
     def wait(self) -> None:
-        """Wait for the worker process, which has ended or been killed: it notes nothing more."""
-        assert self._popen is not None
-        self._popen.wait()
+        """Wait for the worker process, which has ended or been killed: it notes nothing more.
+
+        What it has started and left running ends as well.
+        """
+        with self._burial:
+            assert self._popen is not None
+            if self._is_there:
+                kill_group(self.pid)
+            self._popen.wait()
 
     def bury(self) -> Death:
         """Wait for the worker process, which has ended or been killed, and free everything."""
+        self.wait()
         assert self._popen is not None
-        death = Death.of(self._popen.wait(), self.notes.stack())
+        with handlers_deferred():
+            death = Death.of(self._popen.returncode, self.notes.stack(), self._kills_before)
         self._close()
         return death
 
@@ -375,7 +443,7 @@ class Lane:
         """
         self.kill()
         if self._popen is not None:
-            self._popen.wait()
+            self.wait()
         self._close()
 
     def abandon(self) -> None:
@@ -387,7 +455,7 @@ class Lane:
 
     def _close(self) -> None:
         """Close the descriptors. The process is left as it is."""
-        with handlers_deferred():
+        with self._burial, handlers_deferred():
             while self._open:
                 os.close(self._open.pop())
             if self._recorder is not None:

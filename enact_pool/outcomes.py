@@ -9,10 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from enact_pool.death import Death
 from enact_pool.errors import ExecutionError, now_ms
-from enact_pool.events import Emitter, EventBatch, EventEmitter
+from enact_pool.events import (
+    Emitter,
+    EventBatch,
+    EventEmitter,
+    ExecutionCancelled,
+    ExecutionFailed,
+    StreamEvent,
+)
 from enact_pool.ids import ExecutionId, TaskIds, fresh_ids
 from enact_pool.interrupts import is_interrupt
-from enact_pool.results import TOLD, Err, Ok, ParallelResult
+from enact_pool.limits import Excess
+from enact_pool.results import CANCELLED, TOLD, Err, Ok, ParallelResult
 from enact_pool.schedule import Schedule
 from enact_pool.texts import describe
 from enact_pool.wire import NONE, Ending
@@ -46,6 +54,10 @@ class Outcomes:
         # What has run and is no result yet: tasks, nanoseconds, endings, payloads.
         self._ran: tuple[list[int], list[int], bytearray, list[bytes | Parcel]]
         self._ran = [], [], bytearray(), []
+        # Whether an outcome is not `Ok`.
+        self.has_failed = False
+        # Why some were cancelled.
+        self._cancel_reason = ""
         self.emitter_error: Exception | None = None
 
     def expect(self, tasks: range) -> None:
@@ -92,6 +104,7 @@ class Outcomes:
             outputs = [Ok(value) if id(type(value)) in TOLD else value for value in outputs]
         for index, err in errors.items():
             outputs[index] = err
+            self.has_failed = True
         durations = [ns / 1e6 for ns in ran_ns]
         names = self._work.settle(tasks)
         results = map(ParallelResult, names, ids, outputs, repeat(None), durations)
@@ -113,10 +126,37 @@ class Outcomes:
                 # A callable has overwritten what its worker had noted.
                 errors[index] = Err(f"the answer of its worker makes no sense: {error}")
 
+    def name(self, task: int) -> str:
+        """The name of a callable that has no outcome yet."""
+        return self._work.name(task)
+
     def refused(self, task: int, err: Err) -> None:
         """The callable could not be run: it, or the input, does not travel."""
+        self.has_failed = True
+        self._settle(task, err)
+
+    def cancelled(self, tasks: list[int], reason: str, ran_ms: float = 0.0) -> None:
+        """These callables were killed after so many milliseconds, or never started."""
+        self._cancel_reason = reason
+        for task in tasks:
+            self._settle(task, CANCELLED, ran_ms=ran_ms)
+
+    def exceeded(self, task: int, excess: Excess, doing: str, ran_ms: float) -> None:
+        """The callable has broken a limit, and its worker was killed for it."""
+        self.has_failed = True
+        name = self.name(task)
+        message = f"callable {task} ({name}) {excess.says} while {doing}, and was killed"
+        details = {"index": task, "name": name, **excess.details}
+        error = ExecutionError(excess.category, message, code=excess.code, details=details)
+        self._settle(task, Err(message), error, ran_ms)
+
+    def _settle(
+        self, task: int, err: Err, error: ExecutionError | None = None, ran_ms: float = 0.0
+    ) -> None:
+        """The callable has come to this, under its own name and id."""
         (name,) = self._work.settle([task])
-        self._schedule.settle({task: ParallelResult(name, self._ids.pop([task])[0], err)})
+        (id,) = self._ids.pop([task])
+        self._schedule.settle({task: ParallelResult(name, id, err, error, ran_ms)})
 
     def died(self, task: int, death: Death, circumstances: str, ran_ms: float) -> None:
         """The callable's worker is dead, and it is to blame."""
@@ -127,6 +167,7 @@ class Outcomes:
             "exit_code": death.exit_code,
             "signal": death.signal,
             "stack": death.stack,
+            "out_of_memory": death.out_of_memory,
         }
         message = f"{circumstances} callable {task} ({name})"
         error = ExecutionError.kernel_internal(message, code=death.code, details=details)
@@ -141,6 +182,7 @@ class Outcomes:
         self._settle_failure(task, error, "", 0.0)
 
     def _settle_failure(self, task: int, error: ExecutionError, stack: str, ran_ms: float) -> None:
+        self.has_failed = True
         self._ids.pop([task])  # which is not told
         output = Err(error.message, traceback=stack)
         (fresh_id,) = fresh_ids.take(1)
@@ -159,11 +201,18 @@ class Outcomes:
         if self._texts:
             outputs = [self._texts.pop(id, output) for id, output in zip(ids, outputs, strict=True)]
         durations = [result.duration_ms for result in results]
-        errors = {
-            index: result.error for index, result in enumerate(results) if result.error is not None
+        now = now_ms()
+        others: dict[int, StreamEvent] = {
+            index: ExecutionFailed(ids[index], result.error, now)
+            for index, result in enumerate(results)
+            if result.error is not None
         }
+        if self._cancel_reason:
+            for index, output in enumerate(outputs):
+                if output is CANCELLED:
+                    others[index] = ExecutionCancelled(ids[index], self._cancel_reason, now)
         step_ids = fresh_ids.take(len(results))
-        events = EventBatch(ids, step_ids, outputs, durations, errors, now_ms())
+        events = EventBatch(ids, step_ids, outputs, durations, others, now)
         emit = emitter.emit
         if isinstance(emitter, EventEmitter) and getattr(emit, "__func__", None) is _EMIT:
             self._hand_over(emitter.emit_batch, events)

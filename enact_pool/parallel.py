@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Generator, Iterable
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from enact_pool.events import Emitter
+from enact_pool.limits import Limits, RunOptions
 from enact_pool.pool import Pool, checked_workers, default_pool
 from enact_pool.protocols import ParallelCallable
 from enact_pool.results import ParallelResult
 from enact_pool.streams import Results, gathered, one_by_one
 from enact_pool.work import Callables, Inputs, Work
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["imap_parallel", "iter_parallel", "map_parallel", "run_parallel"]
 
@@ -26,6 +30,7 @@ def run_parallel(
     *,
     pool: Pool | None = None,
     max_workers: int | None = None,
+    **options: Unpack[RunOptions],
 ) -> list[ParallelResult[Output]]: ...
 @overload
 def run_parallel(
@@ -35,6 +40,7 @@ def run_parallel(
     *,
     pool: Pool | None = None,
     max_workers: int | None = None,
+    **options: Unpack[RunOptions],
 ) -> list[ParallelResult[Output]]: ...
 @overload
 def run_parallel(  # callables of many kinds, which have no type in common
@@ -44,6 +50,7 @@ def run_parallel(  # callables of many kinds, which have no type in common
     *,
     pool: Pool | None = None,
     max_workers: int | None = None,
+    **options: Unpack[RunOptions],
 ) -> list[ParallelResult[Any]]: ...
 def run_parallel(
     callables: Iterable[Any],
@@ -52,6 +59,10 @@ def run_parallel(
     *,
     pool: Pool | None = None,
     max_workers: int | None = None,
+    timeout: float | None = None,
+    max_memory: int | None = None,
+    max_tasks_per_worker: int | None = None,
+    fail_fast: bool = False,
 ) -> list[ParallelResult[Any]]:
     """Run the callables in worker processes, each on its own copy of the input.
 
@@ -74,14 +85,32 @@ def run_parallel(
     to all of them; for the default pool, which grows if more are asked for, to
     as many as there are CPUs that this process may use.
 
+    `timeout` is for how many seconds a callable may run, from its start in the
+    worker. `max_memory` is how many bytes its worker may have resident, with the
+    processes that callables have started; what they share counts for each. One
+    that takes more is killed, with its worker and all that it has started,
+    whatever it is doing: it comes to an `Err` under its own name and id, with an
+    `error` of category `timeout` or `quota_exceeded`, and nobody else notices.
+    Time limits are kept to within 0.1 seconds; memory is looked at every 0.05
+    seconds, or more rarely if that takes more than a hundredth of the time, and
+    after each callable: a worker that has more then than it may is replaced.
+    `max_tasks_per_worker` replaces a worker after so many callables. All three
+    default to what the pool says, and that to no limit.
+
+    `fail_fast` ends the run at the first outcome that is not `Ok`, in the order
+    they become known: what runs is killed, what has not started never will, and
+    each comes to `Err("cancelled")` with an `ExecutionCancelled` event, as it does
+    when `Pool.cancel` is called.
+
     Raises `TypeError` if something is no callable or no emitter, `TypeError`
-    or `ValueError` for a `max_workers` that is no number of workers, and
-    `RuntimeError` if the pool is closed; nothing has been started then. What
-    a callable does is never raised: it is an outcome.
+    or `ValueError` for a `max_workers` that is no number of workers or a limit
+    that makes no sense, and `RuntimeError` if the pool is closed; nothing has
+    been started then. What a callable does is never raised: it is an outcome.
     """
+    limits = Limits(timeout, max_memory, max_tasks_per_worker, fail_fast)
     work = Callables(callables, input)
     work.pull_all()
-    return gathered(_start(work, emitter, pool, max_workers))
+    return gathered(_start(work, emitter, pool, max_workers, limits))
 
 
 @overload
@@ -93,6 +122,7 @@ def iter_parallel(
     ordered: bool = True,
     pool: Pool | None = None,
     max_workers: int | None = None,
+    **options: Unpack[RunOptions],
 ) -> Generator[ParallelResult[Output], None, None]: ...
 @overload
 def iter_parallel(
@@ -103,6 +133,7 @@ def iter_parallel(
     ordered: bool = True,
     pool: Pool | None = None,
     max_workers: int | None = None,
+    **options: Unpack[RunOptions],
 ) -> Generator[ParallelResult[Output], None, None]: ...
 @overload
 def iter_parallel(  # callables of many kinds, which have no type in common
@@ -113,6 +144,7 @@ def iter_parallel(  # callables of many kinds, which have no type in common
     ordered: bool = True,
     pool: Pool | None = None,
     max_workers: int | None = None,
+    **options: Unpack[RunOptions],
 ) -> Generator[ParallelResult[Any], None, None]: ...
 def iter_parallel(
     callables: Iterable[Any],
@@ -122,6 +154,10 @@ def iter_parallel(
     ordered: bool = True,
     pool: Pool | None = None,
     max_workers: int | None = None,
+    timeout: float | None = None,
+    max_memory: int | None = None,
+    max_tasks_per_worker: int | None = None,
+    fail_fast: bool = False,
 ) -> Generator[ParallelResult[Any], None, None]:
     """Like `run_parallel`, but gives each result as soon as its turn comes.
 
@@ -139,7 +175,9 @@ def iter_parallel(
     pool at once; what the iterable raises, or that it gave something that is
     no callable, after the results of those before.
     """
-    return one_by_one(_start(Callables(callables, input), emitter, pool, max_workers, ordered))
+    limits = Limits(timeout, max_memory, max_tasks_per_worker, fail_fast)
+    work = Callables(callables, input)
+    return one_by_one(_start(work, emitter, pool, max_workers, limits, ordered))
 
 
 @overload
@@ -150,6 +188,7 @@ def map_parallel(
     *,
     pool: Pool | None = None,
     max_workers: int | None = None,
+    **options: Unpack[RunOptions],
 ) -> list[ParallelResult[Output]]: ...
 @overload
 def map_parallel(
@@ -159,6 +198,7 @@ def map_parallel(
     *,
     pool: Pool | None = None,
     max_workers: int | None = None,
+    **options: Unpack[RunOptions],
 ) -> list[ParallelResult[Output]]: ...
 def map_parallel(
     function: Any,
@@ -167,6 +207,10 @@ def map_parallel(
     *,
     pool: Pool | None = None,
     max_workers: int | None = None,
+    timeout: float | None = None,
+    max_memory: int | None = None,
+    max_tasks_per_worker: int | None = None,
+    fail_fast: bool = False,
 ) -> list[ParallelResult[Any]]:
     """Run one function (or object with `run`) on many inputs; one result for each, in order.
 
@@ -178,7 +222,8 @@ def map_parallel(
     """
     work = Inputs(function, inputs)
     work.pull_all()
-    return gathered(_start(work, emitter, pool, max_workers))
+    limits = Limits(timeout, max_memory, max_tasks_per_worker, fail_fast)
+    return gathered(_start(work, emitter, pool, max_workers, limits))
 
 
 @overload
@@ -190,6 +235,7 @@ def imap_parallel(
     ordered: bool = True,
     pool: Pool | None = None,
     max_workers: int | None = None,
+    **options: Unpack[RunOptions],
 ) -> Generator[ParallelResult[Output], None, None]: ...
 @overload
 def imap_parallel(
@@ -200,6 +246,7 @@ def imap_parallel(
     ordered: bool = True,
     pool: Pool | None = None,
     max_workers: int | None = None,
+    **options: Unpack[RunOptions],
 ) -> Generator[ParallelResult[Output], None, None]: ...
 def imap_parallel(
     function: Any,
@@ -209,9 +256,15 @@ def imap_parallel(
     ordered: bool = True,
     pool: Pool | None = None,
     max_workers: int | None = None,
+    timeout: float | None = None,
+    max_memory: int | None = None,
+    max_tasks_per_worker: int | None = None,
+    fail_fast: bool = False,
 ) -> Generator[ParallelResult[Any], None, None]:
     """Like `map_parallel`, but lazy, as `iter_parallel` is."""
-    return one_by_one(_start(Inputs(function, inputs), emitter, pool, max_workers, ordered))
+    limits = Limits(timeout, max_memory, max_tasks_per_worker, fail_fast)
+    work = Inputs(function, inputs)
+    return one_by_one(_start(work, emitter, pool, max_workers, limits, ordered))
 
 
 def _start(
@@ -219,6 +272,7 @@ def _start(
     emitter: Emitter | None,
     pool: Pool | None,
     max_workers: int | None,
+    limits: Limits,
     ordered: bool = True,
 ) -> Results:
     limit = None if max_workers is None else checked_workers(max_workers)
@@ -228,4 +282,4 @@ def _start(
             pool._grow(limit)
     elif not isinstance(pool, Pool):
         raise TypeError(f"pool must be a Pool, not {type(pool).__name__}")
-    return pool._run(work, emitter, limit, ordered=ordered)
+    return pool._run(work, emitter, limits, limit, ordered=ordered)

@@ -23,13 +23,14 @@ import threading
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from multiprocessing.util import Finalize
 from types import TracebackType
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import cloudpickle
 from loky import cpu_count
 from loky.process_executor import MAX_DEPTH
 
 from enact_pool.events import Emitter, check_emitter
+from enact_pool.limits import Limits, RunOptions
 from enact_pool.protocols import ParallelCallable
 from enact_pool.results import ParallelResult
 from enact_pool.run import run
@@ -38,6 +39,9 @@ from enact_pool.streams import Results, gathered
 from enact_pool.supply import LaneSupply
 from enact_pool.work import Callables, Work
 from enact_pool.worker import nesting
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["Pool", "checked_workers", "default_pool"]
 
@@ -57,6 +61,9 @@ class Pool:
     others) are set to the worker's share of the CPUs, unless this process has
     them or `env` says otherwise.
 
+    `timeout`, `max_memory` and `max_tasks_per_worker` hold for all runs here that
+    do not say otherwise: see `run_parallel`.
+
     A context manager, which closes it. Any number of threads may use a pool at
     once; they share its workers. A process that was forked off may use it too,
     and gets workers of its own.
@@ -74,7 +81,11 @@ class Pool:
         initializer: Callable[..., object] | None = None,
         initargs: Iterable[Any] = (),
         env: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        max_memory: int | None = None,
+        max_tasks_per_worker: int | None = None,
     ) -> None:
+        self._limits = Limits(timeout, max_memory, max_tasks_per_worker)
         available = nesting.cpus or cpu_count()
         limit = available if max_workers is None else checked_workers(max_workers)
         if idle_timeout is not None:
@@ -123,6 +134,7 @@ class Pool:
         callables: Iterable[Callable[[Input], Coroutine[Any, Any, Output]]],
         input: Input,
         emitter: Emitter | None = None,
+        **options: Unpack[RunOptions],
     ) -> list[ParallelResult[Output]]: ...
     @overload
     def run_parallel(
@@ -130,26 +142,41 @@ class Pool:
         callables: Iterable[ParallelCallable[Input, Output] | Callable[[Input], Output]],
         input: Input,
         emitter: Emitter | None = None,
+        **options: Unpack[RunOptions],
     ) -> list[ParallelResult[Output]]: ...
     @overload
     def run_parallel(  # callables of many kinds, which have no type in common
-        self, callables: Iterable[Any], input: Any, emitter: Emitter | None = None
+        self,
+        callables: Iterable[Any],
+        input: Any,
+        emitter: Emitter | None = None,
+        **options: Unpack[RunOptions],
     ) -> list[ParallelResult[Any]]: ...
     def run_parallel(
-        self, callables: Iterable[Any], input: Any, emitter: Emitter | None = None
+        self,
+        callables: Iterable[Any],
+        input: Any,
+        emitter: Emitter | None = None,
+        *,
+        timeout: float | None = None,
+        max_memory: int | None = None,
+        max_tasks_per_worker: int | None = None,
+        fail_fast: bool = False,
     ) -> list[ParallelResult[Any]]:
         """Run the callables here: see `enact_pool.run_parallel`.
 
         Raises `RuntimeError` if the pool is closed.
         """
+        limits = Limits(timeout, max_memory, max_tasks_per_worker, fail_fast)
         work = Callables(callables, input)
         work.pull_all()
-        return gathered(self._run(work, emitter))
+        return gathered(self._run(work, emitter, limits))
 
     def _run(
         self,
         work: Work,
         emitter: Emitter | None,
+        limits: Limits,
         limit: int | None = None,
         *,
         ordered: bool = True,
@@ -163,13 +190,25 @@ class Pool:
         if limit is None:
             limit = self._usual_limit
         limit = min(limit, self.max_workers)
-        return run(self._supply, work, emitter, limit, ordered=ordered, owner=self)
+        limits = limits.over(self._limits)
+        return run(self._supply, work, emitter, limit, limits, ordered=ordered, owner=self)
+
+    def cancel(self) -> None:
+        """End all runs that are in progress here; for any thread, and for signal handlers.
+
+        What runs is killed, and what has not started never will; each of these
+        callables comes to `Err("cancelled")`, with an `ExecutionCancelled` event in
+        its place in the order. What has finished keeps its outcome. It does not
+        wait: the threads of the runs get their results a moment later. The pool
+        can be used as before.
+        """
+        self._supply.cancel("Pool.cancel was called")
 
     def _grow(self, limit: int) -> None:
         self._supply.grow(limit)
 
     def close(self) -> None:
-        """Let no run begin any more, and end the idle workers.
+        """Let no run begin any more, and end the idle workers, with all that they have started.
 
         Runs that other threads have in progress go on, and end their workers
         when they are done. A worker is given half a second to run its exit
@@ -216,11 +255,12 @@ class _Default:
         # Re-entrant: a signal handler may run callables while its thread is in here.
         self._lock = threading.RLock()
 
-    def get(self) -> Pool:
+    def default_pool(self) -> Pool:
+        """The pool that runs are in that name none: to cancel them, say. Made at its first use."""
         with self._lock:
             if self._pool is None:
                 self._pool = Pool()
             return self._pool
 
 
-default_pool = _Default().get
+default_pool = _Default().default_pool

@@ -18,13 +18,13 @@ from functools import partial
 
 from enact_pool.journal import JOURNAL_BYTES, Journal
 
-__all__ = ["FlightRecorder", "create_file", "create_recording"]
+__all__ = ["Activity", "FlightRecorder", "create_file", "create_recording"]
 
 _TEXT_AT = 64
 _JOURNAL_AT = 32 * 1024
 _SIZE = _JOURNAL_AT + JOURNAL_BYTES
 
-_LOADING, _BEGUN, _BEGUN_AT, _OCCUPIED, _RECEIVING = range(5)
+_LOADING, _BEGUN, _SINCE, _OCCUPIED, _RECEIVING = range(5)
 
 
 def create_file() -> int:
@@ -52,6 +52,11 @@ def create_recording() -> int:
         os.close(descriptor)
         raise
     return descriptor
+
+
+# The number of the callable that was begun last, of the last one that is being
+# unpickled (0: none is), and since when.
+Activity = tuple[int, int, int]
 
 
 class FlightRecorder:
@@ -83,8 +88,9 @@ class FlightRecorder:
         """A part of the batch that ends with this number has come; 0: no part of any."""
         self._words[_RECEIVING] = last_serial
 
-    def note_loading(self, last_serial: int) -> None:
+    def note_loading(self, last_serial: int, now_ns: int) -> None:
         """The worker is about to unpickle the batch that ends with this number; 0: it is done."""
+        self._words[_SINCE] = now_ns
         self._words[_LOADING] = last_serial
 
     def note_occupied(self, occupied: bool) -> None:
@@ -93,8 +99,12 @@ class FlightRecorder:
 
     def note_begun(self, serial: int, now_ns: int) -> None:
         """The worker is about to run the callable with this serial number."""
-        self._words[_BEGUN_AT] = now_ns
+        self._words[_SINCE] = now_ns
         self._words[_BEGUN] = serial
+
+    def note_resting(self) -> None:
+        """The worker is about to wait for something to do."""
+        self._words[_SINCE] = 0
 
     @property
     def receiving(self) -> int:
@@ -117,9 +127,20 @@ class FlightRecorder:
         return self._words[_BEGUN]
 
     @property
-    def begun_at_ns(self) -> int:
-        """When the last callable began, on the monotonic clock that all processes share."""
-        return self._words[_BEGUN_AT]
+    def since_ns(self) -> int:
+        """When the worker began what it does, on the monotonic clock that all processes share."""
+        return self._words[_SINCE]
+
+    @property
+    def activity(self) -> Activity | None:
+        """What of its callables the worker is busy with; None if it is with none.
+
+        Who looks while the worker runs may see two activities mixed.
+        """
+        since, loading, begun = self.since_ns, self.loading, self.begun
+        if not since or not (loading or begun) or (not loading and begun in self.journal.extent):
+            return None
+        return begun, loading, since
 
     def stack(self) -> str:
         """The Python stack that faulthandler wrote, most recent call first; empty if none."""

@@ -9,7 +9,7 @@ from attrs import define, field, frozen
 from enact_pool.errors import ExecutionError
 from enact_pool.ids import ExecutionId
 
-__all__ = ["TOLD", "Err", "Ok", "ParallelResult", "RemoteError"]
+__all__ = ["CANCELLED", "TOLD", "Err", "Ok", "ParallelResult", "RemoteError"]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -63,6 +63,9 @@ class Err:
         """Raise `RemoteError`."""
         raise RemoteError(self)
 
+
+# What a callable comes to that was cancelled. Those that are this very object are told as such.
+CANCELLED = Err("cancelled")
 
 # The ids of the types of outputs (types may refuse to be hashed). A returned value
 # of one of them must be wrapped to be told from it.

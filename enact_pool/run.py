@@ -17,6 +17,7 @@ from enact_pool.events import Emitter
 from enact_pool.inbox import LOOK_SECONDS, ROUND_SECONDS, Inbox
 from enact_pool.interrupts import is_interrupt
 from enact_pool.lane import Lane
+from enact_pool.limits import Limits
 from enact_pool.outcomes import Outcomes
 from enact_pool.results import Err, ParallelResult
 from enact_pool.schedule import Schedule
@@ -46,6 +47,7 @@ def run(
     work: Work,
     emitter: Emitter | None,
     limit: int,
+    limits: Limits,
     *,
     ordered: bool = True,
     owner: object = None,
@@ -58,7 +60,7 @@ def run(
     what runs then is given a moment to end. What the emitter, or the work's
     iterable, has raised is returned in the end.
     """
-    this = _Run(supply, work, emitter, limit, ordered)
+    this = _Run(supply, work, emitter, limit, limits, ordered)
     crew = this.crew
     try:
         try:
@@ -84,13 +86,20 @@ def run(
 
 class _Run:
     def __init__(
-        self, supply: LaneSupply, work: Work, emitter: Emitter | None, limit: int, ordered: bool
+        self,
+        supply: LaneSupply,
+        work: Work,
+        emitter: Emitter | None,
+        limit: int,
+        limits: Limits,
+        ordered: bool,
     ) -> None:
         self._pid = os.getpid()
         self._supply = supply
         self._work = work
         self._kinds = work.kinds
         self._limit = limit
+        self._limits = limits
         self._shows_outputs = emitter is not None
         self._schedule: Schedule[Lane, ParallelResult[Any]] = Schedule(
             ordered, supply.expected_seconds(self._kinds)
@@ -100,7 +109,7 @@ class _Run:
         self._brief: Brief | None = None
         # When idle lanes are no longer to be borne.
         self._patience_ends = 0.0
-        self.crew = Crew(supply, self._schedule, limit)
+        self.crew = Crew(supply, self._schedule, limit, limits)
         self._watch = self.crew.watch
         self._inbox = Inbox(self._schedule, self._outcomes, self.crew, work.item_is)
 
@@ -109,6 +118,7 @@ class _Run:
         self.crew.enter()
         self._submit(self._work.pulled)
         while True:
+            self._cancel_if_due()
             if wanted := self._wants_more():
                 self._pull(wanted)
             if self._schedule.queued:
@@ -137,11 +147,27 @@ class _Run:
     def _tell(self) -> Iterator[list[ParallelResult[Any]]]:
         """Emit, and give, what has come to its turn."""
         self._outcomes.make_results()
+        self._cancel_if_due()
         if results := self._schedule.release():
             self._go_away()
             self._outcomes.tell(results)
             yield results
             self._come_back()
+
+    def _cancel_if_due(self) -> None:
+        """If it is over before its time: kill what runs, and settle what has no outcome."""
+        if self._limits.fail_fast and self._outcomes.has_failed and not self.crew.cancel_reason:
+            self.crew.cancel_reason = "an outcome was not Ok, and fail_fast was asked for"
+        if not self.crew.cancel_reason or self._done:
+            return
+        self._work.stop()
+        busy = self.crew.busy
+        for lane in busy:
+            lane.kill()
+        for lane in busy:
+            self._inbox.bury(lane)
+        self._outcomes.make_results()
+        self._outcomes.cancelled(self._schedule.abandon_queue(), self.crew.cancel_reason)
 
     @property
     def is_here(self) -> bool:
@@ -204,7 +230,11 @@ class _Run:
 
     def _submit(self, count: int) -> None:
         if count and self._brief is None:
-            self._brief = Brief(self._work, show_outputs=self._shows_outputs)
+            self._brief = Brief(
+                self._work,
+                show_outputs=self._shows_outputs,
+                max_memory=self._limits.max_memory,
+            )
         self._outcomes.expect(self._schedule.submit(count))
         if self._brief is not None and self._brief.refusal is not None:
             for task in self._schedule.abandon_queue():
@@ -226,8 +256,13 @@ class _Run:
             if self._schedule.is_idle(lane):
                 self._give_back(lane)
             return
+        if self._schedule.queued and self.crew.tasks_left(lane) < 1:
+            if self._schedule.is_idle(lane):
+                self.crew.retire(lane)
+                self._staff()
+            return
         sent = False
-        while tasks := self._schedule.next_batch(lane, lane.batch_limit):
+        while tasks := self._schedule.next_batch(lane, self.crew.tasks_left(lane)):
             tasks, payload = self._pickle(tasks)
             if tasks:
                 try:
@@ -277,7 +312,6 @@ class _Run:
     def _give_back(self, lane: Lane) -> None:
         if self._brief is not None and self._brief.take_back(lane):
             self._flush(lane)
-        self._watch.remove(lane)
         self.crew.give_back(lane)
 
     def _pickle(self, tasks: list[int]) -> tuple[list[int], bytes]:
@@ -330,6 +364,8 @@ class _Run:
         for ready, lane in self._watch.wait(seconds, spin=spin):
             if ready == "answers":
                 self._inbox.read(lane)
+            elif ready == "exit" and lane in self.crew.retired:
+                self.crew.part_with(lane)
             elif ready == "exit":
                 self._inbox.bury(lane)
             else:

@@ -155,6 +155,14 @@ class Schedule(Generic[LaneT, OutcomeT]):
         """The last serial number that the lane was sent."""
         return self._lanes[lane].dispatched
 
+    def task_at(self, lane: LaneT, serial: int) -> int | None:
+        """The task that has this number there, and was not answered for yet."""
+        return self._lanes[lane].tasks.find(serial)
+
+    def held(self, lane: LaneT) -> int:
+        """How many tasks the lane was sent and has not answered for."""
+        return len(self._lanes[lane].tasks)
+
     def answered(self, lane: LaneT) -> int:
         """The serial number up to which the lane is done, as far as it has said."""
         return self._lanes[lane].answered
@@ -187,6 +195,8 @@ class Schedule(Generic[LaneT, OutcomeT]):
         The caller sends them and says so with `dispatched`, or settles them.
         """
         state = self._lanes[lane]
+        if limit < 1:
+            return []
         if state.tasks and (
             len(state.batches) > 1
             or self.queued <= len(self._lanes)

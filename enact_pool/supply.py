@@ -20,11 +20,11 @@ from enact_pool.interrupts import handlers_deferred
 from enact_pool.lane import Holder, Lane
 from enact_pool.spawn import WorkerSpec
 
-__all__ = ["AWAY_SECONDS", "Doorbell", "LaneSupply"]
+__all__ = ["AWAY_SECONDS", "GRACE_SECONDS", "Doorbell", "LaneSupply"]
 
 # How long workers may take to end by themselves, running exit handlers and
 # flushing their output, before they are killed.
-_GRACE_SECONDS = 0.5
+GRACE_SECONDS = 0.5
 
 # How long a run may keep its last lane while runs without any wait for one.
 _TURN_SECONDS = 0.1
@@ -153,16 +153,19 @@ class LaneSupply:
             ]
             left = self._left_for(run)
             # It may have been rung, and not have asked any more.
-            if self._idle or len(self._lanes) < self.limit:
+            if self._idle or self._count() < self.limit:
                 self._ring()
             # What was needed above the limit is not, when the run that was in the way is gone.
             surplus: list[Lane] = []
             if not self._is_nested(self._runs.get(run)):
-                while self._idle and len(self._lanes) - len(held) - len(surplus) > self.limit:
+                while self._idle and self._count() - len(held) - len(surplus) > self.limit:
                     surplus.append(self._take_idle(run))
         for lane in held:
-            lane.kill()
+            if not lane.hung_up_at:
+                lane.kill()
         for lane in held:
+            if lane.hung_up_at:
+                lane.wait_for_exit(max(0.0, lane.hung_up_at + GRACE_SECONDS - time.monotonic()))
             lane.end()
             self.discard(lane)
         self._end(surplus)
@@ -212,6 +215,8 @@ class LaneSupply:
         with self._lock:
             if self._terminated:
                 raise RuntimeError("the pool is gone: the interpreter is exiting")
+            if run.cancel_reason:
+                return None
             if self._idle:
                 return self._take_idle(run)
             if self._present() >= self.limit and not self._must_start(run):
@@ -240,7 +245,15 @@ class LaneSupply:
 
         Whoever is away may wait for the very run that waits for a lane here.
         """
-        return sum(lane.holder is None or not _is_away(lane.holder) for lane in self._lanes)
+        return sum(
+            lane.holder is None or not _is_away(lane.holder)
+            for lane in self._lanes
+            if not lane.hung_up_at
+        )
+
+    def _count(self) -> int:
+        """How many lanes there are, without those that are about to end."""
+        return sum(not lane.hung_up_at for lane in self._lanes)
 
     def knows(self, run: Holder, doorbell: Doorbell | None) -> bool:
         """Whether a run will be told when there is a lane for it."""
@@ -286,7 +299,7 @@ class LaneSupply:
                 return
             # One above the limit is kept for the next nested run.
             if not self._closed and (
-                self._is_nested(threading.get_ident()) or len(self._lanes) <= self.limit
+                self._is_nested(threading.get_ident()) or self._count() <= self.limit
             ):
                 self._idle.append(lane)
                 lane.holder = None
@@ -327,9 +340,23 @@ class LaneSupply:
         self.close()
         with self._lock:
             self._terminated = True
-            # Their runs, in daemon threads, will not come to bury them.
-            for lane in self._lanes:
-                lane.kill()
+            lanes = list(self._lanes)
+        # Their runs, in daemon threads, will not come to bury them.
+        for lane in lanes:
+            lane.kill()
+
+    def cancel(self, reason: str) -> None:
+        """End all runs, for this reason, with the outcomes they have; their workers are killed."""
+        with self._lock:
+            for run in self._runs:
+                run.cancel_reason = reason
+            # None is given to such a run any more. A killed one tells its run, wherever that waits.
+            lanes = [lane for lane in self._lanes if lane.holder in self._runs]
+            for doorbell in self._waiting:
+                doorbell.ring()
+        # Without the lock, which who buries one may need.
+        for lane in lanes:
+            lane.kill()
 
     def _end(self, lanes: list[Lane]) -> None:
         for lane in lanes:
@@ -337,7 +364,7 @@ class LaneSupply:
                 lane.hang_up()
             else:
                 lane.kill()  # it has not begun to do anything
-        deadline = time.monotonic() + _GRACE_SECONDS
+        deadline = time.monotonic() + GRACE_SECONDS
         for lane in lanes:
             lane.wait_for_exit(max(0.0, deadline - time.monotonic()))
             lane.end()

@@ -32,6 +32,10 @@ class Watch:
     def add(self, lane: Lane) -> None:
         """Watch the lane for answers and for its worker's death."""
         self._register(self._answers, lane.answers, lane, select.POLLIN)
+        self.add_exit(lane)
+
+    def add_exit(self, lane: Lane) -> None:
+        """Watch the lane for its worker's death only."""
         if lane.exit is None:
             self._blind.add(lane)
         else:

@@ -9,6 +9,7 @@ Everything is a frame, a fixed header and a payload of the length it names:
     BATCH   callables, or inputs        RAN           callables have returned or raised
                                         UNLOADABLE    a batch could not be unpickled
                                         SKIPPED       what had no permit was not started
+                                        LEFT_BEHIND   threads or processes of a callable
 
 An answer is written as soon as there is one, or noted in the journal and
 written some milliseconds later. What is in a pipe or in the journal
@@ -63,6 +64,7 @@ __all__ = [
     "unpack_permits",
     "unpack_ran",
     "COMMON_FUNCTION",
+    "COMMON_MAX_MEMORY",
     "COMMON_PARCEL",
     "COMMON_SHARED",
     "COMMON_SHOW_OUTPUTS",
@@ -108,6 +110,7 @@ COMMON_SHARED = 1  # an input of which one copy will do for all callables of the
 COMMON_FUNCTION = 2  # a function, for which inputs will come; else an input for callables
 COMMON_SHOW_OUTPUTS = 4  # somebody wants the texts of returned values
 COMMON_PARCEL = 8  # not a pickle follows, but the layout of a parcel: see `parcel`
+COMMON_MAX_MEMORY = 16  # first follow 8 bytes: how much memory a worker may have, in bytes
 
 # From this size on, in bytes, values travel in parcels, which takes less time then.
 LARGE_BYTES = 1 << 18
@@ -136,6 +139,7 @@ class Answer:
     RAN = 3
     UNLOADABLE = 4
     SKIPPED = 5
+    LEFT_BEHIND = 6
 
 
 class Ending:

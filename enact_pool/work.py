@@ -105,6 +105,14 @@ class Work:
         """Let go of these items; gives the names of the callables that have done these tasks."""
         return self._names(list(map(self._items.pop, tasks)))
 
+    def name(self, task: int) -> str:
+        """The name of the callable of this task, which is not settled."""
+        return self._names([self._items[task]])[0]
+
+    def stop(self) -> None:
+        """Take no more items."""
+        self._source = None
+
     def _check(self, item: Any, index: int) -> None:
         """Raise `TypeError` if this cannot be an item."""
 

@@ -22,8 +22,11 @@ from collections.abc import Coroutine, Iterator
 from enact_pool.common import Common, common_of
 from enact_pool.intake import Permits, commands_from
 from enact_pool.recorder import FlightRecorder
+from enact_pool.surroundings import Surroundings
 from enact_pool.texts import describe, shown, shows_itself, type_name
+from enact_pool.tree import kill_descendants, resident_bytes
 from enact_pool.wire import (
+    COMMON_MAX_MEMORY,
     COMMON_PARCEL,
     COMMON_SHOW_OUTPUTS,
     LARGE_BYTES,
@@ -99,8 +102,10 @@ def serve(
 
     The first six are open descriptors that are this process's alone.
     """
-    # Ctrl-C reaches the whole foreground process group, and the parent decides
-    # what it means. Not SIG_IGN, which programs that callables start would
+    # A session of its own: what signals its process group, as a callable may, reaches
+    # nobody else, and what it starts can be killed with it. Ctrl-C does not come here.
+    os.setsid()
+    # But it may be sent. Not SIG_IGN, which programs that callables start would
     # inherit. Signals with handlers were blocked while this process started.
     signal.signal(signal.SIGINT, _leave_to_parent)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
@@ -121,6 +126,7 @@ def serve(
     try:
         if worker.initialize(initializer):
             worker.work(commands_from(commands, idle_timeout, spin, recorder))
+        kill_descendants()
         # What a callable has left behind may keep this process from ending. By
         # this the parent sees that it is no use any more.
         os.close(answers)
@@ -190,6 +196,12 @@ class _Worker:
         self._pid = os.getpid()
         self._show_outputs = False
         self._common = Common()
+        # What callables may not change. Made when the initializer has made its changes.
+        self._surroundings: Surroundings
+        # In bytes; 0: any.
+        self._max_memory = 0
+        # Whether a callable has left this process in a state that no other may find.
+        self._is_spoilt = False
 
     def initialize(self, initializer: bytes) -> bool:
         """Run the user's initializer; gives whether this worker can be used."""
@@ -202,6 +214,7 @@ class _Worker:
             self._write(pack_answer(Answer.START_FAILED, payload=_description(error)))
             return False
         self._end_if_forked()
+        self._surroundings = Surroundings()
         self._write(pack_answer(Answer.READY))
         return True
 
@@ -216,12 +229,18 @@ class _Worker:
                 self._recorder.note_occupied(False)
             elif run == current_run:
                 self._run_batch(first, first + count - 1, payload)
+                if self._is_spoilt:
+                    return
             else:
                 raise FrameError("what this run has in common is lost")
 
     def _take_common(self, run: int, flags: int, pickled: bytes) -> None:
         self._common.close()
         self._show_outputs = bool(flags & COMMON_SHOW_OUTPUTS)
+        self._max_memory = 0
+        if flags & COMMON_MAX_MEMORY:
+            self._max_memory = int.from_bytes(pickled[:8], "little")
+            pickled = pickled[8:]
         parcel = None
         if flags & COMMON_PARCEL:
             from enact_pool.parcel import Parcel  # not for every worker
@@ -237,7 +256,7 @@ class _Worker:
             # All of it was given to others, and is not even unpickled.
             self._write(pack_answer(Answer.SKIPPED, last))
             return
-        self._recorder.note_loading(last)
+        self._recorder.note_loading(last, _monotonic_ns())
         try:
             batch = self._common.items(payload)
         except BaseException as error:
@@ -245,7 +264,7 @@ class _Worker:
             self._write(pack_answer(Answer.UNLOADABLE, last, _description(error)))
             return
         finally:
-            self._recorder.note_loading(0)
+            self._recorder.note_loading(0, _monotonic_ns())
         self._end_if_forked()
         done, self._written_at = serial - 1, _monotonic_ns()
         while serial:
@@ -253,6 +272,10 @@ class _Worker:
                 # Some were given to others. The journal takes consecutive ones.
                 self._write_journal()
             self._run(serial, batch, serial - first)
+            if self._is_spoilt:
+                # The parent finds out what else it had been sent.
+                self._write_journal()
+                return
             done, serial = serial, next(permits, 0)
         self._write_journal()
         if done != last:
@@ -304,18 +327,31 @@ class _Worker:
         ran_ns = ended_at - begun_at
         if _getpid() != self._pid:
             self._end_if_forked()
+        quick = ran_ns < _QUICK_NS
+        threads, processes = self._surroundings.left_behind(quick=quick)
+        if threads or processes:
+            left = pickle.dumps((threads, processes))
+            self._write(pack_answer(Answer.LEFT_BEHIND, serial, left))
         journal = self._journal
         if not journal.add(serial, ending, ran_ns, payload):
-            # Larger than what travels in a parcel as a rule.
+            # Larger than what travels in a parcel as a rule. Writing it is not the callable's time.
+            self._recorder.note_resting()
             self._write_journal()
             self._write(pack_ran(serial, 1, ran_parts(ran_ns, ending, payload)))
         elif journal.is_full or ended_at - self._written_at >= _COLLECT_NS:
             self._write_journal()
             self._written_at = ended_at
-        self._permits.several = ran_ns < _QUICK_NS
+        self._permits.several = quick
         if __name__ not in sys.modules:
             # It has cleared them: nothing can be unpickled here any more.
             os._exit(LOST_PIPES)
+        try:
+            self._surroundings.put_back(quick=quick)
+        except OSError:
+            self._is_spoilt = True  # the folder is gone
+        if self._max_memory and _peak_bytes() > self._max_memory:
+            # It may have been freed since; and a large parent's peak counts as its child's.
+            self._is_spoilt = resident_bytes(self._pid) > self._max_memory
 
     def _send_parcel(
         self, serial: int, pickled: bytes, buffers: list[pickle.PickleBuffer]
@@ -357,6 +393,12 @@ class _Worker:
         rest = memoryview(frame)
         while rest:
             rest = rest[_write(self._answers, rest) :]
+
+
+def _peak_bytes() -> int:
+    """The most memory that this process had resident so far, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _description(error: BaseException, what: str = "") -> bytes:

@@ -263,15 +263,14 @@ def test_drained_events_are_a_sequence(parts: list[int | None]) -> None:
             continue
         ids = [ExecutionId.new() for _ in range(part)]
         outputs = [None, 7, "x", Ok(3), Err("boom")][:part]
-        errors = {part - 1: error} if part > 1 else {}
-        batch = EventBatch(list(ids), range(100, 100 + part), outputs, [0.5] * part, errors, 9)
+        others: dict[int, StreamEvent] = {}
+        if part > 1:
+            others[part - 1] = ExecutionFailed(ids[part - 1], error, 9)
+        batch = EventBatch(list(ids), range(100, 100 + part), outputs, [0.5] * part, others, 9)
         texts = ["None", "7", "x", "3", "Error: boom"]
         for index, (id, text) in enumerate(zip(ids, texts)):  # noqa: B905
             step_id = StepId.spell(100 + index)
-            if index in errors:
-                expected.append(ExecutionFailed(id, error, 9))
-            else:
-                expected.append(StepEnd(id, step_id, text, 0.5, 9))
+            expected.append(others.get(index) or StepEnd(id, step_id, text, 0.5, 9))
         emitter.emit_batch(batch)
     events = emitter.drain()
     assert list(events) == expected

@@ -1,0 +1,124 @@
+"""Process trees: a worker, and what its callables have started.
+
+A worker leads a session of its own, so one signal reaches all that did not leave
+it; who has a session of its own too is found as a child of a child. Only a process
+that has left both, as daemons do, gets away.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+__all__ = [
+    "children",
+    "descendants",
+    "is_stopped",
+    "kill_descendants",
+    "kill_group",
+    "kill_tree",
+    "resident_bytes",
+]
+
+
+def children(pid: int) -> list[int]:
+    """The processes that this one has started and that it has not waited for; none if it is gone.
+
+    From the kernel's own lists where it has them; psutil looks at every process there is.
+    """
+    found: list[int] = []
+    try:
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/children", "rb", buffering=0) as file:
+                found += map(int, file.read().split())
+    except OSError:
+        if _kernel_lists_children():
+            return found  # it ended meanwhile
+        return _children_by_psutil(pid)
+    return found
+
+
+def _kernel_lists_children() -> bool:
+    return os.path.exists(f"/proc/self/task/{os.getpid()}/children")
+
+
+def _children_by_psutil(pid: int) -> list[int]:
+    import psutil  # takes long to import, and Linux does without as a rule
+
+    try:
+        return [child.pid for child in psutil.Process(pid).children()]
+    except psutil.Error:
+        return []
+
+
+def descendants(pid: int) -> list[int]:
+    """The children of a process, their children, and so on."""
+    found: list[int] = []
+    look_at = [pid]
+    while look_at:
+        new = [child for child in children(look_at.pop()) if child not in found]
+        found += new
+        look_at += new
+    return found
+
+
+def kill_tree(pid: int) -> None:
+    """Kill a worker that was not waited for yet, and what it has started."""
+    for each in (*descendants(pid), pid):
+        _kill(each)
+    kill_group(pid)
+
+
+def kill_descendants() -> None:
+    """Kill what this process has started and left running, with what that has started."""
+    for each in descendants(os.getpid()):
+        _kill(each)
+
+
+def kill_group(pid: int) -> None:
+    """Kill all that is in the session of a worker; it may have ended, and been waited for just now.
+
+    As long as one of them lives its number is nobody else's.
+    """
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return  # nobody is left, or (on macOS) only those who have ended
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return  # it has ended, or is another user's
+
+
+def resident_bytes(pid: int) -> int:
+    """How much memory a process and its descendants have resident, in bytes; 0 if it is gone.
+
+    What they share counts for each.
+    """
+    import psutil
+
+    total = 0
+    for each in (pid, *descendants(pid)):
+        try:
+            total += int(psutil.Process(each).memory_info().rss)
+        except psutil.Error:
+            continue  # it ended meanwhile
+    return total
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether no thread of the process runs until it is continued (or it has ended)."""
+    import psutil
+
+    try:
+        return psutil.Process(pid).status() in (
+            psutil.STATUS_STOPPED,
+            psutil.STATUS_TRACING_STOP,
+            psutil.STATUS_ZOMBIE,
+            psutil.STATUS_DEAD,
+        )
+    except psutil.Error:
+        return True

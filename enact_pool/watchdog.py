@@ -1,0 +1,124 @@
+"""A watchdog: a thread that looks whether callables break a limit, and kills the worker then.
+
+It does not depend on what the thread of the run is doing, which may be in an
+emitter, or in the caller's loop over results. It is there only while a run with
+such a limit has lanes. What it looks at is in memory that it shares with the
+workers, or in the kernel; they do nothing for it.
+
+For a time limit it wakes up when the first callable could have broken it. Memory has
+to be looked at again and again: every 50 ms, or as rarely as it takes to spend no
+more than a hundredth of the time on it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from enact_pool.interrupts import handlers_deferred
+from enact_pool.lane import Lane
+from enact_pool.limits import Excess, Limits
+from enact_pool.recorder import Activity
+from enact_pool.tree import resident_bytes
+
+__all__ = ["Watchdog"]
+
+_LOOK_SECONDS = 0.05
+# The most that looking at memory may take, as a share of the time.
+_SHARE = 0.01
+
+
+class Watchdog:
+    """Watches the lanes of one run."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._timeout = limits.timeout
+        self._max_memory = limits.max_memory
+        # Whether there may be anything for it to do.
+        self._is_needed = limits.need_watching
+        # Re-entrant: a signal handler may begin a run while its thread is in here.
+        self._changed = threading.Condition(threading.RLock())
+        self._lanes: set[Lane] = set()
+        self._next_weighing = 0.0
+        self._thread: threading.Thread | None = None
+        self._is_over = False
+
+    def watch(self, lane: Lane) -> None:
+        """Watch this lane, too."""
+        if not self._is_needed:
+            return
+        with self._changed:
+            self._lanes.add(lane)
+            self._changed.notify()
+        if self._thread is None:
+            with handlers_deferred():
+                thread = threading.Thread(
+                    target=self._watch, name="enact_pool-watchdog", daemon=True
+                )
+                self._thread = thread
+                thread.start()
+
+    def forget(self, lane: Lane) -> None:
+        """Watch this lane no more. When it returns nobody looks at the lane."""
+        if self._is_needed:
+            with self._changed:
+                self._lanes.discard(lane)
+
+    def stop(self) -> None:
+        """Watch nothing any more. If an interrupt comes in between, it can be called again."""
+        with self._changed:
+            self._is_over = True
+            self._lanes.clear()
+            self._changed.notify()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def _watch(self) -> None:
+        with self._changed:
+            while not self._is_over:
+                # Waiting lets go of the lock; all else is done with it, so that a
+                # lane is not buried while it is looked at.
+                self._changed.wait(self._look())
+
+    def _look(self) -> float | None:
+        """Deal with who has broken a limit; gives after how many seconds to look again."""
+        waits: list[float] = []
+        if self._timeout is not None:
+            waits.append(self._look_at_times(self._timeout))
+        if self._max_memory is not None:
+            now = time.monotonic()
+            if now >= self._next_weighing:
+                begun = time.thread_time()
+                self._look_at_memory(self._max_memory)
+                pause = (time.thread_time() - begun) / _SHARE
+                self._next_weighing = now + max(_LOOK_SECONDS, pause)
+            waits.append(self._next_weighing - time.monotonic())
+        return max(0.0, min(waits)) if self._lanes else None
+
+    def _look_at_times(self, timeout: float) -> float:
+        """Gives how many seconds it takes until one of them may run for too long."""
+        first = timeout
+        for lane in list(self._lanes):
+            activity = lane.notes.activity if lane.ready else None
+            if activity is None:
+                continue
+            left = timeout - (time.monotonic_ns() - activity[-1]) / 1e9
+            if left <= 0:
+                self._convict(lane, activity, Excess.of_time(timeout))
+            else:
+                first = min(first, left)
+        return first
+
+    def _look_at_memory(self, most: int) -> None:
+        for lane in list(self._lanes):
+            activity = lane.notes.activity if lane.ready else None
+            if activity is None:
+                continue
+            size = resident_bytes(lane.pid)
+            if size > most:
+                self._convict(lane, activity, Excess.of_memory(most, size))
+
+    def _convict(self, lane: Lane, activity: Activity, excess: Excess) -> None:
+        if lane.convict(activity, excess):
+            self._lanes.discard(lane)  # the run will see its end
