@@ -374,7 +374,7 @@ class Lane:
     def kill(self) -> None:
         """Kill the worker process, if it is still there, and all that it has started."""
         with self._burial, handlers_deferred():
-            if self._is_there:
+            if self.is_there:
                 kill_tree(self.pid)
 
     def convict(self, activity: Activity, excess: Excess) -> bool:
@@ -383,7 +383,7 @@ class Lane:
         Gives False if it does something else by now, which has done nothing.
         """
         with self._burial:
-            if not self._is_there:
+            if not self.is_there:
                 return True
             was_stopped = is_stopped(self.pid)
             self._signal(signal.SIGSTOP)
@@ -400,7 +400,7 @@ class Lane:
             return False
 
     @property
-    def _is_there(self) -> bool:
+    def is_there(self) -> bool:
         """Whether the worker's process id is its own still: nobody has waited for its end."""
         return self._popen is not None and self._popen.returncode is None and self._signal(0)
 
@@ -422,7 +422,7 @@ class Lane:
         """
         with self._burial:
             assert self._popen is not None
-            if self._is_there:
+            if self.is_there:
                 kill_group(self.pid)
             self._popen.wait()
 

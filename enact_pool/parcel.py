@@ -32,9 +32,9 @@ from io import FileIO
 from itertools import islice
 from typing import Any
 
+from enact_pool.descriptors import create_file
 from enact_pool.interrupts import handlers_deferred
 from enact_pool.mapping import discard, map_file, memory_at, unmap
-from enact_pool.recorder import create_file
 from enact_pool.wire import LARGE_BYTES, FrameError
 
 __all__ = ["Parcel", "parcel_if_large"]

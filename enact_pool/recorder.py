@@ -16,25 +16,16 @@ import os
 from collections.abc import Callable
 from functools import partial
 
+from enact_pool.descriptors import create_file
 from enact_pool.journal import JOURNAL_BYTES, Journal
 
-__all__ = ["Activity", "FlightRecorder", "create_file", "create_recording"]
+__all__ = ["Activity", "FlightRecorder", "create_recording"]
 
 _TEXT_AT = 64
 _JOURNAL_AT = 32 * 1024
 _SIZE = _JOURNAL_AT + JOURNAL_BYTES
 
 _LOADING, _BEGUN, _SINCE, _OCCUPIED, _RECEIVING = range(5)
-
-
-def create_file() -> int:
-    """A file in memory, without a name; gives its descriptor, which is the caller's to close."""
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create("enact_pool", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    import tempfile  # takes long to import, and Linux does without
-
-    with tempfile.TemporaryFile(buffering=0) as file:
-        return os.dup(file.fileno())
 
 
 def create_recording() -> int:

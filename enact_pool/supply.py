@@ -20,7 +20,7 @@ from enact_pool.interrupts import handlers_deferred
 from enact_pool.lane import Holder, Lane
 from enact_pool.spawn import WorkerSpec
 
-__all__ = ["AWAY_SECONDS", "GRACE_SECONDS", "Doorbell", "LaneSupply"]
+__all__ = ["AWAY_SECONDS", "GRACE_SECONDS", "Doorbell", "LaneSupply", "worker_pids"]
 
 # How long workers may take to end by themselves, running exit handlers and
 # flushing their output, before they are killed.
@@ -378,6 +378,11 @@ class LaneSupply:
 
 
 _supplies: weakref.WeakSet[LaneSupply] = weakref.WeakSet()
+
+
+def worker_pids() -> set[int]:
+    """The process ids of all workers that this process has."""
+    return {lane.pid for supply in list(_supplies) for lane in list(supply._lanes) if lane.is_there}
 
 
 def _abandon_all() -> None:

@@ -15,32 +15,34 @@ import os
 import signal
 import sys
 import threading
-from _signal import getsignal, setitimer  # type: ignore[import-not-found]
+from _signal import alarm, getsignal  # type: ignore[import-not-found]
 from _signal import signal as set_handler
 from _thread import _count as count_threads
 
+from enact_pool.descriptors import out_of_reach
 from enact_pool.tree import children
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["Surroundings"]
+__all__ = ["Surroundings", "own_workers"]
 
 # Bound here, as those above are: a callable may patch the modules they come from.
 # (signal's own functions take ten times as long, to make enums of numbers.)
-_getcwd, _chdir, _umask = os.getcwd, os.chdir, os.umask
+_fchdir, _umask = os.fchdir, os.umask
 _get_limit, _set_limit = sys.getrecursionlimit, sys.setrecursionlimit
 _environ = os.environ
 # What it keeps the variables in: to compare what it shows takes ten times as long.
 _variables: dict[Any, Any] = vars(_environ)["_data"]
+_TO_RETURN = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 
 # Those whose handlers programs set.
 _USUAL = tuple(
     int(getattr(signal, name))
     for name in (
-        *("SIGHUP", "SIGINT", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGPIPE", "SIGALRM"),
-        *("SIGTERM", "SIGCHLD", "SIGVTALRM", "SIGPROF", "SIGWINCH"),
+        *("SIGHUP", "SIGINT", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGPIPE"),
+        *("SIGALRM", "SIGTERM", "SIGCHLD"),
     )
 )
 _ALL = tuple(sorted(int(number) for number in signal.valid_signals()))
@@ -50,7 +52,8 @@ class Surroundings:
     """The state of this process that callables share, as it is when this is made."""
 
     def __init__(self) -> None:
-        self._folder = _getcwd()
+        # Open, since it can be gone back to then whatever happens to its name.
+        self._folder = out_of_reach(os.open(".", _TO_RETURN))
         self._environ = dict(_environ)
         self._variables = dict(_variables)
         self._umask = _umask(0o077)
@@ -61,56 +64,66 @@ class Surroundings:
         self._thread_count = count_threads()
         self._threads = set(threading.enumerate())
         self._children = set(children(os.getpid()))
+        # Whether something could not be put back: no callable may run here any more.
+        self.is_lost = False
 
-    def put_back(self, *, quick: bool) -> None:
-        """Make everything as it was. Raises `OSError` if that cannot be done.
+    def restore(self, quick: bool) -> tuple[list[str], list[int]] | None:
+        """Make everything as it was; gives what the callable before has left running, if anything.
 
-        `quick` if the callable before took no time: see above.
+        That is the names of threads, and the ids of processes. `quick` if it took no
+        time: see above. Sets `is_lost` if something cannot be put back.
         """
         if _variables != self._variables:
-            self._put_back_variables()
+            self._restore_variables()
         _umask(self._umask)
+        alarm(0)
         if _get_limit() != self._recursion_limit:
             _set_limit(self._recursion_limit)
-        setitimer(signal.ITIMER_REAL, 0)
         if list(map(getsignal, _USUAL)) != self._handlers:
-            self._put_back_handlers()
+            self._restore_handlers()
         try:
-            folder = _getcwd()
+            _fchdir(self._folder)
         except OSError:
-            folder = ""  # it was removed
-        if folder != self._folder:
-            _chdir(self._folder)
-        if not quick:
-            setitimer(signal.ITIMER_VIRTUAL, 0)
-            setitimer(signal.ITIMER_PROF, 0)
-            self._put_back_handlers()
+            self.is_lost = True
+        if quick and count_threads() == self._thread_count:
+            return None
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        self._restore_handlers()
+        return self._left_running()
 
-    def _put_back_variables(self) -> None:
+    def _restore_variables(self) -> None:
         for name in _environ.keys() - self._environ.keys():
             del _environ[name]
         for name, value in self._environ.items():
             if _environ.get(name) != value:
                 _environ[name] = value
 
-    def _put_back_handlers(self) -> None:
+    def _restore_handlers(self) -> None:
         for number, handler in zip(_ALL, self._all_handlers, strict=True):
             # None is one that was not set from Python, and cannot be.
             if handler is not None and getsignal(number) is not handler:
                 set_handler(number, handler)
 
-    def left_behind(self, *, quick: bool) -> tuple[list[str], list[int]]:
-        """The names of threads, and the ids of processes, that were not there the last time."""
+    def _left_running(self) -> tuple[list[str], list[int]] | None:
+        """What is there now and was not the last time."""
         threads: list[str] = []
         if count_threads() != self._thread_count:
             before, self._threads = self._threads, set(threading.enumerate())
             self._thread_count = count_threads()
             threads = sorted(thread.name for thread in self._threads - before)
         processes: list[int] = []
-        if not quick and (self._children or _has_children()):
+        if self._children or _has_children():
             known, self._children = self._children, set(children(os.getpid()))
+            known |= own_workers()
             processes = sorted(pid for pid in self._children - known if not _has_ended(pid))
-        return threads, processes
+        return (threads, processes) if threads or processes else None
+
+
+def own_workers() -> set[int]:
+    """The workers of pools that callables have made here, which others of them use as well."""
+    supply = sys.modules.get("enact_pool.supply")
+    return supply.worker_pids() if supply else set()
 
 
 def _has_children() -> bool:

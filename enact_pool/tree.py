@@ -69,10 +69,15 @@ def kill_tree(pid: int) -> None:
     kill_group(pid)
 
 
-def kill_descendants() -> None:
-    """Kill what this process has started and left running, with what that has started."""
-    for each in descendants(os.getpid()):
-        _kill(each)
+def kill_descendants(but: set[int]) -> None:
+    """Kill what this process has started and left running, with what that has started.
+
+    Not these children of it, which have somebody who ends them.
+    """
+    for child in children(os.getpid()):
+        if child not in but:
+            for each in (*descendants(child), child):
+                _kill(each)
 
 
 def kill_group(pid: int) -> None:

@@ -20,9 +20,10 @@ import time
 from collections.abc import Coroutine, Iterator
 
 from enact_pool.common import Common, common_of
+from enact_pool.descriptors import out_of_reach
 from enact_pool.intake import Permits, commands_from
 from enact_pool.recorder import FlightRecorder
-from enact_pool.surroundings import Surroundings
+from enact_pool.surroundings import Surroundings, own_workers
 from enact_pool.texts import describe, shown, shows_itself, type_name
 from enact_pool.tree import kill_descendants, resident_bytes
 from enact_pool.wire import (
@@ -115,7 +116,7 @@ def serve(
             stream.reconfigure(line_buffering=True)
     _die_with_parent(lifeline)
     commands, permits, answers, parcels, recording = map(
-        _out_of_reach, (commands, permits, answers, parcels, recording)
+        out_of_reach, (commands, permits, answers, parcels, recording)
     )
     faulthandler.enable(recording, all_threads=False)
     # The crash of a child that a callable has forked is not this worker's.
@@ -126,7 +127,7 @@ def serve(
     try:
         if worker.initialize(initializer):
             worker.work(commands_from(commands, idle_timeout, spin, recorder))
-        kill_descendants()
+        kill_descendants(but=own_workers())
         # What a callable has left behind may keep this process from ending. By
         # this the parent sees that it is no use any more.
         os.close(answers)
@@ -138,19 +139,6 @@ def serve(
 
 def _leave_to_parent(_signal: int, _frame: object) -> None:
     """Take a signal, and do nothing."""
-
-
-def _out_of_reach(descriptor: int) -> int:
-    """Move a descriptor to a high number, and keep it from programs that callables start.
-
-    A callable that closes every descriptor and then opens files is given low
-    numbers: an answer written to such a number would end up in one of them.
-    """
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    lowest = min(soft, 1024) - 32 if soft != resource.RLIM_INFINITY else 992
-    moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, max(lowest, 3))
-    os.close(descriptor)
-    return moved
 
 
 def _die_with_parent(lifeline: int) -> None:
@@ -286,8 +274,7 @@ class _Worker:
         # What a quick callable costs is spent here: few calls, few lookups.
         begun_at = _monotonic_ns()
         self._recorder.note_begun(serial, begun_at)
-        ending, value, common = Ending.VALUE, None, self._common
-        buffers: list[pickle.PickleBuffer]
+        ending, payload, value, common = Ending.VALUE, NONE, None, self._common
         doing = _REBUILDING_INPUT
         try:
             # Out of the batch: its memory is to be free before the next one runs.
@@ -297,27 +284,11 @@ class _Worker:
             run = common.called(item)
             doing = _RUNNING
             value = run(given)
-            is_plain = shows_itself(value)
-            if not is_plain and hasattr(type(value), "__await__") and isinstance(value, Coroutine):
+            if hasattr(type(value), "__await__") and isinstance(value, Coroutine):
                 value = _run_coroutine(value)
-                is_plain = shows_itself(value)
             doing = _PICKLING
-            text, buffers = None, []
-            if value is None:
-                payload = NONE
-            elif is_plain:
-                payload = _dumps(value, pickle.HIGHEST_PROTOCOL)
-            else:
-                if self._show_outputs:
-                    ending, text = Ending.SHOWN, shown(value)
-                payload = pickle_output(value, text, buffers)
-            if buffers or len(payload) >= LARGE_BYTES:
-                parcel = self._send_parcel(serial, payload, buffers)
-                if parcel is not None:
-                    ending, payload = _LARGE[ending], parcel
-                elif buffers:
-                    payload = pickle_output(value, text, None)
-                buffers.clear()
+            if value is not None:
+                ending, payload = self._pickled(serial, value)
         except BaseException as error:
             what = doing.format(type_name(type(value)))
             ending, payload = Ending.ERROR, _description(error, what)
@@ -328,10 +299,9 @@ class _Worker:
         if _getpid() != self._pid:
             self._end_if_forked()
         quick = ran_ns < _QUICK_NS
-        threads, processes = self._surroundings.left_behind(quick=quick)
-        if threads or processes:
-            left = pickle.dumps((threads, processes))
-            self._write(pack_answer(Answer.LEFT_BEHIND, serial, left))
+        left = self._surroundings.restore(quick)
+        if left is not None:
+            self._write(pack_answer(Answer.LEFT_BEHIND, serial, pickle.dumps(left)))
         journal = self._journal
         if not journal.add(serial, ending, ran_ns, payload):
             # Larger than what travels in a parcel as a rule. Writing it is not the callable's time.
@@ -345,13 +315,29 @@ class _Worker:
         if __name__ not in sys.modules:
             # It has cleared them: nothing can be unpickled here any more.
             os._exit(LOST_PIPES)
-        try:
-            self._surroundings.put_back(quick=quick)
-        except OSError:
-            self._is_spoilt = True  # the folder is gone
+        if self._surroundings.is_lost:
+            self._is_spoilt = True
         if self._max_memory and _peak_bytes() > self._max_memory:
             # It may have been freed since; and a large parent's peak counts as its child's.
-            self._is_spoilt = resident_bytes(self._pid) > self._max_memory
+            self._is_spoilt |= resident_bytes(self._pid) > self._max_memory
+
+    def _pickled(self, serial: int, value: Any) -> tuple[int, bytes]:
+        """A returned value, and the kind of ending; raises whatever pickling it raises."""
+        ending, text = Ending.VALUE, None
+        buffers: list[pickle.PickleBuffer] = []
+        if shows_itself(value):
+            payload = _dumps(value, pickle.HIGHEST_PROTOCOL)
+        else:
+            if self._show_outputs:
+                ending, text = Ending.SHOWN, shown(value)
+            payload = pickle_output(value, text, buffers)
+        if buffers or len(payload) >= LARGE_BYTES:
+            parcel = self._send_parcel(serial, payload, buffers)
+            if parcel is not None:
+                return _LARGE[ending], parcel
+            if buffers:
+                payload = pickle_output(value, text, None)
+        return ending, payload
 
     def _send_parcel(
         self, serial: int, pickled: bytes, buffers: list[pickle.PickleBuffer]
