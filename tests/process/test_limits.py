@@ -1,0 +1,363 @@
+"""Limits of time, memory and number: who breaks one pays, and nobody else."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+import deeds
+import psutil
+import pytest
+from test_deaths import assert_each_started_once, noted
+
+import enact_pool.watchdog
+from enact_pool import (
+    Err,
+    EventEmitter,
+    ExecutionErrorCategory,
+    ExecutionFailed,
+    Ok,
+    Pool,
+    StepEnd,
+    imap_parallel,
+    iter_parallel,
+    map_parallel,
+    run_parallel,
+)
+
+MEGABYTE = 1 << 20
+
+
+def spin_for_ever(_: object) -> None:
+    while True:
+        pass
+
+
+def hold_the_gil_for_ever(_: object) -> None:
+    sum(repeat(0))
+
+
+def die_of_an_alarm(_: object) -> None:
+    os.kill(os.getpid(), 14)
+    time.sleep(60)
+
+
+@pytest.mark.parametrize("deed", [spin_for_ever, hold_the_gil_for_ever])
+def test_a_callable_that_takes_too_long_is_killed_under_its_own_name(
+    deed: Callable[[Any], Any], tmp_path: Path
+) -> None:
+    """Its id is that of its event, and the 24 others answer; each started once."""
+    log, emitter = tmp_path / "starts", EventEmitter()
+    callables = [noted(i, log, deed if i == 7 else deeds.square) for i in range(25)]
+    with Pool(2) as pool:
+        results = pool.run_parallel(callables, 12, emitter, timeout=0.3)
+    assert_each_started_once(log, 25)
+    culprit = results.pop(7)
+    assert [result.output for result in results] == [Ok(144)] * 24
+
+    assert culprit.agent_name == deed.__name__
+    error = culprit.error
+    assert error is not None
+    assert (error.category, error.code) == (ExecutionErrorCategory.TIMEOUT, "timeout")
+    assert not error.is_fatal
+    assert culprit.output == Err(error.message)
+    assert f"callable 7 ({deed.__name__}) exceeded its time limit of 0.3 s" in error.message
+    assert error.details == {"index": 7, "name": deed.__name__, "timeout_s": 0.3}
+    assert culprit.duration_ms >= 300
+
+    events = emitter.drain()
+    assert [type(event) for event in events] == [
+        ExecutionFailed if i == 7 else StepEnd for i in range(25)
+    ]
+    assert events[7].execution_id == culprit.execution_id
+    assert events[7].error is error  # type: ignore[attr-defined]
+
+
+def test_who_ends_at_the_last_moment_has_ended_or_is_blamed_but_nobody_else(
+    tmp_path: Path,
+) -> None:
+    """Whoever is quick answers, whatever its neighbours do around the limit."""
+    log = tmp_path / "starts"
+
+    def lasts(seconds: float) -> Callable[[Any], Any]:
+        def last(_: object) -> float:
+            ends = time.monotonic() + seconds
+            while time.monotonic() < ends:
+                pass
+            return seconds
+
+        return last
+
+    durations = [0.0 if i % 3 else 0.045 + i % 20 / 2000 for i in range(90)]
+    callables = [noted(i, log, lasts(seconds)) for i, seconds in enumerate(durations)]
+    with Pool(2) as pool:
+        results = pool.run_parallel(callables, None, timeout=0.05)
+    started = sorted(map(int, log.read_text().split()))
+    late = [i for i, result in enumerate(results) if not result.output.is_ok]
+    assert started == sorted(set(started)), "none starts twice"
+    # One that gets no CPU time may be late before its first step.
+    assert {*started, *late} == set(range(90))
+    for index, (result, seconds) in enumerate(zip(results, durations, strict=True)):
+        if index in late:
+            assert result.error is not None
+            assert result.error.category is ExecutionErrorCategory.TIMEOUT
+            assert result.duration_ms >= 50
+        else:
+            assert result.output == Ok(seconds)
+
+
+def test_time_limits_hold_while_the_caller_does_something_else() -> None:
+    with Pool(1) as pool:
+        results = iter_parallel([worker_pid, spin_for_ever], None, pool=pool, timeout=0.3)
+        # In here nothing reads what the worker says.
+        worker = next(results).output.unwrap()
+        assert worker is not None
+        assert_ends(worker)
+        (late,) = results
+    assert late.error is not None
+    assert late.error.category is ExecutionErrorCategory.TIMEOUT
+
+
+def worker_pid(_: object) -> int:
+    return os.getpid()
+
+
+def test_a_worker_that_dies_by_itself_is_not_taken_for_one_that_was_late() -> None:
+    with Pool(1) as pool:
+        (result,) = pool.run_parallel([die_of_an_alarm], None, timeout=30)
+    assert result.error is not None
+    assert (result.error.category, result.error.code) == (
+        ExecutionErrorCategory.KERNEL_INTERNAL,
+        "SIGALRM",
+    )
+
+
+class HangsWhenLoaded:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return spin_for_ever, (None,)
+
+    def __call__(self, _: object) -> None:
+        raise AssertionError("cannot get here")
+
+
+def test_who_hangs_while_it_is_unpickled_is_late_and_those_beside_it_run(tmp_path: Path) -> None:
+    log = tmp_path / "starts"
+    callables: list[Any] = [noted(i, log, deeds.square) for i in range(4)]
+    with Pool(1) as pool:
+        results = pool.run_parallel(
+            [*callables[:2], HangsWhenLoaded(), *callables[2:]], 3, timeout=0.3
+        )
+    late = results.pop(2)
+    assert [result.output for result in results] == [Ok(9)] * 4
+    assert_each_started_once(log, 4)
+    assert late.agent_name == "HangsWhenLoaded"
+    assert late.error is not None
+    assert late.error.category is ExecutionErrorCategory.TIMEOUT
+    assert "while unpickling" in late.error.message
+
+
+def test_a_run_may_have_other_limits_than_its_pool() -> None:
+    with Pool(1, timeout=0.2) as pool:
+        slow = [lambda _: time.sleep(0.4)]
+        assert not pool.run_parallel(slow, None)[0].output.is_ok
+        assert pool.run_parallel(slow, None, timeout=30)[0].output.is_ok
+        (late,) = map_parallel(time.sleep, [30], pool=pool)
+    assert late.error is not None
+    assert late.error.category is ExecutionErrorCategory.TIMEOUT
+
+
+class Hoard:
+    """Takes memory, and touches it; in a child process if it is told so."""
+
+    def __init__(self, in_child: bool) -> None:
+        self.in_child = in_child
+
+    def run(self, size: int) -> None:
+        if self.in_child and os.fork():
+            os.wait()
+        hoarded = b"x" * size
+        while hoarded:
+            time.sleep(60)
+
+
+@pytest.mark.parametrize("in_child", [False, True])
+def test_a_callable_that_takes_too_much_memory_is_killed_with_its_children(in_child: bool) -> None:
+    emitter = EventEmitter()
+    most = 150 * MEGABYTE
+    callables: list[Any] = [deeds.square] * 5
+    callables[2] = Hoard(in_child)
+    with Pool(2) as pool:
+        results = pool.run_parallel(callables, 200 * MEGABYTE, emitter, max_memory=most)
+    culprit = results.pop(2)
+    assert [result.output for result in results] == [Ok((200 * MEGABYTE) ** 2)] * 4
+    assert culprit.agent_name == "Hoard"
+    error = culprit.error
+    assert error is not None
+    assert error.category is ExecutionErrorCategory.QUOTA_EXCEEDED
+    assert error.is_fatal
+    assert error.details["max_memory_bytes"] == most
+    assert error.details["peak_bytes"] > most
+    assert culprit.output == Err(error.message)
+    failed = emitter.drain()[2]
+    assert isinstance(failed, ExecutionFailed)
+    assert failed.execution_id == culprit.execution_id
+
+
+def keep_memory(size: int) -> int:
+    kept.append(b"x" * size)
+    return os.getpid()
+
+
+kept: list[bytes] = []
+
+
+def test_a_worker_that_has_too_much_memory_is_replaced_before_the_next_callable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who has left it so keeps its outcome."""
+    # So that nobody looks while it runs.
+    monkeypatch.setattr(enact_pool.watchdog, "_LOOK_SECONDS", 1000.0)
+    with Pool(1) as pool:
+        results = map_parallel(
+            keep_memory, [100 * MEGABYTE, 0, 0], pool=pool, max_memory=90 * MEGABYTE
+        )
+    first, *others = [result.output.unwrap() for result in results]
+    assert first not in others
+    assert len(set(others)) == 1
+
+
+def test_a_worker_is_replaced_after_so_many_callables() -> None:
+    with Pool(2) as pool:
+        pids = [
+            result.output.unwrap()
+            for result in pool.run_parallel([worker_pid] * 20, None, max_tasks_per_worker=3)
+        ]
+        ran = [pids.count(pid) for pid in set(pids)]
+        assert sum(ran) == 20
+        assert max(ran) <= 3
+        assert len(ran) >= 7
+
+
+def test_what_a_worker_has_run_counts_in_the_next_run_as_well() -> None:
+    with Pool(1, max_tasks_per_worker=3) as pool:
+        pids = [
+            result.output.unwrap()
+            for count in (2, 2, 3)
+            for result in pool.run_parallel([worker_pid] * count, None)
+        ]
+    assert [pids.count(pid) for pid in dict.fromkeys(pids)] == [3, 3, 1]
+
+
+def test_a_replaced_worker_runs_its_exit_handlers(tmp_path: Path) -> None:
+    log = str(tmp_path / "log")
+
+    def register(_: object) -> None:
+        import atexit
+
+        atexit.register(deeds.append_pid, log)
+
+    with Pool(1) as pool:
+        pool.run_parallel([register, deeds.square, deeds.square], 1, max_tasks_per_worker=1)
+        assert len(Path(log).read_text().split()) == 1
+
+
+def test_there_is_no_thread_unless_something_has_to_be_watched() -> None:
+    class Counts:
+        def emit(self, _: object) -> None:
+            counts.append(threading.active_count())
+
+    counts: list[int] = []
+    with Pool(1) as pool:
+        before = threading.active_count()
+        pool.run_parallel([deeds.square], 1, Counts(), max_tasks_per_worker=10, fail_fast=True)
+        pool.run_parallel([deeds.square], 1, Counts(), timeout=60)
+        assert threading.active_count() == before
+    assert counts == [before, before + 1]
+
+
+FUNCTIONS: list[Callable[..., Any]] = [
+    lambda **limits: run_parallel([len], "", **limits),
+    lambda **limits: map_parallel(len, [""], **limits),
+    lambda **limits: iter_parallel([len], "", **limits),
+    lambda **limits: imap_parallel(len, [""], **limits),
+    lambda **limits: Pool(1, **limits),
+]
+
+
+@pytest.mark.parametrize("limit", ["timeout", "max_memory", "max_tasks_per_worker"])
+@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), True, "1", [1]])
+def test_limits_that_make_no_sense_are_refused(limit: str, value: Any) -> None:
+    for function in FUNCTIONS:
+        with pytest.raises((TypeError, ValueError), match=f"{limit} must be"):
+            function(**{limit: value})
+
+
+def test_fail_fast_is_a_yes_or_a_no() -> None:
+    for function in FUNCTIONS[:-1]:
+        with pytest.raises(TypeError, match="fail_fast must be"):
+            function(fail_fast=1)
+
+
+class StartsProcess:
+    """Starts a program that runs for long, in its worker's session or in one of its own."""
+
+    def __init__(self, own_session: bool) -> None:
+        self.own_session = own_session
+
+    def run(self, _: object) -> int:
+        return subprocess.Popen(["sleep", "300"], start_new_session=self.own_session).pid
+
+
+def assert_ends(pid: int) -> None:
+    # There is nothing to wait for but this: it is no child of ours, whose parent is to be told.
+    deadline = time.monotonic() + 30
+    while is_alive(pid):
+        assert time.monotonic() < deadline
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+@pytest.mark.parametrize("own_session", [False, True])
+def test_what_a_callable_has_started_ends_when_the_pool_is_closed(own_session: bool) -> None:
+    with Pool(1) as pool:
+        (started,) = pool.run_parallel([StartsProcess(own_session)], None)
+        assert psutil.pid_exists(started.output.unwrap())
+    assert_ends(started.output.unwrap())
+
+
+@pytest.mark.parametrize("own_session", [False, True])
+def test_what_a_callable_has_started_ends_with_it_when_it_is_late(own_session: bool) -> None:
+    with Pool(1) as pool:
+        started, late = pool.run_parallel(
+            [StartsProcess(own_session), spin_for_ever], None, timeout=0.3
+        )
+        assert late.error is not None
+        assert_ends(started.output.unwrap())
+
+
+def test_what_a_callable_has_started_ends_when_its_worker_crashes() -> None:
+    with Pool(1) as pool:
+        started, _ = pool.run_parallel([StartsProcess(False), deeds.segfault], None)
+        assert_ends(started.output.unwrap())
+
+
+def test_a_callable_that_kills_its_process_group_kills_nobody_else() -> None:
+    def kill_group(_: object) -> None:
+        os.killpg(0, 9)
+
+    with Pool(2) as pool:
+        results = pool.run_parallel([deeds.square, kill_group, deeds.square], 3)
+    assert [result.output.is_ok for result in results] == [True, False, True]
+    assert results[1].error is not None
+    assert results[1].error.code == "SIGKILL"
