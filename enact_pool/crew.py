@@ -30,7 +30,7 @@ class Crew(Holder):
         self._schedule = schedule
         self._limit = limit
         self.watch = Watch()
-        self._watchdog = Watchdog(limits)
+        self._watchdog = Watchdog(limits) if limits.need_watching else None
         self._most_tasks = limits.max_tasks_per_worker
         self.starting: set[Lane] = set()
         self.working: set[Lane] = set()
@@ -106,7 +106,8 @@ class Crew(Holder):
 
     def _add(self, lane: Lane) -> None:
         self.watch.add(lane)
-        self._watchdog.watch(lane)
+        if self._watchdog is not None:
+            self._watchdog.watch(lane)
         if lane.ready:
             self.employ(lane)
         else:
@@ -209,7 +210,8 @@ class Crew(Holder):
     def forget(self, lane: Lane) -> None:
         """It is about to go. When this returns, nobody looks at it."""
         self.watch.remove(lane)
-        self._watchdog.forget(lane)
+        if self._watchdog is not None:
+            self._watchdog.forget(lane)
         for lanes in (self.starting, self.working, self.hungry, self.idle):
             lanes.discard(lane)
 
@@ -223,5 +225,6 @@ class Crew(Holder):
 
         If an interrupt comes in between, it can be called again.
         """
-        self._watchdog.stop()
+        if self._watchdog is not None:
+            self._watchdog.stop()
         self._supply.leave(self, self._doorbell)

@@ -24,6 +24,9 @@ from enact_pool.tree import resident_bytes
 __all__ = ["Watchdog"]
 
 _LOOK_SECONDS = 0.05
+# How much longer than a callable may run it may take to unpickle it: the modules it
+# needs are imported then, for the first time in its worker.
+_LOADING_SECONDS = 60.0
 # The most that looking at memory may take, as a share of the time.
 _SHARE = 0.01
 
@@ -34,8 +37,6 @@ class Watchdog:
     def __init__(self, limits: Limits) -> None:
         self._timeout = limits.timeout
         self._max_memory = limits.max_memory
-        # Whether there may be anything for it to do.
-        self._is_needed = limits.need_watching
         # Re-entrant: a signal handler may begin a run while its thread is in here.
         self._changed = threading.Condition(threading.RLock())
         self._lanes: set[Lane] = set()
@@ -45,8 +46,6 @@ class Watchdog:
 
     def watch(self, lane: Lane) -> None:
         """Watch this lane, too."""
-        if not self._is_needed:
-            return
         with self._changed:
             self._lanes.add(lane)
             self._changed.notify()
@@ -60,9 +59,8 @@ class Watchdog:
 
     def forget(self, lane: Lane) -> None:
         """Watch this lane no more. When it returns nobody looks at the lane."""
-        if self._is_needed:
-            with self._changed:
-                self._lanes.discard(lane)
+        with self._changed:
+            self._lanes.discard(lane)
 
     def stop(self) -> None:
         """Watch nothing any more. If an interrupt comes in between, it can be called again."""
@@ -103,9 +101,11 @@ class Watchdog:
             activity = lane.notes.activity if lane.ready else None
             if activity is None:
                 continue
-            left = timeout - (time.monotonic_ns() - activity[-1]) / 1e9
+            _, loading, since_ns = activity
+            most = timeout + _LOADING_SECONDS if loading else timeout
+            left = most - (time.monotonic_ns() - since_ns) / 1e9
             if left <= 0:
-                self._convict(lane, activity, Excess.of_time(timeout))
+                self._convict(lane, activity, Excess.of_time(most))
             else:
                 first = min(first, left)
         return first

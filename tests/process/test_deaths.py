@@ -119,7 +119,7 @@ def group_of_100_mb() -> Iterator[Path]:
 
 
 def test_running_out_of_memory_costs_one_result(group_of_100_mb: Path) -> None:
-    """The kernel kills the worker."""
+    """The kernel kills the worker, and the message says that it was for want of memory."""
     callables: list[Any] = [deeds.square] * 25
     callables[7] = deeds.AllocateInGroup(str(group_of_100_mb))
     with Pool(2) as pool:
@@ -128,7 +128,9 @@ def test_running_out_of_memory_costs_one_result(group_of_100_mb: Path) -> None:
     assert [result.output for result in results] == [Ok(144)] * 24
     assert culprit.error is not None
     assert culprit.error.code == "SIGKILL"
+    assert "by the kernel it seems, which ran out of memory" in culprit.error.message
     assert "callable 7 (allocate)" in culprit.error.message
+    assert culprit.error.details["out_of_memory"]
 
 
 @pytest.mark.parametrize("reopens", [False, True])
