@@ -366,8 +366,8 @@ def test_closing_a_pool_lets_runs_of_other_threads_end(tmp_path: Path, mark: str
 # Nesting
 
 
-def test_callables_may_run_callables() -> None:
-    """With the default pool of the worker, which has its share of the CPUs."""
+def test_callables_may_run_callables(caplog: pytest.LogCaptureFixture) -> None:
+    """With the default pool of the worker, which has its share of the CPUs, and stays."""
 
     def outer(x: int) -> list[int]:
         results = run_parallel([partial(mul, i) for i in range(5)], x)
@@ -381,6 +381,7 @@ def test_callables_may_run_callables() -> None:
         assert outputs(pool.run_parallel([outer] * 4, 2)) == [[0, 2, 4, 6, 8]] * 4
         share = max(1, cpu_count() // 2)
         assert outputs(pool.run_parallel([count] * 2, 0)) == [share] * 2
+    assert not caplog.records, "its workers were told of as left behind"
 
 
 def test_a_nested_crash_costs_a_nested_result() -> None:
