@@ -21,24 +21,19 @@ import select
 import signal
 import socket
 import termios
-import threading
 import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import islice
-from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
-
-from loky.backend.popen_loky_posix import Popen
 
 from enact_pool.death import Death
 from enact_pool.interrupts import handlers_deferred
 from enact_pool.lifeline import lifeline
-from enact_pool.oom import oom_kills
+from enact_pool.process import WorkerProcess
 from enact_pool.recorder import FlightRecorder, create_recording
-from enact_pool.spawn import WorkerSpec, spawn, undisturbed
-from enact_pool.tree import is_stopped, kill_group, kill_tree
+from enact_pool.spawn import WorkerSpec, undisturbed
 from enact_pool.wire import (
     ANSWER,
     PERMIT_BYTES,
@@ -60,9 +55,6 @@ __all__ = ["Holder", "Lane"]
 _READ_BYTES = 1 << 16
 # The least number of buffers that every POSIX system takes in one write.
 _BUFFERS = 16
-# How long a worker that is told to stop may take to do so, and how often to look.
-_STOP_SECONDS = 0.02
-_STOP_LOOK_SECONDS = 0.0005
 # What a pipe takes in one piece, as a multiple of the size of a permit.
 _PIPE_BUF = select.PIPE_BUF // PERMIT_BYTES * PERMIT_BYTES
 
@@ -115,13 +107,14 @@ class Holder:
         raise NotImplementedError
 
 
-class Lane:
-    """One worker process, from its start to its burial.
+class Lane(WorkerProcess):
+    """One worker process and its pipes, from its start to its burial.
 
     Used by one thread at a time; but any may kill it, or convict what runs in it.
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.ready = False
         # Until it is given back for the first time.
         self.is_new = True
@@ -150,12 +143,6 @@ class Lane:
         # How many bytes of answers it can write before they are read.
         self.answers_room = 0
         self._open: list[int] = []
-        self._popen: Popen | None = None
-        self.exit: int | None = None
-        # Held by who kills it, and by who buries it: its numbers may be others' after that.
-        # Re-entrant: a signal handler may kill it while its thread is in here.
-        self._burial = threading.RLock()
-        self._kills_before: tuple[int, ...] = ()
         self._recorder: FlightRecorder | None = None
 
     def start(self, spec: WorkerSpec) -> None:
@@ -192,8 +179,7 @@ class Lane:
                 recording,
                 lifeline.read_end(),
             ]
-            self._kills_before = oom_kills()
-            self._popen = spawn(spec, inherited)
+            self._start_process(spec, inherited)
         finally:
             for end in worker_ends:
                 os.close(end)
@@ -216,15 +202,6 @@ class Lane:
             os.set_blocking(end, False)
         self.batch_limit = _pipe_size(self._permits) // PERMIT_BYTES // 3
         self.answers_room = _pipe_size(self.answers)
-        # A process that the worker has forked inherits its pipes and loky's
-        # sentinel, so their closing may come long after the worker's death.
-        # A pidfd tells at once. Without one (macOS), poll `has_exited`.
-        if hasattr(os, "pidfd_open"):
-            try:
-                self.exit = os.pidfd_open(self.pid)
-            except OSError:
-                return  # an old kernel, or a sandbox that refuses it
-            self._open.append(self.exit)
 
     def hold(self, run: Holder) -> None:
         """The run has this lane now."""
@@ -238,12 +215,6 @@ class Lane:
         self.is_left = True
         self.held_since = time.monotonic()
         self.holder = run
-
-    @property
-    def pid(self) -> int:
-        """The worker's process id."""
-        assert self._popen is not None
-        return int(self._popen.pid)
 
     def queue_common(self, payload: bytes, parcel: Parcel | None = None) -> None:
         """Put what a run's callables have in common behind what waits to be sent.
@@ -342,11 +313,6 @@ class Lane:
         """Whether a part of an answer has come, and the rest waits for us to read."""
         return self._reader.has_part
 
-    def has_exited(self) -> bool:
-        """Whether the worker process has ended; then it can be buried."""
-        assert self._popen is not None
-        return self._popen.poll() is not None
-
     def is_at_rest(self, answered: int) -> bool:
         """Whether the worker, which has answered up to this number, does nothing we know of."""
         notes = self.notes
@@ -365,66 +331,19 @@ class Lane:
                 self._open.remove(self.commands)
                 os.close(self.commands)
 
-    def wait_for_exit(self, seconds: float) -> None:
-        """Give the worker process, if it is still there, some time to end."""
-        if self._popen is None:
-            return
-        wait([self._popen.sentinel if self.exit is None else self.exit], seconds)
-
-    def kill(self) -> None:
-        """Kill the worker process, if it is still there, and all that it has started."""
-        with self._burial, handlers_deferred():
-            if self.is_there:
-                kill_tree(self.pid)
-
     def convict(self, activity: Activity, excess: Excess) -> bool:
         """Kill the worker if it still does what broke a limit, which is to be blamed for that.
 
         Gives False if it does something else by now, which has done nothing.
         """
-        with self._burial:
-            if not self.is_there:
-                return True
-            was_stopped = is_stopped(self.pid)
-            self._signal(signal.SIGSTOP)
-            until = time.monotonic() + _STOP_SECONDS
-            # It may be in a system call that nothing interrupts; then it begins nothing either.
-            while not is_stopped(self.pid) and time.monotonic() < until:
-                time.sleep(_STOP_LOOK_SECONDS)
-            if self.notes.activity == activity:
-                self.excess = excess
-                kill_tree(self.pid)
-                return True
-            if not was_stopped:
-                self._signal(signal.SIGCONT)
-            return False
 
-    @property
-    def is_there(self) -> bool:
-        """Whether the worker's process id is its own still: nobody has waited for its end."""
-        return self._popen is not None and self._popen.returncode is None and self._signal(0)
+        def is_guilty() -> bool:
+            if self.notes.activity != activity:
+                return False
+            self.excess = excess
+            return True
 
-    def _signal(self, number: int) -> bool:
-        """Send the worker a signal; gives whether it was there, as far as that is known."""
-        try:
-            if self.exit is not None:
-                signal.pidfd_send_signal(self.exit, number)
-            else:
-                os.kill(self.pid, number)
-        except ProcessLookupError:
-            return False  # something else in this process has waited for it
-        return True
-
-    def wait(self) -> None:
-        """Wait for the worker process, which has ended or been killed: it notes nothing more.
-
-        What it has started and left running ends as well.
-        """
-        with self._burial:
-            assert self._popen is not None
-            if self.is_there:
-                kill_group(self.pid)
-            self._popen.wait()
+        return self.kill_if(is_guilty)
 
     def bury(self) -> Death:
         """Wait for the worker process, which has ended or been killed, and free everything."""
@@ -455,13 +374,10 @@ class Lane:
 
     def _close(self) -> None:
         """Close the descriptors. The process is left as it is."""
-        with self._burial, handlers_deferred():
+        with self._lock, handlers_deferred():
             while self._open:
                 os.close(self._open.pop())
             if self._recorder is not None:
                 self._recorder.close()
                 self._recorder = None
-            # Its number may soon be another's.
-            self.exit = None
-            # Its finalizer closes loky's sentinel.
-            self._popen = None
+            self._close_process()

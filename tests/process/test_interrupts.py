@@ -85,8 +85,8 @@ def check(pool: Pool, where: str, other_descriptors: int) -> None:
 
 def number_of_others(pool: Pool) -> int:
     """How many descriptors are open that are not of its lanes."""
-    # Theirs, and loky's sentinel.
-    return len(descriptors()) - sum(len(lane._open) + 1 for lane in pool._supply._lanes)
+    # Theirs, the pidfd, and loky's sentinel.
+    return len(descriptors()) - sum(len(lane._open) + 2 for lane in pool._supply._lanes)
 
 
 def no_ops(pool: Pool) -> None:

@@ -1,0 +1,130 @@
+"""A worker's process, as its parent has it: started, watched, stopped, killed, waited for.
+
+Its process id is its own until somebody has waited for its end. So whoever signals
+it by that, and whoever waits for it, holds the same lock.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import wait
+
+from loky.backend.popen_loky_posix import Popen
+
+from enact_pool.interrupts import handlers_deferred
+from enact_pool.oom import oom_kills
+from enact_pool.spawn import WorkerSpec, spawn
+from enact_pool.tree import is_stopped, kill_group, kill_tree
+
+__all__ = ["WorkerProcess"]
+
+# How long a process that is told to stop may take to do so, and how often to look.
+_STOP_SECONDS = 0.02
+_STOP_LOOK_SECONDS = 0.0005
+
+
+class WorkerProcess:
+    """One process, from its start to its end. Used by one thread at a time; but any may kill it."""
+
+    def __init__(self) -> None:
+        self._popen: Popen | None = None
+        # A pidfd, which can be read when it has ended; None where there are none.
+        self.exit: int | None = None
+        # Re-entrant: a signal handler may kill it while its thread is in here.
+        self._lock = threading.RLock()
+        self._kills_before: tuple[int, ...] = ()
+
+    def _start_process(self, spec: WorkerSpec, descriptors: Sequence[int]) -> None:
+        """Start it, with these descriptors. Raises `OSError`."""
+        self._kills_before = oom_kills()
+        self._popen = spawn(spec, descriptors)
+        # A process that the worker has forked inherits its pipes and loky's
+        # sentinel, so their closing may come long after the worker's death.
+        # A pidfd tells at once. Without one (macOS), poll `has_exited`.
+        if hasattr(os, "pidfd_open"):
+            try:
+                self.exit = os.pidfd_open(self.pid)
+            except OSError:
+                return  # an old kernel, or a sandbox that refuses it
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        assert self._popen is not None
+        return int(self._popen.pid)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the process id is its own still: nobody has waited for its end."""
+        return self._popen is not None and self._popen.returncode is None and self._signal(0)
+
+    def has_exited(self) -> bool:
+        """Whether it has ended; then it can be buried."""
+        assert self._popen is not None
+        return self._popen.poll() is not None
+
+    def wait_for_exit(self, seconds: float) -> None:
+        """Give it, if it is still there, some time to end."""
+        if self._popen is None:
+            return
+        wait([self._popen.sentinel if self.exit is None else self.exit], seconds)
+
+    def kill(self) -> None:
+        """Kill it, if it is still there, and all that it has started."""
+        with self._lock, handlers_deferred():
+            if self.is_there:
+                kill_tree(self.pid)
+
+    def kill_if(self, condition: Callable[[], bool]) -> bool:
+        """Kill it, and all that it has started, if this holds while it stands still.
+
+        Gives whether it is no more, for this reason or another.
+        """
+        with self._lock:
+            if not self.is_there:
+                return True
+            was_stopped = is_stopped(self.pid)
+            self._signal(signal.SIGSTOP)
+            until = time.monotonic() + _STOP_SECONDS
+            # It may be in a system call that nothing interrupts; then it begins nothing either.
+            while not is_stopped(self.pid) and time.monotonic() < until:
+                time.sleep(_STOP_LOOK_SECONDS)
+            if condition():
+                kill_tree(self.pid)
+                return True
+            if not was_stopped:
+                self._signal(signal.SIGCONT)
+            return False
+
+    def _signal(self, number: int) -> bool:
+        """Send it a signal; gives whether it was there, as far as that is known."""
+        try:
+            if self.exit is not None:
+                signal.pidfd_send_signal(self.exit, number)
+            else:
+                os.kill(self.pid, number)
+        except ProcessLookupError:
+            return False  # something else in this process has waited for it
+        return True
+
+    def wait(self) -> None:
+        """Wait for it, when it has ended or been killed; what it has started ends with it."""
+        with self._lock:
+            assert self._popen is not None
+            if self.is_there:
+                kill_group(self.pid)
+            self._popen.wait()
+
+    def _close_process(self) -> None:
+        """Let go of it, as it is. Signal handlers must be deferred."""
+        with self._lock:
+            if self.exit is not None:
+                os.close(self.exit)
+            # Its number may soon be another's.
+            self.exit = None
+            # Its finalizer closes loky's sentinel.
+            self._popen = None
