@@ -22,4 +22,5 @@ Other programs, each `python -m benchmarks.` and its name:
                  (growth measures it, beside limits; scaling_picture draws it)
     profile      on what the microseconds of a callable are spent
     threads      native threads in workers, with and without the pool's limits
+    watching     what limits of time and memory cost, and how late they are kept
 """
