@@ -330,7 +330,7 @@ class _Worker:
         quick = ran_ns < _QUICK_NS
         threads, processes = self._surroundings.left_behind(quick=quick)
         if threads or processes:
-            left = pickle.dumps((threads, processes))
+            left = _dumps((threads, processes))
             self._write(pack_answer(Answer.LEFT_BEHIND, serial, left))
         journal = self._journal
         if not journal.add(serial, ending, ran_ns, payload):
@@ -403,7 +403,7 @@ def _peak_bytes() -> int:
 
 def _description(error: BaseException, what: str = "") -> bytes:
     # Texts, not the exception: many fail to be unpickled, or do harm then.
-    return pickle.dumps(describe(error, what))
+    return _dumps(describe(error, what))
 
 
 def _run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
