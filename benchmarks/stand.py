@@ -34,7 +34,7 @@ from benchmarks import tasks
 from benchmarks.contenders import CONTENDERS, UNANSWERED, Contender, Failure
 from benchmarks.works import Load, Work, works
 
-__all__ = ["main"]
+__all__ = ["main", "version_of"]
 
 # Times the number of workers: long enough that no worker can do its share of
 # the first calls for another that is not there yet.
@@ -53,7 +53,7 @@ class _Stand:
 
     def hello(self) -> dict[str, Any]:
         try:
-            versions = {package: _version(package) for package in self._contender.packages}
+            versions = {package: version_of(package) for package in self._contender.packages}
         except ImportError as error:
             return {"missing": str(error)}
         return {"missing": "", "versions": versions}
@@ -106,8 +106,8 @@ class _Stand:
         return {}
 
 
-def _version(package: str) -> str:
-    """Raises `ImportError` if it cannot be imported."""
+def version_of(package: str) -> str:
+    """The version of a package. Raises `ImportError` if it cannot be imported."""
     module = import_module(package)
     try:
         return version(package)

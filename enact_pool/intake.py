@@ -51,10 +51,10 @@ def commands_from(
             recorder.note_receiving(first + count - 1 if count else 0)
             yield from frames
             continue
-        recorder.note_occupied(True)
-        _flush_output()
-        recorder.note_occupied(False)
         recorder.note_resting()
+        # For ever, if nobody reads it: who finds this worker at rest for long,
+        # with more to do, replaces it.
+        _flush_output()
         if not poll(poller, timeout_ms, spin=spin):
             return
 

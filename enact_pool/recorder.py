@@ -109,7 +109,7 @@ class FlightRecorder:
 
     @property
     def occupied(self) -> bool:
-        """Whether the worker takes an input, say, or flushes what callables have printed."""
+        """Whether the worker takes an input, say."""
         return bool(self._words[_OCCUPIED])
 
     @property

@@ -301,7 +301,7 @@ class _Worker:
         quick = ran_ns < _QUICK_NS
         left = self._surroundings.restore(quick)
         if left is not None:
-            self._write(pack_answer(Answer.LEFT_BEHIND, serial, pickle.dumps(left)))
+            self._write(pack_answer(Answer.LEFT_BEHIND, serial, _dumps(left)))
         journal = self._journal
         if not journal.add(serial, ending, ran_ns, payload):
             # Larger than what travels in a parcel as a rule. Writing it is not the callable's time.
@@ -389,7 +389,7 @@ def _peak_bytes() -> int:
 
 def _description(error: BaseException, what: str = "") -> bytes:
     # Texts, not the exception: many fail to be unpickled, or do harm then.
-    return pickle.dumps(describe(error, what))
+    return _dumps(describe(error, what))
 
 
 def _run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:

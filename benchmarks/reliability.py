@@ -1,0 +1,358 @@
+"""`python -m benchmarks.reliability`: what becomes of the others when one callable does harm.
+
+Tries each hazard with each library, every time in a process group of its own that is
+killed after some seconds, and writes a table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby, product
+from pathlib import Path
+from shutil import rmtree
+from typing import Any
+from uuid import uuid4
+
+import psutil
+from attrs import frozen
+
+from benchmarks.askers import ASKERS
+from benchmarks.hazards import HAZARDS, Hazard, on_small_disk, small_disk_refusal
+from benchmarks.record import OURS, machine, today
+from benchmarks.stand import version_of
+from benchmarks.table import Table
+
+__all__ = ["HOLDS", "Trial", "Verdict"]
+
+_DOCUMENT = Path("docs/reliability.md")
+_QUICK_HAZARDS = ["segfault", "plain", "kill-group", "unpicklable", "child-lives-on", "hang"]
+_QUICK_CONTENDERS = ["stdlib", OURS]
+
+# Every process that a trial starts, at whatever remove, has this in its environment.
+_MARK = "ENACT_POOL_TRIAL"
+# What is left of a trial has so long to end by itself.
+_GRACE_S = 2.0
+# Trackers of resources have so long to tidy up.
+_TIDYING_S = 5.0
+
+
+@frozen
+class Verdict:
+    """What became of a trial, in a word, and how many callables or processes that is about."""
+
+    word: str
+    count: int | None = None
+
+    def __str__(self) -> str:
+        return self.word if self.count is None else f"{self.word} {self.count}"
+
+
+HOLDS = Verdict("holds")
+# What says nothing about the library.
+_UNKNOWN = {"not installed", "not tried"}
+
+_MEANINGS = {
+    "holds": "all others answered, the culprit was told as what it is, and nothing is left",
+    "loses N": "so many others have no answer, but an error",
+    "raises": "the call raises, and no one's answer is to be had",
+    "hangs": "the caller waits for ever (for {limit:g} s, that is)",
+    "hangs at end": "all is told, but the pool or the caller cannot end",
+    "leaves N": "all is told, but so many processes are left when the caller has ended",
+    "wrong": "a value is told that is none: for a culprit that failed, say",
+    "kills caller": "the caller's own process dies, or exits",
+    "fails at end": "all is told, but the end of the pool, or of the caller, raises",
+    "no limit": "cannot limit memory; not tried, and counted as failed",
+}
+
+
+class Trial:
+    """One hazard, tried with one library. `limit` is in seconds."""
+
+    def __init__(self, contender: str, hazard: Hazard, workers: int, limit: float) -> None:
+        self._contender = contender
+        self._hazard = hazard
+        self._workers = workers
+        self._limit = limit
+        self._mark = uuid4().hex
+        # The process id of the caller.
+        self._caller: int | None = None
+
+    def verdict(self) -> Verdict:
+        """Do it, and leave nothing of it."""
+        hazard = self._hazard
+        if hazard.max_memory is not None and not ASKERS[self._contender].limits_memory:
+            return Verdict("no limit")
+        with tempfile.TemporaryDirectory(prefix="trial-") as folder:
+            disk, report = Path(folder, "disk"), Path(folder, "report")
+            disk.mkdir()
+            disk.chmod(0o1777)
+            if hazard.needs_small_disk and small_disk_refusal(str(disk)):
+                return Verdict("not tried")
+            try:
+                code = self._code(disk, report)
+                left = psutil.wait_procs(self._left() if code is not None else [], _GRACE_S)[1]
+            finally:
+                self._clear_away()
+            told = json.loads(report.read_text(encoding="utf-8")) if report.exists() else None
+        return _judged(told, code, len(left))
+
+    def _code(self, disk: Path, report: Path) -> int | None:
+        """Run it; gives the exit code of its process, or None if that did not end in time."""
+        command = [sys.executable, "-m", "benchmarks.trial", self._contender, self._hazard.name]
+        command += [str(self._workers), str(report)]
+        if self._hazard.needs_small_disk:
+            command = on_small_disk(command, str(disk))
+        environment = {**os.environ, _MARK: self._mark, "TMPDIR": str(disk)}
+        with Path(disk.parent, "output").open("wb") as output:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=environment,
+                start_new_session=True,
+            )
+        self._caller = process.pid
+        try:
+            return process.wait(self._limit)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            if process.poll() is None:
+                self._clear_away()
+                process.wait()
+
+    def _left(self) -> list[psutil.Process]:
+        """The processes of this trial that have not ended, but for trackers of resources."""
+        return [process for process in self._all() if not _is_tracker(process)]
+
+    def _all(self) -> list[psutil.Process]:
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get(_MARK) == self._mark:
+                    found.append(process)
+            except psutil.Error:
+                continue  # it has ended, or is none of ours
+        return found
+
+    def _clear_away(self) -> None:
+        """Kill all processes of this trial, and remove what they have left in shared memory."""
+        # Trackers tidy up, semaphores for one, when those that they serve have ended.
+        while left := self._left():
+            _kill(left)
+        psutil.wait_procs(self._all(), _TIDYING_S)
+        while left := self._all():
+            _kill(left)
+        # Of trackers that were killed by a culprit, for they were in its process group.
+        for path in Path("/dev/shm").glob(f"*[-_]{self._caller}[-_]*"):
+            if path.is_dir():
+                rmtree(path)
+            else:
+                path.unlink()
+
+
+def _is_tracker(process: psutil.Process) -> bool:
+    try:
+        return "resource_tracker" in " ".join(process.cmdline())
+    except psutil.Error:
+        return False  # it has ended
+
+
+def _kill(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+    psutil.wait_procs(processes, _GRACE_S)
+
+
+def _judged(told: dict[str, Any] | None, code: int | None, left: int) -> Verdict:
+    """From what was reported, how the caller ended, and how many processes it has left."""
+    if told is None:
+        return Verdict("hangs" if code is None else "kills caller")
+    if "raised" in told:
+        return Verdict("raises")
+    lost = told["lost"] + told["missing"]
+    if lost:
+        return Verdict("loses", lost)
+    if told["wrong"] or not told["is_told"]:
+        return Verdict("wrong")
+    if code is None:
+        return Verdict("hangs at end")
+    if code:
+        return Verdict("kills caller" if code < 0 else "fails at end")
+    return Verdict("leaves", left) if left else HOLDS
+
+
+Verdicts = dict[tuple[str, str], Verdict]
+
+
+def _missing(contender: str) -> bool:
+    try:
+        for package in ASKERS[contender].packages:
+            version_of(package)
+    except ImportError:
+        return True
+    return False
+
+
+def _tried(options: argparse.Namespace) -> Verdicts:
+    absent = {name for name in options.contenders if _missing(name)}
+    pairs = list(product(options.hazards, options.contenders))
+    begun, done = time.monotonic(), 0
+
+    def tried(pair: tuple[Hazard, str]) -> Verdict:
+        nonlocal done
+        hazard, contender = pair
+        if contender in absent:
+            return Verdict("not installed")
+        verdict = Trial(contender, hazard, options.workers, options.limit).verdict()
+        done += 1
+        at = f"{time.monotonic() - begun:5.0f} s, {done:3} of {len(pairs)}"
+        print(f"{at}  {contender:10}  {hazard.name:24}  {verdict}", file=sys.stderr, flush=True)
+        return verdict
+
+    with ThreadPoolExecutor(options.jobs) as threads:
+        verdicts = list(threads.map(tried, pairs))
+    return {(hazard.name, name): v for (hazard, name), v in zip(pairs, verdicts, strict=True)}
+
+
+def _summary(hazards: list[Hazard], contenders: list[str], verdicts: Verdicts) -> Table:
+    columns = [[verdicts[hazard.name, name] for hazard in hazards] for name in contenders]
+    failed = []
+    for column in columns:
+        tried = [verdict for verdict in column if verdict.word not in _UNKNOWN]
+        failed.append(f"{sum(verdict != HOLDS for verdict in tried)} of {len(tried)}")
+    lines = [["failed", *failed]]
+    counts = [Counter(verdict.word for verdict in column) for column in columns]
+    words = [word.removesuffix(" N") for word in _MEANINGS] + sorted(_UNKNOWN)
+    for word in words:
+        if any(word in count for count in counts):
+            lines.append([word, *(str(count[word]) for count in counts)])
+    return Table("In all", ["", *contenders], lines)
+
+
+def _tables(hazards: list[Hazard], contenders: list[str], verdicts: Verdicts) -> Iterable[Table]:
+    for group, members in groupby(hazards, lambda hazard: hazard.group):
+        lines = [
+            [hazard.title, *(str(verdicts[hazard.name, name]) for name in contenders)]
+            for hazard in members
+        ]
+        yield Table(group, ["a callable that", *contenders], lines, numeric=False)
+
+
+def _document(options: argparse.Namespace, tables: list[Table]) -> str:
+    facts = machine()
+    packages = sorted({package for name in options.contenders for package in ASKERS[name].packages})
+    versions = []
+    for package in packages:
+        try:
+            versions.append(f"{package} {version_of(package)}")
+        except ImportError:
+            continue  # its column says so
+    ways = [
+        f"* `{name}`: {ASKERS[name].way}; time limit: {ASKERS[name].limits}"
+        for name in options.contenders
+    ]
+    meanings = [f"| {word} | {text} |" for word, text in _MEANINGS.items()]
+    parts = [
+        "# Reliability",
+        _INTRODUCTION.format(limit=options.limit, workers=options.workers),
+        f"{today()}, {facts['cpu']}, {facts['cores']} cores, {facts['kernel']}, "
+        f"{facts['python']}; {', '.join(versions)}.",
+        "\n".join(["| verdict | what it says |", "| --- | --- |", *meanings]).format(
+            limit=options.limit
+        ),
+        "How each is asked, always with a pool whose workers are up:",
+        "\n".join(ways),
+        _FAIRNESS,
+        *(table.as_markdown() for table in tables),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+_INTRODUCTION = """\
+What becomes of the others when one callable does harm: measured by
+`python -m benchmarks.reliability` ([benchmarks/](../benchmarks)). Each line is a callable that does
+one bad thing, between six well-behaved ones before it and six behind it, on {workers} workers; each
+library is given these 13 callables in a process of its own, which is killed after {limit:g} s.
+
+What the culprit is to come to with enact_pool, to the letter, is told by
+[benchmarks/hazards.py](../benchmarks/hazards.py) and checked by
+[tests/process/test_hazards.py](../tests/process/test_hazards.py), for the next call on the same
+pool as well. Of each library less is asked here: any error will do for a culprit that fails, or
+that cannot be carried."""
+
+_FAIRNESS = """\
+`get` and `result` with a time-out only stop waiting: the callable goes on, and its worker is lost
+for others. That counts as held if all others answer and the pool can be ended. joblib's call raises
+what the first callable raises, as it says it does; that counts as failed, since the answers of the
+others are gone. (Who wants them catches everything in the callable.)
+
+Who does harm late finds that the others have answered: so some libraries hold a crash that takes a
+second to come about, and lose the others in one that comes at once. The hazards are of our own
+choice, and some are about what only enact_pool says it does: what the next one in a process finds.
+
+Not among these: memory that is overwritten, and a return value that ends the process that unpickles
+it. No library that unpickles in its caller's process survives that; enact_pool does not either."""
+
+
+def _options() -> argparse.Namespace:
+    names = {hazard.name: hazard for hazard in HAZARDS}
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.reliability", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a few, to see that all works")
+    parser.add_argument("--hazards", nargs="+", choices=names, metavar="NAME", help="only these")
+    parser.add_argument(
+        "--contenders", nargs="+", choices=ASKERS, metavar="NAME", help="only these"
+    )
+    parser.add_argument("--workers", type=int, default=2, help="of each contender (default: 2)")
+    parser.add_argument(
+        "--limit", type=float, default=10.0, help="seconds after which it hangs (default: 10)"
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=4, help="trials at a time, which mostly sleep (default: 4)"
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="PATH", help=f"default: {_DOCUMENT}, for a run of all"
+    )
+    options = parser.parse_args()
+    # A part must not take the place of the whole.
+    if not (options.quick or options.hazards or options.contenders):
+        options.output = options.output or _DOCUMENT
+    chosen = options.hazards or (_QUICK_HAZARDS if options.quick else names)
+    options.hazards = [hazard for hazard in HAZARDS if hazard.name in chosen]
+    options.contenders = options.contenders or (
+        _QUICK_CONTENDERS if options.quick else list(ASKERS)
+    )
+    return options
+
+
+def main() -> int:
+    """Do what the command line says; gives 1 if enact_pool has failed."""
+    options = _options()
+    verdicts = _tried(options)
+    tables = [
+        _summary(options.hazards, options.contenders, verdicts),
+        *_tables(options.hazards, options.contenders, verdicts),
+    ]
+    print("\n\n".join(table.as_text() for table in tables))
+    if options.output is not None:
+        options.output.write_text(_document(options, tables), encoding="utf-8")
+        print(f"written: {options.output}", file=sys.stderr)
+    ours = [verdict for (_, name), verdict in verdicts.items() if name == OURS]
+    return int(any(v != HOLDS and v.word not in _UNKNOWN for v in ours))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

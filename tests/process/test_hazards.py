@@ -1,0 +1,226 @@
+"""Whatever a callable does to its worker costs only its own result."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FunctionType
+from typing import Any
+
+import deeds
+import pytest
+
+import enact_pool.inbox
+import enact_pool.run
+from benchmarks import misdeeds
+from benchmarks.hazards import HAZARDS, INPUT, SQUARED, Hazard, on_small_disk, small_disk_refusal
+from enact_pool import Err, ExecutionErrorCategory, Ok, ParallelResult, Pool
+
+ROOT = Path(__file__).parent.parent.parent
+
+CATEGORIES = {
+    "dies": ExecutionErrorCategory.KERNEL_INTERNAL,
+    "times out": ExecutionErrorCategory.TIMEOUT,
+    "takes too much memory": ExecutionErrorCategory.QUOTA_EXCEEDED,
+}
+
+
+def noted(index: int, log: Path, then: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A callable that notes its start, if it can, before it does its deed."""
+
+    def callable_(x: Any) -> Any:
+        try:
+            deeds.append(log, index)
+        except (OSError, MemoryError):
+            pass  # a culprit before it has taken what is needed for that
+        return then(x)
+
+    callable_.__name__ = then.__name__
+    return callable_
+
+
+def own_name(culprit: Any) -> str:
+    return culprit.__name__ if isinstance(culprit, FunctionType) else type(culprit).__name__
+
+
+def assert_told(result: ParallelResult[Any], hazard: Hazard) -> None:
+    """The culprit has come to what the contract says."""
+    expected, output = hazard.expected, result.output
+    name = "unknown" if expected.fate == "dies" else own_name(hazard.culprit)
+    assert result.agent_name == name
+    if expected.fate == "returns":
+        assert isinstance(output, Ok), output
+        assert expected.seen(output.value) == expected.value
+        assert result.error is None
+        return
+    assert isinstance(output, Err)
+    if expected.fate == "raises":
+        assert expected.seen(output.error) == expected.value
+        assert output.type == expected.type
+        for text in (own_name(hazard.culprit), *expected.traceback):
+            assert text in output.traceback
+        assert result.error is None
+    elif expected.fate == "is refused":
+        assert output.error.startswith(expected.value)
+        assert result.error is None
+    else:
+        assert result.error is not None
+        assert result.error.category is CATEGORIES[expected.fate]
+        assert output == Err(result.error.message)
+        assert f"callable {hazard.place} ({own_name(hazard.culprit)})" in output.error
+        assert result.error.details["index"] == hazard.place
+        if expected.fate == "dies":
+            assert result.error.code == expected.value
+
+
+@pytest.mark.parametrize(
+    "hazard",
+    [hazard for hazard in HAZARDS if not hazard.needs_small_disk],
+    ids=lambda hazard: hazard.name,
+)
+def test_a_hazard_costs_only_its_own_result(
+    hazard: Hazard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All others answer, each is started once, and the pool works in the next call."""
+    # For those that make a worker wait for what never comes.
+    monkeypatch.setattr(enact_pool.inbox, "ROUND_SECONDS", 0.05)
+    monkeypatch.setattr(enact_pool.run, "ROUND_SECONDS", 0.05)
+    log = tmp_path / "starts"
+    callables = [
+        noted(index, log, each) if isinstance(each, FunctionType) else each
+        for index, each in enumerate(hazard.callables)
+    ]
+    limits: Any = {"timeout": hazard.timeout, "max_memory": hazard.max_memory}
+    with Pool(2) as pool:
+        results = pool.run_parallel(callables, INPUT, **limits)
+        later = pool.run_parallel(hazard.neighbours, INPUT)
+    culprit = results.pop(hazard.place)
+    neighbours = 2 * len(hazard.neighbours)
+    assert [result.output for result in results] == [Ok(SQUARED)] * neighbours
+    assert_told(culprit, hazard)
+    starts = sorted(map(int, log.read_text().split()))
+    may_start = [i for i, each in enumerate(callables) if isinstance(each, FunctionType)]
+    if hazard.starves:
+        assert len(set(starts)) == len(starts)
+    else:
+        assert starts == may_start
+    assert [result.output for result in later] == [Ok(SQUARED)] * len(hazard.neighbours)
+
+
+def test_a_full_disk_costs_nothing(tmp_path: Path) -> None:
+    """Neither do workers, inputs and values need one; the disk is one of 1 MB, for this alone."""
+    (hazard,) = (hazard for hazard in HAZARDS if hazard.needs_small_disk)
+    disk, report = tmp_path / "disk", tmp_path / "report"
+    disk.mkdir()
+    if refusal := small_disk_refusal(str(disk)):
+        pytest.skip(f"needs the right to mount a small disk: {refusal}")
+    trial = [sys.executable, "-m", "benchmarks.trial", "enact_pool", hazard.name, "2", str(report)]
+    done = subprocess.run(
+        on_small_disk(trial, str(disk)), capture_output=True, text=True, timeout=40, cwd=ROOT
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert json.loads(report.read_text()) == {
+        "right": 2 * len(hazard.neighbours),
+        "lost": 0,
+        "wrong": 0,
+        "missing": 0,
+        "is_told": True,
+        "culprit": "bytes",
+    }
+    assert str(disk) not in Path("/proc/mounts").read_text()
+    assert not Path("/dev/shm/filled").exists()
+
+
+def see_surroundings(_: object) -> dict[str, Any]:
+    """What callables share in a process, and which process it is."""
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return {
+        "process": os.getpid(),
+        "folder": os.getcwd(),
+        "environment": dict(os.environ),
+        "umask": umask,
+        "handlers": {number: signal.getsignal(number) for number in signal.valid_signals()},
+        "recursion limit": sys.getrecursionlimit(),
+        "timers": [
+            signal.getitimer(timer)
+            for timer in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
+        ],
+    }
+
+
+def change_everything(_: object) -> None:
+    os.chdir("/")
+    os.environ["MISDEED"] = "done"
+    os.environ["HOME"] = "/nowhere"
+    del os.environ["PATH"]
+    os.umask(0o777)
+    for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGALRM, signal.SIGPROF):
+        signal.signal(number, signal.SIG_IGN)
+    sys.setrecursionlimit(4321)
+    for timer in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF):
+        signal.setitimer(timer, 1000.0, 1000.0)
+    time.sleep(0.001)  # what takes no time is not looked at as closely
+
+
+def raise_changed(_: object) -> None:
+    change_everything(_)
+    raise ValueError("with everything changed")
+
+
+@pytest.mark.parametrize("change", [change_everything, raise_changed])
+def test_the_next_callable_finds_its_worker_as_the_first_did(
+    change: Callable[[object], None],
+) -> None:
+    with Pool(1) as pool:
+        first, _, next_one = pool.run_parallel([see_surroundings, change, see_surroundings], 0)
+        (later,) = pool.run_parallel([see_surroundings], 0)
+    found = first.output.unwrap()
+    assert found["timers"] == [(0.0, 0.0)] * 3
+    assert next_one.output.unwrap() == found
+    assert later.output.unwrap() == found
+
+
+@pytest.mark.parametrize(
+    ("leave", "left"),
+    [
+        (misdeeds.leave_thread, r"thread left"),
+        (misdeeds.leave_thread_that_is_waited_for, r"thread left"),
+        (misdeeds.fork_child_that_lives_on, r"process \d+"),
+        (misdeeds.leave_program, r"process \d+"),
+    ],
+)
+def test_what_a_callable_leaves_running_is_told_by_a_warning(
+    leave: Callable[[object], None], left: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once, and with its name."""
+    with Pool(1) as pool:
+        results = pool.run_parallel([misdeeds.square, leave, *[misdeeds.slow_square] * 3], INPUT)
+    assert [result.output for result in results] == [
+        *(Ok(SQUARED), Ok(None)),
+        *[Ok(SQUARED)] * 3,
+    ]
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == ("enact_pool", "WARNING")
+    expected = rf"callable 1 \({leave.__name__}\) left running: {left}"
+    assert re.fullmatch(expected, record.getMessage())
+
+
+def test_what_a_callable_patches_does_not_change_how_the_next_ones_are_told() -> None:
+    """Those that do not use it themselves."""
+
+    def return_list(x: int) -> list[int]:
+        return [x]
+
+    callables = [misdeeds.patch_modules, misdeeds.raise_plainly, return_list, misdeeds.square]
+    with Pool(1) as pool:
+        results = pool.run_parallel(callables, INPUT)
+    outputs = [result.output for result in results]
+    assert outputs == [Ok(None), Err("plain"), Ok([INPUT]), Ok(SQUARED)]
