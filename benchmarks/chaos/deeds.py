@@ -24,6 +24,7 @@ __all__ = [
     "VALUES",
     "Blob",
     "Deed",
+    "began_at",
     "carry_out",
     "closure",
     "given_value",
@@ -57,6 +58,11 @@ def identity(pid: int) -> int:
     # Behind the name, which may have spaces and parentheses: the 22nd is when it began.
     began = int(status[status.rindex(b")") + 2 :].split()[19])
     return began << 22 | pid
+
+
+def began_at(identity: int) -> int:
+    """When a process began, in ticks since the machine was started."""
+    return identity >> 22
 
 
 class _Self:

@@ -16,19 +16,23 @@ from contextlib import ExitStack
 from functools import partial
 from random import Random
 
-from benchmarks.chaos.deeds import identity
+from benchmarks.chaos.deeds import began_at, identity
 from benchmarks.chaos.ledger import Ledger
 
 __all__ = ["Disturber", "workers"]
 
 _STEP_S = 0.005
 # How often something is done, how long workers are stopped, and descriptors taken.
-_PAUSE_S = 0.06
-_STOPS_S = (0.001, 0.01, 0.1, 0.5, 2.5)
-_SQUEEZES_S = (0.002, 0.02, 0.2, 0.6)
+_PAUSE_S = 0.1
+_STOPS_S = (0.001, 0.005, 0.02, 0.1, 0.1, 0.5, 2.5)
+_SQUEEZES_S = (0.002, 0.02, 0.1, 0.2, 0.6)
 _MOST_LEFT = 12
 # Out of so many things that are done, one is to squeeze.
-_SQUEEZE_ONE_IN = 25
+_SQUEEZE_ONE_IN = 15
+# Workers that are younger are spared for the most part: who has to start three in
+# vain gives up, and does nothing of what is to be watched.
+_YOUNG_S = 0.5
+_SPARED = 0.9
 
 
 def workers() -> list[int]:
@@ -53,6 +57,15 @@ def _is_worker(pid: int) -> bool:
             return b"enact_pool.boot" in file.read()
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def _age_s(pid: int) -> float:
+    """How long ago a process began; 0.0 if it is gone."""
+    try:
+        ticks = began_at(identity(pid))
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
 
 
 class Disturber:
@@ -114,6 +127,8 @@ class Disturber:
 
     def _disturb(self) -> None:
         found = workers()
+        if self._random.random() < _SPARED:
+            found = [pid for pid in found if _age_s(pid) > _YOUNG_S]
         if self._may_squeeze and self._random.randrange(_SQUEEZE_ONE_IN) == 0:
             # What is killed now cannot be replaced.
             for pid in self._random.sample(found, self._random.randint(0, len(found))):

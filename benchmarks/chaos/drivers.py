@@ -128,6 +128,7 @@ class Driver:
             else:
                 starts.setdefault(index, []).append(worker)
         self._ledger.count("starts", count)
+        self._ledger.proven(worker for workers in starts.values() for worker in workers)
         return starts
 
     def _done(self, plan: Plan) -> Report:

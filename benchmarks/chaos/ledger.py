@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from attrs import define, field, frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 __all__ = ["Ledger", "Span", "Violation"]
 
@@ -57,6 +57,8 @@ class Ledger:
     # callable had not noted that it had started.
     _blamed: set[int] = field(factory=set, init=False)
     _blamed_unseen: int = field(default=0, init=False)
+    # Those that have started a callable, as far as their runs are over.
+    _proven: set[int] = field(factory=set, init=False)
 
     def count(self, what: str, number: int = 1) -> None:
         """So many more of this."""
@@ -118,6 +120,19 @@ class Ledger:
         with self._lock:
             return sum(span.begin <= at <= span.end for at in self._kills.values())
 
+    def starts_foiled_in(self, span: Span) -> int:
+        """How many workers were killed in this time that are not known to have done anything."""
+        with self._lock:
+            return sum(
+                span.begin <= at <= span.end and worker not in self._proven
+                for worker, at in self._kills.items()
+            )
+
+    def proven(self, workers: Iterable[int]) -> None:
+        """These have started callables."""
+        with self._lock:
+            self._proven.update(workers)
+
     def blame(self, worker: int | None, span: Span) -> str:
         """A result of this time says that its worker was killed, this one if that is known.
 
@@ -144,4 +159,5 @@ class Ledger:
             self._kills.clear()
             self._spans.clear()
             self._blamed.clear()
+            self._proven.clear()
             self._blamed_unseen = 0

@@ -25,8 +25,8 @@ _SORTS = {
     "mix": 35,
     "values": 10,
     "slow": 10,
-    "slow limits": 6,
-    "large limits": 5,
+    "slow limits": 9,
+    "large limits": 7,
     "nested": 2,
     "repeated": 6,
 }
@@ -124,7 +124,10 @@ def made_up(random: Random, number: int, where: str, log: str) -> Plan:
         cancels_after=random.random() ** 2 * 0.5 if random.random() < 0.06 else None,
         timeout=random.uniform(*_TIMEOUT_S) if limits_time else None,
         max_memory=_MAX_MEMORY_BYTES if limits_memory else None,
-        max_tasks=random.choice([1, 3, 10, 100]) if random.random() < 0.08 else None,
+        # Of a worker; twenty starts are enough for any plan.
+        max_tasks=(
+            random.choice([1, 3, 10, 100]) + len(deeds) // 20 if random.random() < 0.08 else None
+        ),
         fail_fast=random.random() < 0.08,
     )
 

@@ -119,9 +119,12 @@ def _double_starts(report: Report) -> Iterator[str]:
         if len(workers) > most:
             yield f"deed {index} was started {len(workers)} times, by {workers}"
     if plan.sort == "repeated":
+        codes = Counter(result.error.code if result.error else "" for result in report.results)
         done = sum(result.output.is_ok for result in report.results)
-        if done > _times(report, REPEATED):
-            yield f"{done} have returned, {_times(report, REPEATED)} have started"
+        # What died may have been killed just before its note.
+        most = len(plan.deeds) - codes["start_failed"]
+        if not done <= _times(report, REPEATED) <= most:
+            yield f"{_times(report, REPEATED)} have started, {done} have returned: {codes}"
 
 
 def _index_told(result: ParallelResult[Any]) -> int | None:
@@ -183,9 +186,11 @@ def _fault(deed: Deed, result: ParallelResult[Any], report: Report, ledger: Ledg
         is_due = plan.max_memory is not None and deed.kind == "hoard" and len(starts) == 1
         return "" if is_due else "it took little memory"
     if error.code == "start_failed":
-        if starts:
+        if starts and deed.index != REPEATED:
             return "it has started"
-        if ledger.lasted("squeeze", None, report.span) or ledger.kills_in(report.span) >= _STARTS:
+        if ledger.lasted("squeeze", None, report.span):
+            return ""
+        if ledger.starts_foiled_in(report.span) >= _STARTS:
             return ""
         return "nothing keeps workers from being started"
     if CRASHES.get(deed.kind) == error.code and len(starts) == 1:
