@@ -42,9 +42,7 @@ class Brief:
         try:
             flags, payload = work.pickle_common(buffers)
             if buffers or len(payload) >= LARGE_BYTES:
-                from enact_pool.parcel import parcel_if_large  # for those who need it
-
-                self._parcel = parcel_if_large(payload, buffers)
+                self._parcel = _parcel_if_large(payload, buffers)
             if self._parcel is not None:
                 flags, payload = flags | COMMON_PARCEL, self._parcel.layout
             elif buffers:
@@ -82,3 +80,11 @@ class Brief:
         """Let go of it."""
         if self._parcel is not None:
             self._parcel.close()
+
+
+def _parcel_if_large(payload: bytes, buffers: list[pickle.PickleBuffer]) -> Parcel | None:
+    try:
+        from enact_pool.parcel import parcel_if_large  # for those who need it
+    except OSError:
+        return None  # no descriptor is to be had to read it with
+    return parcel_if_large(payload, buffers)

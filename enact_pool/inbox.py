@@ -227,6 +227,7 @@ class Inbox:
             fault = fault or f"died, and its answers cannot be read ({error!r})"
         notes = lane.notes
         begun, loading, receiving = notes.begun, notes.loading, notes.receiving
+        expired = notes.expired
         ran_ns = time.monotonic_ns() - notes.since_ns
         started, start_error = lane in self._crew.working, lane.start_error
         self._crew.forget(lane)
@@ -238,7 +239,7 @@ class Inbox:
             return
         self._crew.start_error = f"worker {fault or death} before it did anything"
         ran = begun > self._schedule.answered(lane)
-        blamed = self._schedule.lane_died(lane, begun, loading, receiving)
+        blamed = self._schedule.lane_died(lane, begun, loading, receiving, expired=expired)
         self._crew.hungry.update(self._crew.working)
         for task in blamed:
             doing = "running" if ran else "unpickling" if loading else "receiving"

@@ -19,6 +19,9 @@ _PERMITS_AT_ONCE = 8
 
 _READ_BYTES = 1 << 16
 
+# The least time to wait for the first command.
+_FIRST_WAIT_MS = 1_000
+
 _NO_HEADER = (0,) * 6
 
 # Bound here: a callable may clear or patch the module it comes from.
@@ -33,6 +36,8 @@ def commands_from(
     poller = select.poll()
     poller.register(commands, select.POLLIN)
     timeout_ms = None if idle_timeout is None else min(max(1, int(idle_timeout * 1000)), 1 << 30)
+    # Who has started this worker is about to send something, but may be kept from it.
+    wait_ms = None if timeout_ms is None else max(timeout_ms, _FIRST_WAIT_MS)
     reader = FrameReader(COMMAND)
     while True:
         try:
@@ -44,6 +49,7 @@ def commands_from(
             if not chunk:
                 return
             recorder.note_occupied(True)
+            wait_ms = timeout_ms
             frames = reader.feed(chunk)
             recorder.note_occupied(False)
             # Before they are run: what is complete is not received any more.
@@ -55,7 +61,8 @@ def commands_from(
         # For ever, if nobody reads it: who finds this worker at rest for long,
         # with more to do, replaces it.
         _flush_output()
-        if not poll(poller, timeout_ms, spin=spin):
+        if not poll(poller, wait_ms, spin=spin):
+            recorder.note_expired()
             return
 
 

@@ -54,8 +54,9 @@ class Pool:
 
     `max_workers` defaults to the CPUs that this process may use: affinity and
     cgroup limits count. A worker ends after `idle_timeout` seconds without
-    work (None: never). Each worker calls `initializer(*initargs)` before its
-    first callable; one that raises is a failed start. `env` is added to the
+    work (None: never), and waits for its first callable for a second at least.
+    Each worker calls `initializer(*initargs)` before its first callable; one
+    that raises is a failed start. `env` is added to the
     workers' environment variables. Those that limit the threads of NumPy and
     its kin (`OMP_NUM_THREADS`, `OPENBLAS_NUM_THREADS`, `MKL_NUM_THREADS` and
     others) are set to the worker's share of the CPUs, unless this process has

@@ -307,7 +307,15 @@ class Schedule(Generic[LaneT, OutcomeT]):
         self._suspects.extendleft(reversed(tasks))
         return None
 
-    def lane_died(self, lane: LaneT, begun: int, loading: int = 0, receiving: int = 0) -> list[int]:
+    def lane_died(
+        self,
+        lane: LaneT,
+        begun: int,
+        loading: int = 0,
+        receiving: int = 0,
+        *,
+        expired: bool = False,
+    ) -> list[int]:
         """The lane is gone; gives the tasks that are to blame: none or one, as a rule.
 
         `begun` is the number of the task that it noted to have begun last,
@@ -315,6 +323,9 @@ class Schedule(Generic[LaneT, OutcomeT]):
         that of the batch of which it had a part; 0 for none.
         More than one is given if answers were lost on the way: those tasks have
         run, or may have, so none of them may be sent again.
+
+        `expired` says that it has ended because it was given nothing to do for so
+        long: that is no failed start.
         """
         state = self._lanes.pop(lane)
         if begun > state.dispatched and state.tasks:
@@ -329,7 +340,7 @@ class Schedule(Generic[LaneT, OutcomeT]):
             blamed = self._blame_for_receiving(state, receiving)
         if blamed or max(loading, receiving) > state.answered:
             self._prove(state)
-        elif not state.proven:
+        elif not state.proven and not expired:
             self._failed_starts += 1
         self._requeue(state.tasks.take_until(state.dispatched))
         return blamed

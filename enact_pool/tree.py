@@ -20,6 +20,10 @@ __all__ = [
     "resident_bytes",
 ]
 
+# Not where it is another system's, or is not mounted. psutil takes long to import,
+# and to ask: it looks up the beginning of each process, too.
+_HAS_PROC = os.path.exists("/proc/self/statm")
+
 
 def children(pid: int) -> list[int]:
     """The processes that this one has started and that it has not waited for; none if it is gone.
@@ -99,23 +103,53 @@ def _kill(pid: int) -> None:
 
 
 def resident_bytes(pid: int) -> int:
-    """How much memory a process and its descendants have resident, in bytes; 0 if it is gone.
+    """How much memory a process and its descendants have resident, in bytes.
 
-    What they share counts for each.
+    What they share counts for each. One that is gone counts for nothing, and so does
+    one that cannot be looked at: there may be no descriptor to look with.
     """
+    return sum(map(_resident_bytes, (pid, *descendants(pid))))
+
+
+def _resident_bytes(pid: int) -> int:
+    if not _HAS_PROC:
+        return _resident_by_psutil(pid)
+    try:
+        with open(f"/proc/{pid}/statm", "rb", buffering=0) as file:
+            fields = file.read().split()
+    except OSError:
+        return 0
+    return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _resident_by_psutil(pid: int) -> int:
     import psutil
 
-    total = 0
-    for each in (pid, *descendants(pid)):
-        try:
-            total += int(psutil.Process(each).memory_info().rss)
-        except psutil.Error:
-            continue  # it ended meanwhile
-    return total
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except (psutil.Error, OSError):
+        return 0
 
 
 def is_stopped(pid: int) -> bool:
-    """Whether no thread of the process runs until it is continued (or it has ended)."""
+    """Whether no thread of the process runs until it is continued (or it has ended).
+
+    False if that cannot be told: there may be no descriptor to look with.
+    """
+    if not _HAS_PROC:
+        return _is_stopped_by_psutil(pid)
+    try:
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            status = file.read()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    except OSError:
+        return False
+    # Behind the name, which may have spaces and parentheses: stopped, traced, or ended.
+    return status[status.rindex(b")") + 2 :][:1] in b"TtZXx"
+
+
+def _is_stopped_by_psutil(pid: int) -> bool:
     import psutil
 
     try:
@@ -127,3 +161,5 @@ def is_stopped(pid: int) -> bool:
         )
     except psutil.Error:
         return True
+    except OSError:
+        return False

@@ -179,6 +179,14 @@ def die_twice(log: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+def be_slow_unless_first(path: str) -> None:
+    """An initializer that takes longer in all workers but one."""
+    try:
+        os.mkdir(path)
+    except FileExistsError:
+        time.sleep(0.2)
+
+
 def start_only_if(gate: str) -> None:
     """An initializer that succeeds only if the gate is open."""
     if not os.path.exists(gate):

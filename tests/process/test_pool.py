@@ -23,7 +23,7 @@ from conftest import MARK, end_default_pool, processes
 from loky import cpu_count
 
 import enact_pool.pool
-from enact_pool import Err, EventEmitter, Ok, Pool, StepId, run_parallel
+from enact_pool import Err, EventEmitter, Ok, Pool, StepId, iter_parallel, run_parallel
 from enact_pool.ids import fresh_ids
 
 
@@ -153,6 +153,24 @@ def test_idle_workers_end_by_themselves_and_are_replaced() -> None:
         os.waitid(os.P_PID, lane.pid, os.WEXITED | os.WNOWAIT)
         seen.update(outputs(pool.run_parallel([pid_of], 0)))
     assert len(seen) > 1
+
+
+def test_workers_that_end_while_nobody_sends_them_anything_have_not_failed_to_start(
+    tmp_path: Path,
+) -> None:
+    """Three that are ready while the caller's loop runs, and idle for as long as they may be."""
+    first = str(tmp_path / "first")
+    initializer = deeds.be_slow_unless_first
+    with Pool(4, idle_timeout=0.01, initializer=initializer, initargs=(first,)) as pool:
+        values: list[int] = []
+        for result in iter_parallel([pid_of] * 1_000, 0, pool=pool):
+            if not values:
+                lanes = [lane for lane in pool._supply._lanes if not lane.ready]
+                assert len(lanes) == 3
+                for lane in lanes:
+                    os.waitid(os.P_PID, lane.pid, os.WEXITED | os.WNOWAIT)
+            values.append(result.output.unwrap())
+    assert len(values) == 1_000
 
 
 def test_close_lets_workers_run_their_exit_handlers(tmp_path: Path) -> None:

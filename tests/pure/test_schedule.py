@@ -528,6 +528,17 @@ def test_new_workers_that_die_idle_are_failed_starts() -> None:
     assert not schedule.may_start_lanes
 
 
+def test_new_workers_that_end_because_they_have_nothing_to_do_are_not() -> None:
+    """Whoever has started them was kept from sending them something."""
+    schedule = scheduled(10, lanes=0)
+    for lane in range(MAX_FAILED_STARTS):
+        schedule.add_lane(lane, proven=False)
+        send(schedule, lane)
+        assert schedule.lane_died(lane, begun=0, expired=True) == []
+    assert schedule.may_start_lanes
+    assert schedule.queued == 10
+
+
 def test_old_workers_that_died_idle_are_not() -> None:
     schedule = scheduled(10, lanes=5)
     for lane in range(5):

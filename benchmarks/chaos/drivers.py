@@ -1,0 +1,232 @@
+"""Drivers: threads that make up plans, do them, and have what comes of them judged."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from benchmarks.chaos.deeds import NOTE, Deed, carry_out, closure, given_value
+from benchmarks.chaos.ledger import Ledger, Span
+from benchmarks.chaos.plans import Plan, made_up
+from benchmarks.chaos.verdicts import Complaint, Report, judge
+from enact_pool import (
+    EventEmitter,
+    ParallelResult,
+    Pool,
+    StreamEvent,
+    imap_parallel,
+    iter_parallel,
+    map_parallel,
+    run_parallel,
+)
+from enact_pool.pool import default_pool
+
+__all__ = ["Driver", "StartLog"]
+
+_MOST_DRIVERS = 1 << 6
+
+# A slow emitter sleeps for so long, at every so many events.
+_EMIT_S = 0.005
+_EMIT_EVERY = 20
+
+
+class StartLog:
+    """A file in which workers note what they have started: see `deeds`."""
+
+    def __init__(self, path: Path) -> None:
+        path.touch()
+        self.path = str(path)
+        # Open all the time: there may be no descriptor to be had later.
+        self._file = os.open(path, os.O_RDONLY)
+        self._at = 0
+
+    def new_notes(self) -> Iterator[tuple[int, int, int, int]]:
+        """What was noted since the last call: plans, deeds, nested ones, and workers."""
+        pieces = []
+        while piece := os.pread(self._file, 1 << 20, self._at):
+            self._at += len(piece)
+            pieces.append(piece)
+        yield from NOTE.iter_unpack(b"".join(pieces))
+
+    def close(self) -> None:
+        """Nothing is noted any more."""
+        os.close(self._file)
+
+
+class _Listener:
+    """An emitter of our own that keeps the events, and may be slow, or complain of the third."""
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+        self.events: list[StreamEvent] = []
+
+    def emit(self, event: StreamEvent) -> None:
+        self.events.append(event)
+        if self._kind == "slow" and len(self.events) % _EMIT_EVERY == 0:
+            time.sleep(_EMIT_S)
+        if self._kind == "raising" and len(self.events) == 3:
+            raise Complaint("of the third event")
+
+
+class Driver:
+    """One thread's work. The same seed and number give the same plans."""
+
+    def __init__(self, seed: int, number: int, folder: Path, shared: Pool, ledger: Ledger) -> None:
+        self.name = f"driver-{number}"
+        self._random = Random(f"{seed} {number}")
+        self._seed = seed
+        self._number = number
+        self._shared = shared
+        self._ledger = ledger
+        self._log = StartLog(folder / self.name)
+        self._step = 0
+        # Nested deeds that were started: those of a killed worker may come late.
+        self._nested: set[tuple[int, int, int]] = set()
+
+    def close(self) -> None:
+        """Let go of the log."""
+        self._log.close()
+
+    def step(self) -> None:
+        """Make up the next plan, do it, and have it judged."""
+        self._step += 1
+        # No other driver's plan has this number.
+        number = self._step * _MOST_DRIVERS + self._number
+        plan = made_up(self._random, number, self._where(number), self._log.path)
+        report = self._done(plan)
+        judge(report, self._ledger)
+        self._ledger.count("runs")
+        self._ledger.count("callables", len(plan.deeds))
+        self._ledger.count("results", len(report.results))
+
+    def _where(self, plan: int) -> str:
+        return f"seed {self._seed}, {self.name}, step {plan // _MOST_DRIVERS}"
+
+    def check_late_starts(self) -> None:
+        """Between two steps: nothing of earlier ones may start any more."""
+        self._starts_of(None)
+
+    def _starts_of(self, plan: Plan | None) -> dict[int, list[int]]:
+        """Which deeds of the plan were started, by whom."""
+        starts: dict[int, list[int]] = {}
+        count = 0
+        for number, index, nested, worker in self._log.new_notes():
+            count += 1
+            where = self._where(number)
+            if nested:
+                if (number, index, nested) in self._nested:
+                    self._ledger.violated(where, f"nested deed {index}.{nested} started again")
+                self._nested.add((number, index, nested))
+            elif plan is None or number != plan.number:
+                self._ledger.violated(where, f"deed {index} was started when all was over")
+            else:
+                starts.setdefault(index, []).append(worker)
+        self._ledger.count("starts", count)
+        self._ledger.proven(worker for workers in starts.values() for worker in workers)
+        return starts
+
+    def _done(self, plan: Plan) -> Report:
+        """Do what the plan says."""
+        listener: Any = None
+        if plan.emitter != "none":
+            listener = EventEmitter() if plan.emitter == "events" else _Listener(plan.emitter)
+        results: list[ParallelResult[Any]] = []
+        raised: BaseException | None = None
+        self._starts_of(None)
+        with ExitStack() as stack:
+            if plan.place == "shared":
+                pool = self._shared
+            elif plan.place == "default":
+                pool = default_pool()
+            else:
+                pool = Pool(plan.workers, idle_timeout=plan.idle_timeout)
+                stack.enter_context(pool)
+            canceller = _Canceller(plan.cancels_after, pool, self._ledger)
+            begin = time.monotonic()
+            with canceller:
+                try:
+                    self._call(plan, pool, listener, results)
+                except BaseException as error:
+                    raised = error
+                    results += vars(error).get("results", [])
+            span = Span(begin, time.monotonic())
+            starts = self._starts_of(plan)
+        events: list[StreamEvent] | None = None
+        if isinstance(listener, EventEmitter):
+            events = list(listener.drain())
+        elif listener is not None:
+            events = listener.events
+        if raised is not None:
+            # It holds frames, and they hold lanes.
+            raised = raised.with_traceback(None)
+        return Report(plan, span, id(pool), results, events, raised, starts)
+
+    def _call(
+        self, plan: Plan, pool: Pool, listener: Any, results: list[ParallelResult[Any]]
+    ) -> None:
+        options: dict[str, Any] = {
+            "pool": None if plan.place == "default" else pool,
+            "timeout": plan.timeout,
+            "max_memory": plan.max_memory,
+            "max_tasks_per_worker": plan.max_tasks,
+            "fail_fast": plan.fail_fast,
+            "max_workers": plan.max_workers,
+        }
+        if plan.is_lazy:
+            options["ordered"] = plan.ordered
+        call: Callable[..., Any]
+        found: Any
+        items: Iterable[Any]
+        if plan.is_map:
+            call = imap_parallel if plan.is_lazy else map_parallel
+            found = call(carry_out, plan.deeds, listener, **options)
+        else:
+            call = iter_parallel if plan.is_lazy else run_parallel
+            items = [_as_closure(deed) for deed in plan.deeds] if plan.are_closures else plan.deeds
+            found = call(items, given_value(*plan.given), listener, **options)
+        if not plan.is_lazy:
+            results += found
+            return
+        try:
+            for result in found if plan.leaves_after != 0 else ():
+                results.append(result)
+                if plan.looks_s:
+                    time.sleep(plan.looks_s)
+                if len(results) == plan.leaves_after:
+                    break
+        finally:
+            found.close()
+
+
+def _as_closure(deed: Deed) -> Any:
+    if deed.kind in ("unpicklable", "unloadable"):
+        return deed
+    return closure(deed.kind, deed.plan, deed.index, deed.amount, deed.log)
+
+
+class _Canceller:
+    """Cancels a pool after some seconds (None: never), in a thread of its own."""
+
+    def __init__(self, seconds: float | None, pool: Pool, ledger: Ledger) -> None:
+        self._pool = pool
+        self._ledger = ledger
+        self._timer = None if seconds is None else threading.Timer(seconds, self._cancel)
+
+    def __enter__(self) -> None:
+        if self._timer is not None:
+            self._timer.start()
+
+    def __exit__(self, *_: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer.join()
+
+    def _cancel(self) -> None:
+        with self._ledger.entered("cancel", id(self._pool)):
+            self._pool.cancel()

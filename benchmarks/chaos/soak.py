@@ -1,0 +1,59 @@
+"""Soaking: what there is after very many calls and crashes, and after a few."""
+
+from __future__ import annotations
+
+import faulthandler
+import time
+from collections.abc import Callable
+from itertools import cycle
+from pathlib import Path
+
+from benchmarks.chaos.census import Census, missing_workers, table, taken
+from benchmarks.chaos.deeds import CRASHES, Deed
+from enact_pool import EventEmitter, Pool, run_parallel
+
+__all__ = ["soak"]
+
+_FEW = 10
+_CALLS, _CRASHES = 10_000, 1_000
+_WORKERS = 2
+_PATIENCE_S = 60.0
+_RSS_BOUND_MB = 10.0
+
+
+def soak(folder: Path, say: Callable[[str], None]) -> int:
+    """Ten calls and ten crashes, then 10 000 and 1 000; gives 1 if something is left of these."""
+    log = folder / "starts"
+    log.touch()
+    began = time.monotonic()
+    with Pool(_WORKERS) as pool:
+        censuses: list[Census] = []
+        for calls, crashes in [(_FEW, _FEW), (_CALLS, _CRASHES)]:
+            _call(pool, calls, crashes, str(log))
+            if missing := missing_workers(pool, _WORKERS):
+                raise AssertionError(missing)
+            first = censuses[0] if censuses else None
+            censuses.append(taken(time.monotonic() - began, first))
+            say(f"{calls} calls with {crashes} crashes: {censuses[-1].seconds:.0f} s")
+    say(table(censuses).as_text())
+    left = censuses[1].more_than(censuses[0])
+    if censuses[1].rss_mb > censuses[0].rss_mb + _RSS_BOUND_MB:
+        left.append(f"{censuses[1].rss_mb:.1f} MB, and {censuses[0].rss_mb:.1f} MB before")
+    for what in left:
+        say(f"VIOLATION {what}")
+    return 1 if left else 0
+
+
+def _call(pool: Pool, calls: int, crashes: int, log: str) -> None:
+    """Make so many calls, of three callables, of which so many have one that crashes."""
+    kinds = cycle(CRASHES)
+    for number in range(calls):
+        crashing = number * crashes // calls != (number + 1) * crashes // calls
+        kind = next(kinds) if crashing else "noop"
+        deeds = [Deed(each, number, at, 0, log) for at, each in enumerate(("noop", kind, "noop"))]
+        emitter = EventEmitter()
+        results = run_parallel(deeds, None, emitter, pool=pool)
+        codes = [result.error.code if result.error else "" for result in results]
+        if codes != ["", CRASHES.get(kind, ""), ""] or len(list(emitter.drain())) != 3:
+            raise AssertionError(f"call {number}, {kind}: {results}")
+        faulthandler.dump_traceback_later(_PATIENCE_S, exit=True)

@@ -1,0 +1,85 @@
+"""What holds while this process can have no more descriptors."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from enact_pool import Pool
+
+
+@contextmanager
+def none_to_be_had() -> Iterator[None]:
+    """Within, whatever would open a descriptor fails."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.fixture
+def pool() -> Iterator[Pool]:
+    """One whose worker is there."""
+    with Pool(1) as pool:
+        pool.run_parallel([len], "")
+        yield pool
+
+
+def endless(_: object) -> None:
+    time.sleep(60)
+
+
+def test_time_limits_are_kept(pool: Pool) -> None:
+    with none_to_be_had():
+        (result,) = pool.run_parallel([endless], None, timeout=0.2)
+    assert result.error is not None
+    assert (result.agent_name, result.error.code) == ("endless", "timeout")
+
+
+def test_memory_limits_are_kept_as_soon_as_there_is_one_to_look_with(pool: Pool) -> None:
+    def hoard(_: object) -> int:
+        hoard = bytearray(b"x") * (150 << 20)
+        time.sleep(60)
+        return len(hoard)
+
+    with ExitStack() as squeeze:
+        squeeze.enter_context(none_to_be_had())
+        relief = threading.Timer(0.5, squeeze.close)
+        relief.start()
+        (result,) = pool.run_parallel([hoard], None, max_memory=100 << 20)
+        relief.join()
+    assert result.error is not None
+    assert (result.agent_name, result.error.code) == ("hoard", "max_memory")
+    assert result.duration_ms > 400
+
+
+SENDER = """
+import os, resource
+from enact_pool import Pool
+with Pool(1) as pool:
+    pool.run_parallel([len], "warm")
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, 4096))
+    print(pool.run_parallel([len], bytes(1 << 20))[0].output)
+"""
+
+
+def test_a_large_input_is_sent_without_one() -> None:
+    """The first one of a process: what makes parcels is not imported yet, and cannot be."""
+    done = subprocess.run(
+        [sys.executable, "-c", SENDER], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.stdout, done.stderr) == ("Ok(value=1048576)\n", "")
