@@ -19,6 +19,7 @@ import pytest
 
 import enact_pool.inbox
 import enact_pool.run
+import enact_pool.watchdog
 from benchmarks import misdeeds
 from benchmarks.hazards import HAZARDS, INPUT, SQUARED, Hazard, on_small_disk, small_disk_refusal
 from enact_pool import Err, ExecutionErrorCategory, Ok, ParallelResult, Pool
@@ -92,6 +93,7 @@ def test_a_hazard_costs_only_its_own_result(
     # For those that make a worker wait for what never comes.
     monkeypatch.setattr(enact_pool.inbox, "ROUND_SECONDS", 0.05)
     monkeypatch.setattr(enact_pool.run, "ROUND_SECONDS", 0.05)
+    monkeypatch.setattr(enact_pool.watchdog, "_LOADING_SECONDS", 1.0)
     log = tmp_path / "starts"
     callables = [
         noted(index, log, each) if isinstance(each, FunctionType) else each
