@@ -23,6 +23,7 @@ Other programs, each `python -m benchmarks.` and its name:
     profile      on what the microseconds of a callable are spent
     threads      native threads in workers, with and without the pool's limits
     reliability  what becomes of the others when one callable does harm (hazards and
-                 misdeeds are what it tries, each in a process of its own: trial;
+                 misdeeds are what it tries, each in a process of its own: trial,
+                 which trial_process starts and ends;
                  askers is how each library is asked)
 """
