@@ -24,6 +24,7 @@ Other programs, each `python -m benchmarks.` and its name:
     threads      native threads in workers, with and without the pool's limits
     watching     what limits of time and memory cost, and how late they are kept
     reliability  what becomes of the others when one callable does harm (hazards and
-                 misdeeds are what it tries, each in a process of its own: trial;
+                 misdeeds are what it tries, each in a process of its own: trial,
+                 which trial_process starts and ends;
                  askers is how each library is asked)
 """

@@ -471,7 +471,7 @@ def _changes() -> list[Hazard]:
 
     def change(what: str, culprit: Callable[[Any], Any]) -> Hazard:
         return Hazard(
-            f"change-{what.split()[-1]}",
+            f"change-{what.replace(' ', '-')}",
             "What the next one in the process finds",
             f"changes the {what}",
             culprit,
@@ -486,6 +486,7 @@ def _changes() -> list[Hazard]:
         change("signal handlers", m.change_handlers),
         change("recursion limit", m.change_recursion_limit),
         change("timers", m.change_timers),
+        change("resource limits", m.change_resource_limits),
     ]
 
 

@@ -52,6 +52,7 @@ def square_unless_changed(x: int) -> int:
         "the umask": umask == 0o777,
         "a handler": signal.getsignal(signal.SIGUSR1) is signal.SIG_IGN,
         "the recursion limit": sys.getrecursionlimit() == 4321,
+        "a resource limit": resource.getrlimit(resource.RLIMIT_CPU)[0] == 7777,
         "a timer": signal.getitimer(signal.ITIMER_PROF) != (0.0, 0.0),
     }
     found = [name for name, changed in changes.items() if changed]
@@ -602,6 +603,12 @@ def change_handlers(_: object) -> None:
 
 def change_recursion_limit(_: object) -> None:
     sys.setrecursionlimit(4321)
+
+
+def change_resource_limits(_: object) -> None:
+    """To what ends no process soon, but could be less."""
+    _, most = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (7777, most))
 
 
 def change_timers(_: object) -> None:
