@@ -22,4 +22,6 @@ Other programs, each `python -m benchmarks.` and its name:
                  (growth measures it, beside limits; scaling_picture draws it)
     profile      on what the microseconds of a callable are spent
     threads      native threads in workers, with and without the pool's limits
+    chaos        no measurement: random work while workers are killed, each result
+                 judged, and what is left of it all
 """
