@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: test demo check bench clean
+.PHONY: test demo check bench chaos clean
 
 test: $(VENV)/test.done
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
@@ -20,11 +20,15 @@ check: $(VENV)/check.done
 bench: $(VENV)/bench.done
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
+chaos: $(VENV)/chaos.done
+	$(BIN)/python -m benchmarks.chaos $(CHAOS_ARGS)
+
 # What is installed is told by a file, made anew when setup.cfg changes.
 $(VENV)/demo.done: EXTRAS :=
 $(VENV)/test.done: EXTRAS := [test]
 $(VENV)/check.done: EXTRAS := [check,test,bench]
 $(VENV)/bench.done: EXTRAS := [bench]
+$(VENV)/chaos.done: EXTRAS :=
 
 $(VENV)/%.done: setup.cfg pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -27,4 +27,6 @@ Other programs, each `python -m benchmarks.` and its name:
                  misdeeds are what it tries, each in a process of its own: trial,
                  which trial_process starts and ends;
                  askers is how each library is asked)
+    chaos        no measurement: random work while workers are killed, each result
+                 judged, and what is left of it all
 """

@@ -23,7 +23,10 @@ __all__ = ["Disturber", "workers"]
 
 _STEP_S = 0.005
 # How often something is done, how long workers are stopped, and descriptors taken.
-_PAUSE_S = 0.1
+_PAUSE_S = 0.07
+# Out of so many pauses, one is so long: what takes its time is done then.
+_CALM_ONE_IN = 12
+_CALM_S = (0.5, 3.0)
 _STOPS_S = (0.001, 0.005, 0.02, 0.1, 0.1, 0.5, 2.5)
 _SQUEEZES_S = (0.002, 0.02, 0.1, 0.2, 0.6)
 _MOST_LEFT = 12
@@ -113,11 +116,16 @@ class Disturber:
                 self._undo_until(now)
                 if now < self._next:
                     continue
-                self._next = now + self._random.expovariate(1 / _PAUSE_S)
+                self._next = now + self._pause_s()
                 try:
                     self._disturb()
                 except OSError:
                     self._ledger.count("disturbances without a descriptor")
+
+    def _pause_s(self) -> float:
+        if self._random.randrange(_CALM_ONE_IN) == 0:
+            return self._random.uniform(*_CALM_S)
+        return self._random.expovariate(1 / _PAUSE_S)
 
     def _undo_until(self, now: float) -> None:
         due = [undo for at, undo in self._undo if at <= now]

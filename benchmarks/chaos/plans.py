@@ -35,7 +35,7 @@ _LONGEST_MS = 20
 _LARGEST_BYTES = 4 << 20
 
 # No quick callable is kept from the CPU for so long, unless its worker is stopped.
-_TIMEOUT_S = (1.0, 2.0)
+_TIMEOUT_S = (0.7, 1.5)
 # More than a worker with the largest values has, and less than one that hoards.
 _MAX_MEMORY_BYTES = 200 << 20
 
