@@ -141,7 +141,7 @@ class Crew(Holder):
     def wait_seconds(self) -> float:
         """After how long something may have changed that no descriptor tells of."""
         if self._size:
-            return float("inf")
+            return float("inf") if self._watchdog is None else self._watchdog.delay
         if self.cancel_reason:
             return 0.0
         pause = self._pause_ends - time.monotonic()
@@ -166,6 +166,15 @@ class Crew(Holder):
     def is_due(self, lane: Lane) -> bool:
         """Whether this lane is to be given back as soon as it is idle: others wait for one."""
         return self.has_to_share or self._supply.is_overdue(lane)
+
+    def keep_limits(self, *, now: bool = False) -> None:
+        """Have somebody look after the limits, unless the run may be over before that is due.
+
+        `now` if it will be busy with something else. Raises `RuntimeError` if no
+        thread can be started for that.
+        """
+        if self._watchdog is not None and self._size and (now or not self._watchdog.delay):
+            self._watchdog.start()
 
     def tasks_left(self, lane: Lane) -> int:
         """How many more tasks this lane may be sent."""
@@ -225,6 +234,8 @@ class Crew(Holder):
 
         If an interrupt comes in between, it can be called again.
         """
-        if self._watchdog is not None:
-            self._watchdog.stop()
-        self._supply.leave(self, self._doorbell)
+        try:
+            if self._watchdog is not None:
+                self._watchdog.stop()
+        finally:
+            self._supply.leave(self, self._doorbell)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import signal
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -246,8 +247,8 @@ class Inbox:
             if task != blamed[-1]:
                 doing = "giving the answer of"
             ran_ms = ran_ns / 1e6 if doing == "running" else 0.0
-            # Whoever else has killed it, nobody can tell.
-            was_killed = task == blamed[-1] and death.signal == "SIGKILL"
+            # Whether somebody else has killed it meanwhile, nobody can tell.
+            was_killed = task == blamed[-1] and death.exit_code in (None, -signal.SIGKILL)
             if was_killed and lane.excess is not None:
                 self._outcomes.exceeded(task, lane.excess, doing, ran_ms)
             elif was_killed and self._crew.cancel_reason:

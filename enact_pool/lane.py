@@ -367,6 +367,7 @@ class Lane(WorkerProcess):
 
     def abandon(self) -> None:
         """In a forked child: let go of the worker, which is the parent's."""
+        self._renew_lock()
         if self._popen is not None:
             # Its finalizer does nothing in a child.
             self._open.append(self._popen.sentinel)

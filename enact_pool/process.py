@@ -18,7 +18,7 @@ from loky.backend.popen_loky_posix import Popen
 from enact_pool.interrupts import handlers_deferred
 from enact_pool.oom import oom_kills
 from enact_pool.spawn import WorkerSpec, spawn
-from enact_pool.tree import is_stopped, kill_group, kill_tree
+from enact_pool.tree import is_stopped, kill_session, kill_tree
 
 __all__ = ["WorkerProcess"]
 
@@ -34,7 +34,8 @@ class WorkerProcess:
         self._popen: Popen | None = None
         # A pidfd, which can be read when it has ended; None where there are none.
         self.exit: int | None = None
-        # Re-entrant: a signal handler may kill it while its thread is in here.
+        # Held with signal handlers deferred: one may want the lock of a supply, which
+        # others hold when they want this one.
         self._lock = threading.RLock()
         self._kills_before: tuple[int, ...] = ()
 
@@ -87,18 +88,20 @@ class WorkerProcess:
         with self._lock:
             if not self.is_there:
                 return True
-            was_stopped = is_stopped(self.pid)
-            self._signal(signal.SIGSTOP)
-            until = time.monotonic() + _STOP_SECONDS
-            # It may be in a system call that nothing interrupts; then it begins nothing either.
-            while not is_stopped(self.pid) and time.monotonic() < until:
-                time.sleep(_STOP_LOOK_SECONDS)
-            if condition():
-                kill_tree(self.pid)
-                return True
-            if not was_stopped:
-                self._signal(signal.SIGCONT)
-            return False
+            goes_on = not is_stopped(self.pid)
+            try:
+                self._signal(signal.SIGSTOP)
+                until = time.monotonic() + _STOP_SECONDS
+                # It may be in a system call that nothing interrupts; then it begins nothing either.
+                while not is_stopped(self.pid) and time.monotonic() < until:
+                    time.sleep(_STOP_LOOK_SECONDS)
+                if condition():
+                    kill_tree(self.pid)
+                    return True
+                return False
+            finally:
+                if goes_on:
+                    self._signal(signal.SIGCONT)  # if it was killed, that changes nothing
 
     def _signal(self, number: int) -> bool:
         """Send it a signal; gives whether it was there, as far as that is known."""
@@ -113,11 +116,15 @@ class WorkerProcess:
 
     def wait(self) -> None:
         """Wait for it, when it has ended or been killed; what it has started ends with it."""
-        with self._lock:
+        with self._lock, handlers_deferred():
             assert self._popen is not None
             if self.is_there:
-                kill_group(self.pid)
+                kill_session(self.pid)
             self._popen.wait()
+
+    def _renew_lock(self) -> None:
+        """In a forked child: another thread may have held it at the fork."""
+        self._lock = threading.RLock()
 
     def _close_process(self) -> None:
         """Let go of it, as it is. Signal handlers must be deferred."""

@@ -137,6 +137,8 @@ class _Run:
 
     def _go_away(self) -> None:
         """Now code of the caller's runs, which may take any time, fork, or run callables."""
+        if self._schedule.unsettled:
+            self.crew.keep_limits(now=True)
         self.crew.away_since = time.monotonic()
 
     def _come_back(self) -> None:
@@ -343,6 +345,7 @@ class _Run:
 
     def _wait(self, seconds: float) -> None:
         """Wait until something has happened, at most so long, and take note of it."""
+        self.crew.keep_limits()
         schedule = self._schedule
         if seconds and not (
             self.crew.starting
@@ -353,6 +356,7 @@ class _Run:
             room = min((lane.answers_room for lane in self.crew.working), default=0)
             nap = min(_NAP_SECONDS, schedule.quiet_seconds(room))
             if nap >= _LEAST_NAP_SECONDS:
+                self.crew.keep_limits(now=True)
                 self._watch.nap(nap)
         spin = self.crew.may_spin and schedule.expects_answer_within(SPIN_SECONDS)
         seconds = min(seconds, self.crew.wait_seconds)

@@ -340,23 +340,22 @@ class LaneSupply:
         self.close()
         with self._lock:
             self._terminated = True
-            lanes = list(self._lanes)
-        # Their runs, in daemon threads, will not come to bury them.
-        for lane in lanes:
-            lane.kill()
+            # Their runs, in daemon threads, will not come to bury them.
+            for lane in self._lanes:
+                lane.kill()
 
     def cancel(self, reason: str) -> None:
         """End all runs, for this reason, with the outcomes they have; their workers are killed."""
         with self._lock:
             for run in self._runs:
                 run.cancel_reason = reason
-            # None is given to such a run any more. A killed one tells its run, wherever that waits.
-            lanes = [lane for lane in self._lanes if lane.holder in self._runs]
             for doorbell in self._waiting:
                 doorbell.ring()
-        # Without the lock, which who buries one may need.
-        for lane in lanes:
-            lane.kill()
+            # None is given to such a run any more. A killed one tells its run, wherever that
+            # waits. With the lock held: another run could have got it by then.
+            for lane in self._lanes:
+                if lane.holder in self._runs:
+                    lane.kill()
 
     def _end(self, lanes: list[Lane]) -> None:
         for lane in lanes:

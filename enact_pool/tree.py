@@ -1,8 +1,8 @@
 """Process trees: a worker, and what its callables have started.
 
-A worker leads a session of its own, so one signal reaches all that did not leave
-it; who has a session of its own too is found as a child of a child. Only a process
-that has left both, as daemons do, gets away.
+A worker leads a session of its own, by which all are known that did not leave it;
+who has a session of its own too is found as a child of a child, while the worker
+lives. Only a process that has left both, as daemons do, gets away.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = [
     "descendants",
     "is_stopped",
     "kill_descendants",
-    "kill_group",
+    "kill_session",
     "kill_tree",
     "resident_bytes",
 ]
@@ -70,7 +70,7 @@ def kill_tree(pid: int) -> None:
     """Kill a worker that was not waited for yet, and what it has started."""
     for each in (*descendants(pid), pid):
         _kill(each)
-    kill_group(pid)
+    kill_session(pid)
 
 
 def kill_descendants(but: set[int]) -> None:
@@ -84,15 +84,33 @@ def kill_descendants(but: set[int]) -> None:
                 _kill(each)
 
 
-def kill_group(pid: int) -> None:
-    """Kill all that is in the session of a worker; it may have ended, and been waited for just now.
-
-    As long as one of them lives its number is nobody else's.
-    """
+def kill_session(pid: int) -> None:
+    """Kill all that is in the session of a worker, which may have ended and was not waited for."""
     try:
+        # First, in one step: nobody in its group can start another one meanwhile.
         os.killpg(pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
-        return  # nobody is left, or (on macOS) only those who have ended
+        pass  # it leads no session yet; or (on macOS) all have ended
+    for each in _all_processes():
+        try:
+            session = os.getsid(each)
+        except (ProcessLookupError, PermissionError):
+            continue
+        if session == pid and each != pid:
+            _kill(each)
+
+
+def _all_processes() -> list[int]:
+    try:
+        return [int(name) for name in os.listdir("/proc") if name.isdecimal()]
+    except OSError:
+        pass  # it is not there, or no descriptor is to be had
+    import psutil
+
+    try:
+        return list(psutil.pids())
+    except OSError:
+        return []
 
 
 def _kill(pid: int) -> None:

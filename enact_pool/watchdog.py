@@ -24,6 +24,8 @@ from enact_pool.tree import resident_bytes
 __all__ = ["Watchdog"]
 
 _LOOK_SECONDS = 0.05
+# To start and end a thread takes longer than many a run: one that is over by then has none.
+_SHORT_SECONDS = 0.005
 # How much longer than a callable may run it may take to unpickle it: the modules it
 # needs are imported then, for the first time in its worker.
 _LOADING_SECONDS = 60.0
@@ -37,40 +39,53 @@ class Watchdog:
     def __init__(self, limits: Limits) -> None:
         self._timeout = limits.timeout
         self._max_memory = limits.max_memory
-        # Re-entrant: a signal handler may begin a run while its thread is in here.
-        self._changed = threading.Condition(threading.RLock())
+        # Held with signal handlers deferred: one that raises could leave it locked.
+        self._changed = threading.Condition(threading.Lock())
         self._lanes: set[Lane] = set()
         self._next_weighing = 0.0
         self._thread: threading.Thread | None = None
+        self._due_at = time.monotonic() + min(_SHORT_SECONDS, (limits.timeout or 1.0) / 4)
         self._is_over = False
 
     def watch(self, lane: Lane) -> None:
         """Watch this lane, too."""
-        with self._changed:
+        with handlers_deferred(), self._changed:
             self._lanes.add(lane)
             self._changed.notify()
+
+    def forget(self, lane: Lane) -> None:
+        """Watch this lane no more. When it returns nobody looks at the lane."""
+        with handlers_deferred(), self._changed:
+            self._lanes.discard(lane)
+
+    @property
+    def delay(self) -> float:
+        """In how many seconds it has to be started."""
+        return float("inf") if self._thread else max(0.0, self._due_at - time.monotonic())
+
+    def start(self) -> None:
+        """Start the thread, if it is not there. Most short runs are over before they need one.
+
+        Raises `RuntimeError` if it cannot be started.
+        """
         if self._thread is None:
             with handlers_deferred():
                 thread = threading.Thread(
                     target=self._watch, name="enact_pool-watchdog", daemon=True
                 )
-                self._thread = thread
                 thread.start()
-
-    def forget(self, lane: Lane) -> None:
-        """Watch this lane no more. When it returns nobody looks at the lane."""
-        with self._changed:
-            self._lanes.discard(lane)
+                self._thread = thread
 
     def stop(self) -> None:
-        """Watch nothing any more. If an interrupt comes in between, it can be called again."""
-        with self._changed:
-            self._is_over = True
-            self._lanes.clear()
-            self._changed.notify()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        """Watch nothing any more; can be called again."""
+        with handlers_deferred():
+            with self._changed:
+                self._is_over = True
+                self._lanes.clear()
+                self._changed.notify()
+            if self._thread is not None:
+                self._thread.join()
+                self._thread = None
 
     def _watch(self) -> None:
         with self._changed:
@@ -92,7 +107,9 @@ class Watchdog:
                 pause = (time.thread_time() - begun) / _SHARE
                 self._next_weighing = now + max(_LOOK_SECONDS, pause)
             waits.append(self._next_weighing - time.monotonic())
-        return max(0.0, min(waits)) if self._lanes else None
+        if not self._lanes:
+            return None
+        return max(0.0, min(*waits, threading.TIMEOUT_MAX))
 
     def _look_at_times(self, timeout: float) -> float:
         """Gives how many seconds it takes until one of them may run for too long."""

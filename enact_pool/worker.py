@@ -72,6 +72,7 @@ _fstat = os.fstat
 _write = os.write
 _monotonic_ns = time.monotonic_ns
 _dumps = pickle.dumps
+_modules = sys.modules
 
 
 class _Nesting:
@@ -184,6 +185,8 @@ class _Worker:
         self._pid = os.getpid()
         self._show_outputs = False
         self._common = Common()
+        # How many modules there were when the last callable had run.
+        self._modules_known = 0
         # What callables may not change. Made when the initializer has made its changes.
         self._surroundings: Surroundings
         # In bytes; 0: any.
@@ -266,6 +269,7 @@ class _Worker:
                 return
             done, serial = serial, next(permits, 0)
         self._write_journal()
+        self._look_at_memory()
         if done != last:
             self._write(pack_answer(Answer.SKIPPED, last))
 
@@ -282,6 +286,8 @@ class _Worker:
             given = common.given(item)
             doing = common.rebuilding
             run = common.called(item)
+            if len(_modules) != self._modules_known:
+                self._surroundings.accept()
             doing = _RUNNING
             value = run(given)
             if hasattr(type(value), "__await__") and isinstance(value, Coroutine):
@@ -300,7 +306,10 @@ class _Worker:
             self._end_if_forked()
         quick = ran_ns < _QUICK_NS
         left = self._surroundings.restore(quick)
+        self._modules_known = len(_modules)
         if left is not None:
+            # To write it may take long, and is not the callable's time.
+            self._recorder.note_resting()
             self._write(pack_answer(Answer.LEFT_BEHIND, serial, _dumps(left)))
         journal = self._journal
         if not journal.add(serial, ending, ran_ns, payload):
@@ -317,9 +326,15 @@ class _Worker:
             os._exit(LOST_PIPES)
         if self._surroundings.is_lost:
             self._is_spoilt = True
-        if self._max_memory and _peak_bytes() > self._max_memory:
-            # It may have been freed since; and a large parent's peak counts as its child's.
-            self._is_spoilt |= resident_bytes(self._pid) > self._max_memory
+        if not quick:
+            self._look_at_memory()
+
+    def _look_at_memory(self) -> None:
+        """If it is too much, let no other callable be killed for it."""
+        most = self._max_memory
+        # A peak may be past, and that of a large parent counts as its child's.
+        if most and (_peak_bytes() > most or self._surroundings.has_company):
+            self._is_spoilt |= resident_bytes(self._pid) > most
 
     def _pickled(self, serial: int, value: Any) -> tuple[int, bytes]:
         """A returned value, and the kind of ending; raises whatever pickling it raises."""
