@@ -186,15 +186,17 @@ class Crew(Holder):
 
     def give_back(self, lane: Lane) -> None:
         """A lane that is idle, or has never worked, can be another run's."""
-        if lane in self.working:
-            self._schedule.remove_lane(lane)
+        has_worked = lane in self.working
+        # First: whoever is among the working is known to the schedule, whenever an interrupt comes.
         self.forget(lane)
+        if has_worked:
+            self._schedule.remove_lane(lane)
         self._supply.release(lane)
 
     def retire(self, lane: Lane) -> None:
         """A lane that is idle has done all that it may: it ends, while another takes its place."""
-        self._schedule.remove_lane(lane)
         self.forget(lane)
+        self._schedule.remove_lane(lane)
         self.watch.add_exit(lane)
         self.retired.add(lane)
         lane.hang_up()

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from itertools import count
 from random import randrange
@@ -21,7 +22,7 @@ import psutil
 import pytest
 from conftest import descriptors
 
-from enact_pool import Pool, iter_parallel, map_parallel
+from enact_pool import Pool, iter_parallel, map_parallel, tree
 from enact_pool.spinning import poll
 from enact_pool.supply import LaneSupply
 
@@ -59,8 +60,8 @@ class Interrupter:
         code = frame.f_code
         if event == "call" and code.co_flags & inspect.CO_GENERATOR:
             return  # it may be closed, and then no handler runs
-        if code is poll.__code__:
-            return  # there are as many steps as there is time
+        if code is poll.__code__ or code.co_filename == tree.__file__:
+            return  # there are as many steps as there is time, or as there are processes
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         if self._thread is threading.main_thread() and signal.SIGINT in blocked:
             return
@@ -106,10 +107,27 @@ def left_early(pool: Pool) -> None:
         results.close()  # as garbage, it would have its exception ignored
 
 
+def limited(pool: Pool) -> None:
+    # A thread keeps these limits, for it takes a while; and no worker may run all of it.
+    pool.run_parallel([nap] * 3, 0.006, timeout=60, max_tasks_per_worker=2)
+
+
+def cancelled(pool: Pool) -> None:
+    pool.run_parallel([abs, len, abs], -1, fail_fast=True)
+    pool.cancel()
+
+
+def nap(seconds: float) -> None:
+    time.sleep(seconds)
+
+
 # A parcel that an interrupt has taken from its owner is closed as garbage, with a warning.
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 # All steps take a minute, so each time others are taken.
-@pytest.mark.parametrize(("run", "stride"), [(no_ops, 5), (large_values, 29), (left_early, 13)])
+@pytest.mark.parametrize(
+    ("run", "stride"),
+    [(no_ops, 5), (large_values, 29), (left_early, 13), (limited, 61), (cancelled, 17)],
+)
 def test_an_interrupt_at_any_step_of_a_run_loses_nothing(
     run: Callable[[Pool], None], stride: int
 ) -> None:
