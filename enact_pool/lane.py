@@ -448,6 +448,8 @@ class Lane:
 
     def abandon(self) -> None:
         """In a forked child: let go of the worker, which is the parent's."""
+        # Another thread may have held it at the fork.
+        self._burial = threading.RLock()
         if self._popen is not None:
             # Its finalizer does nothing in a child.
             self._open.append(self._popen.sentinel)
