@@ -31,7 +31,7 @@ _SORTS = {
     "repeated": 6,
 }
 
-_EMITTERS = {"none": 30, "events": 30, "slow": 15, "raising": 15, "nesting": 8, "forking": 2}
+_EMITTERS = {"none": 30, "events": 30, "slow": 15, "raising": 15, "nesting": 8, "forking": 4}
 
 _LONGEST_MS = 20
 _LARGEST_BYTES = 4 << 20
