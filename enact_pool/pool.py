@@ -87,7 +87,7 @@ class Pool:
         max_tasks_per_worker: int | None = None,
     ) -> None:
         self._limits = Limits(timeout, max_memory, max_tasks_per_worker)
-        available = nesting.cpus or cpu_count()
+        available = nesting.cpus or _usable_cpus()
         limit = available if max_workers is None else checked_workers(max_workers)
         if idle_timeout is not None:
             if isinstance(idle_timeout, bool) or not isinstance(idle_timeout, (int, float)):
@@ -231,6 +231,15 @@ class Pool:
     def __repr__(self) -> str:
         state = " closed" if self._supply.closed else ""
         return f"<Pool max_workers={self.max_workers}{state}>"
+
+
+def _usable_cpus() -> int:
+    """How many CPUs this process may use: affinity and cgroup limits count."""
+    try:
+        return int(cpu_count())
+    except OSError:
+        # No descriptor is to be had to look up the cgroup's limits with.
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 
 
 def checked_workers(max_workers: object) -> int:

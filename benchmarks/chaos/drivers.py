@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
+import resource
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,9 +17,10 @@ from typing import Any
 from benchmarks.chaos.deeds import NOTE, Deed, carry_out, closure, given_value
 from benchmarks.chaos.ledger import Ledger, Span
 from benchmarks.chaos.plans import Plan, made_up
-from benchmarks.chaos.verdicts import Complaint, Report, judge
+from benchmarks.chaos.verdicts import Complaint, Report, fault_of_nested, judge
 from enact_pool import (
     EventEmitter,
+    Ok,
     ParallelResult,
     Pool,
     StreamEvent,
@@ -30,6 +34,10 @@ from enact_pool.pool import default_pool
 __all__ = ["Driver", "StartLog"]
 
 _MOST_DRIVERS = 1 << 6
+
+# How many callables an emitter runs, and how long a forked child may take for them.
+_NESTED = 3
+_CHILD_S = 30.0
 
 # A slow emitter sleeps for so long, at every so many events.
 _EMIT_S = 0.005
@@ -60,10 +68,14 @@ class StartLog:
 
 
 class _Listener:
-    """An emitter of our own that keeps the events, and may be slow, or complain of the third."""
+    """An emitter of our own that keeps the events. It may be slow, complain, or do something else.
 
-    def __init__(self, kind: str) -> None:
+    `aside` is done at the second event.
+    """
+
+    def __init__(self, kind: str, aside: Callable[[], None]) -> None:
         self._kind = kind
+        self._aside = aside
         self.events: list[StreamEvent] = []
 
     def emit(self, event: StreamEvent) -> None:
@@ -72,6 +84,8 @@ class _Listener:
             time.sleep(_EMIT_S)
         if self._kind == "raising" and len(self.events) == 3:
             raise Complaint("of the third event")
+        if len(self.events) == 2:
+            self._aside()
 
 
 class Driver:
@@ -133,9 +147,6 @@ class Driver:
 
     def _done(self, plan: Plan) -> Report:
         """Do what the plan says."""
-        listener: Any = None
-        if plan.emitter != "none":
-            listener = EventEmitter() if plan.emitter == "events" else _Listener(plan.emitter)
         results: list[ParallelResult[Any]] = []
         raised: BaseException | None = None
         self._starts_of(None)
@@ -147,6 +158,7 @@ class Driver:
             else:
                 pool = Pool(plan.workers, idle_timeout=plan.idle_timeout)
                 stack.enter_context(pool)
+            listener = self._listener(plan, pool)
             canceller = _Canceller(plan.cancels_after, pool, self._ledger)
             begin = time.monotonic()
             with canceller:
@@ -166,6 +178,35 @@ class Driver:
             # It holds frames, and they hold lanes.
             raised = raised.with_traceback(None)
         return Report(plan, span, id(pool), results, events, raised, starts)
+
+    def _listener(self, plan: Plan, pool: Pool) -> Any:
+        if plan.emitter == "none":
+            return None
+        if plan.emitter == "events":
+            return EventEmitter()
+        asides: dict[str, Callable[[], None]] = {
+            "nesting": lambda: self._nest(plan, pool),
+            "forking": lambda: self._fork(plan),
+        }
+        return _Listener(plan.emitter, asides.get(plan.emitter, lambda: None))
+
+    def _nest(self, plan: Plan, pool: Pool) -> None:
+        """Run something on the same pool, within a run."""
+        begin = time.monotonic()
+        for result in pool.run_parallel([abs] * _NESTED, -3):
+            if fault := fault_of_nested(result, Span(begin, time.monotonic()), pool, self._ledger):
+                self._ledger.violated(plan.where, f"run by an emitter: {fault}: {result!r}")
+
+    def _fork(self, plan: Plan) -> None:
+        """Let a child of this process, in which no thread is left but this, run something."""
+        child = os.fork()
+        if child == 0:
+            _run_and_exit()
+        _, status = os.waitpid(child, 0)
+        self._ledger.count("forks")
+        if status:
+            what = f"a forked child ended with {os.waitstatus_to_exitcode(status)}"
+            self._ledger.violated(plan.where, f"{what}\n    {plan!r}")
 
     def _call(
         self, plan: Plan, pool: Pool, listener: Any, results: list[ParallelResult[Any]]
@@ -202,6 +243,28 @@ class Driver:
                     break
         finally:
             found.close()
+
+
+def _run_and_exit() -> None:
+    """In a forked child: end with 0 if all is well."""
+    try:
+        # No alarm: signals are blocked while a worker is started.
+        threading.Thread(target=_tell_and_exit_if_it_hangs, daemon=True).start()
+        # What was taken from the parent was not meant for this one.
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        results = run_parallel([abs] * _NESTED, -3)
+        os._exit(0 if [result.output for result in results] == [Ok(3)] * _NESTED else 3)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(4)
+
+
+def _tell_and_exit_if_it_hangs() -> None:
+    time.sleep(_CHILD_S)
+    faulthandler.dump_traceback()
+    os._exit(5)
 
 
 def _as_closure(deed: Deed) -> Any:

@@ -31,6 +31,8 @@ _SORTS = {
     "repeated": 6,
 }
 
+_EMITTERS = {"none": 30, "events": 30, "slow": 15, "raising": 15, "nesting": 8, "forking": 4}
+
 _LONGEST_MS = 20
 _LARGEST_BYTES = 4 << 20
 
@@ -60,7 +62,7 @@ class Plan:
     max_workers: int | None
     # Of what kind the input is, and how many bytes it has.
     given: tuple[str, int]
-    # "none", "events", "slow" or "raising".
+    # "none", "events", "slow", "raising", "nesting" or "forking".
     emitter: str
     # After how many results a lazy one is left; and for how long each is looked at.
     leaves_after: int | None
@@ -116,7 +118,7 @@ def made_up(random: Random, number: int, where: str, log: str) -> Plan:
         idle_timeout=random.choice([None, 300.0, 0.02]),
         max_workers=random.randint(1, 3) if random.random() < 0.1 and place != "own" else None,
         given=given,
-        emitter=random.choice(["none", "none", "events", "events", "slow", "raising"]),
+        emitter=_chosen(random, _EMITTERS),
         leaves_after=(
             random.randint(0, max(1, len(deeds))) if is_lazy and random.random() < 0.25 else None
         ),

@@ -14,7 +14,7 @@ from benchmarks.chaos.ledger import Ledger, Span
 from benchmarks.chaos.plans import Plan
 from enact_pool import Err, Ok, ParallelResult, StreamEvent
 
-__all__ = ["Complaint", "Report", "judge"]
+__all__ = ["Complaint", "Report", "fault_of_nested", "judge"]
 
 _TOLD = re.compile(r"told by (\d+)$")
 _INDEX = (1 << 32) - 1
@@ -149,6 +149,26 @@ def _index_told(result: ParallelResult[Any]) -> int | None:
     return None
 
 
+def fault_of_nested(result: ParallelResult[Any], span: Span, pool: object, ledger: Ledger) -> str:
+    """What is wrong with a result of `abs`, for -3, that notes no start; if anything."""
+    if result.error is None:
+        if _is_cancelled(result):
+            is_due = ledger.lasted("cancel", id(pool), span)
+        else:
+            is_due = result.output == Ok(3)
+        return "" if is_due else "another output"
+    if result.error.code == "SIGKILL":
+        return ledger.blame(None, span)
+    return (
+        _fault_of_failed_start(span, ledger) if result.error.code == "start_failed" else "it died"
+    )
+
+
+def _fault_of_failed_start(span: Span, ledger: Ledger) -> str:
+    is_due = ledger.lasted("squeeze", None, span) or ledger.starts_foiled_in(span) >= _STARTS
+    return "" if is_due else "nothing keeps workers from being started"
+
+
 def _is_cancelled(result: ParallelResult[Any]) -> bool:
     return result.error is None and result.output == Err("cancelled")
 
@@ -188,11 +208,7 @@ def _fault(deed: Deed, result: ParallelResult[Any], report: Report, ledger: Ledg
     if error.code == "start_failed":
         if starts and deed.index != REPEATED:
             return "it has started"
-        if ledger.lasted("squeeze", None, report.span):
-            return ""
-        if ledger.starts_foiled_in(report.span) >= _STARTS:
-            return ""
-        return "nothing keeps workers from being started"
+        return _fault_of_failed_start(report.span, ledger)
     if CRASHES.get(deed.kind) == error.code and len(starts) == 1:
         return ""
     if error.code == "SIGKILL":

@@ -65,6 +65,11 @@ def test_memory_limits_are_kept_as_soon_as_there_is_one_to_look_with(pool: Pool)
     assert result.duration_ms > 400
 
 
+def test_a_pool_can_be_made() -> None:
+    with none_to_be_had():
+        Pool().close()
+
+
 SENDER = """
 import os, resource
 from enact_pool import Pool

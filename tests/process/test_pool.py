@@ -470,6 +470,34 @@ def test_a_child_that_is_forked_in_an_emitter_is_told_that_the_run_is_its_parent
     assert os.waitstatus_to_exitcode(os.waitpid(emitter.children[0], 0)[1]) == 0
 
 
+def test_a_fork_while_another_thread_buries_a_worker_leaves_no_lock_held() -> None:
+    with Pool(1) as pool:
+        pool.run_parallel([len], "")
+        (lane,) = pool._supply._lanes
+        is_held, is_over = threading.Event(), threading.Event()
+
+        def bury_slowly() -> None:
+            with lane._lock:
+                is_held.set()
+                is_over.wait(30)
+
+        undertaker = threading.Thread(target=bury_slowly)
+        undertaker.start()
+        is_held.wait(30)
+        child = os.fork()
+        if child == 0:
+            os._exit(len(pool._supply._lanes))
+        deadline = time.monotonic() + 20
+        while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        if ended == (0, 0):
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+        is_over.set()
+        undertaker.join()
+    assert ended == (child, 0)
+
+
 def test_a_fork_while_another_thread_starts_a_worker_leaves_no_lock_held() -> None:
     """The child can start workers of its own."""
     for _ in range(10):
