@@ -9,7 +9,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from benchmarks import misdeeds
@@ -69,6 +69,7 @@ class Hazard:
     bytes: what the user allows, where that is the point. `starves` if it may keep
     neighbours in the same process from opening a file. `needs_small_disk` if it is to
     run where /dev/shm and the temporary folder are small: see `on_small_disk`.
+    `patience_s` is for how many seconds a caller may wait, if that is longer than usual.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Hazard:
     max_memory: int | None = None
     starves: bool = False
     needs_small_disk: bool = False
+    patience_s: float = 0.0
     neighbours: Sequence[Callable[[int], int]] = _NEIGHBOURS
 
     @property
@@ -598,7 +600,11 @@ def _hangs() -> list[Hazard]:
         hanging("stop", "stops itself by SIGSTOP", m.stop_oneself),
         hanging("deadlock", "waits for a lock that it has", m.lock_oneself_out),
         hanging("hang-with-child", "waits for a child that hangs", m.wait_for_child_for_ever),
-        hanging("hang-when-loaded", "hangs while it is unpickled", m.HangsWhenLoaded()),
+        # enact_pool gives it a minute more, since modules may be imported then.
+        replace(
+            hanging("hang-when-loaded", "hangs while it is unpickled", m.HangsWhenLoaded()),
+            patience_s=75.0,
+        ),
         hanging("exec-without-end", "becomes `sleep`", m.become_program_without_end),
     ]
 

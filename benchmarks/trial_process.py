@@ -49,7 +49,7 @@ class TrialProcess:
         self._contender = contender
         self._hazard = hazard
         self._workers = workers
-        self._limit = limit
+        self._limit = max(limit, hazard.patience_s)
         self._mark = uuid4().hex
         # The process id of the caller.
         self._caller: int | None = None

@@ -281,8 +281,10 @@ class Inbox:
             before, rounds = rested.get(lane, (-1, 0))
             at_rest = lane.is_at_rest(answered)
             rounds = rounds + 1 if at_rest and answered == before else 0
-            # With something left to read, it may just be given no CPU time.
-            if rounds > (_STARVED_ROUNDS if lane.has_unread else 0):
+            # With something left to read, it may just be given no CPU time, unless it
+            # waits for somebody to read what its callables have printed.
+            may_go_on = lane.has_unread and not lane.notes.flushing
+            if rounds > (_STARVED_ROUNDS if may_go_on else 0):
                 lane.kill()
                 self.bury(lane)
             elif at_rest:

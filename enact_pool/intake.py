@@ -58,9 +58,10 @@ def commands_from(
             yield from frames
             continue
         recorder.note_resting()
-        # For ever, if nobody reads it: who finds this worker at rest for long,
-        # with more to do, replaces it.
+        # It lasts for ever if nobody reads that: see `Inbox.make_rounds`.
+        recorder.note_flushing(True)
         _flush_output()
+        recorder.note_flushing(False)
         if not poll(poller, wait_ms, spin=spin):
             recorder.note_expired()
             return

@@ -25,7 +25,7 @@ _TEXT_AT = 64
 _JOURNAL_AT = 32 * 1024
 _SIZE = _JOURNAL_AT + JOURNAL_BYTES
 
-_LOADING, _BEGUN, _SINCE, _OCCUPIED, _RECEIVING, _EXPIRED = range(6)
+_LOADING, _BEGUN, _SINCE, _OCCUPIED, _RECEIVING, _EXPIRED, _FLUSHING = range(7)
 
 
 def create_recording() -> int:
@@ -96,6 +96,15 @@ class FlightRecorder:
     def note_resting(self) -> None:
         """The worker is about to wait for something to do."""
         self._words[_SINCE] = 0
+
+    def note_flushing(self, flushing: bool) -> None:
+        """The worker is about to write what callables have printed, or has done it."""
+        self._words[_FLUSHING] = flushing
+
+    @property
+    def flushing(self) -> bool:
+        """Whether the worker writes what callables have printed: somebody has to read it."""
+        return bool(self._words[_FLUSHING])
 
     def note_expired(self) -> None:
         """The worker was given nothing to do for as long as it may wait, and is about to end."""

@@ -56,7 +56,7 @@ class Watch:
         self._blind.discard(lane)
         self._unregister(self._answers, lane.answers)
         if lane.exit in self._exits:
-            self._urgent.unregister(lane.exit)
+            _forget(self._urgent, lane.exit)
         self._unregister(self._exits, lane.exit)
         self._unregister(self._clogged, lane.commands)
 
@@ -75,7 +75,7 @@ class Watch:
 
     def _unregister(self, lanes: dict[int, Lane], descriptor: int | None) -> None:
         if descriptor is not None and lanes.pop(descriptor, None) is not None:
-            self._poller.unregister(descriptor)
+            _forget(self._poller, descriptor)
 
     @property
     def has_clogged(self) -> bool:
@@ -105,3 +105,10 @@ class Watch:
         for lane in list(self._blind):
             if lane in self._blind and lane.has_exited():
                 yield "exit", lane
+
+
+def _forget(poller: select.poll, descriptor: int) -> None:
+    try:
+        poller.unregister(descriptor)
+    except KeyError:
+        return  # an interrupt has come before it was registered, or when it no longer was
