@@ -600,7 +600,8 @@ def _hangs() -> list[Hazard]:
         hanging("stop", "stops itself by SIGSTOP", m.stop_oneself),
         hanging("deadlock", "waits for a lock that it has", m.lock_oneself_out),
         hanging("hang-with-child", "waits for a child that hangs", m.wait_for_child_for_ever),
-        # enact_pool gives it a minute more, since modules may be imported then.
+        # enact_pool gives it half a minute more, since modules may be imported then; and the
+        # same again when it is sent alone.
         replace(
             hanging("hang-when-loaded", "hangs while it is unpickled", m.HangsWhenLoaded()),
             patience_s=75.0,

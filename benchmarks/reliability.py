@@ -138,7 +138,7 @@ What becomes of the others when one callable does harm: measured by
 `python -m benchmarks.reliability` ([benchmarks/](../benchmarks)). Each line is a callable that does
 one bad thing, between six well-behaved ones before it and six behind it, on {workers} workers; each
 library is given these 13 callables in a process of its own, which is killed after {limit:g} s
-(after 75 s where a callable hangs while it is unpickled: enact_pool gives it a minute more).
+(after 75 s where a callable hangs while it is unpickled: enact_pool gives it, twice, 30 s more).
 
 What the culprit is to come to with enact_pool, to the letter, is told by
 [benchmarks/hazards.py](../benchmarks/hazards.py) and checked by

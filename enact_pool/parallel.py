@@ -86,7 +86,7 @@ def run_parallel(
     as many as there are CPUs that this process may use.
 
     `timeout` is for how many seconds a callable may run, from its start in the
-    worker; to be unpickled, which may import modules, it has a minute more.
+    worker; to be unpickled, which may import modules, it has 30 seconds more.
     `max_memory` is how many bytes its worker may have resident, with the
     processes that callables have started; what they share counts for each. One
     that takes more is killed, with its worker and all that it has started,

@@ -28,7 +28,7 @@ _LOOK_SECONDS = 0.05
 _SHORT_SECONDS = 0.005
 # How much longer than a callable may run it may take to unpickle it: the modules it
 # needs are imported then, for the first time in its worker.
-_LOADING_SECONDS = 60.0
+_LOADING_SECONDS = 30.0
 # The most that looking at memory may take, as a share of the time.
 _SHARE = 0.01
 

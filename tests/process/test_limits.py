@@ -279,10 +279,14 @@ def test_there_is_no_thread_unless_something_has_to_be_watched() -> None:
     counts: list[int] = []
     with Pool(1) as pool:
         before = threading.active_count()
-        pool.run_parallel([deeds.square], 1, Counts(), max_tasks_per_worker=10, fail_fast=True)
-        pool.run_parallel([deeds.square], 1, Counts(), timeout=60)
+        pool.run_parallel([nap], 0.05, Counts(), max_tasks_per_worker=10, fail_fast=True)
+        pool.run_parallel([nap], 0.05, Counts(), timeout=60)
         assert threading.active_count() == before
     assert counts == [before, before + 1]
+
+
+def nap(seconds: float) -> None:
+    time.sleep(seconds)
 
 
 FUNCTIONS: list[Callable[..., Any]] = [
