@@ -15,7 +15,7 @@ from random import Random
 
 import psutil
 
-from benchmarks.chaos.census import Census, missing_workers, table, taken
+from benchmarks.chaos.census import Census, growth, missing_workers, table, taken
 from benchmarks.chaos.disturber import Disturber
 from benchmarks.chaos.drivers import Driver
 from benchmarks.chaos.ledger import Ledger
@@ -27,10 +27,6 @@ from enact_pool import Pool, default_pool
 _EPOCH_S = 4.0
 # All threads wait for each other again and again. When they do not, something hangs.
 _PATIENCE_S = 120.0
-# How much more memory there may be in the last fifth of the time, at least, than in the
-# first two, at most, in MB; to be told from so many censuses.
-_RSS_BOUND_MB = 24.0
-_CENSUSES = 5
 # Few enough to be taken quickly.
 _DESCRIPTORS = 512
 _SHARED_WORKERS = 3
@@ -172,13 +168,9 @@ class _Chaos:
         return table(self._censuses[::every][:-1] + self._censuses[-1:])
 
     def check_memory(self) -> None:
-        """Memory may not grow for ever: see `_RSS_BOUND_MB`."""
-        if len(self._censuses) < _CENSUSES:
-            return
-        sizes = [census.rss_mb for census in self._censuses]
-        early, late = max(sizes[: len(sizes) * 2 // 5]), min(sizes[-(len(sizes) // 5) :])
-        if late > early + _RSS_BOUND_MB:
-            self._ledger.violated("memory", f"{late:.1f} MB, and {early:.1f} MB early")
+        """Memory may not grow for ever."""
+        for what in growth(self._censuses):
+            self._ledger.violated("memory", what)
 
 
 def _marked() -> list[psutil.Process]:

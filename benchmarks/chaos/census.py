@@ -16,9 +16,27 @@ from benchmarks.chaos.disturber import workers
 from benchmarks.table import Table
 from enact_pool import Pool, run_parallel
 
-__all__ = ["Census", "missing_workers", "table", "taken"]
+__all__ = ["Census", "growth", "missing_workers", "table", "taken"]
+
+# How much more there may be in the last fifth of the time, at least, than in the first
+# two, at most; to be told from so many censuses.
+_BOUNDS = {"rss_mb": 24.0, "malloc_mb": 2.0, "objects": 1_000}
+_CENSUSES = 5
 
 _libc = ctypes.CDLL(None)
+
+
+class _MallInfo(ctypes.Structure):
+    """What glibc's `mallinfo2` gives."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in (
+            *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
+            *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
+        )
+    ]
+
 
 # How long what has been killed may take to be gone.
 _SETTLE_S = 5.0
@@ -30,10 +48,17 @@ _ROUNDS = 100
 
 @frozen
 class Census:
-    """At `seconds` of the run. `rss_mb` is the parent's; `mappings` of files in memory."""
+    """At `seconds` of the run; `mappings` are those of files in memory.
+
+    Of what is resident (`rss_mb`) most is what malloc keeps in pieces between those
+    that are used: in an arena for each thread. `malloc_mb` is what is used, but by
+    Python's objects below 512 bytes; `objects` are those that gc knows.
+    """
 
     seconds: float
     rss_mb: float
+    malloc_mb: float
+    objects: int
     descriptors: int
     threads: int
     children: int
@@ -72,6 +97,8 @@ def _counted(seconds: float) -> Census:
     return Census(
         seconds=seconds,
         rss_mb=pages * os.sysconf("SC_PAGE_SIZE") / 1e6,
+        malloc_mb=_malloc_bytes() / 1e6,
+        objects=len(gc.get_objects()),
         descriptors=len(os.listdir("/proc/self/fd")) - 1,
         threads=threading.active_count(),
         children=_children(),
@@ -79,6 +106,16 @@ def _counted(seconds: float) -> Census:
         mappings=mappings,
         files=_files(),
     )
+
+
+def _malloc_bytes() -> int:
+    """What is used of malloc's memory; 0 where it does not tell."""
+    tell = getattr(_libc, "mallinfo2", None)
+    if tell is None:
+        return 0
+    tell.restype = _MallInfo
+    told = tell()
+    return int(told.uordblks + told.hblkhd)
 
 
 def _children() -> int:
@@ -102,6 +139,19 @@ def _files() -> int:
     )
 
 
+def growth(censuses: list[Census]) -> list[str]:
+    """What of the memory has grown by more than it may; nothing of a short run."""
+    if len(censuses) < _CENSUSES:
+        return []
+    grown = []
+    for what, bound in _BOUNDS.items():
+        sizes = [getattr(census, what) for census in censuses]
+        early, late = max(sizes[: len(sizes) * 2 // 5]), min(sizes[-(len(sizes) // 5) :])
+        if late > early + bound:
+            grown.append(f"{what} {late:g}, and {early:g} early")
+    return grown
+
+
 def missing_workers(pool: Pool | None, count: int) -> str:
     """Let all workers of a pool (None: the default one) start; gives what is wrong, if anything."""
     seen: set[int] = set()
@@ -117,15 +167,11 @@ def missing_workers(pool: Pool | None, count: int) -> str:
 
 def table(censuses: list[Census]) -> Table:
     """These, one below the other."""
-    whats = ["descriptors", "threads", "children", "workers", "mappings", "files"]
+    whats = ["objects", "descriptors", "threads", "children", "workers", "mappings", "files"]
     lines = []
     for census in censuses:
         counts = asdict(census)
-        lines.append(
-            [
-                f"{census.seconds:.0f}",
-                f"{census.rss_mb:.1f}",
-                *(str(counts[what]) for what in whats),
-            ]
-        )
-    return Table("What there is when all is quiet", ["s", "RSS, MB", *whats], lines)
+        sizes = [f"{size:.1f}" for size in (census.rss_mb, census.malloc_mb)]
+        lines.append([f"{census.seconds:.0f}", *sizes, *(str(counts[what]) for what in whats)])
+    title = "What there is when all is quiet"
+    return Table(title, ["s", "RSS, MB", "malloc, MB", *whats], lines)

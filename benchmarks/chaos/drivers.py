@@ -123,8 +123,9 @@ class Driver:
         return f"seed {self._seed}, {self.name}, step {plan // _MOST_DRIVERS}"
 
     def check_late_starts(self) -> None:
-        """Between two steps: nothing of earlier ones may start any more."""
+        """When all is quiet: nothing of earlier steps may start any more."""
         self._starts_of(None)
+        self._nested.clear()
 
     def _starts_of(self, plan: Plan | None) -> dict[int, list[int]]:
         """Which deeds of the plan were started, by whom."""
