@@ -609,6 +609,7 @@ def change_resource_limits(_: object) -> None:
     """To what ends no process soon, but could be less."""
     _, most = resource.getrlimit(resource.RLIMIT_CPU)
     resource.setrlimit(resource.RLIMIT_CPU, (7777, most))
+    time.sleep(0.001)
 
 
 def change_timers(_: object) -> None:

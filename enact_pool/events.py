@@ -200,10 +200,10 @@ class EventBatch:
 
     def __init__(
         self,
-        execution_ids: list[ExecutionId | int],
+        execution_ids: Sequence[ExecutionId | int],
         step_ids: range,
-        outputs: list[Any],
-        durations: list[float],
+        outputs: Sequence[Any],
+        durations: Sequence[float],
         others: Mapping[int, StreamEvent],
         timestamp: int,
     ) -> None:

@@ -54,8 +54,9 @@ class Outcomes:
         # What has run and is no result yet: tasks, nanoseconds, endings, payloads.
         self._ran: tuple[list[int], list[int], bytearray, list[bytes | Parcel]]
         self._ran = [], [], bytearray(), []
-        # Whether an outcome is not `Ok`.
+        # Whether an outcome is not `Ok`, and whether one has an `ExecutionError`.
         self.has_failed = False
+        self._has_errors = False
         # Why some were cancelled.
         self._cancel_reason = ""
         self.emitter_error: Exception | None = None
@@ -94,10 +95,7 @@ class Outcomes:
         (tasks, ran_ns, endings, payloads), self._ran = self._ran, ([], [], bytearray(), [])
         # What a quick callable costs is spent here: most of this runs in C.
         ids = self._ids.pop(tasks)
-        try:
-            outputs, errors = _rebuilt(payloads)
-        finally:
-            close_parcels(payloads)
+        outputs, errors = _rebuilt(payloads)
         if max(endings) > Ending.VALUE:
             self._take_endings(ids, endings, outputs, errors)
         if not TOLD.isdisjoint(map(id, map(type, outputs))):
@@ -154,6 +152,7 @@ class Outcomes:
         self, task: int, err: Err, error: ExecutionError | None = None, ran_ms: float = 0.0
     ) -> None:
         """The callable has come to this, under its own name and id."""
+        self._has_errors |= error is not None
         (name,) = self._work.settle([task])
         (id,) = self._ids.pop([task])
         self._schedule.settle({task: ParallelResult(name, id, err, error, ran_ms)})
@@ -182,7 +181,7 @@ class Outcomes:
         self._settle_failure(task, error, "", 0.0)
 
     def _settle_failure(self, task: int, error: ExecutionError, stack: str, ran_ms: float) -> None:
-        self.has_failed = True
+        self.has_failed = self._has_errors = True
         self._ids.pop([task])  # which is not told
         output = Err(error.message, traceback=stack)
         (fresh_id,) = fresh_ids.take(1)
@@ -202,17 +201,19 @@ class Outcomes:
             outputs = [self._texts.pop(id, output) for id, output in zip(ids, outputs, strict=True)]
         durations = [result.duration_ms for result in results]
         now = now_ms()
-        others: dict[int, StreamEvent] = {
-            index: ExecutionFailed(ids[index], result.error, now)
-            for index, result in enumerate(results)
-            if result.error is not None
-        }
+        others: dict[int, StreamEvent] = {}
+        if self._has_errors:
+            for index, result in enumerate(results):
+                if result.error is not None:
+                    others[index] = ExecutionFailed(ids[index], result.error, now)
         if self._cancel_reason:
             for index, output in enumerate(outputs):
                 if output is CANCELLED:
                     others[index] = ExecutionCancelled(ids[index], self._cancel_reason, now)
         step_ids = fresh_ids.take(len(results))
-        events = EventBatch(ids, step_ids, outputs, durations, others, now)
+        # Tuples of plain values are nothing to the garbage collector, lists are.
+        columns = tuple(ids), step_ids, tuple(outputs), tuple(durations)
+        events = EventBatch(*columns, others, now)
         emit = emitter.emit
         if isinstance(emitter, EventEmitter) and getattr(emit, "__func__", None) is _EMIT:
             self._hand_over(emitter.emit_batch, events)
@@ -242,11 +243,19 @@ def _rebuilt(payloads: list[bytes | Parcel]) -> tuple[list[Any], dict[int, Err]]
     """The values, and by their indices what is in the place of those that cannot be had."""
     if payloads.count(NONE) == len(payloads):
         return [None] * len(payloads), {}  # very many callables have nothing to return
+    if not set(map(type, payloads)) - {bytes}:
+        return _loaded(payloads, pickle.loads)
+    try:
+        return _loaded(payloads, _value)
+    finally:
+        close_parcels(payloads)
+
+
+def _loaded(
+    payloads: list[bytes | Parcel], rebuild: Callable[[Any], Any]
+) -> tuple[list[Any], dict[int, Err]]:
     values: list[Any] = []
     errors: dict[int, Err] = {}
-    rebuild: Callable[[Any], Any] = pickle.loads
-    if set(map(type, payloads)) - {bytes}:
-        rebuild = _value
     rest = iter(payloads)
     while len(values) < len(payloads):
         try:

@@ -154,6 +154,8 @@ class Callables(Work):
                 self._check(item, index)
 
     def _names(self, items: list[Any]) -> list[str]:
+        if len(set(map(id, items))) == 1:
+            return [name_of(items[0])] * len(items)
         # A call less for what most are.
         return [i.__name__ if type(i) is FunctionType else name_of(i) for i in items]
 
