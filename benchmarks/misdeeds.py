@@ -609,13 +609,13 @@ def change_resource_limits(_: object) -> None:
     """To what ends no process soon, but could be less."""
     _, most = resource.getrlimit(resource.RLIMIT_CPU)
     resource.setrlimit(resource.RLIMIT_CPU, (7777, most))
-    time.sleep(0.001)
+    time.sleep(0.003)
 
 
 def change_timers(_: object) -> None:
     signal.signal(signal.SIGPROF, signal.SIG_IGN)
     signal.setitimer(signal.ITIMER_PROF, 1000.0)
-    time.sleep(0.001)
+    time.sleep(0.003)
 
 
 def remove_own_folder(_: object) -> None:

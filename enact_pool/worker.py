@@ -23,7 +23,7 @@ from enact_pool.common import Common, common_of
 from enact_pool.descriptors import out_of_reach
 from enact_pool.intake import Permits, commands_from
 from enact_pool.recorder import FlightRecorder
-from enact_pool.surroundings import Surroundings, own_workers
+from enact_pool.surroundings import QUICK_NS, Surroundings, own_workers
 from enact_pool.texts import describe, shown, shows_itself, type_name
 from enact_pool.tree import kill_descendants, resident_bytes
 from enact_pool.wire import (
@@ -50,9 +50,6 @@ __all__ = ["LOST_PIPES", "nesting", "serve"]
 
 # The exit code of a worker that can no longer talk to its parent (EX_IOERR).
 LOST_PIPES = 74
-
-# After a callable that took less than this, several permits are taken at once.
-_QUICK_NS = 20_000
 
 # For how long answers are collected. The parent looks for them itself when a
 # callable takes longer than its last look (see `inbox`).
@@ -304,8 +301,9 @@ class _Worker:
         ran_ns = ended_at - begun_at
         if _getpid() != self._pid:
             self._end_if_forked()
-        quick = ran_ns < _QUICK_NS
-        left = self._surroundings.restore(quick)
+        # After a quick one several permits are taken at once.
+        quick = ran_ns < QUICK_NS
+        left = self._surroundings.restore(ran_ns)
         self._modules_known = len(_modules)
         if left is not None:
             # To write it may take long, and is not the callable's time.
