@@ -23,6 +23,7 @@ __all__ = [
 # Not where it is another system's, or is not mounted. psutil takes long to import,
 # and to ask: it looks up the beginning of each process, too.
 _HAS_PROC = os.path.exists("/proc/self/statm")
+_HAS_CHILDREN = os.path.exists(f"/proc/self/task/{os.getpid()}/children")
 
 
 def children(pid: int) -> list[int]:
@@ -30,20 +31,20 @@ def children(pid: int) -> list[int]:
 
     From the kernel's own lists where it has them; psutil looks at every process there is.
     """
+    if not _HAS_CHILDREN:
+        return _children_by_psutil(pid)
     found: list[int] = []
     try:
-        for task in os.listdir(f"/proc/{pid}/task"):
-            with open(f"/proc/{pid}/task/{task}/children", "rb", buffering=0) as file:
-                found += map(int, file.read().split())
+        threads = os.listdir(f"/proc/{pid}/task")
     except OSError:
-        if _kernel_lists_children():
-            return found  # it ended meanwhile
-        return _children_by_psutil(pid)
+        return []  # it ended, or no descriptor is to be had to look with
+    for thread in threads:
+        try:
+            with open(f"/proc/{pid}/task/{thread}/children", "rb", buffering=0) as file:
+                found += map(int, file.read().split())
+        except OSError:
+            continue  # this thread ended
     return found
-
-
-def _kernel_lists_children() -> bool:
-    return os.path.exists(f"/proc/self/task/{os.getpid()}/children")
 
 
 def _children_by_psutil(pid: int) -> list[int]:
