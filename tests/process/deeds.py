@@ -179,12 +179,13 @@ def die_twice(log: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def be_slow_unless_first(path: str) -> None:
-    """An initializer that takes longer in all workers but one."""
+def wait_unless_first(first: str, gate: str) -> None:
+    """An initializer that waits, in all workers but one, for the gate to open."""
     try:
-        os.mkdir(path)
+        os.mkdir(first)
     except FileExistsError:
-        time.sleep(0.2)
+        while not os.path.exists(gate):
+            time.sleep(0.001)
 
 
 def start_only_if(gate: str) -> None:

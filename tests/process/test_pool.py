@@ -159,14 +159,15 @@ def test_workers_that_end_while_nobody_sends_them_anything_have_not_failed_to_st
     tmp_path: Path,
 ) -> None:
     """Three that are ready while the caller's loop runs, and idle for as long as they may be."""
-    first = str(tmp_path / "first")
-    initializer = deeds.be_slow_unless_first
-    with Pool(4, idle_timeout=0.01, initializer=initializer, initargs=(first,)) as pool:
+    gate = tmp_path / "gate"
+    initargs = str(tmp_path / "first"), str(gate)
+    with Pool(4, idle_timeout=0.01, initializer=deeds.wait_unless_first, initargs=initargs) as pool:
         values: list[int] = []
         for result in iter_parallel([pid_of] * 1_000, 0, pool=pool):
             if not values:
                 lanes = [lane for lane in pool._supply._lanes if not lane.ready]
                 assert len(lanes) == 3
+                gate.touch()
                 for lane in lanes:
                     os.waitid(os.P_PID, lane.pid, os.WEXITED | os.WNOWAIT)
             values.append(result.output.unwrap())
