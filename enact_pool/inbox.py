@@ -229,7 +229,8 @@ class Inbox:
         notes = lane.notes
         begun, loading, receiving = notes.begun, notes.loading, notes.receiving
         expired = notes.expired
-        ran_ns = time.monotonic_ns() - notes.since_ns
+        # Not known if it was about to tell of its end.
+        ran_ns = time.monotonic_ns() - notes.since_ns if notes.since_ns else 0
         started, start_error = lane in self._crew.working, lane.start_error
         self._crew.forget(lane)
         death = lane.bury()

@@ -8,7 +8,7 @@ What modules change when they are imported, while a callable is unpickled, stays
 To look at everything takes longer than a quick callable does. What programs change
 most is looked at after each, which takes 2 us; for processes after each that took
 20 us, since none is started in less; and the rest after each that took 2 ms.
-(An audit hook would tell at once, and make `id()` ten times as slow for everybody.)
+(An audit hook would tell at once, and make `id()` six times as slow for everybody.)
 """
 
 from __future__ import annotations
