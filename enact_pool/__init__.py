@@ -9,18 +9,23 @@ from importlib import import_module
 
 TYPE_CHECKING = False  # type checkers take any variable of this name for true
 if TYPE_CHECKING:
+    from enact_pool.emitter import Emitter, EventEmitter, Events
     from enact_pool.errors import ExecutionError, ExecutionErrorCategory
     from enact_pool.events import (
-        Emitter,
-        EventEmitter,
-        Events,
         ExecutionCancelled,
+        ExecutionEnd,
         ExecutionFailed,
+        ExecutionStart,
+        Span,
         StepEnd,
+        StepStart,
         StreamEvent,
+        WorkerEnd,
+        WorkerMemory,
+        WorkerStart,
     )
     from enact_pool.ids import ExecutionId, StepId
-    from enact_pool.limits import RunOptions
+    from enact_pool.options import RunOptions
     from enact_pool.parallel import imap_parallel, iter_parallel, map_parallel, run_parallel
     from enact_pool.pool import Pool, default_pool
     from enact_pool.protocols import NamedCallable, ParallelCallable
@@ -31,13 +36,20 @@ _HOMES = {
     "ParallelCallable": "protocols",
     "ExecutionError": "errors",
     "ExecutionErrorCategory": "errors",
-    "Emitter": "events",
-    "EventEmitter": "events",
-    "Events": "events",
+    "Emitter": "emitter",
+    "EventEmitter": "emitter",
+    "Events": "emitter",
     "ExecutionCancelled": "events",
+    "ExecutionEnd": "events",
     "ExecutionFailed": "events",
+    "ExecutionStart": "events",
+    "Span": "events",
     "StepEnd": "events",
+    "StepStart": "events",
     "StreamEvent": "events",
+    "WorkerEnd": "events",
+    "WorkerMemory": "events",
+    "WorkerStart": "events",
     "ExecutionId": "ids",
     "StepId": "ids",
     "imap_parallel": "parallel",
@@ -46,7 +58,7 @@ _HOMES = {
     "run_parallel": "parallel",
     "Pool": "pool",
     "default_pool": "pool",
-    "RunOptions": "limits",
+    "RunOptions": "options",
     "Err": "results",
     "Ok": "results",
     "ParallelResult": "results",
@@ -59,10 +71,12 @@ __all__ = [
     "EventEmitter",
     "Events",
     "ExecutionCancelled",
+    "ExecutionEnd",
     "ExecutionError",
     "ExecutionErrorCategory",
     "ExecutionFailed",
     "ExecutionId",
+    "ExecutionStart",
     "NamedCallable",
     "Ok",
     "ParallelCallable",
@@ -70,9 +84,14 @@ __all__ = [
     "Pool",
     "RemoteError",
     "RunOptions",
+    "Span",
     "StepEnd",
     "StepId",
+    "StepStart",
     "StreamEvent",
+    "WorkerEnd",
+    "WorkerMemory",
+    "WorkerStart",
     "default_pool",
     "imap_parallel",
     "iter_parallel",

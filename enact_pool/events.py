@@ -1,33 +1,57 @@
-"""Events: what happened, told in the order of the callables; and an emitter to follow them."""
+"""Events: what happened, told in the order of the callables; or live, as it happens."""
 
 from __future__ import annotations
 
 import json
-import threading
-from bisect import bisect_right
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import accumulate, repeat
-from operator import eq
-from typing import Any, ClassVar, Protocol, overload
+from typing import Any, ClassVar
 
-from attrs import define, field
+from attrs import asdict, define, field, frozen
 
 from enact_pool.errors import ExecutionError, now_ms
 from enact_pool.ids import ExecutionId, StepId
 from enact_pool.results import Err, Ok
 
 __all__ = [
-    "Emitter",
-    "EventBatch",
-    "EventEmitter",
-    "Events",
     "ExecutionCancelled",
+    "ExecutionEnd",
     "ExecutionFailed",
+    "ExecutionStart",
+    "Span",
     "StepEnd",
+    "StepStart",
     "StreamEvent",
-    "check_emitter",
+    "WorkerEnd",
+    "WorkerMemory",
+    "WorkerStart",
 ]
+
+
+@frozen
+class Span:
+    """Where and when a callable ran. Told to emitters that are live.
+
+    `run_id` is the execution id of the run, which `ExecutionStart` has, `index` the
+    callable's place in it, and `name` its name. `lane` is the number of the place in
+    the pool where it ran, from 0 on: a worker that replaces a dead one takes its
+    lane. The times are in milliseconds since the epoch, with fractions:
+    `queued_at` when the callable was known to the run, `started_at` and
+    `finished_at` as its worker says, or for one that died, as its parent saw it.
+    Lane, worker and start are None for a callable that never started, and
+    `finished_at` for one that has not finished.
+    """
+
+    run_id: ExecutionId
+    index: int
+    name: str
+    lane: int | None
+    worker_pid: int | None
+    queued_at: float
+    started_at: float | None
+    finished_at: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields by name, as JSON-able values."""
+        return asdict(self)
 
 
 @define(match_args=False, repr=False)
@@ -35,6 +59,7 @@ class StreamEvent:
     """Something that happened to one execution; its kinds are the subclasses.
 
     `type` names the kind, `timestamp` is in milliseconds since the epoch.
+    `span` tells where and when a callable ran, to emitters that are live.
     Events are made by the ten thousand and most are never read, so ids and
     outputs are spelled out when asked for.
     """
@@ -42,10 +67,11 @@ class StreamEvent:
     type: ClassVar[str]
 
     _execution_id: ExecutionId | int = field(alias="execution_id", eq=ExecutionId.spelled)
+    span: Span | None = field(default=None, kw_only=True)
 
     @property
     def execution_id(self) -> ExecutionId:
-        """The execution that this is about: the `execution_id` of its result."""
+        """The execution that this is about: the `execution_id` of its result, or a run's."""
         self._execution_id = ExecutionId.spelled(self._execution_id)
         return self._execution_id
 
@@ -69,17 +95,25 @@ class StreamEvent:
         """An execution was cancelled: it was killed, or never started."""
         return ExecutionCancelled(execution_id, reason)
 
+    def _fields(self) -> dict[str, Any]:
+        names = self.__match_args__  # type: ignore[attr-defined]
+        fields = {name: getattr(self, name) for name in names}
+        return fields if self.span is None else {**fields, "span": self.span}
+
     def to_dict(self) -> dict[str, Any]:
         """The type and the fields by name, as JSON-able values."""
-        raise NotImplementedError
+        plain = {
+            name: value.to_dict() if isinstance(value, (ExecutionError, Span)) else value
+            for name, value in self._fields().items()
+        }
+        return {"type": self.type, **plain}
 
     def to_json(self) -> str:
         """The event as a JSON object, on one line."""
         return json.dumps(self.to_dict())
 
     def __repr__(self) -> str:
-        names = self.__match_args__  # type: ignore[attr-defined]
-        fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
+        fields = ", ".join(f"{name}={value!r}" for name, value in self._fields().items())
         return f"{type(self).__name__}({fields})"
 
 
@@ -123,16 +157,6 @@ class StepEnd(StreamEvent):
         text = self._output = _output_text(self._output)
         return text
 
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "type": self.type,
-            "execution_id": self.execution_id,
-            "step_id": self.step_id,
-            "output": self.output,
-            "duration_ms": self.duration_ms,
-            "timestamp": self.timestamp,
-        }
-
 
 @define(match_args=False, repr=False)
 class ExecutionFailed(StreamEvent):
@@ -144,14 +168,6 @@ class ExecutionFailed(StreamEvent):
 
     error: ExecutionError
     timestamp: int = field(factory=now_ms)
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "type": self.type,
-            "execution_id": self.execution_id,
-            "error": self.error.to_dict(),
-            "timestamp": self.timestamp,
-        }
 
 
 @define(match_args=False, repr=False)
@@ -165,187 +181,122 @@ class ExecutionCancelled(StreamEvent):
     reason: str
     timestamp: int = field(factory=now_ms)
 
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "type": self.type,
-            "execution_id": self.execution_id,
-            "reason": self.reason,
-            "timestamp": self.timestamp,
-        }
+
+# What follows is told to emitters that are live only.
 
 
-class Emitter(Protocol):
-    """Anything that takes events."""
+@define(match_args=False, repr=False)
+class ExecutionStart(StreamEvent):
+    """A run begins; `execution_id` is its own.
 
-    def emit(self, event: StreamEvent, /) -> object:
-        """Take the next event; called in the thread that called `run_parallel`.
-
-        It may call `run_parallel` itself; the outer run waits meanwhile.
-        """
-        ...
-
-
-def check_emitter(emitter: object) -> None:
-    """Raise `TypeError` for an emitter that cannot emit."""
-    if emitter is not None and not callable(getattr(emitter, "emit", None)):
-        raise TypeError(f"emitter must have emit(event), {type(emitter).__name__!r} object has not")
-
-
-class EventBatch:
-    """Events of one time, to be made when they are asked for.
-
-    Each is a `StepEnd` of these ids, outputs and durations, but for those that
-    are there already, by their indexes.
+    `callables` is how many there are, None if that is not known, and
+    `max_workers` how many workers it may have at once.
     """
 
-    def __init__(
-        self,
-        execution_ids: Sequence[ExecutionId | int],
-        step_ids: range,
-        outputs: Sequence[Any],
-        durations: Sequence[float],
-        others: Mapping[int, StreamEvent],
-        timestamp: int,
-    ) -> None:
-        self._columns = execution_ids, step_ids, outputs, durations
-        self._others = others
-        self._timestamp = timestamp
-        # How many of them were given to those who iterate over an emitter.
-        self.given = 0
+    type = "data-execution-start"
 
-    def spelled(self) -> list[StreamEvent]:
-        """The events."""
-        ids, step_ids, outputs, durations = self._columns
-        texts = ["None" if output is None else output for output in outputs]
-        events: list[StreamEvent] = list(
-            map(StepEnd, ids, step_ids, texts, durations, repeat(self._timestamp))
-        )
-        for index, event in self._others.items():
-            events[index] = event
-        return events
+    __match_args__ = ("execution_id", "callables", "max_workers", "timestamp")
 
-    def __len__(self) -> int:
-        return len(self._columns[0])
-
-    def __getitem__(self, index: int) -> StreamEvent:
-        ids, step_ids, outputs, durations = self._columns
-        if index in self._others:
-            return self._others[index]
-        text = "None" if outputs[index] is None else outputs[index]
-        return StepEnd(ids[index], step_ids[index], text, durations[index], self._timestamp)
+    callables: int | None
+    max_workers: int
+    timestamp: int = field(factory=now_ms)
 
 
-class Events(Sequence[StreamEvent]):
-    """Events in the order they came; most are made when they are looked at, and anew each time.
+@define(match_args=False, repr=False)
+class ExecutionEnd(StreamEvent):
+    """A run is over: all its callables have been told of, or it was given up.
 
-    Nothing is spent on those that nobody looks at. `list(events)` makes them all.
+    `ok`, `failed`, `crashed` and `cancelled` count the outcomes: `failed` those that
+    are an `Err` of the callable's own, `crashed` those whose worker died, or was
+    killed for a limit. `duration_ms` is the time since the run began.
     """
 
-    def __init__(self, parts: list[StreamEvent | EventBatch]) -> None:
-        self._parts = parts
-        lengths = [len(part) if isinstance(part, EventBatch) else 1 for part in parts]
-        # The index of each part's first event, and how many there are in all.
-        self._starts = list(accumulate(lengths, initial=0))
+    type = "data-execution-end"
 
-    def __len__(self) -> int:
-        return self._starts[-1]
+    __match_args__ = (
+        "execution_id",
+        "ok",
+        "failed",
+        "crashed",
+        "cancelled",
+        "duration_ms",
+        "timestamp",
+    )
 
-    def __iter__(self) -> Iterator[StreamEvent]:
-        for part in self._parts:
-            if isinstance(part, EventBatch):
-                yield from part.spelled()
-            else:
-                yield part
-
-    @overload
-    def __getitem__(self, index: int) -> StreamEvent: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> list[StreamEvent]: ...
-
-    def __getitem__(self, index: int | slice) -> StreamEvent | list[StreamEvent]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(len(self))[index]]
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"there are {len(self)} events, and none at {index}")
-        at = index % len(self)
-        number = bisect_right(self._starts, at) - 1
-        part = self._parts[number]
-        return part[at - self._starts[number]] if isinstance(part, EventBatch) else part
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, (Events, list)):
-            return NotImplemented
-        return len(self) == len(other) and all(map(eq, self, other))
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __repr__(self) -> str:
-        return repr(list(self))
+    ok: int
+    failed: int
+    crashed: int
+    cancelled: int
+    duration_ms: float
+    timestamp: int = field(factory=now_ms)
 
 
-class EventEmitter:
-    """A queue of events: `emit` from any thread, `drain` or iterate in any other.
+@define(match_args=False, repr=False)
+class StepStart(StreamEvent):
+    """A callable has begun in a worker: `span` says where and when.
 
-    Each event is given once, to whoever asks first.
+    Told as it happens, not in the order of the callables, and before the event of
+    its end, which has the same ids (an `ExecutionFailed` of a worker that died has
+    a fresh execution id: go by `span.run_id` and `span.index` there).
     """
 
-    def __init__(self) -> None:
-        self._queue: deque[StreamEvent | EventBatch] = deque()
-        self._closed = False
-        # Re-entrant: a signal handler may emit while its thread is in `emit`.
-        self._changed = threading.Condition(threading.RLock())
+    type = "data-step-start"
 
-    def emit(self, event: StreamEvent) -> None:
-        """Add an event; raises `RuntimeError` if the emitter is closed."""
-        self._add(event)
+    __match_args__ = ("execution_id", "step_id", "timestamp")
 
-    def emit_batch(self, events: EventBatch) -> None:
-        """Add several events at once; raises `RuntimeError` if the emitter is closed."""
-        self._add(events)
+    _step_id: StepId | int = field(alias="step_id", eq=StepId.spelled)
+    timestamp: int = field(factory=now_ms)
 
-    def _add(self, item: StreamEvent | EventBatch) -> None:
-        with self._changed:
-            if self._closed:
-                raise RuntimeError("the emitter is closed")
-            self._queue.append(item)
-            self._changed.notify_all()
+    @property
+    def step_id(self) -> StepId:
+        """The step that begins."""
+        self._step_id = StepId.spelled(self._step_id)
+        return self._step_id
 
-    def drain(self) -> Events:
-        """The events that have come since the last drain; does not wait."""
-        with self._changed:
-            parts = list(self._queue)
-            self._queue.clear()
-        # Out of the queue they are ours alone. The first may have been given in part.
-        if parts and isinstance(parts[0], EventBatch):
-            parts[:1] = parts[0].spelled()[parts[0].given :]
-        return Events(parts)
 
-    def __iter__(self) -> Iterator[StreamEvent]:
-        """The events as they come; ends when the emitter is closed and empty."""
-        while (event := self._next()) is not None:
-            yield event
+@define(match_args=False, repr=False)
+class WorkerStart(StreamEvent):
+    """A worker process that was started for a run is ready; `execution_id` is the run's."""
 
-    def _next(self) -> StreamEvent | None:
-        with self._changed:
-            while True:
-                while not self._queue:
-                    if self._closed:
-                        return None
-                    self._changed.wait()
-                # One by one: the next may be another thread's. And it stays in the
-                # queue till the last moment: a signal handler may raise in here.
-                item = self._queue[0]
-                if not isinstance(item, EventBatch):
-                    return self._queue.popleft()  # type: ignore[return-value]
-                if item.given < len(item):
-                    event = item[item.given]
-                    item.given += 1
-                    return event
-                self._queue.popleft()
+    type = "data-worker-start"
 
-    def close(self) -> None:
-        """No more events will come: iteration ends after those that have."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
+    __match_args__ = ("execution_id", "lane", "worker_pid", "timestamp")
+
+    lane: int
+    worker_pid: int
+    timestamp: int = field(factory=now_ms)
+
+
+@define(match_args=False, repr=False)
+class WorkerEnd(StreamEvent):
+    """A worker process has ended during a run, whose id is `execution_id`.
+
+    `reason` goes on from "worker": "was killed by SIGSEGV", say. What it was
+    running, if anything, is told by an event of its own.
+    """
+
+    type = "data-worker-end"
+
+    __match_args__ = ("execution_id", "lane", "worker_pid", "reason", "timestamp")
+
+    lane: int
+    worker_pid: int
+    reason: str
+    timestamp: int = field(factory=now_ms)
+
+
+@define(match_args=False, repr=False)
+class WorkerMemory(StreamEvent):
+    """How many bytes a worker has resident, with what its callables have started.
+
+    Looked at every 0.1 seconds, or as rarely as it takes to spend a hundredth of the time on it.
+    """
+
+    type = "data-worker-memory"
+
+    __match_args__ = ("execution_id", "lane", "worker_pid", "resident_bytes", "timestamp")
+
+    lane: int
+    worker_pid: int
+    resident_bytes: int
+    timestamp: int = field(factory=now_ms)

@@ -4,22 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import isfinite
-from typing import Any, TypedDict
+from typing import Any
 
 from attrs import Attribute, field, frozen
 
 from enact_pool.errors import ExecutionErrorCategory
 
-__all__ = ["Excess", "Limits", "RunOptions"]
-
-
-class RunOptions(TypedDict, total=False):
-    """What can be asked of a run beside its work: see `run_parallel`."""
-
-    timeout: float | None
-    max_memory: int | None
-    max_tasks_per_worker: int | None
-    fail_fast: bool
+__all__ = ["Excess", "Limits", "check_flag"]
 
 
 def _check_seconds(_: object, attribute: Attribute[Any], value: Any) -> None:
@@ -41,7 +32,8 @@ def _check_count(_: object, attribute: Attribute[Any], value: Any) -> None:
         raise ValueError(f"{attribute.name} must be at least 1 ({what}), not {value}")
 
 
-def _check_flag(_: object, attribute: Attribute[Any], value: Any) -> None:
+def check_flag(_: object, attribute: Attribute[Any], value: Any) -> None:
+    """An attrs validator: raises `TypeError` for what is neither True nor False."""
     if not isinstance(value, bool):
         raise TypeError(f"{attribute.name} must be True or False, not {value!r}")
 
@@ -61,7 +53,7 @@ class Limits:
     timeout: float | None = field(default=None, validator=_check_seconds)
     max_memory: int | None = field(default=None, validator=_check_count)
     max_tasks_per_worker: int | None = field(default=None, validator=_check_count)
-    fail_fast: bool = field(default=False, validator=_check_flag)
+    fail_fast: bool = field(default=False, validator=check_flag)
 
     def over(self, usual: Limits) -> Limits:
         """These, and the usual ones where these say nothing."""

@@ -8,15 +8,9 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from enact_pool.death import Death
+from enact_pool.emitter import Emitter, EventBatch, EventEmitter
 from enact_pool.errors import ExecutionError, now_ms
-from enact_pool.events import (
-    Emitter,
-    EventBatch,
-    EventEmitter,
-    ExecutionCancelled,
-    ExecutionFailed,
-    StreamEvent,
-)
+from enact_pool.events import ExecutionCancelled, ExecutionFailed, StreamEvent
 from enact_pool.ids import ExecutionId, TaskIds, fresh_ids
 from enact_pool.interrupts import is_interrupt
 from enact_pool.limits import Excess

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Generator, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from enact_pool.events import Emitter
-from enact_pool.limits import Limits, RunOptions
+from enact_pool.emitter import Emitter
+from enact_pool.limits import Limits
+from enact_pool.options import Options, RunOptions
 from enact_pool.pool import Pool, checked_workers, default_pool
 from enact_pool.protocols import ParallelCallable
 from enact_pool.results import ParallelResult
@@ -63,6 +64,9 @@ def run_parallel(
     max_memory: int | None = None,
     max_tasks_per_worker: int | None = None,
     fail_fast: bool = False,
+    progress: object = False,
+    capture_output: bool = False,
+    forward_logs: bool = False,
 ) -> list[ParallelResult[Any]]:
     """Run the callables in worker processes, each on its own copy of the input.
 
@@ -109,9 +113,10 @@ def run_parallel(
     been started then. What a callable does is never raised: it is an outcome.
     """
     limits = Limits(timeout, max_memory, max_tasks_per_worker, fail_fast)
+    options = Options(limits, progress, capture_output, forward_logs)
     work = Callables(callables, input)
     work.pull_all()
-    return gathered(_start(work, emitter, pool, max_workers, limits))
+    return gathered(_start(work, emitter, pool, max_workers, options))
 
 
 @overload
@@ -159,6 +164,9 @@ def iter_parallel(
     max_memory: int | None = None,
     max_tasks_per_worker: int | None = None,
     fail_fast: bool = False,
+    progress: object = False,
+    capture_output: bool = False,
+    forward_logs: bool = False,
 ) -> Generator[ParallelResult[Any], None, None]:
     """Like `run_parallel`, but gives each result as soon as its turn comes.
 
@@ -177,8 +185,9 @@ def iter_parallel(
     no callable, after the results of those before.
     """
     limits = Limits(timeout, max_memory, max_tasks_per_worker, fail_fast)
+    options = Options(limits, progress, capture_output, forward_logs)
     work = Callables(callables, input)
-    return one_by_one(_start(work, emitter, pool, max_workers, limits, ordered))
+    return one_by_one(_start(work, emitter, pool, max_workers, options, ordered))
 
 
 @overload
@@ -212,6 +221,9 @@ def map_parallel(
     max_memory: int | None = None,
     max_tasks_per_worker: int | None = None,
     fail_fast: bool = False,
+    progress: object = False,
+    capture_output: bool = False,
+    forward_logs: bool = False,
 ) -> list[ParallelResult[Any]]:
     """Run one function (or object with `run`) on many inputs; one result for each, in order.
 
@@ -224,7 +236,8 @@ def map_parallel(
     work = Inputs(function, inputs)
     work.pull_all()
     limits = Limits(timeout, max_memory, max_tasks_per_worker, fail_fast)
-    return gathered(_start(work, emitter, pool, max_workers, limits))
+    options = Options(limits, progress, capture_output, forward_logs)
+    return gathered(_start(work, emitter, pool, max_workers, options))
 
 
 @overload
@@ -261,11 +274,15 @@ def imap_parallel(
     max_memory: int | None = None,
     max_tasks_per_worker: int | None = None,
     fail_fast: bool = False,
+    progress: object = False,
+    capture_output: bool = False,
+    forward_logs: bool = False,
 ) -> Generator[ParallelResult[Any], None, None]:
     """Like `map_parallel`, but lazy, as `iter_parallel` is."""
     limits = Limits(timeout, max_memory, max_tasks_per_worker, fail_fast)
+    options = Options(limits, progress, capture_output, forward_logs)
     work = Inputs(function, inputs)
-    return one_by_one(_start(work, emitter, pool, max_workers, limits, ordered))
+    return one_by_one(_start(work, emitter, pool, max_workers, options, ordered))
 
 
 def _start(
@@ -273,7 +290,7 @@ def _start(
     emitter: Emitter | None,
     pool: Pool | None,
     max_workers: int | None,
-    limits: Limits,
+    options: Options,
     ordered: bool = True,
 ) -> Results:
     limit = None if max_workers is None else checked_workers(max_workers)
@@ -283,4 +300,4 @@ def _start(
             pool._grow(limit)
     elif not isinstance(pool, Pool):
         raise TypeError(f"pool must be a Pool, not {type(pool).__name__}")
-    return pool._run(work, emitter, limits, limit, ordered=ordered)
+    return pool._run(work, emitter, options, limit, ordered=ordered)

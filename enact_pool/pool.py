@@ -29,8 +29,9 @@ import cloudpickle
 from loky import cpu_count
 from loky.process_executor import MAX_DEPTH
 
-from enact_pool.events import Emitter, check_emitter
-from enact_pool.limits import Limits, RunOptions
+from enact_pool.emitter import Emitter, check_emitter
+from enact_pool.limits import Limits
+from enact_pool.options import Options, RunOptions
 from enact_pool.protocols import ParallelCallable
 from enact_pool.results import ParallelResult
 from enact_pool.run import run
@@ -163,21 +164,25 @@ class Pool:
         max_memory: int | None = None,
         max_tasks_per_worker: int | None = None,
         fail_fast: bool = False,
+        progress: object = False,
+        capture_output: bool = False,
+        forward_logs: bool = False,
     ) -> list[ParallelResult[Any]]:
         """Run the callables here: see `enact_pool.run_parallel`.
 
         Raises `RuntimeError` if the pool is closed.
         """
         limits = Limits(timeout, max_memory, max_tasks_per_worker, fail_fast)
+        options = Options(limits, progress, capture_output, forward_logs)
         work = Callables(callables, input)
         work.pull_all()
-        return gathered(self._run(work, emitter, limits))
+        return gathered(self._run(work, emitter, options))
 
     def _run(
         self,
         work: Work,
         emitter: Emitter | None,
-        limits: Limits,
+        options: Options,
         limit: int | None = None,
         *,
         ordered: bool = True,
@@ -191,8 +196,8 @@ class Pool:
         if limit is None:
             limit = self._usual_limit
         limit = min(limit, self.max_workers)
-        limits = limits.over(self._limits)
-        return run(self._supply, work, emitter, limit, limits, ordered=ordered, owner=self)
+        options = options.over(self._limits)
+        return run(self._supply, work, emitter, limit, options, ordered=ordered, owner=self)
 
     def cancel(self) -> None:
         """End all runs that are in progress here; for any thread, and for signal handlers.

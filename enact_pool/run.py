@@ -13,11 +13,11 @@ from typing import Any
 
 from enact_pool.brief import Brief
 from enact_pool.crew import Crew
-from enact_pool.events import Emitter
+from enact_pool.emitter import Emitter
 from enact_pool.inbox import LOOK_SECONDS, ROUND_SECONDS, Inbox
 from enact_pool.interrupts import is_interrupt
 from enact_pool.lane import Lane
-from enact_pool.limits import Limits
+from enact_pool.options import Options
 from enact_pool.outcomes import Outcomes
 from enact_pool.results import Err, ParallelResult
 from enact_pool.schedule import Schedule
@@ -47,7 +47,7 @@ def run(
     work: Work,
     emitter: Emitter | None,
     limit: int,
-    limits: Limits,
+    options: Options,
     *,
     ordered: bool = True,
     owner: object = None,
@@ -60,7 +60,7 @@ def run(
     what runs then is given a moment to end. What the emitter, or the work's
     iterable, has raised is returned in the end.
     """
-    this = _Run(supply, work, emitter, limit, limits, ordered)
+    this = _Run(supply, work, emitter, limit, options, ordered)
     crew = this.crew
     try:
         try:
@@ -91,7 +91,7 @@ class _Run:
         work: Work,
         emitter: Emitter | None,
         limit: int,
-        limits: Limits,
+        options: Options,
         ordered: bool,
     ) -> None:
         self._pid = os.getpid()
@@ -99,7 +99,7 @@ class _Run:
         self._work = work
         self._kinds = work.kinds
         self._limit = limit
-        self._limits = limits
+        self._options = options
         self._shows_outputs = emitter is not None
         self._schedule: Schedule[Lane, ParallelResult[Any]] = Schedule(
             ordered, supply.expected_seconds(self._kinds)
@@ -109,7 +109,7 @@ class _Run:
         self._brief: Brief | None = None
         # When idle lanes are no longer to be borne.
         self._patience_ends = 0.0
-        self.crew = Crew(supply, self._schedule, limit, limits)
+        self.crew = Crew(supply, self._schedule, limit, options.limits)
         self._watch = self.crew.watch
         self._inbox = Inbox(self._schedule, self._outcomes, self.crew, work.item_is)
 
@@ -158,7 +158,11 @@ class _Run:
 
     def _cancel_if_due(self) -> None:
         """If it is over before its time: kill what runs, and settle what has no outcome."""
-        if self._limits.fail_fast and self._outcomes.has_failed and not self.crew.cancel_reason:
+        if (
+            self._options.limits.fail_fast
+            and self._outcomes.has_failed
+            and not self.crew.cancel_reason
+        ):
             self.crew.cancel_reason = "an outcome was not Ok, and fail_fast was asked for"
         if not self.crew.cancel_reason or self._done:
             return
@@ -235,7 +239,7 @@ class _Run:
             self._brief = Brief(
                 self._work,
                 show_outputs=self._shows_outputs,
-                max_memory=self._limits.max_memory,
+                max_memory=self._options.limits.max_memory,
             )
         self._outcomes.expect(self._schedule.submit(count))
         if self._brief is not None and self._brief.refusal is not None:

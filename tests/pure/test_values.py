@@ -33,7 +33,7 @@ from enact_pool import (
     StepId,
     StreamEvent,
 )
-from enact_pool.events import EventBatch
+from enact_pool.emitter import EventBatch
 from enact_pool.ids import IdSequence, TaskIds, fresh_ids
 
 
