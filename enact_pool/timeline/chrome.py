@@ -76,7 +76,9 @@ def _metadata(rows: Iterable[Row]) -> Iterator[dict[str, Any]]:
 
 def _runs(history: History) -> Iterator[dict[str, Any]]:
     for number, run in enumerate(history.runs, 1):
-        same = {"cat": "run", "name": f"run {number}", "id": run.run_id, "pid": run.pool + 1}
+        same: dict[str, Any] = {"cat": "run", "name": f"run {number}", "pid": run.pool + 1}
+        # Within the process: viewers show what is global elsewhere.
+        same["id2"] = {"local": run.run_id}
         args = {"run_id": run.run_id, "finished": run.finished}
         yield {"ph": "b", **same, "tid": 1, "ts": _microseconds(run.start), "args": args}
         yield {"ph": "e", **same, "tid": 1, "ts": _microseconds(run.end)}

@@ -7,7 +7,7 @@
 // as BUDGET says (or as one pixel column of the screen takes).
 "use strict";
 const BUDGET = 4000;
-const HOVER_LINES = 22;
+const HOVER_LINES = 14;
 const HOVER_WIDTH = 110;
 
 const graph = document.getElementById("{plot_id}");
@@ -74,7 +74,7 @@ function describedBar(bar) {
 function hovertext(text) {
   let lines = text.split("\n");
   if (lines.length > HOVER_LINES) {
-    const head = 8; // the description, and where the traceback begins
+    const head = 6; // the description, and the first line of the error
     lines = [...lines.slice(0, head), "...", ...lines.slice(head + 1 - HOVER_LINES)];
   }
   return lines
@@ -148,20 +148,20 @@ function draw() {
     found = bars(from, to, cell);
   }
   const traces = told.titles.map(() => ({
-    x: [], y: [], base: [], hovertext: [], customdata: [], edge: [], colour: [],
+    x: [], y: [], base: [], hovertext: [], customdata: [], edge: [],
   }));
   for (const bar of found) {
     const trace = traces[fate[bar.longest]];
     const alone = bar.count === 1 && bar.work >= 5 * pixel;
     trace.base.push(bar.start);
-    // As long as they ran: a few that failed must not hide those between them.
-    trace.x.push(bar.work);
+    // As long as they ran: a few that failed must not hide those between them. But
+    // long enough to be seen, and pointed at.
+    trace.x.push(Math.max(bar.work, 1.5 * pixel));
     trace.y.push(row[bar.longest]);
     trace.hovertext.push(hovertext(describedBar(bar)));
     trace.customdata.push(bar.longest);
-    // Neighbours are told apart by a white edge, and the narrowest are seen by one of their own.
-    trace.edge.push(alone ? 1 : 0.5);
-    trace.colour.push(alone ? "white" : told.colours[fate[bar.longest]]);
+    // A white edge tells neighbours apart.
+    trace.edge.push(alone ? 1 : 0);
   }
   const ends = marksBetween(deaths, from, to, 8 * pixel, "worker");
   const starts = marksBetween(respawns, from, to, 8 * pixel, "new worker");
@@ -177,7 +177,6 @@ function draw() {
       hovertext: each("hovertext"),
       customdata: each("customdata"),
       "marker.line.width": each("edge"),
-      "marker.line.color": each("colour"),
     },
     all.map((_, number) => number)
   );

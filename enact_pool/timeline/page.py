@@ -53,7 +53,6 @@ def timeline_html(events: Iterable[StreamEvent] | EventEmitter) -> str:
         post_script=_resource("page.js"),
     )
     columns = {**columns_of(history, fates), "titles": [FATE_TITLES[fate] for fate in fates]}
-    columns["colours"] = [FATE_COLOURS[fate] for fate in fates]
     # A text must not end the element that it is in.
     told = json.dumps(columns, separators=(",", ":")).replace("<", "\\u003c")
     lanes = len(history.rows)

@@ -32,7 +32,7 @@ FATE_COLOURS: dict[Fate, str] = {
     "unfinished": "#cfe3f2",
 }
 _INK, _FAINT_INK, _LINE = "#24292f", "#6e7781", "#e6e8eb"
-_QUEUE_COLOUR, _MEMORY_COLOUR, _LARGEST_COLOUR = "#5b6b7b", "#00735c", "#7bc8b2"
+_QUEUE_COLOUR, _MEMORY_COLOUR, _LARGEST_COLOUR = "#5b6b7b", "#00735c", "#4fae93"
 
 # In pixels.
 _ROW, _FEWEST_ROWS, _MOST_ROWS = 34, 110, 620
@@ -134,6 +134,7 @@ def figure_of(history: History) -> dict[str, Any]:
                 "domain": [0, _SMALL / inner],
                 "title": {"text": "memory<br>MB", "font": {"size": 12}},
             },
+            "annotations": [_memory_key((_SMALL + 2) / inner)],
         },
     }
 
@@ -150,6 +151,7 @@ def _callables(fate: Fate, count: int) -> dict[str, Any]:
         "hoverinfo": "text",
         "marker": {
             "color": FATE_COLOURS[fate],
+            "line": {"color": "white", "width": 0},
             "pattern": {"shape": "/" if fate == "unfinished" else "", "fgcolor": "#4a7ea6"},
         },
     }
@@ -186,6 +188,21 @@ def _memory(history: History) -> list[dict[str, Any]]:
         label = f"{name}: %{{y:,.1f}} MB<br>at %{{x:.3f}} s"
         traces.append(_steps(times, [size / 1e6 for size in sizes], "y3", label, colour, name))
     return traces
+
+
+def _memory_key(height: float) -> dict[str, Any]:
+    return {
+        "text": f'<span style="color:{_MEMORY_COLOUR}">\u2014 all workers</span>   '
+        f'<span style="color:{_LARGEST_COLOUR}">\u2014 the largest</span>',
+        "font": {"size": 11},
+        "showarrow": False,
+        "xref": "paper",
+        "x": 1,
+        "xanchor": "right",
+        "yref": "paper",
+        "y": height,
+        "yanchor": "bottom",
+    }
 
 
 def _steps(

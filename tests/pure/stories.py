@@ -61,13 +61,13 @@ def story(
     events += [WorkerStart(run_id, lane, pid, int(began) + 40) for lane, pid in enumerate(pids)]
     free_at = [began + 50.0] * lanes
     next_pid, weighed_at = first_pid + lanes, began
-    counts = {"ok": 0, "failed": 0, "crashed": 0, "cancelled": 0}
+    outcomes: list[str] = []
     for index in range(callables):
         lane = min(range(lanes), key=free_at.__getitem__)
         start = free_at[lane]
         end = start + chance.expovariate(1 / mean_ms)
         (outcome,) = chance.choices(["ok", "failed", "crashed"], [97, 2.5, 0.5])
-        counts[outcome] += 1
+        outcomes.append(outcome)
         traceback = "Traceback ...\n  File ...\n" if outcome == "failed" else ""
         span = Span(
             run_id, index, f"work_{index % 7}", lane, pids[lane], began, start, end,
@@ -87,5 +87,6 @@ def story(
                 for at, pid in enumerate(pids)
             ]
     over = max(free_at)
-    events.append(ExecutionEnd(run_id, *counts.values(), over - began, int(over) + 1))
+    ok, failed, crashed = map(outcomes.count, ("ok", "failed", "crashed"))
+    events.append(ExecutionEnd(run_id, ok, failed, crashed, 0, over - began, int(over) + 1))
     return events

@@ -152,7 +152,8 @@ def test_lanes_of_pools_that_work_at_once_are_told_apart(
 def odd_spans(draw: st.DrawFn) -> Span:
     times = st.floats(0, 1000, allow_subnormal=False)
     start, end = draw(times), draw(st.none() | times)
-    outcome = None if end is None else draw(st.sampled_from(["ok", "failed", "crashed"]))
+    ends: list[Outcome] = ["ok", "failed", "crashed"]
+    outcome = None if end is None else draw(st.sampled_from(ends))
     lane, pid = draw(st.integers(0, 2)), draw(st.sampled_from([100, 200]))
     run_id = draw(st.sampled_from([RUN, ExecutionId.spell(7)]))
     return span(draw(st.integers(0, 30)), lane, start, end, outcome, pid=pid, run_id=run_id)
