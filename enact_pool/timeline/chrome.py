@@ -8,6 +8,7 @@ from typing import Any
 
 from enact_pool.emitter import EventEmitter
 from enact_pool.events import StreamEvent
+from enact_pool.timeline.evidence import history_of
 from enact_pool.timeline.history import Fate, History, Slice, bounded
 from enact_pool.timeline.rows import Row
 
@@ -35,7 +36,7 @@ def chrome_trace(events: Iterable[StreamEvent] | EventEmitter) -> dict[str, Any]
     since the first event. Raises `ValueError` if the events do not say where and when
     callables ran.
     """
-    history = History.of(events)
+    history = history_of(events)
     began = datetime.fromtimestamp(history.began_ms / 1000, timezone.utc)
     return {
         "traceEvents": [

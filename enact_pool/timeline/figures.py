@@ -8,6 +8,7 @@ from attrs import frozen
 
 from enact_pool.emitter import EventEmitter
 from enact_pool.events import Span, StreamEvent
+from enact_pool.timeline.evidence import history_of
 from enact_pool.timeline.history import FATES, Fate, History, Slice
 from enact_pool.timeline.rows import Row
 
@@ -53,7 +54,7 @@ def timeline_figures(events: Iterable[StreamEvent] | EventEmitter) -> TimelineFi
 
     Raises `ValueError` if they do not say where and when callables ran.
     """
-    return figures_of(History.of(events))
+    return figures_of(history_of(events))
 
 
 def figures_of(history: History) -> TimelineFigures:

@@ -10,8 +10,9 @@ from importlib.resources import files
 from enact_pool.emitter import EventEmitter
 from enact_pool.events import StreamEvent
 from enact_pool.timeline.columns import columns_of
+from enact_pool.timeline.evidence import history_of
 from enact_pool.timeline.figures import TimelineFigures, figures_of
-from enact_pool.timeline.history import History, bounded
+from enact_pool.timeline.history import bounded
 from enact_pool.timeline.plot import FATE_COLOURS, FATE_TITLES, fates_in, figure_of
 
 __all__ = ["timeline_html"]
@@ -40,7 +41,7 @@ def timeline_html(events: Iterable[StreamEvent] | EventEmitter) -> str:
             "a timeline page needs plotly: pip install 'enact_pool[timeline]'"
         ) from error
 
-    history = History.of(events)
+    history = history_of(events)
     figures = figures_of(history)
     fates = fates_in(history)
     plots = to_html(
