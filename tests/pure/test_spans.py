@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import pickle
+import time
 import weakref
 from typing import Any
 
@@ -15,6 +16,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Sampler
 
 from enact_pool import (
+    Err,
     EventEmitter,
     ExecutionEnd,
     ExecutionId,
@@ -48,9 +50,14 @@ def begun() -> StepStart:
     return StepStart(ExecutionId.new(), STEP, span=at)
 
 
-def ended() -> StepEnd:
-    at = Span(RUN, 0, "len", 1, 77, 1_000.25, 1_000.5, 1_002.75, "ok")
+def ended(finished_at: float = 1_002.75) -> StepEnd:
+    at = Span(RUN, 0, "len", 1, 77, 1_000.25, 1_000.5, finished_at, "ok")
     return StepEnd(ExecutionId.new(), STEP, 3, 2.25, span=at)
+
+
+def raised() -> StepEnd:
+    at = Span(RUN, 0, "len", 1, 77, 1_000.25, 1_000.5, 1_002.75, "failed", "Traceback ...")
+    return StepEnd(ExecutionId.new(), STEP, Err("no", "TypeError", "Traceback ..."), 2.25, span=at)
 
 
 def end() -> ExecutionEnd:
@@ -67,6 +74,7 @@ class Remembers:
 
     def emit(self, event: StreamEvent) -> None:
         self.events.append(event)
+        assert event.to_json()
         if self._then is not None:
             self._then.emit(event)
         if self._fails:
@@ -191,12 +199,27 @@ def test_an_emitter_further_out_changes_nothing() -> None:
     inner = EventEmitter()
     outer = Remembers("live", TracingEmitter(inner, tracer_provider=provider))
     run = start()
-    for event in (run, begun(), ended(), end()):
-        assert event.to_json()
+    for event in (run, begun(), raised(), end()):
         outer.emit(event)
     assert len(run.take_call_wrappers()) == 1
-    assert len(exporter.get_finished_spans()) == 2
+    span, _run = exporter.get_finished_spans()
+    assert span.events[0].attributes == {
+        "exception.type": "TypeError",
+        "exception.message": "no",
+        "exception.stacktrace": "Traceback ...",
+    }
     assert len(inner.drain()) == 1
+
+
+def test_a_run_ends_no_earlier_than_its_callables() -> None:
+    """Whose times are told by another clock, which may be ahead."""
+    provider, exporter = provider_and_exporter()
+    emitter = TracingEmitter(tracer_provider=provider)
+    in_a_minute = time.time() * 1e3 + 60_000
+    for event in (start(), ended(in_a_minute), end()):
+        emitter.emit(event)
+    span, run = exporter.get_finished_spans()
+    assert span.end_time == run.end_time == round(in_a_minute * 1e6)
 
 
 def test_nothing_is_kept_of_a_callable_that_was_told_of() -> None:
