@@ -28,12 +28,13 @@ if TYPE_CHECKING:
     from enact_pool.options import RunOptions
     from enact_pool.parallel import imap_parallel, iter_parallel, map_parallel, run_parallel
     from enact_pool.pool import Pool, default_pool
-    from enact_pool.protocols import NamedCallable, ParallelCallable
+    from enact_pool.protocols import NamedCallable, ParallelCallable, ProgressBar
     from enact_pool.results import Err, Ok, ParallelResult, RemoteError
 
 _HOMES = {
     "NamedCallable": "protocols",
     "ParallelCallable": "protocols",
+    "ProgressBar": "protocols",
     "ExecutionError": "errors",
     "ExecutionErrorCategory": "errors",
     "Emitter": "emitter",
@@ -82,6 +83,7 @@ __all__ = [
     "ParallelCallable",
     "ParallelResult",
     "Pool",
+    "ProgressBar",
     "RemoteError",
     "RunOptions",
     "Span",
