@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from enact_pool.pool import Pool, default_pool
     from enact_pool.protocols import NamedCallable, ParallelCallable, ProgressBar
     from enact_pool.results import Err, Ok, ParallelResult, RemoteError
+    from enact_pool.summary import FailureGroup, Summary, summarize
 
 _HOMES = {
     "NamedCallable": "protocols",
@@ -64,6 +65,9 @@ _HOMES = {
     "Ok": "results",
     "ParallelResult": "results",
     "RemoteError": "results",
+    "FailureGroup": "summary",
+    "Summary": "summary",
+    "summarize": "summary",
 }
 
 __all__ = [
@@ -78,6 +82,7 @@ __all__ = [
     "ExecutionFailed",
     "ExecutionId",
     "ExecutionStart",
+    "FailureGroup",
     "NamedCallable",
     "Ok",
     "ParallelCallable",
@@ -91,6 +96,7 @@ __all__ = [
     "StepId",
     "StepStart",
     "StreamEvent",
+    "Summary",
     "WorkerEnd",
     "WorkerMemory",
     "WorkerStart",
@@ -99,6 +105,7 @@ __all__ = [
     "iter_parallel",
     "map_parallel",
     "run_parallel",
+    "summarize",
 ]
 
 __version__ = "0.1.0"

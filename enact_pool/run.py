@@ -19,7 +19,7 @@ from enact_pool.interrupts import is_interrupt
 from enact_pool.lane import Lane
 from enact_pool.options import Options
 from enact_pool.outcomes import Outcomes
-from enact_pool.results import Err, ParallelResult
+from enact_pool.results import Err, ParallelResult, Tally
 from enact_pool.schedule import Schedule
 from enact_pool.spinning import SPIN_SECONDS
 from enact_pool.streams import Results
@@ -274,7 +274,6 @@ class _Run:
 
     def _show_progress(self) -> None:
         from enact_pool.progress import RunProgress  # few runs have one
-        from enact_pool.results import Tally
 
         tally = self._outcomes.tally = Tally()
         self._progress = RunProgress.of(
