@@ -18,7 +18,7 @@ from enact_pool.interrupts import is_interrupt
 from enact_pool.results import Tally
 from enact_pool.worker import nesting
 
-__all__ = ["Display", "RunProgress", "check_progress"]
+__all__ = ["Display", "RunProgress", "check_progress", "mishaps_text"]
 
 # How often to show what is new, at most, and that time passes if nothing is.
 _NEWS_SECONDS = 0.1
