@@ -29,12 +29,14 @@ if TYPE_CHECKING:
     from enact_pool.options import RunOptions
     from enact_pool.parallel import imap_parallel, iter_parallel, map_parallel, run_parallel
     from enact_pool.pool import Pool, default_pool
-    from enact_pool.protocols import NamedCallable, ParallelCallable
+    from enact_pool.protocols import NamedCallable, ParallelCallable, ProgressBar
     from enact_pool.results import Err, Ok, ParallelResult, RemoteError
+    from enact_pool.summary import FailureGroup, Summary, summarize
 
 _HOMES = {
     "NamedCallable": "protocols",
     "ParallelCallable": "protocols",
+    "ProgressBar": "protocols",
     "ExecutionError": "errors",
     "ExecutionErrorCategory": "errors",
     "Emitter": "emitter",
@@ -65,6 +67,9 @@ _HOMES = {
     "Ok": "results",
     "ParallelResult": "results",
     "RemoteError": "results",
+    "FailureGroup": "summary",
+    "Summary": "summary",
+    "summarize": "summary",
 }
 
 __all__ = [
@@ -80,11 +85,13 @@ __all__ = [
     "ExecutionFailed",
     "ExecutionId",
     "ExecutionStart",
+    "FailureGroup",
     "NamedCallable",
     "Ok",
     "ParallelCallable",
     "ParallelResult",
     "Pool",
+    "ProgressBar",
     "RemoteError",
     "RunOptions",
     "Span",
@@ -92,6 +99,7 @@ __all__ = [
     "StepId",
     "StepStart",
     "StreamEvent",
+    "Summary",
     "WorkerEnd",
     "WorkerMemory",
     "WorkerStart",
@@ -100,6 +108,7 @@ __all__ = [
     "iter_parallel",
     "map_parallel",
     "run_parallel",
+    "summarize",
 ]
 
 __version__ = "0.1.0"
