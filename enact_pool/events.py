@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from attrs import asdict, define, field, frozen
 
@@ -20,6 +20,7 @@ __all__ = [
     "ExecutionEnd",
     "ExecutionFailed",
     "ExecutionStart",
+    "Outcome",
     "Span",
     "StepEnd",
     "StepStart",
@@ -29,6 +30,8 @@ __all__ = [
     "WorkerStart",
 ]
 
+Outcome = Literal["ok", "failed", "crashed", "cancelled"]
+
 # JSON has neither NaN nor infinities. What has them is refused, rather than written
 # as what only Python reads.
 _encode = json.JSONEncoder(allow_nan=False).encode
@@ -36,7 +39,7 @@ _encode = json.JSONEncoder(allow_nan=False).encode
 
 @frozen
 class Span:
-    """Where and when a callable ran. Told to emitters that are live.
+    """Where and when a callable ran, and to what end. Told to emitters that are live.
 
     `run_id` is the execution id of the run, which `ExecutionStart` has, `index` the
     callable's place in it, and `name` its name. `lane` is the number of the place in
@@ -45,7 +48,9 @@ class Span:
     `queued_at` when the callable was known to the run, `started_at` and
     `finished_at` as its worker says, or for one that died, as its parent saw it.
     Lane, worker and start are None for a callable that never started, and
-    `finished_at` for one that has not finished.
+    `finished_at` and `outcome` for one that has not finished. An outcome that is
+    `"failed"` is an `Err` of the callable's own, with the worker's `traceback` if
+    there is one; one that is `"crashed"` is its worker's death, or a limit's.
     """
 
     run_id: ExecutionId
@@ -56,6 +61,8 @@ class Span:
     queued_at: float
     started_at: float | None
     finished_at: float | None
+    outcome: Outcome | None = None
+    traceback: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The fields by name, as JSON-able values."""

@@ -126,6 +126,10 @@ class TaskIds:
         else:
             self._later.update(zip(tasks, ids, strict=True))
 
+    def of(self, task: int) -> int:
+        """The id of this task, which `pop` was not asked for yet."""
+        return self._later.get(task, self._distance + task)
+
     def pop(self, tasks: Iterable[int]) -> list[int]:
         """The ids of these tasks, each of which is asked for once."""
         distance = self._distance

@@ -14,9 +14,19 @@ from enact_pool.outcomes import Outcomes, close_parcels
 from enact_pool.results import Err, ParallelResult
 from enact_pool.schedule import Schedule
 from enact_pool.texts import describe
-from enact_pool.wire import COUNT, KIND, SERIAL, Answer, Ending, FrameError, unpack_ran
+from enact_pool.wire import (
+    COUNT,
+    KIND,
+    SERIAL,
+    Answer,
+    Ending,
+    FrameError,
+    unpack_begun,
+    unpack_ran,
+)
 
 if TYPE_CHECKING:
+    from enact_pool.live import Live
     from enact_pool.parcel import Parcel
 
 __all__ = ["LOOK_SECONDS", "ROUND_SECONDS", "Inbox"]
@@ -44,6 +54,7 @@ class Inbox:
         self._outcomes = outcomes
         self._crew = crew
         self._item_is = item_is
+        self._live = outcomes.live
         # What lanes with work had answered when we last looked, and for how many
         # rounds they had been at rest.
         self._rested: dict[Lane, tuple[int, int]] = {}
@@ -90,6 +101,7 @@ class Inbox:
                 continue
             first, count = header[SERIAL], header[COUNT]
             ran_ns, endings, payloads = unpack_ran(count, payload)
+            begun_ns = self._begun(count, payload)
             size = len(payload)
             # What follows on it is taken along: a frame may have one callable only.
             while at < len(frames):
@@ -103,17 +115,23 @@ class Inbox:
                 at += 1
                 count += header[COUNT]
                 size += len(payload)
+                begun_ns += self._begun(header[COUNT], payload)
                 ran_ns += more_ran_ns
                 endings += more_endings
                 payloads += more_payloads
             serials = range(first, first + count)
-            self._take_outcomes(lane, serials, size, ran_ns, endings, payloads)
+            self._take_outcomes(lane, serials, size, begun_ns, ran_ns, endings, payloads)
+
+    def _begun(self, count: int, payload: bytes) -> list[int]:
+        """When the callables of an answer began, if somebody wants to know."""
+        return [] if self._live is None else unpack_begun(count, payload)
 
     def _take_outcomes(
         self,
         lane: Lane,
         serials: range,
         size: int,
+        begun_ns: list[int],
         ran_ns: list[int],
         endings: bytearray,
         payloads: list[bytes | Parcel],
@@ -124,6 +142,7 @@ class Inbox:
         if known:
             serials, ran_ns = serials[known:], ran_ns[known:]
             endings, payloads = endings[known:], payloads[known:]
+            begun_ns = begun_ns[known:]
             if not serials:
                 return
         has_parcels = max(endings) > Ending.ERROR
@@ -131,6 +150,8 @@ class Inbox:
             self._take_parcels(lane, serials, endings, payloads)
         tasks = self._schedule.finished(lane, serials, sum(ran_ns) / 1e9, size)
         lane.ran += len(tasks)
+        if self._live is not None:
+            self._live.ran(lane, tasks, begun_ns, ran_ns)
         self._outcomes.answered(tasks, ran_ns, endings, payloads)
         if has_parcels:
             # Each holds a descriptor.
@@ -167,6 +188,10 @@ class Inbox:
             return
         self._next_look = now + LOOK_SECONDS
         before, self._collected = self._collected, {}
+        if self._live is not None:
+            for lane in self._crew.working:
+                self._tell_running(self._live, lane)
+            self._live.weigh(self._crew.working)
         for lane in list(self._crew.working):
             collected = lane.notes.journal.extent
             if collected.stop <= self._schedule.answered(lane) + 1:
@@ -177,11 +202,22 @@ class Inbox:
             else:
                 self._collected[lane] = collected
 
+    def _tell_running(self, live: Live, lane: Lane) -> None:
+        """Tell what runs there, if that is known."""
+        activity = lane.notes.activity
+        if activity is not None:
+            begun, loading, since_ns = activity
+            task = None if loading else self._schedule.task_at(lane, begun)
+            if task is not None:
+                live.began(lane, task, since_ns)
+
     def _take_journal(self, lane: Lane) -> None:
         found = lane.notes.journal.read()
         if found is not None:
             serials, payload = found
-            self._take_outcomes(lane, serials, len(payload), *unpack_ran(len(serials), payload))
+            count = len(serials)
+            begun_ns = self._begun(count, payload)
+            self._take_outcomes(lane, serials, len(payload), begun_ns, *unpack_ran(count, payload))
 
     def _take_note(self, lane: Lane, header: tuple[int, ...], payload: bytes) -> None:
         """Take note of what else a worker has to say."""
@@ -189,6 +225,8 @@ class Inbox:
         if kind == Answer.READY and lane in self._crew.starting:
             lane.ready = True
             self._crew.employ(lane)
+            if self._live is not None:
+                self._live.worker_started(lane)
         elif kind == Answer.START_FAILED:
             lane.start_error = pickle.loads(payload)[2]
         elif kind == Answer.SKIPPED:
@@ -232,9 +270,14 @@ class Inbox:
         # Not known if it was about to tell of its end.
         ran_ns = time.monotonic_ns() - notes.since_ns if notes.since_ns else 0
         started, start_error = lane in self._crew.working, lane.start_error
+        pid = lane.pid
+        if self._live is not None and started:
+            self._tell_running(self._live, lane)
         self._crew.forget(lane)
         death = lane.bury()
         self._crew.lose(lane)
+        if self._live is not None and started:
+            self._live.worker_ended(lane.number, pid, fault or str(death))
         if not started:
             if lane.is_new:
                 self._crew.start_failed(start_error or f"worker {death}")

@@ -35,18 +35,20 @@ class Journal:
     def __init__(self, memory: memoryview) -> None:
         ran_at = _WORDS_BYTES
         sizes_at = ran_at + 8 * _ENTRIES
-        endings_at = sizes_at + 8 * _ENTRIES
+        begun_at = sizes_at + 8 * _ENTRIES
+        endings_at = begun_at + 8 * _ENTRIES
         payloads_at = endings_at + _ENTRIES
         # The serial number of the first entry, and how many there are.
         self._words = memory[:ran_at].cast("Q")
         self._ran_ns = memory[ran_at:sizes_at].cast("Q")
-        self._sizes = memory[sizes_at:endings_at].cast("Q")
+        self._sizes = memory[sizes_at:begun_at].cast("Q")
+        self._begun_ns = memory[begun_at:endings_at].cast("Q")
         self._endings = memory[endings_at:payloads_at]
         self._payloads = memory[payloads_at:JOURNAL_BYTES]
         # Where the next entry will be: known to the worker only.
         self._next_serial = self._count = self._end = 0
 
-    def add(self, serial: int, ending: int, ran_ns: int, payload: bytes) -> bool:
+    def add(self, serial: int, ending: int, begun_ns: int, ran_ns: int, payload: bytes) -> bool:
         """Note an answer; gives False, and does nothing, if it is not the next or has no room."""
         count, at = self._count, self._end
         end = at + len(payload)
@@ -58,6 +60,7 @@ class Journal:
             return False
         self._ran_ns[count] = ran_ns
         self._sizes[count] = end - at
+        self._begun_ns[count] = begun_ns
         self._endings[count] = ending
         self._payloads[at:end] = payload
         self._next_serial, self._end = serial + 1, end
@@ -80,6 +83,7 @@ class Journal:
         return (
             self._ran_ns[:count],
             self._sizes[:count],
+            self._begun_ns[:count],
             self._endings[:count],
             self._payloads[:size],
         )
@@ -110,5 +114,12 @@ class Journal:
 
     def close(self) -> None:
         """Let go of the memory."""
-        for view in (self._words, self._ran_ns, self._sizes, self._endings, self._payloads):
+        for view in (
+            self._words,
+            self._ran_ns,
+            self._sizes,
+            self._begun_ns,
+            self._endings,
+            self._payloads,
+        ):
             view.release()

@@ -113,8 +113,10 @@ class Lane(WorkerProcess):
     Used by one thread at a time; but any may kill it, or convict what runs in it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, number: int) -> None:
         super().__init__()
+        # Its place among the pool's lanes, which its successor will have.
+        self.number = number
         self.ready = False
         # Until it is given back for the first time.
         self.is_new = True

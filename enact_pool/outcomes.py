@@ -8,12 +8,13 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from enact_pool.death import Death
-from enact_pool.emitter import Emitter, EventBatch, EventEmitter
+from enact_pool.emitter import Emitter, EventBatch, EventEmitter, is_live
 from enact_pool.errors import ExecutionError, now_ms
 from enact_pool.events import ExecutionCancelled, ExecutionFailed, StreamEvent
 from enact_pool.ids import ExecutionId, TaskIds, fresh_ids
 from enact_pool.interrupts import is_interrupt
 from enact_pool.limits import Excess
+from enact_pool.live import Live
 from enact_pool.results import CANCELLED, TOLD, Err, Ok, ParallelResult
 from enact_pool.schedule import Schedule
 from enact_pool.texts import describe
@@ -37,11 +38,16 @@ class Outcomes:
         schedule: Schedule[Any, ParallelResult[Any]],
         work: Work,
         emitter: Emitter | None,
+        max_workers: int,
     ) -> None:
         self._schedule = schedule
         self._work = work
         self._emitter = emitter
         self._ids = TaskIds()
+        # None if nobody is to be told of what happens as it happens.
+        self.live: Live | None = None
+        if is_live(emitter):
+            self.live = Live(max_workers, self.name, self._ids.of)
         # What events show of returned values, if the worker has made a text; by
         # the ids of their results.
         self._texts: dict[ExecutionId | int, str] = {}
@@ -58,6 +64,8 @@ class Outcomes:
     def expect(self, tasks: range) -> None:
         """These tasks will have outcomes."""
         self._ids.expect(tasks)
+        if self.live is not None:
+            self.live.queued(tasks, self._work.total)
 
     def answered(
         self,
@@ -99,6 +107,8 @@ class Outcomes:
             self.has_failed = True
         durations = [ns / 1e6 for ns in ran_ns]
         names = self._work.settle(tasks)
+        if self.live is not None:
+            self.live.settled(tasks, ids, names)
         results = map(ParallelResult, names, ids, outputs, repeat(None), durations)
         self._schedule.settle(dict(zip(tasks, results, strict=True)))
 
@@ -149,6 +159,8 @@ class Outcomes:
         self._has_errors |= error is not None
         (name,) = self._work.settle([task])
         (id,) = self._ids.pop([task])
+        if self.live is not None:
+            self.live.settled([task], [id], [name])
         self._schedule.settle({task: ParallelResult(name, id, err, error, ran_ms)})
 
     def died(self, task: int, death: Death, circumstances: str, ran_ms: float) -> None:
@@ -164,7 +176,7 @@ class Outcomes:
         }
         message = f"{circumstances} callable {task} ({name})"
         error = ExecutionError.kernel_internal(message, code=death.code, details=details)
-        self._settle_failure(task, error, death.stack, ran_ms)
+        self._settle_failure(task, name, error, death.stack, ran_ms)
 
     def not_started(self, task: int, reason: str) -> None:
         """There is no worker to run the callable."""
@@ -172,20 +184,41 @@ class Outcomes:
         details = {"index": task, "name": name}
         message = f"no worker could be started: {reason}"
         error = ExecutionError.kernel_internal(message, code="start_failed", details=details)
-        self._settle_failure(task, error, "", 0.0)
+        self._settle_failure(task, name, error, "", 0.0)
 
-    def _settle_failure(self, task: int, error: ExecutionError, stack: str, ran_ms: float) -> None:
+    def _settle_failure(
+        self, task: int, name: str, error: ExecutionError, stack: str, ran_ms: float
+    ) -> None:
         self.has_failed = self._has_errors = True
         self._ids.pop([task])  # which is not told
         output = Err(error.message, traceback=stack)
         (fresh_id,) = fresh_ids.take(1)
+        if self.live is not None:
+            self.live.settled([task], [fresh_id], [name])
         result: ParallelResult[Any] = ParallelResult("unknown", fresh_id, output, error, ran_ms)
         self._schedule.settle({task: result})
 
+    @property
+    def has_news(self) -> bool:
+        """Whether there is something that a live emitter is to be told."""
+        return self.live is not None and self.live.has_events
+
     def tell(self, results: list[ParallelResult[Any]]) -> None:
-        """Emit the events of these outcomes, whose turn has come."""
-        if self._emitter is not None:
+        """Emit what is new, and the events of these outcomes, whose turn has come."""
+        if self.live is not None:
+            self._emit_each(self.live.take())
+        if self._emitter is not None and results:
             self._emit(self._emitter, results)
+
+    def tell_end(self) -> None:
+        """Emit that the run is over."""
+        if self.live is not None:
+            self._emit_each(self.live.ended())
+
+    def _emit_each(self, events: Iterable[StreamEvent]) -> None:
+        assert self._emitter is not None
+        for event in events:
+            self._hand_over(self._emitter.emit, event)
 
     def _emit(self, emitter: Emitter, results: list[ParallelResult[Any]]) -> None:
         # Of what results have, no more than events need: values may be large.
@@ -209,11 +242,12 @@ class Outcomes:
         columns = tuple(ids), step_ids, tuple(outputs), tuple(durations)
         events = EventBatch(*columns, others, now)
         emit = emitter.emit
-        if isinstance(emitter, EventEmitter) and getattr(emit, "__func__", None) is _EMIT:
+        if self.live is not None:
+            self._emit_each(map(self.live.in_place, ids, events.spelled()))
+        elif isinstance(emitter, EventEmitter) and getattr(emit, "__func__", None) is _EMIT:
             self._hand_over(emitter.emit_batch, events)
         else:
-            for event in events.spelled():
-                self._hand_over(emit, event)
+            self._emit_each(events.spelled())
 
     def _hand_over(self, emit: Callable[[Any], object], what: object) -> None:
         try:

@@ -10,11 +10,11 @@ import json
 from collections.abc import Callable, Mapping
 from math import isfinite
 from reprlib import repr
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, get_args
 
 from enact_pool import events
 from enact_pool.errors import ExecutionError, ExecutionErrorCategory
-from enact_pool.events import Span, StreamEvent
+from enact_pool.events import Outcome, Span, StreamEvent
 from enact_pool.ids import ExecutionId, StepId
 
 __all__ = ["read_error", "read_event", "read_json", "read_span"]
@@ -61,12 +61,13 @@ def _step_id(value: Any) -> StepId:
     return StepId(_text(value))
 
 
-def _category(value: Any) -> ExecutionErrorCategory:
-    try:
-        return ExecutionErrorCategory(value)
-    except ValueError:
-        known = ", ".join(ExecutionErrorCategory)
-        raise ValueError(f"{repr(value)} is none of {known}") from None
+def _one_of(*known: str) -> Reader:
+    def read(value: Any) -> str:
+        if value not in known:
+            raise ValueError(f"{repr(value)} is none of {', '.join(known)}")
+        return _text(value)
+
+    return read
 
 
 def read_error(mapping: object) -> ExecutionError:
@@ -134,7 +135,7 @@ def _fields(what: str, mapping: object, readers: Mapping[str, Reader]) -> dict[s
 
 
 _ERROR: dict[str, Reader] = {
-    "category": _category,
+    "category": _one_of(*ExecutionErrorCategory),
     "message": _text,
     "code": _or_none(_text),
     "attempt": _integer,
@@ -151,6 +152,8 @@ _SPAN: dict[str, Reader] = {
     "queued_at": _number,
     "started_at": _or_none(_number),
     "finished_at": _or_none(_number),
+    "outcome": _or_none(_one_of(*get_args(Outcome))),
+    "traceback": _text,
 }
 
 # A name means the same in all kinds of events.

@@ -81,6 +81,7 @@ def run(
                 crew.is_lost = True
                 this.let_go()
                 raise
+        this.tell_end()
     return this.error
 
 
@@ -104,7 +105,7 @@ class _Run:
         self._schedule: Schedule[Lane, ParallelResult[Any]] = Schedule(
             ordered, supply.expected_seconds(self._kinds)
         )
-        self._outcomes = Outcomes(self._schedule, work, emitter)
+        self._outcomes = Outcomes(self._schedule, work, emitter, limit)
         # Made when there is something to do.
         self._brief: Brief | None = None
         # When idle lanes are no longer to be borne.
@@ -150,10 +151,12 @@ class _Run:
         """Emit, and give, what has come to its turn."""
         self._outcomes.make_results()
         self._cancel_if_due()
-        if results := self._schedule.release():
+        results = self._schedule.release()
+        if results or self._outcomes.has_news:
             self._go_away()
             self._outcomes.tell(results)
-            yield results
+            if results:
+                yield results
             self._come_back()
 
     def _cancel_if_due(self) -> None:
@@ -209,6 +212,11 @@ class _Run:
             self.crew.disband()
         else:
             self.crew.abandon()
+
+    def tell_end(self) -> None:
+        """Tell that it is over, if somebody wants to know."""
+        if self.is_here:
+            self._outcomes.tell_end()
 
     @property
     def error(self) -> BaseException | None:
@@ -352,7 +360,8 @@ class _Run:
         self.crew.keep_limits()
         schedule = self._schedule
         if seconds and not (
-            self.crew.starting
+            self._outcomes.live is not None
+            or self.crew.starting
             or self._watch.has_clogged
             or any(lane.is_receiving for lane in self.crew.working)
         ):
@@ -366,13 +375,16 @@ class _Run:
         seconds = min(seconds, self.crew.wait_seconds)
         if self.crew.idle and self._work.exhausted:
             seconds = min(seconds, _PATIENCE_SECONDS)
-        if schedule.has_backlog:
+        if schedule.has_backlog or self._outcomes.live is not None:
             # What a lane has answered may be in its journal, while it does the next.
             seconds = min(seconds, LOOK_SECONDS)
         for ready, lane in self._watch.wait(seconds, spin=spin):
             if ready == "answers":
                 self._inbox.read(lane)
             elif ready == "exit" and lane in self.crew.retired:
+                if self._outcomes.live is not None:
+                    reason = f"has run {lane.ran} callables, and may run no more"
+                    self._outcomes.live.worker_ended(lane.number, lane.pid, reason)
                 self.crew.part_with(lane)
             elif ready == "exit":
                 self._inbox.bury(lane)

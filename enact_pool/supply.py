@@ -13,6 +13,7 @@ import threading
 import time
 import weakref
 from collections import deque
+from itertools import count
 
 from attrs import evolve
 
@@ -223,7 +224,8 @@ class LaneSupply:
                 if doorbell is not None and doorbell not in self._waiting:
                     self._waiting.append(doorbell)
                 return None
-            lane = Lane()
+            taken = {lane.number for lane in self._lanes if not lane.hung_up_at}
+            lane = Lane(next(number for number in count() if number not in taken))
             lane.hold(run)
             # Before it is started: what an interrupt leaves of it, `leave` finds.
             self._lanes.add(lane)

@@ -60,6 +60,7 @@ __all__ = [
     "pack_permits",
     "pack_ran",
     "ran_parts",
+    "unpack_begun",
     "unpack_permit",
     "unpack_permits",
     "unpack_ran",
@@ -94,9 +95,9 @@ PERMIT_BYTES = 8
 KIND, SERIAL, COUNT = 1, 2, 3
 
 # What each callable takes in the payload of RAN beside its own payload: the
-# nanoseconds it ran and the size of its payload (8 bytes each), and its ending.
-# All of the first come first, and so on.
-ENTRY_BYTES = 17
+# nanoseconds it ran, the size of its payload, when it began by the monotonic clock,
+# in nanoseconds (8 bytes each), and its ending. All of the first come first, and so on.
+ENTRY_BYTES = 25
 
 # The upper bits of a permit, above its serial number, to know one by.
 _PERMIT = 0xE7A9 << 48
@@ -199,9 +200,9 @@ def pack_ran(first: int, count: int, parts: Iterable[bytes | memoryview]) -> byt
     return ANSWER.pack(_MAGIC, Answer.RAN, first, count, len(payload)) + payload
 
 
-def ran_parts(ran_ns: int, ending: int, payload: bytes) -> tuple[bytes, bytes]:
+def ran_parts(begun_ns: int, ran_ns: int, ending: int, payload: bytes) -> tuple[bytes, bytes]:
     """The parts of a RAN for a single callable."""
-    return pack("<QQB", ran_ns, len(payload), ending), payload
+    return pack("<QQQB", ran_ns, len(payload), begun_ns, ending), payload
 
 
 def unpack_ran(count: int, payload: bytes) -> tuple[list[int], bytearray, list[Any]]:
@@ -212,7 +213,7 @@ def unpack_ran(count: int, payload: bytes) -> tuple[list[int], bytearray, list[A
     payloads_at = count * ENTRY_BYTES
     if not 0 < payloads_at <= len(payload):
         raise FrameError("an answer for more callables than there is room for")
-    *words, packed_endings = unpack_from(f"<{2 * count}Q{count}s", payload)
+    *words, packed_endings = unpack_from(f"<{2 * count}Q{8 * count}x{count}s", payload)
     ran_ns, sizes = words[:count], words[count:]
     ends = list(accumulate(sizes, initial=payloads_at))
     if ends[-1] != len(payload):
@@ -224,6 +225,11 @@ def unpack_ran(count: int, payload: bytes) -> tuple[list[int], bytearray, list[A
         return ran_ns, endings, [NONE] * count
     payloads = [payload[at:end] for at, end in pairwise(ends)]
     return ran_ns, endings, payloads
+
+
+def unpack_begun(count: int, payload: bytes) -> list[int]:
+    """When the callables of a RAN began, which few want to know; `unpack_ran` has checked it."""
+    return list(unpack_from(f"<{count}Q", payload, 16 * count))
 
 
 class FrameReader:

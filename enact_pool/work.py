@@ -63,6 +63,11 @@ class Work:
         """How many items were taken so far."""
         return self._pulled
 
+    @property
+    def total(self) -> int | None:
+        """How many items there are; None if that is not known yet."""
+        return self._pulled if self.exhausted else None
+
     def pull_all(self) -> None:
         """Take all items there are; raises what `pull` keeps for later."""
         items = list(self._source or ())

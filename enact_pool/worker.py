@@ -310,11 +310,11 @@ class _Worker:
             self._recorder.note_resting()
             self._write(pack_answer(Answer.LEFT_BEHIND, serial, _dumps(left)))
         journal = self._journal
-        if not journal.add(serial, ending, ran_ns, payload):
+        if not journal.add(serial, ending, begun_at, ran_ns, payload):
             # Larger than what travels in a parcel as a rule. Writing it is not the callable's time.
             self._recorder.note_resting()
             self._write_journal()
-            self._write(pack_ran(serial, 1, ran_parts(ran_ns, ending, payload)))
+            self._write(pack_ran(serial, 1, ran_parts(begun_at, ran_ns, ending, payload)))
         elif journal.is_full or ended_at - self._written_at >= _COLLECT_NS:
             self._write_journal()
             self._written_at = ended_at

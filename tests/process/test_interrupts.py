@@ -22,7 +22,7 @@ import psutil
 import pytest
 from conftest import descriptors
 
-from enact_pool import Pool, iter_parallel, map_parallel, tree
+from enact_pool import EventEmitter, Pool, iter_parallel, map_parallel, tree
 from enact_pool.spinning import poll
 from enact_pool.supply import LaneSupply
 
@@ -113,7 +113,7 @@ def limited(pool: Pool) -> None:
 
 
 def cancelled(pool: Pool) -> None:
-    pool.run_parallel([abs, len, abs], -1, fail_fast=True)
+    pool.run_parallel([abs, len, abs], -1, EventEmitter(mode="live"), fail_fast=True)
     pool.cancel()
 
 

@@ -23,6 +23,7 @@ from enact_pool.wire import (
     pack_permits,
     pack_ran,
     ran_parts,
+    unpack_begun,
     unpack_permit,
     unpack_permits,
     unpack_ran,
@@ -87,15 +88,18 @@ def test_permits_are_known_from_parts_of_permits(first: int, count: int, taken: 
 
 # What has run
 
-ENTRY = st.tuples(st.integers(0, 2**64 - 1), st.integers(1, 5), st.binary(max_size=40))
+ENTRY = st.tuples(
+    st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1), st.integers(1, 5), st.binary(max_size=40)
+)
 
 
 def test_the_answer_for_a_single_callable_is_unpacked() -> None:
     ((_, kind, serial, count, _), payload), *rest = FrameReader(ANSWER).feed(
-        pack_ran(7, 1, ran_parts(500, 3, b"text"))
+        pack_ran(7, 1, ran_parts(90, 500, 3, b"text"))
     )
     assert (kind, serial, count, rest) == (Answer.RAN, 7, 1, [])
     assert unpack_ran(count, payload) == ([500], bytearray([3]), [b"text"])
+    assert unpack_begun(count, payload) == [90]
 
 
 @given(st.lists(ENTRY, min_size=1, max_size=30), st.data())
@@ -103,30 +107,31 @@ def test_what_a_journal_tells_is_what_was_added(entries: list[Any], data: Any) -
     journal = Journal(memoryview(bytearray(JOURNAL_BYTES)))
     # What it had before leaves no trace.
     for serial in range(data.draw(st.integers(0, 5))):
-        journal.add(serial, 1, 1, b"older")
+        journal.add(serial, 1, 1, 1, b"older")
     journal.clear()
     assert journal.frame() == b""
     assert journal.read() is None
-    for serial, (ran_ns, ending, payload) in enumerate(entries, 100):
-        assert journal.add(serial, ending, ran_ns, payload)
-    assert not journal.add(100 + len(entries) + 1, 1, 1, b"not the next")
+    for serial, (begun_ns, ran_ns, ending, payload) in enumerate(entries, 100):
+        assert journal.add(serial, ending, begun_ns, ran_ns, payload)
+    assert not journal.add(100 + len(entries) + 1, 1, 1, 1, b"not the next")
     (header, framed), *_ = FrameReader(ANSWER).feed(journal.frame())
     assert (header[KIND], header[SERIAL], header[COUNT]) == (Answer.RAN, 100, len(entries))
     found = journal.read()
     assert found is not None
     assert found == (range(100, 100 + len(entries)), framed)
-    assert list(zip(*unpack_ran(len(entries), framed), strict=True)) == entries
+    parts = unpack_begun(len(entries), framed), *unpack_ran(len(entries), framed)
+    assert list(zip(*parts, strict=True)) == entries
 
 
 def test_a_journal_takes_what_it_has_room_for() -> None:
     journal = Journal(memoryview(bytearray(JOURNAL_BYTES)))
-    assert not journal.add(1, 1, 1, bytes(JOURNAL_BYTES)), "too large for any journal"
+    assert not journal.add(1, 1, 1, 1, bytes(JOURNAL_BYTES)), "too large for any journal"
     count = 1
-    while journal.add(count, 1, 1, b""):
+    while journal.add(count, 1, 1, 1, b""):
         count += 1
     assert len(journal.extent) == count - 1 > 100
     journal.clear()
-    assert journal.add(count, 1, 1, b"")
+    assert journal.add(count, 1, 1, 1, b"")
     assert journal.extent == range(count, count + 1)
 
 
@@ -135,14 +140,14 @@ def test_a_journal_that_changes_while_it_is_read_tells_nothing(before: str) -> N
     """The other side of the same memory clears it in between."""
     memory = memoryview(bytearray(JOURNAL_BYTES))
     worker = Journal(memory)
-    worker.add(1, 1, 5, b"old")
+    worker.add(1, 1, 5, 5, b"old")
 
     class Read(Journal):
         def _parts(self, count: int, size: int) -> tuple[memoryview, ...]:
             parts = super()._parts(count, size)
             worker.clear()
             if before == "all entries":
-                worker.add(2, 1, 6, b"new")
+                worker.add(2, 1, 6, 6, b"new")
             return parts
 
     assert Read(memory).read() is None
@@ -156,15 +161,15 @@ def test_nothing_but_what_fits_is_unpacked(count: int, payload: bytes) -> None:
         return
     assert len(ran_ns) == len(endings) == len(payloads) == count > 0
     assert set(endings) <= {1, 2, 3, 4, 5}
-    assert b"".join(payloads) == payload[17 * count :]
+    assert b"".join(payloads) == payload[25 * count :]
 
 
-@given(st.binary(min_size=17, max_size=17), st.binary(max_size=8))
+@given(st.binary(min_size=25, max_size=25), st.binary(max_size=8))
 def test_no_answer_for_one_callable_has_an_unknown_ending(entry: bytes, payload: bytes) -> None:
     sized = entry[:8] + len(payload).to_bytes(8, "little") + entry[16:]
-    known = entry[16] in range(Ending.VALUE, Ending.LARGE_SHOWN + 1)
+    known = entry[24] in range(Ending.VALUE, Ending.LARGE_SHOWN + 1)
     if known:
-        assert unpack_ran(1, sized + payload)[1:] == (bytearray(entry[16:]), [payload])
+        assert unpack_ran(1, sized + payload)[1:] == (bytearray(entry[24:]), [payload])
     else:
         with pytest.raises(FrameError):
             unpack_ran(1, sized + payload)

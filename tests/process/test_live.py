@@ -1,0 +1,207 @@
+"""What a live emitter is told of a run: as it happens, and where and when."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import deeds
+import pytest
+
+from enact_pool import (
+    EventEmitter,
+    ExecutionCancelled,
+    ExecutionEnd,
+    ExecutionFailed,
+    ExecutionStart,
+    Ok,
+    Pool,
+    StepEnd,
+    StepStart,
+    StreamEvent,
+    WorkerEnd,
+    WorkerMemory,
+    WorkerStart,
+    iter_parallel,
+    run_parallel,
+)
+
+
+class Reacts:
+    """A live emitter that does something at some events, in the thread of the run."""
+
+    mode = "live"
+
+    def __init__(self, reaction: Callable[[StreamEvent], object] = bool) -> None:
+        self.events: list[StreamEvent] = []
+        self._reaction = reaction
+
+    def emit(self, event: StreamEvent) -> None:
+        self.events.append(event)
+        self._reaction(event)
+
+    def of(self, *kinds: type[StreamEvent]) -> list[Any]:
+        return [event for event in self.events if isinstance(event, kinds)]
+
+
+def test_a_beginning_is_told_while_the_callable_runs_and_those_before_it_do(
+    tmp_path: Path,
+) -> None:
+    """Both wait for what the emitter does when it is told that the second one runs."""
+    gate = tmp_path / "gate"
+
+    def open_gate(event: StreamEvent) -> None:
+        if isinstance(event, StepStart) and event.span and event.span.index == 1:
+            gate.touch()
+
+    emitter = Reacts(open_gate)
+    wait = deeds.busy_until(str(gate))
+    with Pool(2) as pool:
+        results = pool.run_parallel([wait, wait], None, emitter)
+    assert all(result.output.is_ok for result in results)
+    assert {event.span.index for event in emitter.of(StepStart)} == {0, 1}
+
+
+def test_what_ran_where_and_when_can_be_rebuilt() -> None:
+    callables: list[Any] = [lambda _: os.getpid(), deeds.exit_7, lambda _: 1 // 0]
+    emitter = Reacts()
+    with Pool(1) as pool:
+        results = pool.run_parallel([*callables, callables[0]], None, emitter)
+    start, *_, end = emitter.events
+    assert isinstance(start, ExecutionStart)
+    assert (start.callables, start.max_workers) == (4, 1)
+    assert isinstance(end, ExecutionEnd)
+    assert end.execution_id == start.execution_id
+    assert (end.ok, end.failed, end.crashed, end.cancelled) == (2, 1, 1, 0)
+    # The first one's worker dies with the second callable; another takes its lane.
+    first, second = (event.worker_pid for event in emitter.of(WorkerStart))
+    assert [event.worker_pid for event in emitter.of(WorkerEnd)] == [first]
+    assert emitter.of(WorkerEnd)[0].reason == "exited with code 7"
+    ends = emitter.of(StepEnd, ExecutionFailed)
+    spans = [event.span for event in ends]
+    assert [span.index for span in spans] == [0, 1, 2, 3]
+    assert [span.worker_pid for span in spans] == [first, first, second, second]
+    assert [results[0].output, results[3].output] == [Ok(first), Ok(second)]
+    assert [span.outcome for span in spans] == ["ok", "crashed", "failed", "ok"]
+    assert "ZeroDivisionError" in spans[2].traceback
+    assert {span.lane for span in spans} == {0}
+    assert {span.run_id for span in spans} == {start.execution_id}
+    assert [span.name for span in spans] == ["<lambda>", "exit_7", "<lambda>", "<lambda>"]
+    at = [time for span in spans for time in (span.started_at, span.finished_at)]
+    assert at == sorted(at), "one after the other, in one lane"
+    assert at[1] - at[0] == pytest.approx(results[0].duration_ms, abs=0.01)
+    assert start.timestamp <= at[0] + 1
+    assert at[-1] <= end.timestamp + 1
+    starts = emitter.of(StepStart)
+    assert [event.span.index for event in starts] == [0, 1, 2, 3]
+    assert [event.execution_id for event in starts if event.span.index != 1] == [
+        event.execution_id for event in ends if event.span.index != 1
+    ]
+    assert [event.step_id for event in starts if event.span.index != 1] == [
+        event.step_id for event in emitter.of(StepEnd)
+    ]
+    for begun, ended in zip(starts, ends, strict=True):
+        assert emitter.events.index(begun) < emitter.events.index(ended)
+
+
+def test_thousands_of_quick_ones_each_have_a_beginning_and_an_end() -> None:
+    emitter = EventEmitter(mode="live")
+    run_parallel([len] * 3000, "abc", emitter)
+    events = list(emitter.drain())
+    starts = [event.span.index for event in events if isinstance(event, StepStart) and event.span]
+    ends = [event.span for event in events if isinstance(event, StepEnd) and event.span]
+    assert sorted(starts) == [span.index for span in ends] == list(range(3000))
+    of_lanes: dict[int | None, list[float]] = {}
+    for span in sorted(ends, key=lambda span: span.started_at or 0.0):
+        assert span.started_at is not None
+        assert span.finished_at is not None
+        assert span.queued_at <= span.started_at <= span.finished_at
+        of_lanes.setdefault(span.lane, []).extend([span.started_at, span.finished_at])
+    assert all(times == sorted(times) for times in of_lanes.values()), "no two at once in a lane"
+
+
+def test_memory_is_told_while_a_callable_has_it(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+
+    def open_gate(event: StreamEvent) -> None:
+        if isinstance(event, WorkerMemory) and event.resident_bytes > 100_000_000:
+            gate.touch()
+
+    emitter = Reacts(open_gate)
+    with Pool(1) as pool:
+        (result,) = pool.run_parallel([partial(_hoard, str(gate))], None, emitter)
+    assert result.output == Ok(100_000_000)
+
+
+def _hoard(gate: str, _: object) -> int:
+    hoard = b"x" * 100_000_000
+    deeds.busy_until(gate)(None)
+    return len(hoard)
+
+
+def test_workers_that_have_run_enough_are_told_to_have_ended() -> None:
+    emitter = Reacts()
+    with Pool(1) as pool:
+        pool.run_parallel([len] * 3, "", emitter, max_tasks_per_worker=1)
+    ended = [event.worker_pid for event in emitter.of(WorkerEnd)]
+    assert ended == [event.worker_pid for event in emitter.of(WorkerStart)][: len(ended)]
+    assert len(ended) >= 2
+    assert {event.lane for event in emitter.of(WorkerStart, WorkerEnd)} == {0}
+
+
+def test_what_never_started_has_a_span_without_a_place() -> None:
+    emitter = Reacts()
+    run_parallel([deeds.Unpicklable(), len], "", emitter)
+    refused, ran = (event.span for event in emitter.of(StepEnd))
+    assert (refused.lane, refused.worker_pid, refused.started_at) == (None, None, None)
+    assert (refused.name, refused.outcome, ran.outcome) == ("Unpicklable", "failed", "ok")
+    assert [event.span.index for event in emitter.of(StepStart)] == [1]
+
+
+def test_a_run_that_is_cancelled_or_left_has_an_end_all_the_same(tmp_path: Path) -> None:
+    emitter = Reacts()
+    with Pool(1) as pool:
+        pool.run_parallel([ctypes.string_at, len, len], 0, emitter, fail_fast=True)
+    (end,) = emitter.of(ExecutionEnd)
+    assert (end.ok, end.crashed, end.cancelled) == (0, 1, 2)
+    assert [event.span.outcome for event in emitter.of(ExecutionCancelled)] == ["cancelled"] * 2
+
+    emitter = Reacts()
+    for _ in iter_parallel(iter([len] * 50), "", emitter, ordered=False):
+        break
+    (start,), (end,) = emitter.of(ExecutionStart), emitter.of(ExecutionEnd)
+    assert start.callables is None
+    assert end.ok == len(emitter.of(StepEnd)) >= 1
+    assert emitter.events[-1] is end
+
+
+def test_an_emitter_that_raises_at_what_is_live_costs_no_result() -> None:
+    def refuse(event: StreamEvent) -> None:
+        if isinstance(event, StepStart):
+            raise RuntimeError("not interested")
+
+    emitter = Reacts(refuse)
+    with pytest.raises(RuntimeError, match="not interested") as caught:
+        run_parallel([len] * 5, "abc", emitter)
+    results = vars(caught.value)["results"]
+    assert [result.output for result in results] == [Ok(3)] * 5
+    assert len(emitter.of(StepEnd)) == 5
+
+
+def test_others_are_told_what_they_always_were() -> None:
+    emitter = EventEmitter()
+    run_parallel([len, deeds.exit_7], "", emitter)
+    events = list(emitter.drain())
+    assert [type(event) for event in events] == [StepEnd, ExecutionFailed]
+    assert [event.span for event in events] == [None, None]
+    assert "span" not in events[0].to_dict()
+
+
+def test_no_callables_are_no_run() -> None:
+    emitter = Reacts()
+    assert run_parallel([], "", emitter) == []
+    assert emitter.events == []
