@@ -11,6 +11,7 @@ TYPE_CHECKING = False  # type checkers take any variable of this name for true
 if TYPE_CHECKING:
     from enact_pool.emitter import Emitter, EventEmitter, Events
     from enact_pool.errors import ExecutionError, ExecutionErrorCategory
+    from enact_pool.event_log import EventLog, read_events
     from enact_pool.events import (
         ExecutionCancelled,
         ExecutionEnd,
@@ -39,6 +40,8 @@ _HOMES = {
     "Emitter": "emitter",
     "EventEmitter": "emitter",
     "Events": "emitter",
+    "EventLog": "event_log",
+    "read_events": "event_log",
     "ExecutionCancelled": "events",
     "ExecutionEnd": "events",
     "ExecutionFailed": "events",
@@ -69,6 +72,7 @@ __all__ = [
     "Emitter",
     "Err",
     "EventEmitter",
+    "EventLog",
     "Events",
     "ExecutionCancelled",
     "ExecutionEnd",
@@ -96,6 +100,7 @@ __all__ = [
     "imap_parallel",
     "iter_parallel",
     "map_parallel",
+    "read_events",
     "run_parallel",
 ]
 
