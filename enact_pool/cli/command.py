@@ -104,9 +104,10 @@ def command() -> None:
 )
 @click.option(
     "--timeline",
-    type=output_file(".html", ".json"),
+    type=output_file(".html", ".json", ".json.gz"),
     metavar="FILE",
-    help="Draw the run in the end: a page (.html), or a trace for Chrome and Perfetto (.json).",
+    help="Draw the run in the end: a page (.html), or a trace for Chrome and Perfetto (.json, "
+    ".json.gz).",
 )
 @click.option(
     "--json", "as_json", is_flag=True, help="Tell each result as a JSON object, on a line."
@@ -157,6 +158,8 @@ def run(
         raise click.UsageError(f"--map takes one function, not {len(targets)}")
     if events is not None and events == timeline:
         raise click.UsageError("--events and --timeline cannot be the same file")
+    if timeline is not None and timeline.endswith(".html"):
+        _require("plotly", "timeline", "--timeline")
     options: dict[str, Any] = {
         "max_workers": workers,
         "timeout": timeout,
@@ -191,11 +194,16 @@ def _progress(asked: bool | None) -> bool | Literal["force"]:
     if asked is None:
         # Where it cannot be shown nobody is to be told so who has not asked for it.
         return find_spec("tqdm") is not None
-    if asked and find_spec("tqdm") is None:
-        raise click.BadParameter(
-            "it needs tqdm: pip install 'enact_pool[progress]'", param_hint="--progress"
-        )
+    if asked:
+        _require("tqdm", "progress", "--progress")
     return "force" if asked else False
+
+
+def _require(module: str, extra: str, option: str) -> None:
+    """Raise `click.BadParameter` if what this option needs is not installed."""
+    if find_spec(module) is None:
+        told = f"it needs {module}: pip install 'enact_pool[{extra}]'"
+        raise click.BadParameter(told, param_hint=option)
 
 
 @contextmanager
@@ -226,9 +234,9 @@ def _recorded(events: str | None, timeline: str | None) -> Iterator[Emitter | No
 @click.option(
     "-o",
     "--output",
-    type=output_file(".html", ".json"),
+    type=output_file(".html", ".json", ".json.gz"),
     metavar="FILE",
-    help="The page (.html) to write, or the trace (.json).  [default: EVENTS with .html]",
+    help="The page (.html) to write, or the trace (.json, .json.gz).  [default: EVENTS with .html]",
 )
 def draw(events: str, output: str | None) -> None:
     """Draw what happened in a run: which worker did what, and when.
@@ -245,6 +253,8 @@ def draw(events: str, output: str | None) -> None:
     path = output or splitext(events)[0] + ".html"
     if path == events:
         raise click.BadParameter(f"{path!r} is what is to be drawn", param_hint="--output")
+    if path.endswith(".html"):
+        _require("plotly", "timeline", "--output")
     try:
         _draw(read_events(events), path)
     except ValueError as error:

@@ -72,13 +72,16 @@ MODULES = {
         ("run html:escape --input x --events nowhere/log", "there is no folder 'nowhere'"),
         ("run html:escape --input x --events .", "'--events': '.' is a folder"),
         ("run html:escape --input x --events notes.txt", "--events: notes.txt is no log of events"),
-        ("run html:escape --input x --timeline a.png", "'a.png' must end in .html or .json"),
+        (
+            "run html:escape --input x --timeline a.png",
+            "'a.png' must end in .html or .json or .json.gz",
+        ),
         (
             "run html:escape --input x --timeline a.json --events a.json",
             "--events and --timeline cannot be the same file",
         ),
         ("timeline nowhere.jsonl", "'EVENTS': File 'nowhere.jsonl' does not exist"),
-        ("timeline notes.txt -o a.svg", "'a.svg' must end in .html or .json"),
+        ("timeline notes.txt -o a.svg", "'a.svg' must end in .html or .json or .json.gz"),
         ("timeline a.html", "'a.html' is what is to be drawn"),
     ],
 )
@@ -100,16 +103,30 @@ def test_a_broken_log_is_not_drawn(folder: Path) -> None:
         log.emit(ExecutionStart(ExecutionId.new(), 1, 1))
     with (folder / "log.jsonl").open("a") as file:
         file.write("nonsense\n")
-    result = invoke("timeline", "log.jsonl")
+    result = invoke("timeline", "log.jsonl", "-o", "log.json")
     assert "Invalid value for EVENTS: log.jsonl, line 2: the text is no JSON" in result.output
     assert result.exit_code == 2
-    assert not (folder / "log.html").exists()
+    assert not (folder / "log.json").exists()
 
 
-def test_without_tqdm_progress_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("run html:escape --input x --progress", "--progress: it needs tqdm: {}[progress]'"),
+        (
+            "run html:escape --input x --timeline a.html",
+            "--timeline: it needs plotly: {}[timeline]'",
+        ),
+        ("timeline log.jsonl -o a.html", "--output: it needs plotly: {}[timeline]'"),
+    ],
+)
+def test_what_is_not_installed_is_named_before_anything_is_done(
+    arguments: str, message: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "log.jsonl").touch()
     monkeypatch.setattr("enact_pool.cli.command.find_spec", lambda _: None)
-    result = invoke("run", "html:escape", "--input", "x", "--progress")
-    assert "--progress: it needs tqdm: pip install 'enact_pool[progress]'" in result.output
+    result = invoke(*arguments.split())
+    assert message.format("pip install 'enact_pool") in result.output
     assert result.exit_code == 2
 
 
