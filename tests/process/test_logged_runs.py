@@ -54,16 +54,17 @@ def test_what_two_writers_told_is_in_the_log_after_they_were_killed(tmp_path: Pa
     for _ in range(2):
         command = [sys.executable, "-c", WRITER, str(path)]
         writers = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2)]
+        said = ["", ""]
         try:
-            for writer in writers:
+            for number, writer in enumerate(writers):
                 assert writer.stdout is not None
-                said = os.read(writer.stdout.fileno(), 1 << 12).decode()
-                read_while_written(path, set(said.split("\n")[:-1]))
+                said[number] = os.read(writer.stdout.fileno(), 1 << 12).decode()
+                read_while_written(path, set(said[number].split("\n")[:-1]))
         finally:
-            for writer in writers:
+            for number, writer in enumerate(writers):
                 writer.kill()
                 output, _ = writer.communicate()
-                told |= set(output.decode().split("\n")[:-1])
+                told |= set((said[number] + output.decode()).split("\n")[:-1])
     assert told <= {event.execution_id for event in read_events(path)}
 
 
