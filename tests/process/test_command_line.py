@@ -18,17 +18,21 @@ from click.testing import CliRunner
 from enact_pool import EventLog, ExecutionEnd, ExecutionStart, read_events
 from enact_pool.cli.command import command
 
-ACTS = '''
-import ctypes, subprocess, sys, time
+ACTS = r'''
+import ctypes, subprocess, time
 
-print("imported")
+def say(text):
+    """In one piece, whoever else does."""
+    print(text + "\n", end="", flush=True)
+
+say("imported")
 
 def shout(text):
-    print("a print")
+    say("a print")
     return text.upper()
 
 def fail(text):
-    raise ValueError("boom\\nand more")
+    raise ValueError("boom\nand more")
 
 def crash(text):
     ctypes.string_at(0)
@@ -41,7 +45,7 @@ def complex_number(text):
     return complex(text), text
 
 def wait(text):
-    print("waiting", file=sys.stderr, flush=True)
+    say("waiting")
     time.sleep(60)
 '''
 
