@@ -34,67 +34,66 @@ MODULES = {
 }
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ("run", "Missing argument 'MODULE:FUNCTION...'"),
-        ("run html:escape", "Missing option '--input'"),
-        ("run html --input x", "'html': expected module:function, as in package.module:function"),
-        ("run ./html.py:escape --input x", "'./html.py:escape': expected module:function"),
-        ("run html:escape: --input x", "'html:escape:': expected module:function"),
-        (
-            "run misuse_nowhere.inner:f --input x",
-            "'misuse_nowhere.inner:f': there is no module 'misuse_nowhere', here or where",
-        ),
-        ("run html.nope:f --input x", "'html.nope:f': there is no module 'html.nope', here or"),
-        (
-            "run misuse_lacks:f --input x",
-            "module 'misuse_lacks' cannot be imported: "
-            "ModuleNotFoundError: No module named 'misuse_there_is_no_such' (",
-        ),
-        (
-            "run misuse_raises:f --input x",
-            "module 'misuse_raises' cannot be imported: ValueError: math domain error (",
-        ),
-        ("run misuse_raises:f --input x", "misuse_raises.py, line 2)"),
-        ("run misuse_exits:f --input x", "cannot be imported: SystemExit: not today ("),
-        ("run misuse_unparsable:f --input x", "cannot be imported: SyntaxError: "),
-        ("run html:escap --input x", "the module has no 'escap' (did you mean 'escape'?)"),
-        ("run html:escape.x --input x", "'html:escape.x': the object has no 'x'"),
-        ("run math:pi --input x", "'math:pi': it is no callable: 'float' object has no run"),
-        ("run html:escape --input @nowhere.txt", "--input: cannot read 'nowhere.txt': No such"),
-        ("run html:escape --input x --max-memory 5XB", "'--max-memory': '5XB' is no size:"),
-        ("run html:escape --input x --max-memory 0.5B", "'0.5B' is less than a byte"),
-        ("run html:escape --input x --timeout soon", "'--timeout': 'soon' is no number of sec"),
-        ("run html:escape --input x --timeout inf", "'inf' is no number of seconds above 0"),
-        ("run html:escape --input x --workers 0", "'--workers': 0 is not in the range x>=1"),
-        ("run html:escape html:unescape --input x --map", "--map takes one function, not 2"),
-        ("run html:escape --input x --events nowhere/log", "there is no folder 'nowhere'"),
-        ("run html:escape --input x --events .", "'--events': '.' is a folder"),
-        ("run html:escape --input x --events notes.txt", "--events: notes.txt is no log of events"),
-        (
-            "run html:escape --input x --timeline a.png",
-            "'a.png' must end in .html or .json or .json.gz",
-        ),
-        (
-            "run html:escape --input x --timeline a.json --events a.json",
-            "--events and --timeline cannot be the same file",
-        ),
-        ("timeline nowhere.jsonl", "'EVENTS': File 'nowhere.jsonl' does not exist"),
-        ("timeline notes.txt -o a.svg", "'a.svg' must end in .html or .json or .json.gz"),
-        ("timeline a.html", "'a.html' is what is to be drawn"),
-    ],
-)
-def test_what_is_wrong_is_said_and_nothing_done(
-    arguments: str, message: str, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+# Commands, and what is said of them.
+MISUSES = [
+    ("run", "Missing argument 'MODULE:FUNCTION...'"),
+    ("run html:escape", "Missing option '--input'"),
+    ("run html --input x", "'html': expected module:function, as in package.module:function"),
+    ("run ./html.py:escape --input x", "'./html.py:escape': expected module:function"),
+    ("run html:escape: --input x", "'html:escape:': expected module:function"),
+    (
+        "run misuse_nowhere.inner:f --input x",
+        "'misuse_nowhere.inner:f': there is no module 'misuse_nowhere', here or where",
+    ),
+    ("run html.nope:f --input x", "'html.nope:f': there is no module 'html.nope', here or"),
+    (
+        "run misuse_lacks:f --input x",
+        "module 'misuse_lacks' cannot be imported: "
+        "ModuleNotFoundError: No module named 'misuse_there_is_no_such' (",
+    ),
+    (
+        "run misuse_raises:f --input x",
+        "module 'misuse_raises' cannot be imported: ValueError: math domain error (",
+    ),
+    ("run misuse_raises:f --input x", "misuse_raises.py, line 2)"),
+    ("run misuse_exits:f --input x", "cannot be imported: SystemExit: not today ("),
+    ("run misuse_unparsable:f --input x", "cannot be imported: SyntaxError: "),
+    ("run html:escap --input x", "the module has no 'escap' (did you mean 'escape'?)"),
+    ("run html:escape.x --input x", "'html:escape.x': the object has no 'x'"),
+    ("run math:pi --input x", "'math:pi': it is no callable: 'float' object has no run"),
+    ("run html:escape --input @nowhere.txt", "--input: cannot read 'nowhere.txt': No such"),
+    ("run html:escape --input x --max-memory 5XB", "'--max-memory': '5XB' is no size:"),
+    ("run html:escape --input x --max-memory 0.5B", "'0.5B' is less than a byte"),
+    ("run html:escape --input x --timeout soon", "'--timeout': 'soon' is no number of sec"),
+    ("run html:escape --input x --timeout inf", "'inf' is no number of seconds above 0"),
+    ("run html:escape --input x --workers 0", "'--workers': 0 is not in the range x>=1"),
+    ("run html:escape html:unescape --input x --map", "--map takes one function, not 2"),
+    ("run html:escape --input x --events nowhere/log", "there is no folder 'nowhere'"),
+    ("run html:escape --input x --events .", "'--events': '.' is a folder"),
+    ("run html:escape --input x --events notes.txt", "--events: notes.txt is no log of events"),
+    (
+        "run html:escape --input x --timeline a.png",
+        "'a.png' must end in .html or .json or .json.gz",
+    ),
+    (
+        "run html:escape --input x --timeline a.json --events a.json",
+        "--events and --timeline cannot be the same file",
+    ),
+    ("timeline nowhere.jsonl", "'EVENTS': File 'nowhere.jsonl' does not exist"),
+    ("timeline notes.txt -o a.svg", "'a.svg' must end in .html or .json or .json.gz"),
+    ("timeline a.html", "'a.html' is what is to be drawn"),
+]
+
+
+def test_what_is_wrong_is_said_and_nothing_done(folder: Path) -> None:
     for name, text in MODULES.items():
         (folder / f"{name}.py").write_text(text)
     (folder / "notes.txt").write_text("no events")
     (folder / "a.html").write_text("")
-    result = invoke(*arguments.split(" "))
-    assert message in result.output.replace("\n", " ")
-    assert result.exit_code == 2
+    for arguments, message in MISUSES:
+        result = invoke(*arguments.split(" "))
+        assert message in result.output.replace("\n", " "), arguments
+        assert result.exit_code == 2, arguments
     assert (folder / "notes.txt").read_text() == "no events"
 
 
@@ -142,24 +141,20 @@ def test_without_click_the_extra_is_named(
     assert capsys.readouterr().err == "enact-pool needs click: pip install 'enact_pool[cli]'\n"
 
 
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        ("1", 1),
-        ("500MB", 500_000_000),
-        ("1.5 kb", 1500),
-        ("2GiB", 2 << 30),
-        ("1TIB", 1 << 40),
-        ("3b", 3),
-    ],
-)
-def test_sizes_have_units(given: str, expected: int) -> None:
-    assert size(given) == expected
+def test_sizes_have_units() -> None:
+    assert [size(given) for given in ("1", "3b", "500MB", "1.5 kb", "2GiB", "1TIB")] == [
+        1,
+        3,
+        500_000_000,
+        1500,
+        2 << 30,
+        1 << 40,
+    ]
 
 
-@pytest.mark.parametrize("which", ["", "run", "timeline"])
-def test_each_command_says_what_it_does(which: str) -> None:
-    result = invoke(*which.split(), "--help")
-    assert result.exit_code == 0
-    assert f"Usage: command {which}".strip() in result.output
-    assert "Example" in result.output
+def test_each_command_says_what_it_does() -> None:
+    for which in ("", "run", "timeline"):
+        result = invoke(*which.split(), "--help")
+        assert result.exit_code == 0
+        assert f"Usage: command {which}".strip() in result.output
+        assert "Example" in result.output

@@ -156,15 +156,15 @@ def test_a_server_sent_event_can_have_an_id_of_the_callers() -> None:
             event.to_sse(id)
 
 
-@pytest.mark.parametrize("number", [nan, inf, -inf])
-def test_a_number_that_is_not_finite_is_refused_both_ways(number: float) -> None:
-    event = StepEnd(ExecutionId.new(), StepId.new(), "", number)
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        event.to_json()
-    with pytest.raises(ValueError, match=r"bad duration_ms: .* is no finite number"):
-        StreamEvent.from_dict(event.to_dict())
-    with pytest.raises(ValueError, match="is no number"):
-        StreamEvent.from_json(json.dumps(event.to_dict()))
+def test_a_number_that_is_not_finite_is_refused_both_ways() -> None:
+    for number in (nan, inf, -inf):
+        event = StepEnd(ExecutionId.new(), StepId.new(), "", number)
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            event.to_json()
+        with pytest.raises(ValueError, match=r"bad duration_ms: .* is no finite number"):
+            StreamEvent.from_dict(event.to_dict())
+        with pytest.raises(ValueError, match="is no number"):
+            StreamEvent.from_json(json.dumps(event.to_dict()))
 
 
 def changed(event: StreamEvent, **fields: object) -> dict[str, Any]:
@@ -176,47 +176,48 @@ FAILED = ExecutionFailed(ExecutionId.new(), ExecutionError.kernel_internal("it d
 SPAN = Span(ExecutionId.new(), 0, "a", None, None, 1.5, None, None)
 
 
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        ([], r"an event must be a mapping with its fields, not \[\]"),
-        ({}, "an event must have a type"),
-        ({"type": "data-nothing"}, "there is no event of type 'data-nothing'"),
-        ({"type": [1]}, r"there is no event of type \[1\]"),
-        ({"type": "data-step-end"}, "a data-step-end must have execution_id"),
-        (changed(STEP_END, more=1), "a data-step-end has no field 'more'"),
-        (changed(STEP_END, step_id="exec_"), "bad step_id: 'exec_' is no StepId: expected 'step_'"),
-        (changed(STEP_END, execution_id=7), "a data-step-end has a bad execution_id: 7 is no text"),
-        (changed(STEP_END, output=b""), "bad output: b'' is no text"),
-        (changed(STEP_END, timestamp=True), "bad timestamp: True is no integer"),
-        (changed(STEP_END, timestamp=1.0), "bad timestamp: 1.0 is no integer"),
-        (changed(STEP_END, duration_ms="1"), "bad duration_ms: '1' is no finite number"),
-        (changed(STEP_END, span=None), "bad span: a span must be a mapping"),
-        (changed(STEP_END, span={}), "bad span: a span must have run_id"),
-        (
-            changed(STEP_END, span={**SPAN.to_dict(), "outcome": "great"}),
-            "bad span: a span has a bad outcome: 'great' is none of ok, failed, ",
-        ),
-        (changed(FAILED, error="boom"), "bad error: an error must be a mapping"),
-        (
-            changed(FAILED, error={**FAILED.error.to_dict(), "category": "bad_luck"}),
-            "an error has a bad category: 'bad_luck' is none of llm_error, ",
-        ),
-        (
-            changed(FAILED, error={**FAILED.error.to_dict(), "details": []}),
-            r"an error has a bad details: \[\] is no mapping",
-        ),
-    ],
-)
-def test_what_is_no_event_is_refused_with_what_is_wrong(wrong: Any, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        StreamEvent.from_dict(wrong)
+# What is no event, and what is said of it.
+NO_EVENTS: list[tuple[Any, str]] = [
+    ([], r"an event must be a mapping with its fields, not \[\]"),
+    ({}, "an event must have a type"),
+    ({"type": "data-nothing"}, "there is no event of type 'data-nothing'"),
+    ({"type": [1]}, r"there is no event of type \[1\]"),
+    ({"type": "data-step-end"}, "a data-step-end must have execution_id"),
+    (changed(STEP_END, more=1), "a data-step-end has no field 'more'"),
+    (changed(STEP_END, step_id="exec_"), "bad step_id: 'exec_' is no StepId: expected 'step_'"),
+    (changed(STEP_END, execution_id=7), "a data-step-end has a bad execution_id: 7 is no text"),
+    (changed(STEP_END, output=b""), "bad output: b'' is no text"),
+    (changed(STEP_END, timestamp=True), "bad timestamp: True is no integer"),
+    (changed(STEP_END, timestamp=1.0), "bad timestamp: 1.0 is no integer"),
+    (changed(STEP_END, duration_ms="1"), "bad duration_ms: '1' is no finite number"),
+    (changed(STEP_END, span=None), "bad span: a span must be a mapping"),
+    (changed(STEP_END, span={}), "bad span: a span must have run_id"),
+    (
+        changed(STEP_END, span={**SPAN.to_dict(), "outcome": "great"}),
+        "bad span: a span has a bad outcome: 'great' is none of ok, failed, ",
+    ),
+    (changed(FAILED, error="boom"), "bad error: an error must be a mapping"),
+    (
+        changed(FAILED, error={**FAILED.error.to_dict(), "category": "bad_luck"}),
+        "an error has a bad category: 'bad_luck' is none of llm_error, ",
+    ),
+    (
+        changed(FAILED, error={**FAILED.error.to_dict(), "details": []}),
+        r"an error has a bad details: \[\] is no mapping",
+    ),
+]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "1" * 10_000, STEP_END.to_json() + "x"])
-def test_a_text_that_is_no_event_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"the text is no (JSON|event): .|an event must be"):
-        StreamEvent.from_json(text)
+def test_what_is_no_event_is_refused_with_what_is_wrong() -> None:
+    for wrong, message in NO_EVENTS:
+        with pytest.raises(ValueError, match=message):
+            StreamEvent.from_dict(wrong)
+
+
+def test_a_text_that_is_no_event_is_refused() -> None:
+    for text in ("", "{", "[" * 100_000, "1" * 10_000, STEP_END.to_json() + "x"):
+        with pytest.raises(ValueError, match=r"the text is no (JSON|event): .|an event must be"):
+            StreamEvent.from_json(text)
 
 
 def test_a_kind_of_events_takes_its_own_only() -> None:
