@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from importlib.util import find_spec
 from os.path import splitext
 from typing import Any, Literal
@@ -150,7 +150,7 @@ def run(
     \b
     Exit status:
       0    all results are ok
-      1    some are not, or the events or the timeline could not be written
+      1    some are not; or they, the events or the timeline could not be written
       2    there is something wrong with the command, as standard error says
       130  it was interrupted (Ctrl-C); 141 if nobody reads the results any more
     """
@@ -185,6 +185,8 @@ def run(
                 report.tell(result)
             except BrokenPipeError:
                 context.exit(_NOBODY_READS)
+            except OSError as error:
+                raise click.ClickException(f"cannot tell results: {error.strerror}") from error
     if not as_json:
         click.echo(report.summary(), err=True)
     context.exit(0 if report.all_ok else 1)
@@ -210,23 +212,27 @@ def _require(module: str, extra: str, option: str) -> None:
 def _recorded(events: str | None, timeline: str | None) -> Iterator[Emitter | None]:
     """An emitter for what is to be kept of a run; draws the timeline in the end."""
     drawn = None if timeline is None else EventEmitter("live")
+    with nullcontext(drawn) if events is None else _logged(events, drawn) as emitter:
+        try:
+            yield emitter
+        finally:
+            if drawn is not None and timeline is not None:
+                _draw(drawn.drain(), timeline)
+
+
+@contextmanager
+def _logged(path: str, emitter: Emitter | None) -> Iterator[Emitter]:
     try:
-        if events is None:
-            yield drawn
-        else:
-            try:
-                log = EventLog(events, drawn)
-            except ValueError as error:
-                raise click.BadParameter(str(error), param_hint="--events") from error
-            with log:
-                yield log
+        try:
+            log = EventLog(path, emitter)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--events") from error
+        with log:
+            yield log
     except OSError as error:
-        if error.filename != events:
+        if error.filename != path:
             raise
-        raise click.ClickException(f"cannot write {events!r}: {error.strerror}") from error
-    finally:
-        if drawn is not None and timeline is not None:
-            _draw(drawn.drain(), timeline)
+        raise click.ClickException(f"cannot write {path!r}: {error.strerror}") from error
 
 
 @command.command("timeline")

@@ -33,8 +33,8 @@ def stdin_apart() -> BinaryIO:
 def stdout_apart() -> Iterator[TextIO]:
     """The standard output of this process, in whose place there is standard error within.
 
-    What cannot be encoded is written with backslashes. A reader who has gone
-    is told by `BrokenPipeError` when something is written, not when this ends.
+    What cannot be encoded is written with backslashes. That nobody reads any more, or
+    a disk is full, is raised when something is flushed, not again when this ends.
     """
     if not (_is_at(sys.stdout, 1) and _is_at(sys.stderr, 2)):
         yield sys.stdout
@@ -53,7 +53,7 @@ def stdout_apart() -> Iterator[TextIO]:
         os.dup2(kept, 1)
         try:
             stream.close()
-        except BrokenPipeError:
+        except OSError:
             pass  # what is still in its buffer was refused before
 
 

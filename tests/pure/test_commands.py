@@ -1,4 +1,4 @@
-"""What the command line says of commands that cannot be carried out."""
+"""What the command line makes of commands, and says of those that cannot be carried out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from enact_pool import EventLog, ExecutionId, ExecutionStart
+from enact_pool import EventLog, ExecutionId, ExecutionStart, StreamEvent
 from enact_pool.__main__ import main
 from enact_pool.cli.command import command
 from enact_pool.cli.parameters import size
@@ -95,6 +95,23 @@ def test_what_is_wrong_is_said_and_nothing_done(folder: Path) -> None:
         assert message in result.output.replace("\n", " "), arguments
         assert result.exit_code == 2, arguments
     assert (folder / "notes.txt").read_text() == "no events"
+
+
+def test_a_timeline_is_a_page_beside_the_log_if_nothing_else_is_said(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: dict[str, list[StreamEvent]] = {}
+    monkeypatch.setattr(
+        "enact_pool.timeline.write_timeline",
+        lambda events, path: drawn.update({path: list(events)}),
+    )
+    monkeypatch.setattr("enact_pool.cli.command.find_spec", lambda _: True)
+    event = ExecutionStart(ExecutionId.new(), 1, 1)
+    with EventLog(folder / "log.jsonl") as log:
+        log.emit(event)
+    result = invoke("timeline", "log.jsonl")
+    assert (result.exit_code, result.output) == (0, "log.html\n")
+    assert drawn == {"log.html": [event]}
 
 
 def test_a_broken_log_is_not_drawn(folder: Path) -> None:
