@@ -11,6 +11,7 @@ TYPE_CHECKING = False  # type checkers take any variable of this name for true
 if TYPE_CHECKING:
     from enact_pool.emitter import Emitter, EventEmitter, Events
     from enact_pool.errors import ExecutionError, ExecutionErrorCategory
+    from enact_pool.event_log import EventLog, read_events
     from enact_pool.events import (
         CallWrapper,
         ExecutionCancelled,
@@ -43,6 +44,8 @@ _HOMES = {
     "EventEmitter": "emitter",
     "Events": "emitter",
     "CallWrapper": "events",
+    "EventLog": "event_log",
+    "read_events": "event_log",
     "ExecutionCancelled": "events",
     "ExecutionEnd": "events",
     "ExecutionFailed": "events",
@@ -77,6 +80,7 @@ __all__ = [
     "Emitter",
     "Err",
     "EventEmitter",
+    "EventLog",
     "Events",
     "ExecutionCancelled",
     "ExecutionEnd",
@@ -107,6 +111,7 @@ __all__ = [
     "imap_parallel",
     "iter_parallel",
     "map_parallel",
+    "read_events",
     "run_parallel",
     "summarize",
 ]

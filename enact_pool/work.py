@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sized
+from enum import Enum
 from types import FunctionType
-from typing import Any
+from typing import Any, Final, Literal
 
 from enact_pool.callables import check_callable, name_of
 from enact_pool.interrupts import is_interrupt
@@ -26,7 +27,17 @@ from enact_pool.wire import (
     pickle_repeated,
 )
 
-__all__ = ["Callables", "Inputs", "Work"]
+__all__ = ["NOT_YET", "Callables", "Inputs", "NotYet", "Work"]
+
+
+class _Answer(Enum):
+    NOT_YET = "not yet"
+
+
+# What an iterable can give in the place of an item that would have to be waited for:
+# the run looks after what it has, and asks again at once.
+NotYet = Literal[_Answer.NOT_YET]
+NOT_YET: Final = _Answer.NOT_YET
 
 # Of so many callables at most it is worth knowing what they are.
 _FEW = 64
@@ -104,6 +115,8 @@ class Work:
                     raise
                 self.error = error
                 self.stop()
+                break
+            if item is NOT_YET:
                 break
             try:
                 self._check(item, self._pulled)
