@@ -267,11 +267,11 @@ class Outcomes:
         events = EventBatch(*columns, others, now)
         emit = emitter.emit
         if self.live is not None:
-            self._emit_each(map(self.live.in_place, ids, events.spelled()))
+            self._emit_each(map(self.live.in_place, ids, events))
         elif isinstance(emitter, EventEmitter) and getattr(emit, "__func__", None) is _EMIT:
             self._hand_over(emitter.emit_batch, events)
         else:
-            self._emit_each(events.spelled())
+            self._emit_each(events)
 
     def _hand_over(self, emit: Callable[[Any], object], what: object) -> None:
         try:
