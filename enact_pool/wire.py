@@ -124,6 +124,7 @@ LARGE_BYTES = 1 << 18
 
 # What most callables return: as a pickle, ready made.
 NONE = pickle.dumps(None, pickle.HIGHEST_PROTOCOL)
+_SIZE_OF_NONE = len(NONE).to_bytes(8, "little")
 
 # Types whose values cannot be changed, so that one copy will do for many callables.
 SHAREABLE = frozenset({str, bytes, int, float, complex, bool, type(None)})
@@ -158,6 +159,9 @@ class Ending:
     # VALUE and SHOWN, with the layout of a parcel instead of a pickle.
     LARGE_VALUE = 4
     LARGE_SHOWN = 5
+
+
+_ENDINGS = bytes(range(Ending.VALUE, Ending.LARGE_SHOWN + 1))
 
 
 class FrameError(Exception):
@@ -220,16 +224,16 @@ def unpack_ran(count: int, payload: bytes) -> tuple[list[int], bytearray, list[A
     payloads_at = count * ENTRY_BYTES
     if not 0 < payloads_at <= len(payload):
         raise FrameError("an answer for more callables than there is room for")
-    *words, packed_endings = unpack_from(f"<{2 * count}Q{8 * count}x{count}s", payload)
-    ran_ns, sizes = words[:count], words[count:]
-    ends = list(accumulate(sizes, initial=payloads_at))
+    endings = bytearray(payload[payloads_at - count : payloads_at])
+    if endings.translate(None, _ENDINGS):
+        raise FrameError("an ending that is none")
+    ran_ns = list(unpack_from(f"<{count}Q", payload))
+    sizes = payload[8 * count : 16 * count]
+    if sizes == _SIZE_OF_NONE * count and payload[payloads_at:] == NONE * count:
+        return ran_ns, endings, [NONE] * count
+    ends = list(accumulate(unpack(f"<{count}Q", sizes), initial=payloads_at))
     if ends[-1] != len(payload):
         raise FrameError("an answer of another size than its parts")
-    endings = bytearray(packed_endings)
-    if min(endings) < Ending.VALUE or max(endings) > Ending.LARGE_SHOWN:
-        raise FrameError("an ending that is none")
-    if sizes.count(len(NONE)) == count and payload[payloads_at:] == NONE * count:
-        return ran_ns, endings, [NONE] * count
     payloads = [payload[at:end] for at, end in pairwise(ends)]
     return ran_ns, endings, payloads
 
