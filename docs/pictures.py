@@ -6,15 +6,25 @@ They need a Chromium, and the extra `test`. Name some to make only these:
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
+import html
+import os
+import pty
+import re
 import shutil
 import signal
+import struct
+import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+import termios
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 from enact_pool import EventEmitter, Pool
 from enact_pool.timeline import write_timeline
@@ -56,12 +66,7 @@ def timeline(path: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         page_path = Path(folder) / "timeline.html"
         write_timeline(events, page_path)
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(
-                executable_path=next(filter(None, map(shutil.which, BROWSERS)), None),
-                args=["--no-sandbox", "--disable-gpu"],
-            )
-            page = browser.new_page(viewport={"width": 1280, "height": 860}, device_scale_factor=2)
+        with browser_page(1280, 860) as page:
             page.goto(page_path.as_uri())
             page.wait_for_selector("[data-drawn]", state="attached")
             # With what is kept of a callable that crashed, when it was clicked on.
@@ -72,10 +77,79 @@ def timeline(path: Path) -> None:
             page.mouse.move(0, 0)
             page.locator(".hovertext").wait_for(state="detached")
             page.screenshot(path=path)
-            browser.close()
 
 
-PICTURES: dict[str, Callable[[Path], None]] = {"timeline": timeline}
+PROGRAM = """
+import sys
+
+sys.path.insert(0, "docs")
+from pictures import Render
+
+from enact_pool import Pool, summarize
+
+tasks = [Render(number, 40 + number * 37 % 160) for number in range(140)]
+with Pool(4) as pool:
+    print(summarize(pool.run_parallel(tasks, b"a page", progress=True)))
+"""
+
+TERMINAL = """
+<style>
+  body { margin: 24px; background: #ffffff; display: inline-block; }
+  pre { margin: 0; padding: 16px 20px; background: #1f2430; color: #e6e6e6; border-radius: 8px;
+        font: 15px/1.45 "DejaVu Sans Mono", monospace; }
+  b { color: #7fd1ae; font-weight: normal; }
+</style>
+<pre>"""
+
+
+def progress(path: Path) -> None:
+    """A terminal in which a bar was shown: as it was half way, and what the program said."""
+    printed = on_a_terminal([sys.executable, "-c", PROGRAM], columns=100)
+    # As if all of it stood in one file.
+    printed = printed.replace(__file__, "render.py")
+    *frames, rest = printed.split("\r")
+    half_way = next(frame for frame in frames if re.match(r" *5\d%", frame))
+    last = next(frame for frame in reversed(frames) if "100%" in frame)
+    said = rest.partition("\n")[2] if "%" in rest else rest
+    prompt = "<b>$</b> python render.py"
+    text = html.escape(f"{half_way.rstrip()}\n\n  ...\n\n{last.rstrip()}\n{said.strip()}")
+    with browser_page(1100, 400) as page:
+        page.set_content(f"{TERMINAL}{prompt}\n{text}</pre>")
+        page.locator("body").screenshot(path=path)
+
+
+def on_a_terminal(command: list[str], columns: int) -> str:
+    """What a program prints to a terminal that is so wide."""
+    terminal, its_end = pty.openpty()
+    fcntl.ioctl(its_end, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    with subprocess.Popen(
+        command, cwd=FOLDER.parent, stdin=its_end, stdout=its_end, stderr=its_end
+    ):
+        os.close(its_end)
+        printed = b""
+        try:
+            while chunk := os.read(terminal, 1 << 16):
+                printed += chunk
+        except OSError as error:
+            if error.errno != errno.EIO:  # nobody has the terminal any more
+                raise
+    os.close(terminal)
+    return printed.decode().replace("\r\n", "\n")
+
+
+@contextmanager
+def browser_page(width: int, height: int) -> Iterator[Page]:
+    """A page of a browser, so large."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=next(filter(None, map(shutil.which, BROWSERS)), None),
+            args=["--no-sandbox", "--disable-gpu"],
+        )
+        yield browser.new_page(viewport={"width": width, "height": height}, device_scale_factor=2)
+        browser.close()
+
+
+PICTURES: dict[str, Callable[[Path], None]] = {"timeline": timeline, "progress": progress}
 
 
 def main(names: list[str]) -> None:
