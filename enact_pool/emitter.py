@@ -6,7 +6,7 @@ import threading
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import accumulate, repeat
+from itertools import accumulate, chain, count, repeat
 from operator import eq
 from typing import Any, Literal, Protocol, overload
 
@@ -82,16 +82,19 @@ class EventBatch:
         # How many of them were given to those who iterate over an emitter.
         self.given = 0
 
-    def spelled(self) -> list[StreamEvent]:
-        """The events."""
+    def __iter__(self) -> Iterator[StreamEvent]:
+        """The events, each made when its turn comes."""
         ids, step_ids, outputs, durations = self._columns
         texts = ["None" if output is None else output for output in outputs]
-        events: list[StreamEvent] = list(
-            map(StepEnd, ids, step_ids, texts, durations, repeat(self._timestamp))
-        )
+        # As large as these numbers are, a range takes longer to count.
+        steps = count(step_ids.start)
+        made = map(StepEnd, ids, steps, texts, durations, repeat(self._timestamp))
+        if not self._others:
+            return made
+        events: list[StreamEvent] = list(made)
         for index, event in self._others.items():
             events[index] = event
-        return events
+        return iter(events)
 
     def __len__(self) -> int:
         return len(self._columns[0])
@@ -120,11 +123,9 @@ class Events(Sequence[StreamEvent]):
         return self._starts[-1]
 
     def __iter__(self) -> Iterator[StreamEvent]:
-        for part in self._parts:
-            if isinstance(part, EventBatch):
-                yield from part.spelled()
-            else:
-                yield part
+        return chain.from_iterable(
+            part if isinstance(part, EventBatch) else (part,) for part in self._parts
+        )
 
     @overload
     def __getitem__(self, index: int) -> StreamEvent: ...
@@ -195,7 +196,7 @@ class EventEmitter:
             self._queue.clear()
         # Out of the queue they are ours alone. The first may have been given in part.
         if parts and isinstance(parts[0], EventBatch):
-            parts[:1] = parts[0].spelled()[parts[0].given :]
+            parts[:1] = list(parts[0])[parts[0].given :]
         return Events(parts)
 
     def __iter__(self) -> Iterator[StreamEvent]:

@@ -10,7 +10,14 @@ from collections.abc import Iterator
 
 from enact_pool.recorder import FlightRecorder
 from enact_pool.spinning import poll
-from enact_pool.wire import COMMAND, PERMIT_BYTES, FrameReader, unpack_permit, unpack_permits
+from enact_pool.wire import (
+    COMMAND,
+    PERMIT_BYTES,
+    FrameReader,
+    pack_permits,
+    unpack_permit,
+    unpack_permits,
+)
 
 __all__ = ["Permits", "commands_from"]
 
@@ -91,30 +98,46 @@ class Permits:
         """The serial numbers from `first` to `last` that may be started, each taken when needed."""
         self.several = False
         taken = self._taken
+        # The one that is likely to come next, and the permits of all, when they are needed.
+        serial, expected = first, b""
         while True:
             while taken:
-                serial = taken[0]
-                if serial > last:
+                found = taken[0]
+                if found > last:
                     return
                 taken.popleft()
-                if serial >= first:
-                    yield serial
-                    if serial == last:
+                if found >= first:
+                    yield found
+                    if found == last:
                         return
-            if not self._take():
+                    serial = found + 1
+            if not self.several:
+                # Between two callables that are not quick, the less is run the better:
+                # little of it is in the CPU's caches then.
+                permits = self._read(1)
+                if not permits:
+                    return
+                taken.append(unpack_permit(permits))
+                continue
+            if not expected:
+                expected = pack_permits(range(first, last + 1))
+            at, stop = serial - first, min(serial + _PERMITS_AT_ONCE, last + 1)
+            permits = self._read(stop - serial)
+            # To compare takes a tenth of the time that it takes to unpack them.
+            if permits == expected[at * PERMIT_BYTES : (stop - first) * PERMIT_BYTES]:
+                while serial < stop:
+                    yield serial
+                    serial += 1
+                if serial > last:
+                    return
+            elif permits:
+                taken.extend(unpack_permits(permits))
+            else:
                 return
 
-    def _take(self) -> bool:
-        count = _PERMITS_AT_ONCE if self.several else 1
+    def _read(self, count: int) -> bytes:
         try:
             # A callable may have made it blocking: then this waits.
-            permits = _read(self._descriptor, count * PERMIT_BYTES)
+            return _read(self._descriptor, count * PERMIT_BYTES)
         except BlockingIOError:
-            return False
-        if count > 1 or not permits:
-            self._taken.extend(unpack_permits(permits))
-        else:
-            # Between two callables that are not quick, the less is run the better:
-            # little of it is in the CPU's caches then.
-            self._taken.append(unpack_permit(permits))
-        return bool(permits)
+            return b""

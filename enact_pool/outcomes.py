@@ -100,11 +100,15 @@ class Outcomes:
         (tasks, ran_ns, endings, payloads), self._ran = self._ran, ([], [], bytearray(), [])
         # What a quick callable costs is spent here: most of this runs in C.
         ids = self._ids.pop(tasks)
-        outputs, errors = _rebuilt(payloads)
-        if max(endings) > Ending.VALUE:
-            self._take_endings(ids, endings, outputs, errors)
-        if not TOLD.isdisjoint(map(id, map(type, outputs))):
-            outputs = [Ok(value) if id(type(value)) in TOLD else value for value in outputs]
+        outputs: list[Any] = [None] * len(tasks)
+        errors: dict[int, Err] = {}
+        # Very many callables have nothing to return.
+        if not payloads.count(NONE) == endings.count(Ending.VALUE) == len(tasks):
+            outputs, errors = _rebuilt(payloads)
+            if max(endings) > Ending.VALUE:
+                self._take_endings(ids, endings, outputs, errors)
+            if not TOLD.isdisjoint(map(id, map(type, outputs))):
+                outputs = [Ok(value) if id(type(value)) in TOLD else value for value in outputs]
         for index, err in errors.items():
             outputs[index] = err
             self.has_failed = True
@@ -267,11 +271,11 @@ class Outcomes:
         events = EventBatch(*columns, others, now)
         emit = emitter.emit
         if self.live is not None:
-            self._emit_each(map(self.live.in_place, ids, events.spelled()))
+            self._emit_each(map(self.live.in_place, ids, events))
         elif isinstance(emitter, EventEmitter) and getattr(emit, "__func__", None) is _EMIT:
             self._hand_over(emitter.emit_batch, events)
         else:
-            self._emit_each(events.spelled())
+            self._emit_each(events)
 
     def _hand_over(self, emit: Callable[[Any], object], what: object) -> None:
         try:
@@ -293,8 +297,6 @@ def close_parcels(payloads: list[bytes | Parcel]) -> None:
 
 def _rebuilt(payloads: list[bytes | Parcel]) -> tuple[list[Any], dict[int, Err]]:
     """The values, and by their indices what is in the place of those that cannot be had."""
-    if payloads.count(NONE) == len(payloads):
-        return [None] * len(payloads), {}  # very many callables have nothing to return
     if not set(map(type, payloads)) - {bytes}:
         return _loaded(payloads, pickle.loads)
     try:

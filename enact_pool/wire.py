@@ -100,8 +100,11 @@ KIND, SERIAL, COUNT = 1, 2, 3
 # in nanoseconds (8 bytes each), and its ending. All of the first come first, and so on.
 ENTRY_BYTES = 25
 
-# The upper bits of a permit, above its serial number, to know one by.
-_PERMIT = 0xE7A9 << 48
+# The lower bits of a permit, below its serial number, to know one by. (There they keep
+# it a small number, with which Python counts faster.)
+_PERMIT = 0xE7A9
+_PERMIT_BITS = 16
+_LOWEST, _SECOND = bytes([_PERMIT & 0xFF]), bytes([_PERMIT >> 8])
 
 # No payload of this many bytes can exist: a header that says so is not one of ours.
 _ABSURD = 1 << 48
@@ -121,6 +124,7 @@ LARGE_BYTES = 1 << 18
 
 # What most callables return: as a pickle, ready made.
 NONE = pickle.dumps(None, pickle.HIGHEST_PROTOCOL)
+_SIZE_OF_NONE = len(NONE).to_bytes(8, "little")
 
 # Types whose values cannot be changed, so that one copy will do for many callables.
 SHAREABLE = frozenset({str, bytes, int, float, complex, bool, type(None)})
@@ -157,6 +161,9 @@ class Ending:
     LARGE_SHOWN = 5
 
 
+_ENDINGS = bytes(range(Ending.VALUE, Ending.LARGE_SHOWN + 1))
+
+
 class FrameError(Exception):
     """What came out of a pipe cannot be: something else has written to it, or read from it."""
 
@@ -168,7 +175,8 @@ def pack_header(kind: int, run: int, first: int, count: int, payload: bytes) -> 
 
 def pack_permits(serials: range) -> bytes:
     """Permits to start these callables, `PERMIT_BYTES` each."""
-    return pack(f"<{len(serials)}Q", *range(serials.start | _PERMIT, serials.stop | _PERMIT))
+    first, stop = serials.start << _PERMIT_BITS | _PERMIT, serials.stop << _PERMIT_BITS
+    return pack(f"<{len(serials)}Q", *range(first, stop, 1 << _PERMIT_BITS))
 
 
 def unpack_permits(permits: bytes) -> tuple[int, ...]:
@@ -178,18 +186,18 @@ def unpack_permits(permits: bytes) -> tuple[int, ...]:
     """
     if len(permits) % PERMIT_BYTES:
         raise FrameError("a part of a permit")
-    serials = tuple(permit ^ _PERMIT for permit in unpack(f"<{len(permits) // 8}Q", permits))
-    if any(serial >> 48 for serial in serials):
+    count = len(permits) // PERMIT_BYTES
+    if permits[::PERMIT_BYTES] != _LOWEST * count or permits[1::PERMIT_BYTES] != _SECOND * count:
         raise FrameError("not a permit")
-    return serials
+    return tuple([number >> _PERMIT_BITS for number in unpack(f"<{count}Q", permits)])
 
 
 def unpack_permit(permit: bytes) -> int:
     """The serial number of the callable that may be started; raises `FrameError`, likewise."""
-    serial = int.from_bytes(permit, "little") ^ _PERMIT
-    if serial >> 48 or len(permit) != PERMIT_BYTES:
+    number = int.from_bytes(permit, "little")
+    if number & 0xFFFF != _PERMIT or len(permit) != PERMIT_BYTES:
         raise FrameError("not a permit")
-    return serial
+    return number >> _PERMIT_BITS
 
 
 def pack_answer(kind: int, serial: int = 0, payload: bytes = b"") -> bytes:
@@ -216,16 +224,16 @@ def unpack_ran(count: int, payload: bytes) -> tuple[list[int], bytearray, list[A
     payloads_at = count * ENTRY_BYTES
     if not 0 < payloads_at <= len(payload):
         raise FrameError("an answer for more callables than there is room for")
-    *words, packed_endings = unpack_from(f"<{2 * count}Q{8 * count}x{count}s", payload)
-    ran_ns, sizes = words[:count], words[count:]
-    ends = list(accumulate(sizes, initial=payloads_at))
+    endings = bytearray(payload[payloads_at - count : payloads_at])
+    if endings.translate(None, _ENDINGS):
+        raise FrameError("an ending that is none")
+    ran_ns = list(unpack_from(f"<{count}Q", payload))
+    sizes = payload[8 * count : 16 * count]
+    if sizes == _SIZE_OF_NONE * count and payload[payloads_at:] == NONE * count:
+        return ran_ns, endings, [NONE] * count
+    ends = list(accumulate(unpack(f"<{count}Q", sizes), initial=payloads_at))
     if ends[-1] != len(payload):
         raise FrameError("an answer of another size than its parts")
-    endings = bytearray(packed_endings)
-    if min(endings) < Ending.VALUE or max(endings) > Ending.LARGE_SHOWN:
-        raise FrameError("an ending that is none")
-    if sizes.count(len(NONE)) == count and payload[payloads_at:] == NONE * count:
-        return ran_ns, endings, [NONE] * count
     payloads = [payload[at:end] for at, end in pairwise(ends)]
     return ran_ns, endings, payloads
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Sized
 from enum import Enum
+from itertools import repeat
+from operator import is_
 from types import FunctionType
 from typing import Any, Final, Literal
 
@@ -60,7 +62,8 @@ class Work:
         # Not kept for longer than the items that it holds are needed.
         self._iterable: Iterable[Any] | None = items
         self._source: Iterator[Any] | None = iter(items)
-        self._items: dict[int, Any] = {}
+        # All at once in a list, or those that are there by their numbers.
+        self._items: dict[int, Any] | list[Any] = {}
         self._pulled = 0
         # Whether items are taken as they are needed.
         self.is_lazy = True
@@ -96,7 +99,7 @@ class Work:
         """Take all items there are; raises what `pull` keeps for later."""
         items = list(self._source or ())
         self._check_all(items)
-        self._items = dict(enumerate(items))
+        self._items = items
         self._pulled = len(items)
         self.stop()
         self.is_lazy = False
@@ -137,7 +140,13 @@ class Work:
 
     def settle(self, tasks: Iterable[int]) -> list[str]:
         """Let go of these items; gives the names of the callables that have done these tasks."""
-        return self._names(list(map(self._items.pop, tasks)))
+        items = self._items
+        if isinstance(items, dict):
+            return self._names(list(map(items.pop, tasks)))
+        settled = [items[task] for task in tasks]
+        for task in tasks:
+            items[task] = None
+        return self._names(settled)
 
     def name(self, task: int) -> str:
         """The name of the callable of this task, which is not settled."""
@@ -182,13 +191,12 @@ class Callables(Work):
         check_callable(item, f"callables[{index}]")
 
     def _check_all(self, items: list[Any]) -> None:
-        # By the ids of the types, which may refuse to be hashed.
-        if set(map(id, map(type, items))) - {id(FunctionType)}:
+        if not all(map(is_, map(type, items), repeat(FunctionType))):
             for index, item in enumerate(items):
                 self._check(item, index)
 
     def _names(self, items: list[Any]) -> list[str]:
-        if len(set(map(id, items))) == 1:
+        if _are_one(items):
             return [name_of(items[0])] * len(items)
         # A call less for what most are.
         return [i.__name__ if type(i) is FunctionType else name_of(i) for i in items]
@@ -197,7 +205,7 @@ class Callables(Work):
     def kinds(self) -> frozenset[int] | None:
         if self.is_lazy or self._pulled > _FEW:
             return None
-        return frozenset(map(_kind, self._items.values()))
+        return frozenset(map(_kind, self._items))
 
     def pickle_common(self, buffers: Buffers) -> tuple[int, bytes]:
         flags = COMMON_SHARED if type(self._input) in SHAREABLE else 0
@@ -206,7 +214,7 @@ class Callables(Work):
     def pickle(self, tasks: list[int]) -> bytes:
         callables = [self._items[task] for task in tasks]
         first = callables[0]
-        if len(set(map(id, callables))) > 1:
+        if not _are_one(callables):
             return pickle_callables(parted(callables))
         if self.is_lazy:
             return pickle_repeated(first, len(tasks))
@@ -242,6 +250,11 @@ class Inputs(Work):
 
     def pickle(self, tasks: list[int]) -> bytes:
         return pickle_inputs([self._items[task] for task in tasks])
+
+
+def _are_one(items: list[Any]) -> bool:
+    """Whether these are the same object again and again."""
+    return all(map(is_, items, repeat(items[0])))
 
 
 def _kind(item: Any) -> int:

@@ -183,12 +183,46 @@ def raise_changed(_: object) -> None:
     raise ValueError("with everything changed")
 
 
-@pytest.mark.parametrize("change", [change_in_no_time, change_everything, raise_changed])
+def set_variable(_: object) -> None:
+    os.environ["MISDEED"] = "done"
+
+
+def set_variable_as_bytes(_: object) -> None:
+    os.environb[b"HOME"] = b"/nowhere"
+
+
+def remove_variable(_: object) -> None:
+    os.environ.pop("PATH")
+
+
+def remove_variable_as_bytes(_: object) -> None:
+    del os.environb[b"PATH"]
+
+
+def remove_all_variables(_: object) -> None:
+    os.environ.clear()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        change_in_no_time,
+        change_everything,
+        raise_changed,
+        set_variable,
+        set_variable_as_bytes,
+        remove_variable,
+        remove_variable_as_bytes,
+        remove_all_variables,
+    ],
+)
 def test_the_next_callable_finds_its_worker_as_the_first_did(
     change: Callable[[object], None],
 ) -> None:
     with Pool(1) as pool:
-        first, _, next_one = pool.run_parallel([see_surroundings, change, see_surroundings], 0)
+        # Several times: one that is quick is looked at less thoroughly, and the first is not.
+        callables = [see_surroundings, *[change] * 4, see_surroundings]
+        first, *_, next_one = pool.run_parallel(callables, 0)
         (later,) = pool.run_parallel([see_surroundings], 0)
     found = first.output.unwrap()
     assert found["timers"] == [(0.0, 0.0)] * 3
