@@ -92,8 +92,10 @@ def test_functions_are_run_on_a_text(folder: Path) -> None:
 
 def test_results_are_told_as_json_and_events_are_kept(folder: Path) -> None:
     arguments = ["--map", "--input", "-", "--json", "--events", "log.jsonl", "--workers", "2"]
-    status, output, _ = done(folder, "run", "acts:complex_number", *arguments, input="1\nx\r\n3")
+    run = ["run", "acts:complex_number", "--progress", *arguments]
+    status, output, errors = done(folder, *run, input="1\nx\r\n3")
     assert status == 1
+    assert "3/3" in errors, "a bar"
     lines = [json.loads(line) for line in output.splitlines()]
     assert [line.pop("duration_ms") > 0 for line in lines] == [True] * 3
     assert "acts.py" in lines[1].pop("traceback")
