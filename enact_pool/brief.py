@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 
 from enact_pool.interrupts import is_interrupt
 from enact_pool.lane import Lane
+from enact_pool.options import Options
 from enact_pool.results import Err
 from enact_pool.texts import describe
 from enact_pool.wire import (
+    COMMON_CAPTURE_OUTPUT,
+    COMMON_FORWARD_LOGS,
     COMMON_MAX_MEMORY,
     COMMON_PARCEL,
     COMMON_SHARED,
@@ -33,11 +36,13 @@ class Brief:
     `refusal` says why no callable can be run, if it cannot be pickled.
     """
 
-    def __init__(self, work: Work, *, show_outputs: bool, max_memory: int | None) -> None:
+    def __init__(self, work: Work, options: Options, *, show_outputs: bool) -> None:
         self.refusal: Err | None = None
         self._payload = b""
         self._parcel: Parcel | None = None
         self._lanes: set[Lane] = set()
+        # Whether something comes from the workers beside their answers.
+        self._brings_mail = options.capture_output or options.forward_logs
         buffers: list[pickle.PickleBuffer] = []
         try:
             flags, payload = work.pickle_common(buffers)
@@ -54,6 +59,15 @@ class Brief:
         else:
             if show_outputs:
                 flags |= COMMON_SHOW_OUTPUTS
+            if options.capture_output:
+                flags |= COMMON_CAPTURE_OUTPUT
+            if options.forward_logs:
+                from enact_pool.records import levels  # for those who want it
+
+                flags |= COMMON_FORWARD_LOGS
+                pickled = pickle.dumps(levels())
+                payload = len(pickled).to_bytes(4, "little") + pickled + payload
+            max_memory = options.limits.max_memory
             if max_memory is not None:
                 flags |= COMMON_MAX_MEMORY
                 payload = min(max_memory, (1 << 64) - 1).to_bytes(8, "little") + payload
@@ -70,6 +84,8 @@ class Brief:
         if lane not in self._lanes:
             return False
         self._lanes.remove(lane)
+        if self._brings_mail:
+            lane.clear_mail()
         if self._parcel is None:
             return False
         # Its memory is free when nobody has it any more.
