@@ -38,8 +38,10 @@ class Capture:
 
     def __init__(self, side: int, run: int) -> None:
         """Tells the parent, over this side channel. Raises `OSError`."""
+        _end_own_workers()
         self._files = [out_of_reach(printed.create(stream)) for stream in printed.STREAMS]
-        self._inodes = [_fstat(file).st_ino for file in self._files]
+        inodes = [_fstat(file).st_ino for file in self._files]
+        self._places = list(zip(self._files, inodes, printed.STREAMS, strict=True))
         self._saved = [_copy(stream) for stream in printed.STREAMS]
         # Python's own streams, and ours in their place.
         self._usual: tuple[Any, Any] = sys.stdout, sys.stderr
@@ -51,16 +53,20 @@ class Capture:
         """Capture from now on. What was printed since the last time is nobody's."""
         self._usual = sys.stdout, sys.stderr
         self._flush()
-        self._put_in_place()
-        self.forget()
+        if self._put_in_place():
+            self.forget()
 
-    def _put_in_place(self) -> None:
-        for file, inode, stream in zip(self._files, self._inodes, printed.STREAMS, strict=True):
-            if _fstat(file).st_ino != inode:
+    def _put_in_place(self) -> bool:
+        """Let everything be printed to the files; gives whether there is something in them."""
+        has_printed = False
+        for file, inode, stream in self._places:
+            status = _fstat(file)
+            if status.st_ino != inode:
                 raise OSError(errno.EBADF, "a callable has put another file in its place")
+            has_printed |= status.st_size > 0
             _dup2(file, stream)
-        self._ours = _whole(self._ours[0], 1), _whole(self._ours[1], 2)
         sys.stdout, sys.stderr = self._ours
+        return has_printed
 
     def printed(self) -> tuple[bytes, bytes] | None:
         """What was printed since the last `forget`; None if nothing was.
@@ -69,8 +75,7 @@ class Capture:
         closed the files.
         """
         self._flush()
-        self._put_in_place()
-        return printed.read(self._files)
+        return printed.read(self._files) if self._put_in_place() else None
 
     def forget(self) -> None:
         """It is told, or nobody's."""
@@ -78,11 +83,14 @@ class Capture:
             printed.empty(file)
 
     def _flush(self) -> None:
-        for stream in (sys.stdout, sys.stderr, *self._usual, *self._ours):
-            try:
-                stream.flush()
-            except Exception:
-                continue  # a callable has closed it, or there is none
+        for stream in self._usual:
+            _flush(stream)
+        out, err = self._ours
+        if sys.stdout is not out or sys.stderr is not err:
+            _flush(sys.stdout)
+            _flush(sys.stderr)
+        if not (_flush(out) and _flush(err)):
+            self._ours = _text_stream(1), _text_stream(2)
         self._flush_c()
 
     def end(self) -> None:
@@ -100,6 +108,14 @@ class Capture:
         for descriptor in (*self._files, *self._saved):
             if descriptor is not None:
                 os.close(descriptor)
+        _end_own_workers()
+
+
+def _end_own_workers() -> None:
+    """End the workers that callables have left idle: they do not print where others will."""
+    supply = sys.modules.get("enact_pool.supply")
+    if supply is not None:
+        supply.end_idle_workers()
 
 
 def _copy(stream: int) -> int | None:
@@ -114,13 +130,13 @@ def _text_stream(stream: int) -> io.TextIOWrapper:
     return io.TextIOWrapper(file, "utf-8", "backslashreplace", line_buffering=True)
 
 
-def _whole(ours: io.TextIOWrapper, stream: int) -> io.TextIOWrapper:
-    """This one, or another if a callable has closed it."""
+def _flush(stream: Any) -> bool:
+    """Print what a text stream has not printed yet; gives whether it is one."""
     try:
-        ours.flush()
-    except ValueError:
-        return _text_stream(stream)
-    return ours
+        stream.flush()
+    except Exception:
+        return False  # a callable has closed or replaced it, or there is none
+    return True
 
 
 def _c_stdout_by_lines() -> Callable[[], object]:

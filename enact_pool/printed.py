@@ -61,7 +61,9 @@ def _kept(descriptor: int, size: int) -> bytes:
 
 
 def empty(descriptor: int) -> None:
-    """Empty a file. Raises `OSError`."""
+    """Empty a file, if it is not. Raises `OSError`."""
+    if not os.fstat(descriptor).st_size:
+        return
     # Not while the parent, which may be behind, makes room in the middle.
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     os.ftruncate(descriptor, 0)

@@ -188,6 +188,8 @@ class Mail:
             self._parcels[tag] = descriptors
         elif kind == Kind.OUTPUT:
             _close(self._output[1])
+            if len(descriptors) < _MOST_DESCRIPTORS:
+                _close(descriptors)  # there was none to be had for one of them
             self._output = tag, descriptors
         else:
             _close(descriptors)
