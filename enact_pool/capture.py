@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Capture"]
 
 # Bound here: a callable may clear or patch the modules they come from.
-_dup2, _fstat = os.dup2, os.fstat
+_dup2, _fstat, _lseek = os.dup2, os.fstat, os.lseek
 
 # Of setvbuf, on every system there is.
 _BY_LINES = 1
@@ -50,23 +50,16 @@ class Capture:
         send_descriptors(side, Kind.OUTPUT, run, self._files)
 
     def begin(self) -> None:
-        """Capture from now on. What was printed since the last time is nobody's."""
-        self._usual = sys.stdout, sys.stderr
-        self._flush()
-        if self._put_in_place():
-            self.forget()
+        """Capture from now on; what was printed since the last time is nobody's.
 
-    def _put_in_place(self) -> bool:
-        """Let everything be printed to the files; gives whether there is something in them."""
-        has_printed = False
-        for file, inode, stream in self._places:
-            status = _fstat(file)
-            if status.st_ino != inode:
-                raise OSError(errno.EBADF, "a callable has put another file in its place")
-            has_printed |= status.st_size > 0
-            _dup2(file, stream)
-        sys.stdout, sys.stderr = self._ours
-        return has_printed
+        Waits if nobody reads what was printed before.
+        """
+        self._usual = sys.stdout, sys.stderr
+        for stream in self._usual:
+            _flush(stream)
+        self._flush_c()
+        self.printed()
+        self.forget()
 
     def printed(self) -> tuple[bytes, bytes] | None:
         """What was printed since the last `forget`; None if nothing was.
@@ -74,28 +67,36 @@ class Capture:
         The next callable finds everything in place. Raises `OSError` if the last one has
         closed the files.
         """
-        self._flush()
-        return printed.read(self._files) if self._put_in_place() else None
+        for file, inode, stream in self._places:
+            if _fstat(file).st_ino != inode:
+                raise OSError(errno.EBADF, "a callable has put another file in its place")
+            # First: to print what waits to be printed takes no time now, wherever a
+            # callable has put 1 and 2.
+            _dup2(file, stream)
+        out, err = self._ours
+        if sys.stdout is not out or sys.stderr is not err:
+            _dispose(sys.stdout)
+            _dispose(sys.stderr)
+        if not (_flush(out) and _flush(err)):
+            self._ours = _text_stream(1), _text_stream(2)
+        sys.stdout, sys.stderr = self._ours
+        for usual in self._usual:
+            if _prints(usual):
+                _flush(usual)
+        self._flush_c()
+        for file in self._files:
+            if _lseek(file, 0, os.SEEK_END):
+                return printed.read(self._files)
+        return None
 
     def forget(self) -> None:
         """It is told, or nobody's."""
         for file in self._files:
             printed.empty(file)
 
-    def _flush(self) -> None:
-        for stream in self._usual:
-            _flush(stream)
-        out, err = self._ours
-        if sys.stdout is not out or sys.stderr is not err:
-            _flush(sys.stdout)
-            _flush(sys.stderr)
-        if not (_flush(out) and _flush(err)):
-            self._ours = _text_stream(1), _text_stream(2)
-        self._flush_c()
-
     def end(self) -> None:
         """Print as before."""
-        self._flush()
+        self.printed()
         for saved, stream in zip(self._saved, printed.STREAMS, strict=True):
             if saved is None:
                 os.close(stream)
@@ -134,9 +135,30 @@ def _flush(stream: Any) -> bool:
     """Print what a text stream has not printed yet; gives whether it is one."""
     try:
         stream.flush()
-    except Exception:
+    except BaseException:
         return False  # a callable has closed or replaced it, or there is none
     return True
+
+
+def _prints(stream: Any) -> bool:
+    """Whether a text stream prints to 1 or 2."""
+    try:
+        return isinstance(stream, io.TextIOWrapper) and stream.fileno() in printed.STREAMS
+    except BaseException:
+        return False  # it is closed, or there is no file behind it
+
+
+# Streams that callables have left in the place of ours. Each prints what it has when it is
+# not used any more, and waits till somebody reads that.
+_left: list[io.TextIOWrapper] = []
+
+
+def _dispose(stream: Any) -> None:
+    """A callable has left this in the place of a stream of ours."""
+    if _prints(stream):
+        _flush(stream)
+    elif isinstance(stream, io.TextIOWrapper) and not stream.closed:
+        _left.append(stream)
 
 
 def _c_stdout_by_lines() -> Callable[[], object]:

@@ -34,6 +34,7 @@ class Witness:
 
         Raises `OSError`.
         """
+        self._recorder = recorder
         self._capture: Capture | None = None
         self._forwarder: Forwarder | None = None
         if captures:
@@ -48,7 +49,10 @@ class Witness:
 
     def __enter__(self) -> None:
         if self._capture is not None:
+            # It lasts for ever if nobody reads what was printed: see `Inbox.make_rounds`.
+            self._recorder.note_flushing(True)
             self._capture.begin()
+            self._recorder.note_flushing(False)
         if self._forwarder is not None:
             self._forwarder.is_on = True
 

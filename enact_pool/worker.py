@@ -355,7 +355,12 @@ class _Worker:
 
     def _tell_printed(self, witness: Witness, serial: int) -> None:
         """Tell what a callable has printed, before it is answered for."""
-        printed = witness.printed()
+        try:
+            printed = witness.printed()
+        except OSError:
+            # It has closed the files, and has its answer, but is the last one here.
+            self._is_spoilt = True
+            return
         if printed is not None:
             # Nor is this its time.
             self._recorder.note_resting()

@@ -96,7 +96,7 @@ def test_each_callable_has_what_it_has_printed_whatever_becomes_of_it() -> None:
     assert (plain.stdout, plain.stderr) == ("", "")
 
 
-@pytest.mark.parametrize("deed", [close_streams, replace_streams])
+@pytest.mark.parametrize("deed", [close_streams, replace_streams, deeds.close_every_descriptor])
 def test_what_a_callable_does_to_its_streams_is_undone_for_the_next(
     deed: Callable[[Any], Any], capfd: pytest.CaptureFixture[str]
 ) -> None:
