@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from enact_pool.emitter import Emitter, EventEmitter, Events
     from enact_pool.errors import ExecutionError, ExecutionErrorCategory
     from enact_pool.events import (
+        CallWrapper,
         ExecutionCancelled,
         ExecutionEnd,
         ExecutionFailed,
@@ -39,6 +40,7 @@ _HOMES = {
     "Emitter": "emitter",
     "EventEmitter": "emitter",
     "Events": "emitter",
+    "CallWrapper": "events",
     "ExecutionCancelled": "events",
     "ExecutionEnd": "events",
     "ExecutionFailed": "events",
@@ -66,6 +68,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "CallWrapper",
     "Emitter",
     "Err",
     "EventEmitter",

@@ -17,6 +17,7 @@ from enact_pool.wire import (
     COMMON_PARCEL,
     COMMON_SHARED,
     COMMON_SHOW_OUTPUTS,
+    COMMON_WRAPPED,
     LARGE_BYTES,
     NONE,
 )
@@ -36,8 +37,11 @@ class Brief:
     `refusal` says why no callable can be run, if it cannot be pickled.
     """
 
-    def __init__(self, work: Work, options: Options, *, show_outputs: bool) -> None:
+    def __init__(
+        self, work: Work, options: Options, *, show_outputs: bool, call_wrappers: list[bytes]
+    ) -> None:
         self.refusal: Err | None = None
+        self._wraps_calls = bool(call_wrappers)
         self._payload = b""
         self._parcel: Parcel | None = None
         self._lanes: set[Lane] = set()
@@ -59,6 +63,10 @@ class Brief:
         else:
             if show_outputs:
                 flags |= COMMON_SHOW_OUTPUTS
+            if call_wrappers:
+                flags |= COMMON_WRAPPED
+                pickled = pickle.dumps(call_wrappers)
+                payload = len(pickled).to_bytes(8, "little") + pickled + payload
             if options.capture_output:
                 flags |= COMMON_CAPTURE_OUTPUT
             if options.forward_logs:
@@ -66,12 +74,16 @@ class Brief:
 
                 flags |= COMMON_FORWARD_LOGS
                 pickled = pickle.dumps(levels())
-                payload = len(pickled).to_bytes(4, "little") + pickled + payload
+                payload = len(pickled).to_bytes(8, "little") + pickled + payload
             max_memory = options.limits.max_memory
             if max_memory is not None:
                 flags |= COMMON_MAX_MEMORY
                 payload = min(max_memory, (1 << 64) - 1).to_bytes(8, "little") + payload
             self._payload = bytes([flags]) + payload
+
+    def batch(self, tasks: list[int], items: bytes) -> bytes:
+        """A batch of these tasks, whose items are pickled: call wrappers are told the tasks."""
+        return pickle.dumps((tasks, items)) if self._wraps_calls else items
 
     def give(self, lane: Lane) -> None:
         """Queue it for a lane that does not have it. Raises `OSError` if it cannot be sent."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from types import FunctionType
 
@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["check_callable", "entry_point", "name_of"]
+__all__ = ["check_callable", "entry_point", "name_of", "run_coroutine"]
 
 
 def entry_point(candidate: Any) -> Callable[[Any], Any] | None:
@@ -25,6 +25,13 @@ def entry_point(candidate: Any) -> Callable[[Any], Any] | None:
         if callable(run):
             return run  # type: ignore[no-any-return]
     return candidate if callable(candidate) else None
+
+
+def run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """What a coroutine comes to."""
+    import asyncio  # the largest import of all, and rarely needed
+
+    return asyncio.run(coroutine)
 
 
 def check_callable(candidate: Any, where: str) -> None:

@@ -7,11 +7,11 @@ so that each has its own copy, and a function once.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from types import FunctionType
 
-from enact_pool.callables import entry_point
+from enact_pool.callables import entry_point, run_coroutine
 from enact_pool.kin import reunited
 from enact_pool.wire import COMMON_FUNCTION, COMMON_SHARED
 
@@ -111,11 +111,52 @@ class _Function(Common):
         return self._run
 
 
-def common_of(flags: int, pickled: bytes, parcel: Parcel | None) -> Common:
+class _Wrapped(Common):
+    """Either, with call wrappers around each call: see `ExecutionStart.wrap_calls`."""
+
+    def __init__(self, inner: Common, wrappers: bytes) -> None:
+        self._inner = inner
+        self._pickled = wrappers
+        self._wrappers: list[Any] | None = None
+        self.rebuilding = inner.rebuilding
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def items(self, payload: bytes) -> list[Any]:
+        if self._wrappers is None:
+            # Here, where what they import is not yet a callable's time.
+            self._wrappers = [_loads(pickled) for pickled in _loads(self._pickled)]
+        tasks, inner_payload = _loads(payload)
+        return list(zip(tasks, self._inner.items(inner_payload), strict=True))
+
+    def given(self, item: Any) -> Any:
+        return self._inner.given(item[1])
+
+    def called(self, item: Any) -> Any:
+        run = partial(_run_to_the_end, self._inner.called(item[1]))
+        for wrapper in reversed(self._wrappers or ()):
+            run = partial(_run_within, wrapper, item[0], run)
+        return run
+
+
+def _run_within(wrapper: Any, index: int, run: Callable[[Any], Any], given: Any) -> Any:
+    return wrapper(index, partial(run, given))
+
+
+def _run_to_the_end(run: Callable[[Any], Any], given: Any) -> Any:
+    """Call it, and await a coroutine: what is wrapped is the whole of it."""
+    value = run(given)
+    if hasattr(type(value), "__await__") and isinstance(value, Coroutine):
+        return run_coroutine(value)
+    return value
+
+
+def common_of(flags: int, pickled: bytes, parcel: Parcel | None, wrappers: bytes) -> Common:
     """What a COMMON frame brings."""
     load = partial(_loads, pickled) if parcel is None else parcel.rebuild
-    common = (
+    common: Common = (
         _Function(load) if flags & COMMON_FUNCTION else _Input(load, bool(flags & COMMON_SHARED))
     )
     common.parcel = parcel
-    return common
+    return _Wrapped(common, wrappers) if wrappers else common

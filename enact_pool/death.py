@@ -11,6 +11,9 @@ from enact_pool.worker import LOST_PIPES, serve
 
 __all__ = ["Death"]
 
+# The folder of this package.
+_OURS = __file__.rpartition("death")[0]
+
 
 @frozen
 class Death:
@@ -67,4 +70,6 @@ def _users_part(stack: str) -> str:
         if f'"{serve.__code__.co_filename}"' in line:
             break
         lines.append(line)
+    while lines and f'"{_OURS}' in lines[-1]:
+        lines.pop()
     return "\n".join(lines).strip()

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import Any, ClassVar, Literal
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 from attrs import asdict, define, field, frozen
 
 from enact_pool.errors import ExecutionError, now_ms
 from enact_pool.ids import ExecutionId, StepId
 from enact_pool.results import Err, Ok
+from enact_pool.wire import pickle_callables
 
 __all__ = [
+    "CallWrapper",
     "ExecutionCancelled",
     "ExecutionEnd",
     "ExecutionFailed",
@@ -28,6 +31,17 @@ __all__ = [
 
 
 Outcome = Literal["ok", "failed", "crashed", "cancelled"]
+
+
+T = TypeVar("T")
+
+
+class CallWrapper(Protocol):
+    """What calls callables in workers, and may do something before and after: can be pickled."""
+
+    def __call__(self, index: int, call: Callable[[], T], /) -> T:
+        """Return what `call()` returns."""
+        ...
 
 
 @frozen
@@ -162,8 +176,15 @@ class StepEnd(StreamEvent):
     @property
     def output(self) -> str | None:
         """The returned value as text, or `"Error: "` and the exception's text."""
-        text = self._output = _output_text(self._output)
+        text = _output_text(self._output)
+        if not isinstance(self._output, Err):
+            self._output = text
         return text
+
+    @property
+    def err(self) -> Err | None:
+        """What it came to if it raised, with the exception's type; None if it returned."""
+        return self._output if isinstance(self._output, Err) else None
 
 
 @define(match_args=False, repr=False)
@@ -208,6 +229,27 @@ class ExecutionStart(StreamEvent):
     callables: int | None
     max_workers: int
     timestamp: int = field(factory=now_ms)
+    # Pickles; None when the workers have been told.
+    _call_wrappers: list[bytes] | None = field(default=None, eq=False, kw_only=True)
+
+    def wrap_calls(self, wrapper: CallWrapper) -> None:
+        """Have each callable of the run called by `wrapper(index, call)`, in its worker.
+
+        `index` is its place in the run, as in its span. The wrapper has to call `call`,
+        once, and to return what that returns; what it raises is the callable's. It is
+        pickled now, and sent to each worker once. Of several the first is outermost.
+
+        For emitters, before they return from `emit`: raises `RuntimeError` later, and
+        whatever pickling the wrapper raises.
+        """
+        if self._call_wrappers is None:
+            raise RuntimeError("calls can be wrapped only while the event is emitted")
+        self._call_wrappers.append(pickle_callables(wrapper))
+
+    def take_call_wrappers(self) -> list[bytes]:
+        """The pickles of what was asked for; from now on nothing more can be."""
+        wrappers, self._call_wrappers = self._call_wrappers, None
+        return wrappers or []
 
 
 @define(match_args=False, repr=False)

@@ -71,8 +71,9 @@ class Live:
     _settled: dict[ExecutionId | int, tuple[int, str, int, _Step | None]] = field(
         factory=dict, init=False
     )
-    # 0: nothing was to be done yet.
+    # 0 and None: nothing was to be done yet.
     _began_ns: int = field(default=0, init=False)
+    _start: ExecutionStart | None = field(default=None, init=False)
     # From the clock that all processes share to the time since the epoch.
     _epoch_ns: int = field(init=False)
     _next_weighing: float = field(init=False)
@@ -92,7 +93,8 @@ class Live:
         now = time.monotonic_ns()
         if not self._began_ns:
             self._began_ns = now
-            self._events.append(ExecutionStart(self.run_id, total, self._max_workers))
+            self._start = ExecutionStart(self.run_id, total, self._max_workers, call_wrappers=[])
+            self._events.append(self._start)
         self._queued_ns.update(dict.fromkeys(tasks, now))
 
     def began(self, lane: Lane, task: int, started_ns: int) -> None:
@@ -152,6 +154,10 @@ class Live:
         """What is to be emitted now."""
         events, self._events = self._events, []
         return events
+
+    def take_call_wrappers(self) -> list[bytes]:
+        """What those who were told that the run begins want its calls wrapped in."""
+        return [] if self._start is None else self._start.take_call_wrappers()
 
     def in_place(self, id: ExecutionId | int, event: StreamEvent) -> StreamEvent:
         """The event of the outcome with this id, with where and when its callable ran."""

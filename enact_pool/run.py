@@ -251,12 +251,26 @@ class _Run:
         self.crew.hungry.update(self.crew.idle)
 
     def _submit(self, count: int) -> None:
-        if count and self._brief is None:
-            self._brief = Brief(self._work, self._options, show_outputs=self._shows_outputs)
         self._outcomes.expect(self._schedule.submit(count))
+        if count and self._brief is None:
+            self._brief = Brief(
+                self._work,
+                self._options,
+                show_outputs=self._shows_outputs,
+                call_wrappers=self._call_wrappers(),
+            )
         if self._brief is not None and self._brief.refusal is not None:
             for task in self._schedule.abandon_queue():
                 self._outcomes.refused(task, self._brief.refusal)
+
+    def _call_wrappers(self) -> list[bytes]:
+        """What calls are to be wrapped in: who is told that the run begins may say so."""
+        if self._outcomes.live is None:
+            return []
+        self._go_away()
+        self._outcomes.tell([])
+        self._come_back()
+        return self._outcomes.live.take_call_wrappers()
 
     def _staff(self) -> None:
         """Get lanes for what is queued; if there can be none, settle it."""
@@ -337,8 +351,9 @@ class _Run:
 
         Then a single task is settled, and several are put back, to be tried alone.
         """
+        assert self._brief is not None
         try:
-            return tasks, self._work.pickle(tasks)
+            return tasks, self._brief.batch(tasks, self._work.pickle(tasks))
         except BaseException as error:
             if is_interrupt(error):
                 raise

@@ -48,6 +48,9 @@ _MAGIC = 0x5E2D1EAF
 _TYPE = SOCK_DGRAM if sys.platform == "darwin" else SOCK_SEQPACKET
 _SEND_BUFFER_BYTES = 256 * 1024
 
+# How many there is no room for at a time: who sends without an end is not read without one.
+_MOST_MESSAGES = 10_000
+
 # How many descriptors a message has at most.
 _MOST_DESCRIPTORS = 2
 _DESCRIPTOR_BYTES = array("i").itemsize
@@ -120,14 +123,15 @@ class Mail:
     def collect(self) -> bool:
         """Take what is there; gives whether there may be more later."""
         with handlers_deferred(), _borrowed(self._source) as source:
-            while True:
+            for _ in range(_MOST_MESSAGES):
                 try:
                     if not self._take(source):
                         return False
                 except BlockingIOError:
-                    return True
+                    break
                 except OSError:
                     return False  # the other end is gone
+        return True
 
     def records(self) -> list[tuple[int, int, bytes]]:
         """The records and warnings that came: kind, number of the callable, and content."""

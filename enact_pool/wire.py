@@ -72,6 +72,7 @@ __all__ = [
     "COMMON_PARCEL",
     "COMMON_SHARED",
     "COMMON_SHOW_OUTPUTS",
+    "COMMON_WRAPPED",
     "NONE",
     "SHAREABLE",
     "pickle_callables",
@@ -115,9 +116,11 @@ COMMON_FUNCTION = 2  # a function, for which inputs will come; else an input for
 COMMON_SHOW_OUTPUTS = 4  # somebody wants the texts of returned values
 COMMON_PARCEL = 8  # not a pickle follows, but the layout of a parcel: see `parcel`
 COMMON_MAX_MEMORY = 16  # first follow 8 bytes: how much memory a worker may have, in bytes
-COMMON_CAPTURE_OUTPUT = 32  # what callables print is wanted
-# Their log records are: then follow 4 bytes, and so many with a pickle of what is: see `records`.
-COMMON_FORWARD_LOGS = 64
+# Then call wrappers follow: the size of a pickle in 8 bytes, and that, a list of pickles.
+COMMON_WRAPPED = 32
+COMMON_CAPTURE_OUTPUT = 64  # what callables print is wanted
+# Their log records are: then a pickle of which follows, likewise: see `records`.
+COMMON_FORWARD_LOGS = 128
 
 # From this size on, in bytes, values travel in parcels, which takes less time then.
 LARGE_BYTES = 1 << 18

@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Coroutine, Iterator
 
+from enact_pool.callables import run_coroutine
 from enact_pool.common import Common, common_of
 from enact_pool.descriptors import out_of_reach
 from enact_pool.intake import Permits, commands_from
@@ -32,6 +33,7 @@ from enact_pool.wire import (
     COMMON_MAX_MEMORY,
     COMMON_PARCEL,
     COMMON_SHOW_OUTPUTS,
+    COMMON_WRAPPED,
     LARGE_BYTES,
     NONE,
     Answer,
@@ -243,15 +245,19 @@ class _Worker:
             pickled = pickled[8:]
         levels = None
         if flags & COMMON_FORWARD_LOGS:
-            size = 4 + int.from_bytes(pickled[:4], "little")
-            levels, pickled = pickle.loads(pickled[4:size]), pickled[size:]
+            end = 8 + int.from_bytes(pickled[:8], "little")
+            levels, pickled = pickle.loads(pickled[8:end]), pickled[end:]
+        wrappers = b""
+        if flags & COMMON_WRAPPED:
+            end = 8 + int.from_bytes(pickled[:8], "little")
+            wrappers, pickled = pickled[8:end], pickled[end:]
         parcel = None
         if flags & COMMON_PARCEL:
             from enact_pool.parcel import Parcel  # not for every worker
             from enact_pool.sidechannel import Mail
 
             parcel = Parcel.receive(Mail(self._side), run, pickled)
-        self._common = common_of(flags, pickled, parcel)
+        self._common = common_of(flags, pickled, parcel, wrappers)
         if flags & (COMMON_CAPTURE_OUTPUT | COMMON_FORWARD_LOGS):
             from enact_pool.witness import Witness  # nor this
 
@@ -312,7 +318,7 @@ class _Worker:
             doing = _RUNNING
             value = run(given)
             if hasattr(type(value), "__await__") and isinstance(value, Coroutine):
-                value = _run_coroutine(value)
+                value = run_coroutine(value)
             doing = _PICKLING
             if value is not None:
                 ending, payload = self._pickled(serial, value)
@@ -444,9 +450,3 @@ def _peak_bytes() -> int:
 def _description(error: BaseException, what: str = "") -> bytes:
     # Texts, not the exception: many fail to be unpickled, or do harm then.
     return _dumps(describe(error, what))
-
-
-def _run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    import asyncio  # the largest import of all, and rarely needed
-
-    return asyncio.run(coroutine)

@@ -11,7 +11,9 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 def segfault(_: object) -> None:
@@ -338,3 +340,29 @@ def make_unhashable() -> OfUnhashableType:
 
 def return_unhashable(_: object) -> MakesUnhashable:
     return MakesUnhashable()
+
+
+# Of the wrappers that the callable which runs is called by.
+_places: list[str] = []
+
+
+class Place:
+    """A call wrapper that lets `placed` know where it is."""
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+
+    def __call__(self, index: int, call: Callable[[], T]) -> T:
+        _places.append(f"{self.prefix}{index}")
+        try:
+            return call()
+        finally:
+            _places.pop()
+
+
+def placed(_: object) -> str:
+    return " ".join(_places)
+
+
+async def placed_later(_: object) -> str:
+    return placed(_)
