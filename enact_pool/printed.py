@@ -70,20 +70,27 @@ def empty(descriptor: int) -> None:
     fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
-def trim(pid: int) -> None:
+def trim(pid: int) -> bool:
     """Give back the memory of what is left out of a worker's files, as far as that is possible.
 
-    For its parent. That needs /proc, and a file in memory: elsewhere the file is on
+    Gives whether there was any. For its parent. That needs /proc, and a file in memory: elsewhere the file is on
     disk, and takes what it takes until its callable has ended.
     """
+    trimmed = False
     for stream in STREAMS:
         path, label = f"/proc/{pid}/fd/{stream}", _label(pid, stream)
         try:
             # A callable may have put a file of its own in the place of ours.
-            if os.stat(path).st_size > _TRIMMED_BYTES and _has_label(path, label):
+            if _takes_much(os.stat(path)) and _has_label(path, label):
                 _trim(path, label)
+                trimmed = True
         except OSError:
             continue  # there is none now, or no descriptor to be had, or it is being emptied
+    return trimmed
+
+
+def _takes_much(status: os.stat_result) -> bool:
+    return status.st_blocks * 512 > _TRIMMED_BYTES
 
 
 def _has_label(path: str, label: str) -> bool:
@@ -94,10 +101,10 @@ def _trim(path: str, label: str) -> None:
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        size = os.fstat(descriptor).st_size
-        if size > _TRIMMED_BYTES and _has_label(f"/proc/self/fd/{descriptor}", label):
+        status = os.fstat(descriptor)
+        if _takes_much(status) and _has_label(f"/proc/self/fd/{descriptor}", label):
             from enact_pool.mapping import punch_hole  # workers do without
 
-            punch_hole(descriptor, _HALF_BYTES, size - _KEPT_BYTES)
+            punch_hole(descriptor, _HALF_BYTES, status.st_size - _KEPT_BYTES)
     finally:
         os.close(descriptor)

@@ -116,8 +116,9 @@ class Watchdog:
             now = time.monotonic()
             if now >= self._next_trimming:
                 begun = time.thread_time()
-                self._trim()
-                pause = (time.thread_time() - begun) / _SHARE
+                trimmed = self._trim()
+                # Who prints so much has to be looked at soon again, whatever that takes.
+                pause = 0.0 if trimmed else (time.thread_time() - begun) / _SHARE
                 self._next_trimming = now + max(_LOOK_SECONDS, pause)
             waits.append(self._next_trimming - time.monotonic())
         if not self._lanes:
@@ -149,10 +150,10 @@ class Watchdog:
             if size > most:
                 self._convict(lane, activity, Excess.of_memory(most, size))
 
-    def _trim(self) -> None:
-        for lane in self._lanes:
-            if lane.ready and lane.notes.activity is not None:
-                trim(lane.pid)
+    def _trim(self) -> bool:
+        """Gives whether there was something to be trimmed."""
+        busy = [lane for lane in self._lanes if lane.ready and lane.notes.activity is not None]
+        return any([trim(lane.pid) for lane in busy])
 
     def _convict(self, lane: Lane, activity: Activity, excess: Excess) -> None:
         if lane.convict(activity, excess):

@@ -85,7 +85,7 @@ def test_each_callable_has_what_it_has_printed_whatever_becomes_of_it() -> None:
         callables[5 + 10 * index] = Then(deed)
     with Pool(2) as pool:
         pool.run_parallel([deeds.square] * 100, 3)  # now it knows how quick they are
-        results = pool.run_parallel(callables, 3, capture_output=True, timeout=1)
+        results = pool.run_parallel(callables, 3, capture_output=True, timeout=2)
         plain = pool.run_parallel([greet], 3)[0]
     culprits = [result for index, result in enumerate(results) if callables[index] is not greet]
     assert [(result.stdout, result.stderr) for result in culprits] == [ALL_MEANS] * 5
