@@ -43,9 +43,9 @@ class Capture:
         inodes = [_fstat(file).st_ino for file in self._files]
         self._places = list(zip(self._files, inodes, printed.STREAMS, strict=True))
         self._saved = [_copy(stream) for stream in printed.STREAMS]
-        # Python's own streams, and ours in their place.
+        # Python's own streams, and ours in their place, made when there is a file behind them.
         self._usual: tuple[Any, Any] = sys.stdout, sys.stderr
-        self._ours = _text_stream(1), _text_stream(2)
+        self._ours: tuple[Any, Any] = None, None
         self._flush_c = _c_stdout_by_lines()
         send_descriptors(side, Kind.OUTPUT, run, self._files)
 
@@ -58,6 +58,7 @@ class Capture:
         for stream in self._usual:
             _flush(stream)
         self._flush_c()
+        sys.stdout, sys.stderr = self._ours
         self.printed()
         self.forget()
 

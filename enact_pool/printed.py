@@ -73,8 +73,8 @@ def empty(descriptor: int) -> None:
 def trim(pid: int) -> bool:
     """Give back the memory of what is left out of a worker's files, as far as that is possible.
 
-    Gives whether there was any. For its parent. That needs /proc, and a file in memory: elsewhere the file is on
-    disk, and takes what it takes until its callable has ended.
+    Gives whether there was any. For its parent. That needs /proc, and a file in memory:
+    elsewhere it is on disk, and takes what it takes until its callable has ended.
     """
     trimmed = False
     for stream in STREAMS:

@@ -153,7 +153,8 @@ class Watchdog:
     def _trim(self) -> bool:
         """Gives whether there was something to be trimmed."""
         busy = [lane for lane in self._lanes if lane.ready and lane.notes.activity is not None]
-        return any([trim(lane.pid) for lane in busy])
+        trimmed = [trim(lane.pid) for lane in busy]
+        return any(trimmed)
 
     def _convict(self, lane: Lane, activity: Activity, excess: Excess) -> None:
         if lane.convict(activity, excess):
