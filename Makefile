@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: test demo check bench chaos clean
+.PHONY: test demo check bench chaos chromium pictures clean
 
 test: $(VENV)/test.done
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
@@ -22,6 +22,14 @@ bench: $(VENV)/bench.done
 
 chaos: $(VENV)/chaos.done
 	$(BIN)/python -m benchmarks.chaos $(CHAOS_ARGS)
+
+# In which tests look at timelines; without one they are skipped. As root, on Debian and its kin.
+chromium:
+	command -v chromium || { apt-get update && apt-get install --yes --no-install-recommends chromium; }
+
+# Those of the documentation, anew: they need a Chromium.
+pictures: $(VENV)/test.done
+	$(BIN)/python docs/pictures.py
 
 # What is installed is told by a file, made anew when setup.cfg changes.
 $(VENV)/demo.done: EXTRAS :=

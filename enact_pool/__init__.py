@@ -11,6 +11,7 @@ TYPE_CHECKING = False  # type checkers take any variable of this name for true
 if TYPE_CHECKING:
     from enact_pool.emitter import Emitter, EventEmitter, Events
     from enact_pool.errors import ExecutionError, ExecutionErrorCategory
+    from enact_pool.event_log import EventLog, read_events
     from enact_pool.events import (
         CallWrapper,
         ExecutionCancelled,
@@ -29,18 +30,22 @@ if TYPE_CHECKING:
     from enact_pool.options import RunOptions
     from enact_pool.parallel import imap_parallel, iter_parallel, map_parallel, run_parallel
     from enact_pool.pool import Pool, default_pool
-    from enact_pool.protocols import NamedCallable, ParallelCallable
+    from enact_pool.protocols import NamedCallable, ParallelCallable, ProgressBar
     from enact_pool.results import Err, Ok, ParallelResult, RemoteError
+    from enact_pool.summary import FailureGroup, Summary, summarize
 
 _HOMES = {
     "NamedCallable": "protocols",
     "ParallelCallable": "protocols",
+    "ProgressBar": "protocols",
     "ExecutionError": "errors",
     "ExecutionErrorCategory": "errors",
     "Emitter": "emitter",
     "EventEmitter": "emitter",
     "Events": "emitter",
     "CallWrapper": "events",
+    "EventLog": "event_log",
+    "read_events": "event_log",
     "ExecutionCancelled": "events",
     "ExecutionEnd": "events",
     "ExecutionFailed": "events",
@@ -65,6 +70,9 @@ _HOMES = {
     "Ok": "results",
     "ParallelResult": "results",
     "RemoteError": "results",
+    "FailureGroup": "summary",
+    "Summary": "summary",
+    "summarize": "summary",
 }
 
 __all__ = [
@@ -72,6 +80,7 @@ __all__ = [
     "Emitter",
     "Err",
     "EventEmitter",
+    "EventLog",
     "Events",
     "ExecutionCancelled",
     "ExecutionEnd",
@@ -80,11 +89,13 @@ __all__ = [
     "ExecutionFailed",
     "ExecutionId",
     "ExecutionStart",
+    "FailureGroup",
     "NamedCallable",
     "Ok",
     "ParallelCallable",
     "ParallelResult",
     "Pool",
+    "ProgressBar",
     "RemoteError",
     "RunOptions",
     "Span",
@@ -92,6 +103,7 @@ __all__ = [
     "StepId",
     "StepStart",
     "StreamEvent",
+    "Summary",
     "WorkerEnd",
     "WorkerMemory",
     "WorkerStart",
@@ -99,7 +111,9 @@ __all__ = [
     "imap_parallel",
     "iter_parallel",
     "map_parallel",
+    "read_events",
     "run_parallel",
+    "summarize",
 ]
 
 __version__ = "0.1.0"

@@ -7,12 +7,10 @@ import signal
 from attrs import frozen
 
 from enact_pool.oom import oom_kills
+from enact_pool.texts import OUR_FOLDER, is_machinery
 from enact_pool.worker import LOST_PIPES, serve
 
 __all__ = ["Death"]
-
-# The folder of this package.
-_OURS = __file__.rpartition("death")[0]
 
 
 @frozen
@@ -64,12 +62,16 @@ def _signal_name(exit_code: int | None) -> str | None:
 
 
 def _users_part(stack: str) -> str:
-    """A faulthandler dump without our own frames and what is below them."""
-    lines = []
+    """A faulthandler dump without our own frames, what we run coroutines with, and what follows."""
+    kept: list[str] = []
     for line in stack.splitlines():
-        if f'"{serve.__code__.co_filename}"' in line:
-            break
-        lines.append(line)
-    while lines and f'"{_OURS}' in lines[-1]:
-        lines.pop()
-    return "\n".join(lines).strip()
+        _, _, rest = line.partition('  File "')
+        path = rest.partition('"')[0]
+        if path.startswith(OUR_FOLDER):
+            while kept and is_machinery(kept[-1].partition('"')[2].partition('"')[0]):
+                kept.pop()
+            if path == serve.__code__.co_filename:
+                break
+        else:
+            kept.append(line)
+    return "\n".join(kept).strip()

@@ -78,5 +78,12 @@ class ExecutionError:
         """The fields by name, as JSON-able values."""
         return {**asdict(self, recurse=False), "category": self.category.value}
 
+    @classmethod
+    def from_dict(cls, mapping: Mapping[str, Any]) -> ExecutionError:
+        """The error whose `to_dict` this was; raises `ValueError` for anything else."""
+        from enact_pool.reading import read_error
+
+        return read_error(mapping)
+
     def __str__(self) -> str:
         return f"{self.category}: {self.message}"

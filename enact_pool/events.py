@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any, ClassVar, Literal, Protocol, TypeVar
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar
 
 from attrs import asdict, define, field, frozen
 
@@ -12,6 +12,9 @@ from enact_pool.errors import ExecutionError, now_ms
 from enact_pool.ids import ExecutionId, StepId
 from enact_pool.results import Err, Ok
 from enact_pool.wire import pickle_callables
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = [
     "CallWrapper",
@@ -29,8 +32,11 @@ __all__ = [
     "WorkerStart",
 ]
 
-
 Outcome = Literal["ok", "failed", "crashed", "cancelled"]
+
+# JSON has neither NaN nor infinities. What has them is refused, rather than written
+# as what only Python reads.
+_encode = json.JSONEncoder(allow_nan=False).encode
 
 
 T = TypeVar("T")
@@ -73,7 +79,14 @@ class Span:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields by name, as JSON-able values."""
-        return asdict(self)
+        return asdict(self, recurse=False)
+
+    @classmethod
+    def from_dict(cls, mapping: Mapping[str, Any]) -> Span:
+        """The span whose `to_dict` this was; raises `ValueError` for anything else."""
+        from enact_pool.reading import read_span
+
+        return read_span(mapping)
 
 
 @define(match_args=False, repr=False)
@@ -131,8 +144,48 @@ class StreamEvent:
         return {"type": self.type, **plain}
 
     def to_json(self) -> str:
-        """The event as a JSON object, on one line."""
-        return json.dumps(self.to_dict())
+        """The event as a JSON object, on one line and in ASCII.
+
+        Raises `ValueError` for a number that is not finite, and `TypeError` for
+        details of an error that are no JSON.
+        """
+        return _encode(self.to_dict())
+
+    @classmethod
+    def from_dict(cls, mapping: Mapping[str, Any]) -> Self:
+        """The event whose `to_dict` this was, of the kind that it says.
+
+        Raises `ValueError`, which says what is wrong, for anything else. Each kind
+        takes its own only: `StepEnd.from_dict` no `ExecutionFailed`.
+        """
+        from enact_pool.reading import read_event
+
+        return read_event(cls, mapping)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The event whose `to_json` this was; raises what `from_dict` raises.
+
+        It is equal to that one, as far as JSON can tell: two surrogates in a row that
+        make a pair come back as the character that they stand for.
+        """
+        from enact_pool.reading import read_json
+
+        return read_json(cls, text)
+
+    def to_sse(self, id: object = None) -> str:
+        """The event as a server-sent event: its id, its type and its JSON, and an empty line.
+
+        `id` is what a client that has lost its connection sends as `Last-Event-ID`.
+        By default it is the step's, or where there is none the execution's: enough to
+        tell outcomes apart, but a step's start has the same as its end. Raises
+        `ValueError` for one that would end its line, and what `to_json` raises.
+        """
+        if id is None:
+            id = getattr(self, "step_id", self.execution_id)
+        if not {"\n", "\r", "\0"}.isdisjoint(text := str(id)):
+            raise ValueError(f"the id of a server-sent event cannot be {text!r}")
+        return f"id: {text}\nevent: {self.type}\ndata: {self.to_json()}\n\n"
 
     def __repr__(self) -> str:
         fields = ", ".join(f"{name}={value!r}" for name, value in self._fields().items())

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import Any, Literal, TypedDict
 
-from attrs import field, frozen
+from attrs import Attribute, field, frozen
 
 from enact_pool.limits import Limits, check_flag
+from enact_pool.protocols import ProgressBar
 
-__all__ = ["Options", "RunOptions"]
+__all__ = ["Options", "Progress", "RunOptions"]
+
+# Whether to show how far a run is, where somebody can see it, or wherever; or what shows it.
+Progress = bool | Literal["force"] | ProgressBar
+
+
+def _check_progress(_: object, _attribute: Attribute[Any], value: Any) -> None:
+    if value is not False:
+        from enact_pool.progress import check_progress  # rarely needed
+
+        check_progress(value)
 
 
 class RunOptions(TypedDict, total=False):
@@ -18,17 +29,21 @@ class RunOptions(TypedDict, total=False):
     max_memory: int | None
     max_tasks_per_worker: int | None
     fail_fast: bool
-    progress: object
+    progress: Progress
     capture_output: bool
     forward_logs: bool
 
 
 @frozen
 class Options:
-    """The same, checked. Raises `TypeError` for what is neither True nor False."""
+    """The same, checked.
+
+    Raises `TypeError` for what is neither True nor False, or no progress; and
+    `ImportError` if what shows it is not installed.
+    """
 
     limits: Limits
-    progress: object = False
+    progress: Progress = field(default=False, validator=_check_progress)
     capture_output: bool = field(default=False, validator=check_flag)
     forward_logs: bool = field(default=False, validator=check_flag)
 

@@ -15,9 +15,10 @@ from enact_pool.ids import ExecutionId, TaskIds, fresh_ids
 from enact_pool.interrupts import is_interrupt
 from enact_pool.limits import Excess
 from enact_pool.live import Live
-from enact_pool.results import CANCELLED, TOLD, Err, Ok, ParallelResult
+from enact_pool.results import CANCELLED, TOLD, Err, Ok, ParallelResult, Tally
 from enact_pool.schedule import Schedule
-from enact_pool.texts import describe
+from enact_pool.sources import with_sources
+from enact_pool.texts import describe, duration_text
 from enact_pool.wire import NONE, Ending
 from enact_pool.work import Work
 
@@ -65,6 +66,8 @@ class Outcomes:
         # What has run and is no result yet: tasks, nanoseconds, endings, payloads.
         self._ran: tuple[list[int], list[int], bytearray, list[bytes | Parcel]]
         self._ran = [], [], bytearray(), []
+        # Of those that are known, told or not; None if nobody wants to see it.
+        self.tally: Tally | None = None
         # Whether an outcome is not `Ok`, and whether one has an `ExecutionError`.
         self.has_failed = False
         self._has_errors = False
@@ -116,6 +119,9 @@ class Outcomes:
         for index, err in errors.items():
             outputs[index] = err
             self.has_failed = True
+        if self.tally is not None:
+            self.tally.failed += len(errors)
+            self.tally.ok += len(tasks) - len(errors)
         durations = [ns / 1e6 for ns in ran_ns]
         names = self._work.settle(tasks)
         if self.live is not None:
@@ -141,7 +147,8 @@ class Outcomes:
                 continue
             try:
                 if ending == Ending.ERROR:
-                    errors[index] = Err(*value)
+                    text, kind, traceback = value
+                    errors[index] = Err(text, kind, with_sources(traceback))
                 elif ending == Ending.SHOWN or ending == Ending.LARGE_SHOWN:
                     values[index], self._texts[id] = value
             except (TypeError, ValueError) as error:
@@ -155,20 +162,26 @@ class Outcomes:
     def refused(self, task: int, err: Err) -> None:
         """The callable could not be run: it, or the input, does not travel."""
         self.has_failed = True
+        if self.tally is not None:
+            self.tally.failed += 1
         self._settle(task, err)
 
     def cancelled(self, tasks: list[int], reason: str, ran_ms: float = 0.0) -> None:
         """These callables were killed after so many milliseconds, or never started."""
         self._cancel_reason = reason
+        if self.tally is not None:
+            self.tally.cancelled += len(tasks)
         for task in tasks:
             self._settle(task, CANCELLED, ran_ms=ran_ms)
 
     def exceeded(self, task: int, excess: Excess, doing: str, ran_ms: float) -> None:
         """The callable has broken a limit, and its worker was killed for it."""
         self.has_failed = True
+        if self.tally is not None:
+            self.tally.crashed += 1
         name = self.name(task)
         message = f"callable {task} ({name}) {excess.says} while {doing}, and was killed"
-        details = {"index": task, "name": name, **excess.details}
+        details = {"index": task, "name": name, "ran_ms": ran_ms, **excess.details}
         error = ExecutionError(excess.category, message, code=excess.code, details=details)
         self._settle(task, Err(message), error, ran_ms)
 
@@ -189,14 +202,18 @@ class Outcomes:
         details = {
             "index": task,
             "name": name,
+            "ran_ms": ran_ms,
             "exit_code": death.exit_code,
             "signal": death.signal,
             "stack": death.stack,
             "out_of_memory": death.out_of_memory,
         }
         message = f"{circumstances} callable {task} ({name})"
+        if ran_ms:
+            message += f", {duration_text(ran_ms)} after it began"
         error = ExecutionError.kernel_internal(message, code=death.code, details=details)
-        self._settle_failure(task, name, error, death.stack, ran_ms)
+        stack = with_sources(death.stack, of_files=True)
+        self._settle_failure(task, name, error, stack, ran_ms)
 
     def not_started(self, task: int, reason: str) -> None:
         """There is no worker to run the callable."""
@@ -210,6 +227,8 @@ class Outcomes:
         self, task: int, name: str, error: ExecutionError, stack: str, ran_ms: float
     ) -> None:
         self.has_failed = self._has_errors = True
+        if self.tally is not None:
+            self.tally.crashed += 1
         self._ids.pop([task])  # which is not told
         output = Err(error.message, traceback=stack)
         (fresh_id,) = fresh_ids.take(1)
@@ -217,6 +236,11 @@ class Outcomes:
             self.live.settled([task], [fresh_id], [name])
         result: ParallelResult[Any] = ParallelResult("unknown", fresh_id, output, error, ran_ms)
         self._settle_all({task: result})
+
+    @property
+    def runs_emitter(self) -> bool:
+        """Whether an emitter of the caller's runs code of its own, which may print."""
+        return self._emitter is not None and type(self._emitter) is not EventEmitter
 
     @property
     def has_news(self) -> bool:

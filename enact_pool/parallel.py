@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from enact_pool.emitter import Emitter
 from enact_pool.limits import Limits
-from enact_pool.options import Options, RunOptions
+from enact_pool.options import Options, Progress, RunOptions
 from enact_pool.pool import Pool, checked_workers, default_pool
 from enact_pool.protocols import ParallelCallable
 from enact_pool.results import ParallelResult
@@ -64,7 +64,7 @@ def run_parallel(
     max_memory: int | None = None,
     max_tasks_per_worker: int | None = None,
     fail_fast: bool = False,
-    progress: object = False,
+    progress: Progress = False,
     capture_output: bool = False,
     forward_logs: bool = False,
 ) -> list[ParallelResult[Any]]:
@@ -124,10 +124,19 @@ def run_parallel(
     error: what is raised is raised at the end. A worker whose records nobody takes
     waits, which does not count against `timeout`.
 
-    Raises `TypeError` if something is no callable or no emitter, `TypeError`
-    or `ValueError` for a `max_workers` that is no number of workers or a limit
-    that makes no sense, and `RuntimeError` if the pool is closed; nothing has
-    been started then. What a callable does is never raised: it is an outcome.
+    `progress` shows a bar on stderr (tqdm's, for which `enact_pool[progress]` is to
+    be installed): how many outcomes are known, in whatever order they come, how many
+    of them failed, crashed or were cancelled, the rate and the time that is left.
+    `True` shows it in terminals and notebooks only, and not in workers, `"force"`
+    wherever stderr may lead. A `ProgressBar` of your own is told of outcomes, and is
+    yours to close; if it raises, the run goes on without it, and that is raised at
+    the end, as for an emitter.
+
+    Raises `TypeError` if something is no callable, no emitter or no `progress`,
+    `TypeError` or `ValueError` for a `max_workers` that is no number of workers or
+    a limit that makes no sense, `ImportError` without tqdm, and `RuntimeError` if
+    the pool is closed; nothing has been started then. What a callable does is never
+    raised: it is an outcome.
     """
     limits = Limits(timeout, max_memory, max_tasks_per_worker, fail_fast)
     options = Options(limits, progress, capture_output, forward_logs)
@@ -181,7 +190,7 @@ def iter_parallel(
     max_memory: int | None = None,
     max_tasks_per_worker: int | None = None,
     fail_fast: bool = False,
-    progress: object = False,
+    progress: Progress = False,
     capture_output: bool = False,
     forward_logs: bool = False,
 ) -> Generator[ParallelResult[Any], None, None]:
@@ -238,7 +247,7 @@ def map_parallel(
     max_memory: int | None = None,
     max_tasks_per_worker: int | None = None,
     fail_fast: bool = False,
-    progress: object = False,
+    progress: Progress = False,
     capture_output: bool = False,
     forward_logs: bool = False,
 ) -> list[ParallelResult[Any]]:
@@ -291,7 +300,7 @@ def imap_parallel(
     max_memory: int | None = None,
     max_tasks_per_worker: int | None = None,
     fail_fast: bool = False,
-    progress: object = False,
+    progress: Progress = False,
     capture_output: bool = False,
     forward_logs: bool = False,
 ) -> Generator[ParallelResult[Any], None, None]:

@@ -25,19 +25,19 @@ from multiprocessing.util import Finalize
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-import cloudpickle
 from loky import cpu_count
 from loky.process_executor import MAX_DEPTH
 
 from enact_pool.emitter import Emitter, check_emitter
 from enact_pool.limits import Limits
-from enact_pool.options import Options, RunOptions
+from enact_pool.options import Options, Progress, RunOptions
 from enact_pool.protocols import ParallelCallable
 from enact_pool.results import ParallelResult
 from enact_pool.run import run
 from enact_pool.spawn import WorkerSpec
 from enact_pool.streams import Results, gathered
 from enact_pool.supply import LaneSupply
+from enact_pool.wire import pickle_callables
 from enact_pool.work import Callables, Work
 from enact_pool.worker import nesting
 
@@ -108,7 +108,7 @@ class Pool:
                 "run_parallel without an end (LOKY_MAX_DEPTH raises the limit)"
             )
         spec = WorkerSpec(
-            initializer=cloudpickle.dumps((initializer, tuple(initargs))),
+            initializer=pickle_callables((initializer, tuple(initargs))),
             depth=nesting.depth + 1,
             idle_timeout=idle_timeout,
             env=dict(env or {}),
@@ -164,7 +164,7 @@ class Pool:
         max_memory: int | None = None,
         max_tasks_per_worker: int | None = None,
         fail_fast: bool = False,
-        progress: object = False,
+        progress: Progress = False,
         capture_output: bool = False,
         forward_logs: bool = False,
     ) -> list[ParallelResult[Any]]:

@@ -1,11 +1,11 @@
-"""The types of callables: objects with `run(input)`, with or without a `name`."""
+"""The types of what callers bring along: callables, and bars that show progress."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Protocol, TypeVar, runtime_checkable
 
-__all__ = ["NamedCallable", "ParallelCallable"]
+__all__ = ["NamedCallable", "ParallelCallable", "ProgressBar"]
 
 Input = TypeVar("Input", contravariant=True)
 Output = TypeVar("Output", covariant=True)
@@ -31,4 +31,19 @@ class NamedCallable(ParallelCallable[Input, Output], Protocol[Input, Output]):
     @property
     def name(self) -> str | Callable[[], str]:
         """The name, or a method that gives it."""
+        ...
+
+
+class ProgressBar(Protocol):
+    """A bar of one's own, which shows how far a run is: one of tqdm's, or an adapter of another.
+
+    It is told of outcomes as they become known, some ten times a second at most, in
+    the thread that waits for the results. If it has `set_postfix(**counts)`, as tqdm's
+    have, that is called with `failed`, `crashed` or `cancelled` where there are any,
+    and `refresh=False`, before `update`. How many there will be in all is for its
+    maker to tell it, and it is its maker who closes it: it may show several runs.
+    """
+
+    def update(self, n: int, /) -> object:
+        """So many more callables have an outcome. 0 if there is none: time has passed."""
         ...

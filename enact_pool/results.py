@@ -8,8 +8,10 @@ from attrs import define, field, frozen
 
 from enact_pool.errors import ExecutionError
 from enact_pool.ids import ExecutionId
+from enact_pool.interrupts import is_interrupt
+from enact_pool.texts import bounded_repr, duration_text, unshown
 
-__all__ = ["CANCELLED", "TOLD", "Err", "Ok", "ParallelResult", "RemoteError"]
+__all__ = ["CANCELLED", "TOLD", "Err", "Ok", "ParallelResult", "RemoteError", "Tally"]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -26,13 +28,24 @@ class RemoteError(Exception):
         self.err = err
 
     def __str__(self) -> str:
-        headline = f"{self.err.type}: {self.err.error}" if self.err.type else self.err.error
-        if not self.err.traceback:
-            return headline
-        return f"{headline}\n\n{self.err.traceback.rstrip()}"
+        return str(self.err)
 
 
-@frozen
+# How many characters of a value, and of an error's text, a `repr` shows.
+_VALUE_LIMIT, _TEXT_LIMIT = 200, 500
+
+
+def _shown(value: object, limit: int) -> str:
+    """A repr of bounded size, of whatever it may be."""
+    try:
+        return bounded_repr(value, limit)
+    except BaseException as failure:
+        if is_interrupt(failure):
+            raise
+        return unshown(value, failure)
+
+
+@frozen(repr=False)
 class Ok(Generic[T_co]):
     """The callable returned `value`."""
 
@@ -43,10 +56,15 @@ class Ok(Generic[T_co]):
         """The value."""
         return self.value
 
+    def __repr__(self) -> str:
+        return f"Ok({_shown(self.value, _VALUE_LIMIT)})"
 
-@frozen
+
+@frozen(repr=False)
 class Err:
     """The callable has no value to give; `error` says why.
+
+    Its `str` ends with the traceback, its `repr` is short.
 
     `type` is the qualified name of the exception's type (built-in ones
     without their module) and `traceback` the worker's traceback, or the
@@ -56,12 +74,26 @@ class Err:
 
     error: str
     type: str = field(default="", eq=False)
-    traceback: str = field(default="", eq=False, repr=False)
+    traceback: str = field(default="", eq=False)
     is_ok: ClassVar[Literal[False]] = False
 
     def unwrap(self) -> NoReturn:
         """Raise `RemoteError`."""
         raise RemoteError(self)
+
+    @property
+    def _headline(self) -> str:
+        return f"{self.type}: {self.error}" if self.type else self.error
+
+    def _told(self, headline: str) -> str:
+        return f"{headline}\n\n{self.traceback.rstrip()}" if self.traceback else headline
+
+    def __str__(self) -> str:
+        return self._told(self._headline)
+
+    def __repr__(self) -> str:
+        kind = f", type={_shown(self.type, _VALUE_LIMIT)}" if self.type else ""
+        return f"Err({_shown(self.error, _TEXT_LIMIT)}{kind})"
 
 
 # What a callable comes to that was cancelled. Those that are this very object are told as such.
@@ -91,6 +123,9 @@ class ParallelResult(Generic[T]):
     end, or to its worker's death; 0.0 if it never started. `stdout` and `stderr`
     are what it has printed, in runs with `capture_output=True`: up to its
     worker's death if that died. They take no part in equality.
+
+    Its `repr` is short, whatever the value is; its `str` ends with the traceback, if
+    there is one.
     """
 
     __match_args__ = ("agent_name", "execution_id", "output", "error", "duration_ms")
@@ -134,10 +169,24 @@ class ParallelResult(Generic[T]):
         return "" if self._printed is None else self._printed[stream].decode("utf-8", _ESCAPED)
 
     def __repr__(self) -> str:
+        error = ""
+        if self.error is not None:
+            # Its message is in the output.
+            error = f", error=<{self.error.category}: {self.error.code}>"
+        name = _shown(self.agent_name, _VALUE_LIMIT)
         return (
-            f"ParallelResult(agent_name={self.agent_name!r}, output={self.output!r}, "
-            f"error={self.error!r}, duration_ms={self.duration_ms!r})"
+            f"ParallelResult(agent_name={name}, output={self.output!r}{error}, "
+            f"duration_ms={self.duration_ms:.3g})"
         )
+
+    def __str__(self) -> str:
+        output = self.output
+        if self.error is not None:
+            return str(output)  # which says who, and for how long
+        took = f" ({duration_text(self.duration_ms)})" if self.duration_ms else ""
+        if isinstance(output, Ok):
+            return f"{self.agent_name}: {output!r}{took}"
+        return output._told(f"{self.agent_name}: {output._headline}{took}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (
@@ -148,3 +197,22 @@ class ParallelResult(Generic[T]):
             self.duration_ms,
             self._printed,
         )
+
+
+@define
+class Tally:
+    """How many outcomes of a run are known: each counts as one of these.
+
+    Those that count as crashed could not run to their end: their worker died, was
+    killed for a limit, or could not be started.
+    """
+
+    ok: int = 0
+    failed: int = 0
+    crashed: int = 0
+    cancelled: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.ok + self.failed + self.crashed + self.cancelled

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from enact_pool.brief import Brief
 from enact_pool.crew import Crew
@@ -19,13 +19,16 @@ from enact_pool.interrupts import is_interrupt
 from enact_pool.lane import Lane
 from enact_pool.options import Options
 from enact_pool.outcomes import Outcomes
-from enact_pool.results import Err, ParallelResult
+from enact_pool.results import Err, ParallelResult, Tally
 from enact_pool.schedule import Schedule
 from enact_pool.spinning import SPIN_SECONDS
 from enact_pool.streams import Results
 from enact_pool.supply import LaneSupply
 from enact_pool.texts import describe
 from enact_pool.work import Work
+
+if TYPE_CHECKING:
+    from enact_pool.progress import RunProgress
 
 __all__ = ["run"]
 
@@ -110,6 +113,8 @@ class _Run:
         )
         # Made when there is something to do.
         self._brief: Brief | None = None
+        # Likewise, if somebody wants to see how far it is.
+        self._progress: RunProgress | None = None
         # When idle lanes are no longer to be borne.
         self._patience_ends = 0.0
         self.crew = Crew(supply, self._schedule, limit, options)
@@ -145,7 +150,9 @@ class _Run:
                 return
 
     def _go_away(self) -> None:
-        """Now code of the caller's runs, which may take any time, fork, or run callables."""
+        """Now code of the caller's runs, which may take any time, fork, print, or run callables."""
+        if self._progress is not None:
+            self._progress.make_way()
         if self._schedule.unsettled:
             self.crew.keep_limits(now=True)
         self.crew.away_since = time.monotonic()
@@ -154,11 +161,15 @@ class _Run:
         self.crew.away_since = 0.0
         if not self.is_here:
             raise RuntimeError("this process was forked in a run, which its parent has")
+        if self._progress is not None:
+            self._progress.come_back()
 
     def _tell(self) -> Iterator[list[ParallelResult[Any]]]:
         """Emit, and give, what has come to its turn."""
         self._outcomes.make_results()
         self._cancel_if_due()
+        if self._progress is not None:
+            self._progress.show()
         results = self._schedule.release()
         if results or self._outcomes.has_news:
             self._go_away()
@@ -205,9 +216,13 @@ class _Run:
         """Give back the lanes that have nothing to do."""
         self.crew.away_since = 0.0
         if self.is_here:
-            self._supply.remember(self._kinds, self._schedule.measured_seconds)
-            for lane in self.crew.unoccupied:
-                self._give_back(lane)
+            try:
+                self._supply.remember(self._kinds, self._schedule.measured_seconds)
+                for lane in self.crew.unoccupied:
+                    self._give_back(lane)
+            finally:
+                if self._progress is not None:
+                    self._progress.end()
 
     def let_go(self) -> None:
         """Kill the lanes that were not given back; in a forked child, leave them to the parent.
@@ -229,7 +244,8 @@ class _Run:
     @property
     def error(self) -> BaseException | None:
         """What the emitter or the work's iterable has raised."""
-        return self._outcomes.emitter_error or self._work.error
+        bar_error = None if self._progress is None else self._progress.error
+        return self._outcomes.emitter_error or self._work.error or bar_error
 
     @property
     def _done(self) -> bool:
@@ -259,6 +275,8 @@ class _Run:
                 show_outputs=self._shows_outputs,
                 call_wrappers=self._call_wrappers(),
             )
+            if self._options.progress is not False:
+                self._show_progress()
         if self._brief is not None and self._brief.refusal is not None:
             for task in self._schedule.abandon_queue():
                 self._outcomes.refused(task, self._brief.refusal)
@@ -271,6 +289,17 @@ class _Run:
         self._outcomes.tell([])
         self._come_back()
         return self._outcomes.live.take_call_wrappers()
+
+    def _show_progress(self) -> None:
+        from enact_pool.progress import RunProgress  # few runs have one
+
+        tally = self._outcomes.tally = Tally()
+        self._progress = RunProgress.of(
+            self._options.progress,
+            tally,
+            lambda: self._work.total,
+            beside_prints=self._work.is_lazy or self._outcomes.runs_emitter,
+        )
 
     def _staff(self) -> None:
         """Get lanes for what is queued; if there can be none, settle it."""
@@ -392,6 +421,8 @@ class _Run:
                 self._watch.nap(nap)
         spin = self.crew.may_spin and schedule.expects_answer_within(SPIN_SECONDS)
         seconds = min(seconds, self.crew.wait_seconds)
+        if self._progress is not None:
+            seconds = min(seconds, self._progress.delay)
         if self.crew.idle and self._work.exhausted:
             seconds = min(seconds, _PATIENCE_SECONDS)
         if schedule.has_backlog or self._outcomes.live is not None:

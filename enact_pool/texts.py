@@ -1,6 +1,6 @@
 """The texts that results and events show: of values, of types, of exceptions.
 
-Made in the worker: a `repr` or a `str` is the user's code, and may do anything.
+Most are made in the worker: a `repr` or a `str` is the user's code, and may do anything.
 """
 
 from __future__ import annotations
@@ -9,15 +9,25 @@ from reprlib import Repr
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import TracebackType
+    from traceback import StackSummary, TracebackException
     from typing import Any
 
-__all__ = ["describe", "shown", "shows_itself", "type_name"]
+__all__ = [
+    "OUR_FOLDER",
+    "bounded_repr",
+    "describe",
+    "duration_text",
+    "is_machinery",
+    "shown",
+    "shows_itself",
+    "type_name",
+    "unshown",
+]
 
 _LIMIT = 1000
 
-# The folder of this package.
-_OURS = __file__.rpartition("texts")[0]
+# The folder of this package, with a slash.
+OUR_FOLDER = __file__.rpartition("texts")[0]
 
 
 class _BoundedRepr(Repr):
@@ -58,11 +68,21 @@ def shown(value: object) -> str:
     if isinstance(value, str):
         return _plain(value)
     try:
-        text = _plain(_REPR.repr(value))
+        return bounded_repr(value)
     except BaseException as failure:
         # A value that cannot be shown is a good value all the same.
-        return f"<{type_name(type(value))} whose repr raises {type_name(type(failure))}>"
-    return text if len(text) <= _LIMIT else text[:_LIMIT] + "..."
+        return unshown(value, failure)
+
+
+def bounded_repr(value: object, limit: int = _LIMIT) -> str:
+    """A repr of about `limit` characters at most; raises what the value's own `repr` raises."""
+    text = _plain(_REPR.repr(value))
+    return text if len(text) <= limit else text[:limit] + "..."
+
+
+def unshown(value: object, failure: BaseException) -> str:
+    """What is shown of a value whose `repr` has failed."""
+    return f"<{type_name(type(value))} whose repr raises {type_name(type(failure))}>"
 
 
 def shows_itself(value: object) -> bool:
@@ -81,10 +101,25 @@ def type_name(kind: type) -> str:
     return f"{name}" if module == "builtins" else f"{module}.{name}"
 
 
+def duration_text(milliseconds: float) -> str:
+    """How long something took, in the unit that suits it: "12.3 ms", "1.2 s", "2 min 5 s"."""
+    if milliseconds < 999.5:
+        return f"{milliseconds:.{2 if milliseconds < 1 else 3}g} ms"
+    seconds = milliseconds / 1000
+    if seconds < 59.95:
+        return f"{seconds:.3g} s"
+    minutes, seconds = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {seconds} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min"
+
+
 def describe(error: BaseException, what: str = "") -> tuple[str, str, str]:
     """An exception as its text (after `what`), its type's name and its traceback.
 
-    The traceback starts behind our own frames.
+    The traceback has none of our frames, and none of what we run coroutines or
+    pickle with.
     """
     kind = type_name(type(error))
     try:
@@ -93,22 +128,52 @@ def describe(error: BaseException, what: str = "") -> tuple[str, str, str]:
         text = f"<{kind} whose text raises {type_name(type(failure))}>"
     if what:
         text = f"{what}{kind}: {text}" if text else what + kind
-    position = error.__traceback__
-    while position is not None and position.tb_frame.f_code.co_filename.startswith(_OURS):
-        position = position.tb_next
-    return text or kind.rpartition(".")[2], kind, _plain("".join(_traceback(error, position)))
+    return text or kind.rpartition(".")[2], kind, _plain("".join(_traceback(error)))
 
 
-def _traceback(error: BaseException, position: TracebackType | None) -> list[str]:
+def _traceback(error: BaseException) -> list[str]:
     try:
         import traceback  # takes longer to import than all else in a worker
     except BaseException:
         return []  # a callable has taken all descriptors, or cleared sys.path
     try:
-        return traceback.format_exception(type(error), error, position)
+        told = traceback.TracebackException(type(error), error, error.__traceback__, compact=True)
+        _keep_users(told)
+        return list(told.format())
     except BaseException as failure:
+        frames = traceback.extract_tb(error.__traceback__)
+        _drop_ours(frames)
         kinds = type_name(type(error)), type_name(type(failure))
-        return [*traceback.format_tb(position), "{}: <{}>\n".format(*kinds)]
+        return [*frames.format(), "{}: <{}>\n".format(*kinds)]
+
+
+def _keep_users(told: TracebackException) -> None:
+    """Drop our frames of an exception, of its causes, and of those in its group."""
+    parts: list[TracebackException | None] = [told]
+    while parts:
+        part = parts.pop()
+        if part is not None:
+            _drop_ours(part.stack)
+            parts += [part.__cause__, part.__context__]
+            parts += getattr(part, "exceptions", None) or ()
+
+
+def _drop_ours(frames: StackSummary) -> None:
+    kept = []
+    behind_ours = False
+    for frame in frames:
+        if frame.filename.startswith(OUR_FOLDER):
+            behind_ours = True
+        elif not (behind_ours and is_machinery(frame.filename)):
+            # What of it comes later, the user's code has called.
+            kept.append(frame)
+            behind_ours = False
+    frames[:] = kept
+
+
+def is_machinery(path: str) -> bool:
+    """Whether this is a file of what we run coroutines or pickle with."""
+    return path.rpartition("/")[0].endswith(("/asyncio", "/cloudpickle"))
 
 
 def _plain(text: str) -> str:

@@ -305,10 +305,9 @@ Buffers = list[pickle.PickleBuffer] | None
 
 
 def _cloudpickle(value: object, buffers: Buffers) -> bytes:
-    import cloudpickle  # workers need it for what plain pickle does not take only
+    from enact_pool.byvalue import dumps  # workers need it for what pickle does not take only
 
-    add = None if buffers is None else buffers.append
-    return cloudpickle.dumps(value, pickle.HIGHEST_PROTOCOL, add)  # type: ignore[no-any-return]
+    return dumps(value, pickle.HIGHEST_PROTOCOL, None if buffers is None else buffers.append)
 
 
 def pickle_callables(callables: Any, buffers: Buffers = None) -> bytes:
@@ -347,11 +346,11 @@ def pickle_inputs(inputs: list[Any]) -> bytes:
     """A batch of inputs: whether they are there as they are, and the inputs or a pickle of each."""
     if SHAREABLE.issuperset(map(type, inputs)):
         return pickle.dumps((True, inputs), pickle.HIGHEST_PROTOCOL)
-    import cloudpickle
+    from enact_pool.byvalue import ByValuePickler
 
     # A pickle for each: in one pickle they would share what they have in common.
     file = BytesIO()
-    pickler = cloudpickle.Pickler(file, pickle.HIGHEST_PROTOCOL)
+    pickler = ByValuePickler(file, pickle.HIGHEST_PROTOCOL)
     pickles = []
     for value in inputs:
         pickler.dump(value)
@@ -389,4 +388,4 @@ def pickle_output(value: object, text: str | None, buffers: Buffers) -> bytes:
     except Exception:
         if buffers:
             buffers.clear()
-        return _cloudpickle(value, buffers)
+    return _cloudpickle(value, buffers)

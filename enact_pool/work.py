@@ -8,9 +8,10 @@ and let go of when they are settled.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
+from enum import Enum
 from types import FunctionType
-from typing import Any
+from typing import Any, Final, Literal
 
 from enact_pool.callables import check_callable, name_of
 from enact_pool.interrupts import is_interrupt
@@ -26,7 +27,17 @@ from enact_pool.wire import (
     pickle_repeated,
 )
 
-__all__ = ["Callables", "Inputs", "Work"]
+__all__ = ["NOT_YET", "Callables", "Inputs", "NotYet", "Work"]
+
+
+class _Answer(Enum):
+    NOT_YET = "not yet"
+
+
+# What an iterable can give in the place of an item that would have to be waited for:
+# the run looks after what it has, and asks again at once.
+NotYet = Literal[_Answer.NOT_YET]
+NOT_YET: Final = _Answer.NOT_YET
 
 # Of so many callables at most it is worth knowing what they are.
 _FEW = 64
@@ -46,10 +57,13 @@ class Work:
         """Raises `TypeError` if there is nothing to iterate over."""
         if not isinstance(items, Iterable):
             raise TypeError(f"{self.item_is}s must be an iterable, not {type(items).__name__}")
+        # Not kept for longer than the items that it holds are needed.
+        self._iterable: Iterable[Any] | None = items
         self._source: Iterator[Any] | None = iter(items)
         self._items: dict[int, Any] = {}
         self._pulled = 0
-        self._is_lazy = True
+        # Whether items are taken as they are needed.
+        self.is_lazy = True
         # What the iterable has raised; to be raised when what came before is done.
         self.error: BaseException | None = None
 
@@ -66,15 +80,26 @@ class Work:
     @property
     def total(self) -> int | None:
         """How many items there are; None if that is not known yet."""
-        return self._pulled if self.exhausted else None
+        if self.exhausted:
+            return self._pulled
+        items: Any = self._iterable
+        if not isinstance(items, Sized):
+            return None
+        try:
+            return len(items)
+        except Exception as error:
+            if is_interrupt(error):
+                raise
+            return None  # it would have been good to know, no more
 
     def pull_all(self) -> None:
         """Take all items there are; raises what `pull` keeps for later."""
         items = list(self._source or ())
         self._check_all(items)
         self._items = dict(enumerate(items))
-        self._source, self._pulled = None, len(items)
-        self._is_lazy = False
+        self._pulled = len(items)
+        self.stop()
+        self.is_lazy = False
 
     def pull(self, count: int) -> int:
         """Take up to `count` more items from the iterable, fewer if it is slow; gives how many."""
@@ -83,17 +108,21 @@ class Work:
             try:
                 item = next(self._source)
             except StopIteration:
-                self._source = None
+                self.stop()
                 break
             except BaseException as error:
                 if is_interrupt(error):
                     raise
-                self._source, self.error = None, error
+                self.error = error
+                self.stop()
+                break
+            if item is NOT_YET:
                 break
             try:
                 self._check(item, self._pulled)
             except TypeError as error:
-                self._source, self.error = None, error
+                self.error = error
+                self.stop()
             else:
                 self._items[self._pulled] = item
                 self._pulled += 1
@@ -116,7 +145,7 @@ class Work:
 
     def stop(self) -> None:
         """Take no more items."""
-        self._source = None
+        self._source = self._iterable = None
 
     def _check(self, item: Any, index: int) -> None:
         """Raise `TypeError` if this cannot be an item."""
@@ -166,7 +195,7 @@ class Callables(Work):
 
     @property
     def kinds(self) -> frozenset[int] | None:
-        if self._is_lazy or self._pulled > _FEW:
+        if self.is_lazy or self._pulled > _FEW:
             return None
         return frozenset(map(_kind, self._items.values()))
 
@@ -179,7 +208,7 @@ class Callables(Work):
         first = callables[0]
         if len(set(map(id, callables))) > 1:
             return pickle_callables(parted(callables))
-        if self._is_lazy:
+        if self.is_lazy:
             return pickle_repeated(first, len(tasks))
         # One callable many times is common, and a function that a script
         # defines is a long pickle: its code.

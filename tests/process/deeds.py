@@ -151,6 +151,23 @@ def square(x: int) -> int:
     return x * x
 
 
+def fail(_: object) -> None:
+    raise ValueError("no good")
+
+
+class WaitFor:
+    """Waits till a file is there."""
+
+    name = "wait"
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def run(self, _: object) -> None:
+        while not os.path.exists(self.path):
+            time.sleep(0.001)
+
+
 def sleep_5_ms(x: object) -> object:
     time.sleep(0.005)
     return x

@@ -82,6 +82,8 @@ def test_a_death_costs_one_result(deed: Deed, tmp_path: Path) -> None:
     assert WITH_STACK.get(deed, "") in details["stack"]
     assert bool(details["stack"]) == (deed in WITH_STACK)
     assert "worker.py" not in details["stack"], "the stack ends at the user's frames"
+    assert details["ran_ms"] == culprit.duration_ms > 0
+    assert culprit.error.message.endswith("s after it began")
 
     events = emitter.drain()
     assert [event.type for event in events] == [

@@ -87,4 +87,4 @@ def test_a_large_input_is_sent_without_one() -> None:
     done = subprocess.run(
         [sys.executable, "-c", SENDER], capture_output=True, text=True, timeout=60, check=False
     )
-    assert (done.stdout, done.stderr) == ("Ok(value=1048576)\n", "")
+    assert (done.stdout, done.stderr) == ("Ok(1048576)\n", "")

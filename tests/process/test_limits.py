@@ -68,7 +68,12 @@ def test_a_callable_that_takes_too_long_is_killed_under_its_own_name(
     assert not error.is_fatal
     assert culprit.output == Err(error.message)
     assert f"callable 7 ({deed.__name__}) exceeded its time limit of 0.3 s" in error.message
-    assert error.details == {"index": 7, "name": deed.__name__, "timeout_s": 0.3}
+    assert error.details == {
+        "index": 7,
+        "name": deed.__name__,
+        "ran_ms": culprit.duration_ms,
+        "timeout_s": 0.3,
+    }
     assert culprit.duration_ms >= 300
 
     events = emitter.drain()

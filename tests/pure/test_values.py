@@ -181,7 +181,7 @@ def test_type_and_traceback_take_no_part_in_equality() -> None:
     assert hash(Err("boom", "ValueError")) == hash(Err("boom"))
     assert Err("boom") != Err("bang")
     assert Ok("boom") != Err("boom")  # type: ignore[comparison-overlap]
-    assert repr(Err("boom", "ValueError", "long")) == "Err(error='boom', type='ValueError')"
+    assert repr(Err("boom", "ValueError", "long")) == "Err('boom', type='ValueError')"
 
 
 def test_unwrapping_an_err_raises_what_the_worker_saw() -> None:

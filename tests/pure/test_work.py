@@ -14,7 +14,7 @@ from enact_pool import Ok
 from enact_pool.outcomes import Outcomes
 from enact_pool.schedule import Schedule
 from enact_pool.wire import Ending
-from enact_pool.work import Callables, Inputs
+from enact_pool.work import NOT_YET, Callables, Inputs
 
 
 class Numbered:
@@ -47,6 +47,13 @@ def test_a_callable_is_not_mistaken_for_one_that_was_where_it_is() -> None:
         ((callable_,), _) = pickle.loads(work.pickle([number]))
         assert callable_.number == number
         work.settle([number])
+
+
+def test_an_iterable_that_has_nothing_yet_is_asked_again() -> None:
+    work = Inputs(squared, iter([1, NOT_YET, 2, 3]))
+    assert [work.pull(5) for _ in range(2)] == [1, 2]
+    assert work.exhausted
+    assert list(work._items.values()) == [1, 2, 3]
 
 
 def test_one_callable_many_times_is_pickled_once() -> None:

@@ -1,0 +1,27 @@
+"""What `enact-pool` and `python -m enact_pool` do: the command line, if it is installed."""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Do what the command line says, and exit; with 2 if that is not installed."""
+    try:
+        from enact_pool.cli.command import main
+    except ModuleNotFoundError as error:
+        if error.name != "click":
+            raise
+        sys.exit(_without_click())
+    main()
+
+
+def _without_click() -> int:
+    print("enact-pool needs click: pip install 'enact_pool[cli]'", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    main()

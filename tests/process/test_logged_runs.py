@@ -1,0 +1,97 @@
+"""Logs of events that are written by runs, and by processes that are killed meanwhile."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import deeds
+import pytest
+
+from enact_pool import (
+    EventEmitter,
+    EventLog,
+    ExecutionCancelled,
+    ExecutionFailed,
+    Ok,
+    Pool,
+    StepEnd,
+    read_events,
+)
+
+# Says each event that it was passed on. Most lines are longer than a page, so that
+# many are in the middle of being written when it is killed.
+WRITER = """
+import os, sys
+from enact_pool import EventLog, ExecutionId, StepEnd, StepId
+
+class Parent:
+    def emit(self, event):
+        os.write(1, (event.execution_id + "\\n").encode())
+
+with EventLog(sys.argv[1], Parent()) as log:
+    number = 0
+    while True:
+        number += 1
+        log.emit(StepEnd(ExecutionId.new(), StepId.new(), "x" * (number * 7919 % 12_000), 0.5))
+"""
+
+
+def read_while_written(path: Path, ids: set[str]) -> None:
+    """Read the log from its beginning until these are found; whatever is read must be whole."""
+    events = read_events(path)
+    while ids:
+        ids.discard(next(events).execution_id)
+    events.close()
+
+
+def test_what_two_writers_told_is_in_the_log_after_they_were_killed(tmp_path: Path) -> None:
+    """And it is read while they write, whole lines only."""
+    path = tmp_path / "log"
+    told: set[str] = set()
+    for _ in range(2):
+        command = [sys.executable, "-c", WRITER, str(path)]
+        writers = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2)]
+        said = ["", ""]
+        try:
+            for number, writer in enumerate(writers):
+                assert writer.stdout is not None
+                said[number] = os.read(writer.stdout.fileno(), 1 << 12).decode()
+                read_while_written(path, set(said[number].split("\n")[:-1]))
+        finally:
+            for number, writer in enumerate(writers):
+                writer.kill()
+                output, _ = writer.communicate()
+                told |= set((said[number] + output.decode()).split("\n")[:-1])
+    assert told <= {event.execution_id for event in read_events(path)}
+
+
+def test_a_run_is_logged_as_it_is_told(tmp_path: Path) -> None:
+    live, ends = EventEmitter("live"), EventEmitter()
+    callables = [deeds.square, deeds.segfault, deeds.square]
+    with Pool(2) as pool, EventLog(tmp_path / "live", live) as log:
+        pool.run_parallel(callables, 3, log)
+    logged = list(read_events(tmp_path / "live"))
+    assert logged == live.drain()
+    kinds = [event.type for event in logged]
+    assert kinds.count("data-step-start") == 3
+    assert (kinds[0], kinds[-1]) == ("data-execution-start", "data-execution-end")
+
+    with Pool(2) as pool, EventLog(tmp_path / "live", ends) as log:
+        pool.run_parallel(callables, 3, log)
+    told = list(ends.drain())
+    assert [type(event) for event in told] == [StepEnd, ExecutionFailed, StepEnd]
+    contract = (StepEnd, ExecutionFailed, ExecutionCancelled)
+    appended = list(read_events(tmp_path / "live"))[len(logged) :]
+    assert [event for event in appended if isinstance(event, contract)] == told
+
+
+def test_a_log_that_fails_costs_no_result(tmp_path: Path) -> None:
+    log = EventLog(tmp_path / "log", mode="outcomes")
+    log.close()
+    with Pool(1) as pool, pytest.raises(RuntimeError, match="log is closed") as caught:
+        pool.run_parallel([deeds.square] * 3, 3, log)
+    results = caught.value.results  # type: ignore[attr-defined]
+    assert [result.output for result in results] == [Ok(9)] * 3

@@ -1,0 +1,248 @@
+"""Bars that show how far a run is, and that a run does not depend on them."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+from threading import Barrier, Thread
+from typing import Any
+
+import deeds
+import pytest
+from tqdm import tqdm
+
+from enact_pool import Ok, Pool, StreamEvent, imap_parallel, iter_parallel, run_parallel
+
+
+class Terminal(io.StringIO):
+    """A terminal as far as a bar can tell."""
+
+    def isatty(self) -> bool:
+        return True
+
+    @property
+    def left_over(self) -> list[str]:
+        """What one would see in it in the end, line by line."""
+        return [line.rpartition("\r")[2] for line in self.getvalue().split("\n")]
+
+
+@contextmanager
+def seen() -> Iterator[Terminal]:
+    """Within, stderr is a terminal."""
+    with redirect_stderr(Terminal()) as terminal:
+        yield terminal
+    assert not tqdm._instances, "bars left open"
+
+
+class Bar:
+    """A bar of one's own, with no more than it must have, that tells what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[int] = []
+
+    def update(self, n: int) -> None:
+        self.told.append(n)
+
+
+def test_a_bar_is_left_that_tells_of_all() -> None:
+    callables = [deeds.square, deeds.fail, deeds.segfault, deeds.square]
+    with seen() as terminal:
+        results = run_parallel(callables, 3, progress=True)
+    assert [result.output.is_ok for result in results] == [True, False, False, True]
+    bar, after = terminal.left_over
+    assert bar.startswith("100%")
+    assert "4/4 [" in bar
+    assert bar.endswith("1 failed, 1 crashed]")
+    assert after == ""
+
+
+def test_nothing_is_shown_where_nobody_sees_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless that is asked for; and if there is no stderr, not even then."""
+    file = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", file)
+    with Pool(1) as pool:
+        pool.run_parallel([deeds.square], 3, progress=True)
+        assert file.getvalue() == ""
+        pool.run_parallel([deeds.square], 3, progress="force")
+        assert "1/1" in file.getvalue()
+        monkeypatch.setattr(sys, "stderr", None)
+        for progress in (True, "force"):
+            assert pool.run_parallel([deeds.square], 3, progress=progress)[0].output == Ok(9)
+
+
+def test_without_a_bar_nothing_of_it_is_imported() -> None:
+    script = """
+import sys
+from enact_pool import run_parallel
+run_parallel([len], "a")
+assert "enact_pool.progress" not in sys.modules
+run_parallel([len], "a", progress=True)
+assert "tqdm" not in sys.modules
+sys.modules["tqdm"] = None
+try:
+    run_parallel([len], "a", progress=True)
+except ImportError as error:
+    print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=50
+    )
+    assert done.stderr == ""
+    assert done.stdout == "progress=True needs tqdm: pip install 'enact_pool[progress]'\n"
+
+
+@pytest.mark.parametrize("progress", [None, 1, "yes", object, []])
+def test_what_is_no_bar_is_refused(progress: Any) -> None:
+    with pytest.raises(TypeError, match="progress must be True, False, 'force' or a bar"):
+        imap_parallel(len, [""], progress=progress)
+
+
+def test_outcomes_are_told_as_they_become_known(tmp_path: Path) -> None:
+    """Not held back for the order: the first callable waits till the others are told of."""
+    gate = tmp_path / "gate"
+
+    class Opening(Bar):
+        def update(self, n: int) -> None:
+            super().update(n)
+            if sum(self.told) == 3:
+                gate.touch()
+
+    bar = Opening()
+    callables = [deeds.WaitFor(str(gate)), *[deeds.square] * 3]
+    results = run_parallel(callables, 3, max_workers=2, progress=bar)
+    assert [result.output.is_ok for result in results] == [True] * 4
+    assert sum(bar.told) == 4
+
+
+def test_a_bar_is_refreshed_while_nothing_ends(tmp_path: Path) -> None:
+    """The callable waits till it was, twice."""
+    gate = tmp_path / "gate"
+
+    class Refreshing(Bar):
+        refreshed = 0
+
+        def refresh(self) -> None:
+            self.refreshed += 1
+            if self.refreshed == 2:
+                gate.touch()
+
+    bar = Refreshing()
+    assert run_parallel([deeds.WaitFor(str(gate))], 3, progress=bar)[0].output.is_ok
+    assert bar.told == [1]
+
+
+def test_a_bar_of_ones_own_is_told_of_failures_and_left_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tqdm, "monitor_interval", 0)  # its thread would outlive the test
+    with tqdm(total=4, file=io.StringIO()) as bar:
+        for _ in range(2):
+            run_parallel([deeds.square, deeds.fail], 3, progress=bar)
+        assert (bar.n, bar.disable) == (4, False)
+        assert "failed=1" in str(bar)
+
+
+def test_a_bar_that_raises_costs_no_result() -> None:
+    class Broken(Bar):
+        def update(self, n: int) -> None:
+            super().update(n)
+            raise LookupError("no bar")
+
+    bar = Broken()
+    with pytest.raises(LookupError, match="no bar") as caught:
+        run_parallel([deeds.square] * 3, 3, progress=bar)
+    assert [result.output for result in vars(caught.value)["results"]] == [Ok(9)] * 3
+    assert len(bar.told) == 1
+
+
+def test_a_terminal_that_is_gone_costs_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone(Terminal):
+        def write(self, _text: str) -> int:
+            raise BrokenPipeError(errno.EPIPE, "gone")
+
+    monkeypatch.setattr(sys, "stderr", Gone())
+    results = run_parallel([deeds.square] * 3, 3, progress=True)
+    assert [result.output for result in results] == [Ok(9)] * 3
+    closed = Terminal()
+    monkeypatch.setattr(sys, "stderr", closed)
+    with Pool(1) as pool:
+        for result in imap_parallel(deeds.square, [3, 3], pool=pool, progress=True):
+            assert result.output == Ok(9)
+            closed.close()
+
+
+def test_what_is_printed_meanwhile_has_its_own_lines() -> None:
+    class Printing:
+        def emit(self, event: StreamEvent) -> None:
+            print(f"event {event.type}")
+
+    with seen() as terminal, redirect_stdout(terminal):
+        for result in iter_parallel([deeds.square] * 3, 3, Printing(), progress=True):
+            print(f"result {result.output}")
+    *lines, bar, after = terminal.left_over
+    assert sorted(lines) == ["event data-step-end"] * 3 + ["result Ok(9)"] * 3
+    assert "3/3" in bar
+    assert after == ""
+
+
+def test_bars_of_threads_and_of_nested_runs_bear_each_other() -> None:
+    """A nested one is below the other, and vanishes."""
+    both = Barrier(2)
+
+    class Running:
+        def emit(self, event: StreamEvent) -> None:
+            both.wait(30)
+            run_parallel([deeds.square], 3, progress=True)
+
+    def run() -> None:
+        results = run_parallel([deeds.square] * 3, 3, Running(), progress=True)
+        assert [result.output for result in results] == [Ok(9)] * 3
+
+    threads = [Thread(target=run) for _ in range(2)]
+    with seen() as terminal:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert "1/1" in terminal.getvalue()
+    assert terminal.getvalue().count("3/3") >= 2
+
+
+def test_bars_are_closed_when_a_run_is_given_up() -> None:
+    class Interrupting:
+        def emit(self, event: StreamEvent) -> None:
+            raise KeyboardInterrupt
+
+    with seen() as terminal, Pool(1) as pool:
+        with pytest.raises(KeyboardInterrupt):
+            pool.run_parallel([deeds.square] * 2, 3, Interrupting(), progress=True)
+        results = imap_parallel(deeds.square, iter([3, 3, 3]), pool=pool, progress=True)
+        assert next(results).output == Ok(9)
+        results.close()
+    assert terminal.getvalue().count("\n") == 2
+
+
+def test_a_forked_child_leaves_the_bar_to_its_parent() -> None:
+    statuses: list[int] = []
+
+    class Forking:
+        def emit(self, event: StreamEvent) -> None:
+            shown = terminal.getvalue()
+            if child := os.fork():
+                statuses.append(os.waitpid(child, 0)[1])
+                return
+            with Pool(1) as pool:
+                fine = pool.run_parallel([deeds.square], 3, progress=True)[0].output == Ok(9)
+            new = terminal.getvalue()[len(shown) :]
+            os._exit(0 if fine and "1/1" in new and "\x1b[A" not in new else 1)
+
+    with seen() as terminal:
+        run_parallel([deeds.square], 3, Forking(), progress=True)
+    assert statuses == [0]
+    assert terminal.left_over[-2].startswith("100%")

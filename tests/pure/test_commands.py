@@ -1,0 +1,177 @@
+"""What the command line makes of commands, and says of those that cannot be carried out."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from enact_pool import EventLog, ExecutionId, ExecutionStart, StreamEvent
+from enact_pool.__main__ import main
+from enact_pool.cli.command import command
+from enact_pool.cli.parameters import size
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, from which modules can be imported."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    return tmp_path
+
+
+def invoke(*arguments: str) -> Result:
+    return CliRunner().invoke(command, arguments)
+
+
+MODULES = {
+    "misuse_raises": "import math\nmath.sqrt(-1)\n",
+    "misuse_exits": "raise SystemExit('not today')\n",
+    "misuse_unparsable": "def f(:\n",
+    "misuse_lacks": "import misuse_there_is_no_such\n",
+}
+
+
+# Commands, and what is said of them.
+MISUSES = [
+    ("run", "Missing argument 'MODULE:FUNCTION...'"),
+    ("run html:escape", "Missing option '--input'"),
+    ("run html --input x", "'html': expected module:function, as in package.module:function"),
+    ("run ./html.py:escape --input x", "'./html.py:escape': expected module:function"),
+    ("run html:escape: --input x", "'html:escape:': expected module:function"),
+    (
+        "run misuse_nowhere.inner:f --input x",
+        "'misuse_nowhere.inner:f': there is no module 'misuse_nowhere', here or where",
+    ),
+    ("run html.nope:f --input x", "'html.nope:f': there is no module 'html.nope', here or"),
+    (
+        "run misuse_lacks:f --input x",
+        "module 'misuse_lacks' cannot be imported: "
+        "ModuleNotFoundError: No module named 'misuse_there_is_no_such' (",
+    ),
+    (
+        "run misuse_raises:f --input x",
+        "module 'misuse_raises' cannot be imported: ValueError: math domain error (",
+    ),
+    ("run misuse_raises:f --input x", "misuse_raises.py, line 2)"),
+    ("run misuse_exits:f --input x", "cannot be imported: SystemExit: not today ("),
+    ("run misuse_unparsable:f --input x", "cannot be imported: SyntaxError: "),
+    ("run html:escap --input x", "the module has no 'escap' (did you mean 'escape'?)"),
+    ("run html:escape.x --input x", "'html:escape.x': the object has no 'x'"),
+    ("run math:pi --input x", "'math:pi': it is no callable: 'float' object has no run"),
+    ("run html:escape --input @nowhere.txt", "--input: cannot read 'nowhere.txt': No such"),
+    ("run html:escape --input x --max-memory 5XB", "'--max-memory': '5XB' is no size:"),
+    ("run html:escape --input x --max-memory 0.5B", "'0.5B' is less than a byte"),
+    ("run html:escape --input x --timeout soon", "'--timeout': 'soon' is no number of sec"),
+    ("run html:escape --input x --timeout inf", "'inf' is no number of seconds above 0"),
+    ("run html:escape --input x --workers 0", "'--workers': 0 is not in the range x>=1"),
+    ("run html:escape html:unescape --input x --map", "--map takes one function, not 2"),
+    ("run html:escape --input x --events nowhere/log", "there is no folder 'nowhere'"),
+    ("run html:escape --input x --events .", "'--events': '.' is a folder"),
+    ("run html:escape --input x --events notes.txt", "--events: notes.txt is no log of events"),
+    (
+        "run html:escape --input x --timeline a.png",
+        "'a.png' must end in .html or .json or .json.gz",
+    ),
+    (
+        "run html:escape --input x --timeline a.json --events a.json",
+        "--events and --timeline cannot be the same file",
+    ),
+    ("timeline nowhere.jsonl", "'EVENTS': File 'nowhere.jsonl' does not exist"),
+    ("timeline notes.txt -o a.svg", "'a.svg' must end in .html or .json or .json.gz"),
+    ("timeline a.html", "'a.html' is what is to be drawn"),
+]
+
+
+def test_what_is_wrong_is_said_and_nothing_done(folder: Path) -> None:
+    for name, text in MODULES.items():
+        (folder / f"{name}.py").write_text(text)
+    (folder / "notes.txt").write_text("no events")
+    (folder / "a.html").write_text("")
+    for arguments, message in MISUSES:
+        result = invoke(*arguments.split(" "))
+        assert message in result.output.replace("\n", " "), arguments
+        assert result.exit_code == 2, arguments
+    assert (folder / "notes.txt").read_text() == "no events"
+
+
+def test_a_timeline_is_a_page_beside_the_log_if_nothing_else_is_said(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: dict[str, list[StreamEvent]] = {}
+    monkeypatch.setattr(
+        "enact_pool.timeline.write_timeline",
+        lambda events, path: drawn.update({path: list(events)}),
+    )
+    monkeypatch.setattr("enact_pool.cli.command.find_spec", lambda _: True)
+    event = ExecutionStart(ExecutionId.new(), 1, 1)
+    with EventLog(folder / "log.jsonl") as log:
+        log.emit(event)
+    result = invoke("timeline", "log.jsonl")
+    assert (result.exit_code, result.output) == (0, "log.html\n")
+    assert drawn == {"log.html": [event]}
+
+
+def test_a_broken_log_is_not_drawn(folder: Path) -> None:
+    with EventLog(folder / "log.jsonl") as log:
+        log.emit(ExecutionStart(ExecutionId.new(), 1, 1))
+    with (folder / "log.jsonl").open("a") as file:
+        file.write("nonsense\n")
+    result = invoke("timeline", "log.jsonl", "-o", "log.json")
+    assert "Invalid value for EVENTS: log.jsonl, line 2: the text is no JSON" in result.output
+    assert result.exit_code == 2
+    assert not (folder / "log.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("run html:escape --input x --progress", "--progress: it needs tqdm: {}[progress]'"),
+        (
+            "run html:escape --input x --timeline a.html",
+            "--timeline: it needs plotly: {}[timeline]'",
+        ),
+        ("timeline log.jsonl -o a.html", "--output: it needs plotly: {}[timeline]'"),
+    ],
+)
+def test_what_is_not_installed_is_named_before_anything_is_done(
+    arguments: str, message: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "log.jsonl").touch()
+    monkeypatch.setattr("enact_pool.cli.command.find_spec", lambda _: None)
+    result = invoke(*arguments.split())
+    assert message.format("pip install 'enact_pool") in result.output
+    assert result.exit_code == 2
+
+
+def test_without_click_the_extra_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("enact_pool.cli")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "click", None)
+    with pytest.raises(SystemExit) as exit:
+        main()
+    assert exit.value.code == 2
+    assert capsys.readouterr().err == "enact-pool needs click: pip install 'enact_pool[cli]'\n"
+
+
+def test_sizes_have_units() -> None:
+    assert [size(given) for given in ("1", "3b", "500MB", "1.5 kb", "2GiB", "1TIB")] == [
+        1,
+        3,
+        500_000_000,
+        1500,
+        2 << 30,
+        1 << 40,
+    ]
+
+
+def test_each_command_says_what_it_does() -> None:
+    for which in ("", "run", "timeline"):
+        result = invoke(*which.split(), "--help")
+        assert result.exit_code == 0
+        assert f"Usage: command {which}".strip() in result.output
+        assert "Example" in result.output
