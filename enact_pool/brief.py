@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 
 from enact_pool.interrupts import is_interrupt
 from enact_pool.lane import Lane
+from enact_pool.options import Options
 from enact_pool.results import Err
 from enact_pool.texts import describe
 from enact_pool.wire import (
+    COMMON_CAPTURE_OUTPUT,
+    COMMON_FORWARD_LOGS,
     COMMON_MAX_MEMORY,
     COMMON_PARCEL,
     COMMON_SHARED,
@@ -35,13 +38,15 @@ class Brief:
     """
 
     def __init__(
-        self, work: Work, *, show_outputs: bool, max_memory: int | None, call_wrappers: list[bytes]
+        self, work: Work, options: Options, *, show_outputs: bool, call_wrappers: list[bytes]
     ) -> None:
         self.refusal: Err | None = None
         self._wraps_calls = bool(call_wrappers)
         self._payload = b""
         self._parcel: Parcel | None = None
         self._lanes: set[Lane] = set()
+        # Whether something comes from the workers beside their answers.
+        self._brings_mail = options.capture_output or options.forward_logs
         buffers: list[pickle.PickleBuffer] = []
         try:
             flags, payload = work.pickle_common(buffers)
@@ -62,6 +67,15 @@ class Brief:
                 flags |= COMMON_WRAPPED
                 pickled = pickle.dumps(call_wrappers)
                 payload = len(pickled).to_bytes(8, "little") + pickled + payload
+            if options.capture_output:
+                flags |= COMMON_CAPTURE_OUTPUT
+            if options.forward_logs:
+                from enact_pool.records import levels  # for those who want it
+
+                flags |= COMMON_FORWARD_LOGS
+                pickled = pickle.dumps(levels())
+                payload = len(pickled).to_bytes(8, "little") + pickled + payload
+            max_memory = options.limits.max_memory
             if max_memory is not None:
                 flags |= COMMON_MAX_MEMORY
                 payload = min(max_memory, (1 << 64) - 1).to_bytes(8, "little") + payload
@@ -82,6 +96,8 @@ class Brief:
         if lane not in self._lanes:
             return False
         self._lanes.remove(lane)
+        if self._brings_mail:
+            lane.clear_mail()
         if self._parcel is None:
             return False
         # Its memory is free when nobody has it any more.

@@ -7,7 +7,7 @@ from typing import Any
 
 from enact_pool.interrupts import is_interrupt
 from enact_pool.lane import Holder, Lane
-from enact_pool.limits import Limits
+from enact_pool.options import Options
 from enact_pool.schedule import Schedule
 from enact_pool.supply import AWAY_SECONDS, GRACE_SECONDS, Doorbell, LaneSupply
 from enact_pool.watch import Watch
@@ -24,14 +24,17 @@ class Crew(Holder):
     """At most `limit` lanes of a supply. Who can work is told to the schedule."""
 
     def __init__(
-        self, supply: LaneSupply, schedule: Schedule[Lane, Any], limit: int, limits: Limits
+        self, supply: LaneSupply, schedule: Schedule[Lane, Any], limit: int, options: Options
     ) -> None:
         self._supply = supply
         self._schedule = schedule
         self._limit = limit
         self.watch = Watch()
-        self._watchdog = Watchdog(limits) if limits.need_watching else None
-        self._most_tasks = limits.max_tasks_per_worker
+        self._watchdog: Watchdog | None = None
+        if options.limits.need_watching or options.capture_output:
+            self._watchdog = Watchdog(options.limits, trims=options.capture_output)
+        self._most_tasks = options.limits.max_tasks_per_worker
+        self._forwards_logs = options.forward_logs
         self.starting: set[Lane] = set()
         self.working: set[Lane] = set()
         # Of the working ones: those that may take a batch, and those that have nothing to do.
@@ -106,6 +109,8 @@ class Crew(Holder):
 
     def _add(self, lane: Lane) -> None:
         self.watch.add(lane)
+        if self._forwards_logs:
+            self.watch.add_mail(lane)
         if self._watchdog is not None:
             self._watchdog.watch(lane)
         if lane.ready:

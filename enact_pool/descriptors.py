@@ -9,10 +9,13 @@ import resource
 __all__ = ["create_file", "out_of_reach"]
 
 
-def create_file() -> int:
-    """A file in memory, without a name; gives its descriptor, which is the caller's to close."""
+def create_file(label: str = "enact_pool") -> int:
+    """A file in memory, without a name; gives its descriptor, which is the caller's to close.
+
+    On Linux /proc shows the label where it shows what is open.
+    """
     if hasattr(os, "memfd_create"):
-        return os.memfd_create("enact_pool", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        return os.memfd_create(label, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     import tempfile  # takes long to import, and Linux does without
 
     with tempfile.TemporaryFile(buffering=0) as file:

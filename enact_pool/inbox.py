@@ -6,6 +6,7 @@ import pickle
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from enact_pool.crew import Crew
@@ -49,12 +50,19 @@ class Inbox:
         outcomes: Outcomes,
         crew: Crew,
         item_is: str,
+        *,
+        captures: bool,
     ) -> None:
         self._schedule = schedule
         self._outcomes = outcomes
         self._crew = crew
         self._item_is = item_is
+        # Whether what callables print is captured.
+        self._captures = captures
         self._live = outcomes.live
+        self._records = outcomes.records
+        # How many bytes were printed by callables whose answers have not come yet.
+        self._printed_bytes = 0
         # What lanes with work had answered when we last looked, and for how many
         # rounds they had been at rest.
         self._rested: dict[Lane, tuple[int, int]] = {}
@@ -91,7 +99,20 @@ class Inbox:
             if not lane.is_receiving:
                 return
 
+    def read_mail(self, lane: Lane) -> None:
+        """Take the log records that its callables have sent, if they are to be told."""
+        if self._records is None:
+            return
+        if not lane.mail.collect():
+            self._crew.watch.remove_mail(lane)
+        for kind, serial, content in lane.mail.records():
+            has_task = serial and lane in self._crew.working
+            task = self._schedule.task_at(lane, serial) if has_task else None
+            self._records.came(task, kind, content)
+
     def _take_answers(self, lane: Lane, frames: list[Frame]) -> None:
+        # They were sent before these, and are told before.
+        self.read_mail(lane)
         at = 0
         while at < len(frames):
             header, payload = frames[at]
@@ -148,6 +169,7 @@ class Inbox:
         has_parcels = max(endings) > Ending.ERROR
         if has_parcels:
             self._take_parcels(lane, serials, endings, payloads)
+        size, self._printed_bytes = size + self._printed_bytes, 0
         tasks = self._schedule.finished(lane, serials, sum(ran_ns) / 1e9, size)
         lane.ran += len(tasks)
         if self._live is not None:
@@ -198,7 +220,7 @@ class Inbox:
                 continue
             # The same as at the last look: then it is complete, on every CPU.
             if collected == before.get(lane):
-                self._take(lane, self._take_journal)
+                self._take(lane, partial(self._take_journal, stop=collected.stop))
             else:
                 self._collected[lane] = collected
 
@@ -211,13 +233,31 @@ class Inbox:
             if task is not None:
                 live.began(lane, task, since_ns)
 
-    def _take_journal(self, lane: Lane) -> None:
+    def _take_journal(self, lane: Lane, stop: int | None = None) -> None:
+        """Take what it has noted; with `stop`, of a worker that goes on, before this number only.
+
+        For what these have printed, or logged, has come by now.
+        """
+        if stop is not None and self._captures:
+            self._drain(lane)
+        self.read_mail(lane)
         found = lane.notes.journal.read()
-        if found is not None:
-            serials, payload = found
+        if found is None:
+            return
+        serials, payload = found
+        begun_ns = self._begun(len(serials), payload)
+        ran_ns, endings, payloads = unpack_ran(len(serials), payload)
+        if stop is not None and stop < serials.stop:
+            serials = range(serials.start, max(stop, serials.start))
             count = len(serials)
-            begun_ns = self._begun(count, payload)
-            self._take_outcomes(lane, serials, len(payload), begun_ns, *unpack_ran(count, payload))
+            begun_ns, ran_ns = begun_ns[:count], ran_ns[:count]
+            endings, payloads = endings[:count], payloads[:count]
+        if serials:
+            self._take_outcomes(lane, serials, len(payload), begun_ns, ran_ns, endings, payloads)
+
+    def _drain(self, lane: Lane) -> None:
+        while (frames := lane.receive()) is not None:
+            self._take_answers(lane, frames)
 
     def _take_note(self, lane: Lane, header: tuple[int, ...], payload: bytes) -> None:
         """Take note of what else a worker has to say."""
@@ -241,6 +281,11 @@ class Inbox:
             self._crew.hungry.update(self._crew.working)
         elif kind == Answer.LEFT_BEHIND:
             self._warn(self._schedule.task_at(lane, serial), *pickle.loads(payload))
+        elif kind == Answer.PRINTED:
+            task = self._schedule.task_at(lane, serial)
+            if task is not None:
+                self._printed_bytes += len(payload)
+                self._outcomes.printed(task, pickle.loads(payload))
         else:
             raise FrameError(f"kind {kind}")
 
@@ -271,6 +316,7 @@ class Inbox:
         ran_ns = time.monotonic_ns() - notes.since_ns if notes.since_ns else 0
         started, start_error = lane in self._crew.working, lane.start_error
         pid = lane.pid
+        printed = lane.printed() if self._captures else None
         if self._live is not None and started:
             self._tell_running(self._live, lane)
         self._crew.forget(lane)
@@ -286,6 +332,8 @@ class Inbox:
         ran = begun > self._schedule.answered(lane)
         blamed = self._schedule.lane_died(lane, begun, loading, receiving, expired=expired)
         self._crew.hungry.update(self._crew.working)
+        if blamed and printed is not None:
+            self._outcomes.printed(blamed[-1], printed)
         for task in blamed:
             doing = "running" if ran else "unpickling" if loading else "receiving"
             if task != blamed[-1]:
@@ -303,8 +351,7 @@ class Inbox:
     def _take_rest(self, lane: Lane) -> None:
         """Take all answers of a worker that gives no more."""
         try:
-            while (frames := lane.receive()) is not None:
-                self._take_answers(lane, frames)
+            self._drain(lane)
         except EOFError:
             pass  # all that it wrote has been read
         self._take_journal(lane)

@@ -6,7 +6,7 @@
     Lane.queue    ==== permits pipe ==+==>
     Lane.recall   <===================+
     Lane.receive  <=== answers pipe ======
-    Lane.receive_parcel, queue_common  <== Unix socket, for descriptors of parcels ==>
+    Lane.receive_parcel, queue_common, mail  <== side channel ==>
     Lane.bury     <--- flight recorder ---   (shared memory)
                   lifeline ------------->    (one for all lanes; closes with the parent)
 
@@ -19,7 +19,6 @@ import fcntl
 import os
 import select
 import signal
-import socket
 import termios
 import time
 from collections import deque
@@ -33,6 +32,7 @@ from enact_pool.interrupts import handlers_deferred
 from enact_pool.lifeline import lifeline
 from enact_pool.process import WorkerProcess
 from enact_pool.recorder import FlightRecorder, create_recording
+from enact_pool.sidechannel import Mail, pair
 from enact_pool.spawn import WorkerSpec, undisturbed
 from enact_pool.wire import (
     ANSWER,
@@ -144,6 +144,8 @@ class Lane(WorkerProcess):
         self.batch_limit = 1
         # How many bytes of answers it can write before they are read.
         self.answers_room = 0
+        # What comes beside its answers.
+        self.mail = Mail(-1)
         self._open: list[int] = []
         self._recorder: FlightRecorder | None = None
 
@@ -167,9 +169,10 @@ class Lane(WorkerProcess):
             self.answers, worker_answers = os.pipe()
             worker_ends.append(worker_answers)
             self._open.append(self.answers)
-            self._parcels, worker_parcels = (end.detach() for end in socket.socketpair())
-            worker_ends.append(worker_parcels)
-            self._open.append(self._parcels)
+            self._side, worker_side = pair()
+            worker_ends.append(worker_side)
+            self._open.append(self._side)
+            self.mail = Mail(self._side)
             recording = create_recording()
             worker_ends.append(recording)
             self._recorder = FlightRecorder.of_parent(recording)
@@ -177,7 +180,7 @@ class Lane(WorkerProcess):
                 worker_commands,
                 self._permits,
                 worker_answers,
-                worker_parcels,
+                worker_side,
                 recording,
                 lifeline.read_end(),
             ]
@@ -199,7 +202,7 @@ class Lane(WorkerProcess):
             self._permits,
             self._permits_in,
             self.answers,
-            self._parcels,
+            self._side,
         ):
             os.set_blocking(end, False)
         self.batch_limit = _pipe_size(self._permits) // PERMIT_BYTES // 3
@@ -225,7 +228,7 @@ class Lane(WorkerProcess):
         """
         self._run += 1
         if parcel is not None:
-            parcel.send(self._parcels, self._run)
+            parcel.send(self._side, self._run)
         self._queue(Command.COMMON, 0, 0, payload)
 
     def queue_batch(self, count: int, payload: bytes) -> bool:
@@ -308,7 +311,24 @@ class Lane(WorkerProcess):
         """The parcel that came along with an answer. Raises what `Parcel.receive` raises."""
         from enact_pool.parcel import Parcel
 
-        return Parcel.receive(self._parcels, serial, layout)
+        return Parcel.receive(self.mail, serial, layout)
+
+    def printed(self) -> tuple[bytes, bytes] | None:
+        """What callables of its last run have printed that it has not told of; None if nothing.
+
+        Raises `OSError`.
+        """
+        from enact_pool.printed import read
+
+        with handlers_deferred():
+            self.mail.collect()
+        return read(self.mail.output(self._run))
+
+    def clear_mail(self) -> None:
+        """Forget what has come beside its answers: the run that it is of is over."""
+        with handlers_deferred():
+            self.mail.collect()
+            self.mail.clear()
 
     @property
     def is_receiving(self) -> bool:
@@ -378,6 +398,7 @@ class Lane(WorkerProcess):
     def _close(self) -> None:
         """Close the descriptors. The process is left as it is."""
         with self._lock, handlers_deferred():
+            self.mail.clear()
             while self._open:
                 os.close(self._open.pop())
             if self._recorder is not None:

@@ -7,10 +7,11 @@ pool of a hundred workers, or a program with thousands of arrays.
 from __future__ import annotations
 
 import ctypes
+import errno
 import mmap
 import os
 
-__all__ = ["discard", "map_file", "memory_at", "unmap"]
+__all__ = ["discard", "map_file", "memory_at", "punch_hole", "unmap"]
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mmap.restype = ctypes.c_void_p
@@ -24,6 +25,9 @@ _libc.mmap.argtypes = [
 ]
 _libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 _libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+# Of Linux, as are these, for which Python has no names.
+_fallocate = getattr(_libc, "fallocate64", getattr(_libc, "fallocate", None))
+_KEEP_SIZE, _PUNCH_HOLE = 1, 2
 _FAILED = ctypes.c_void_p(-1).value
 
 
@@ -56,3 +60,13 @@ def discard(address: int, size: int) -> bool:
 def unmap(address: int, size: int) -> None:
     """End a mapping; nobody may touch its memory any more."""
     _libc.munmap(address, size)
+
+
+def punch_hole(descriptor: int, start: int, size: int) -> None:
+    """Give back the memory of a part of a file, which is zero then. Raises `OSError`."""
+    if _fallocate is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    _fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
+    if _fallocate(descriptor, _KEEP_SIZE | _PUNCH_HOLE, start, size):
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))

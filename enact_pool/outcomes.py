@@ -24,6 +24,7 @@ from enact_pool.work import Work
 
 if TYPE_CHECKING:
     from enact_pool.parcel import Parcel
+    from enact_pool.records import Records
 
 __all__ = ["Outcomes", "close_parcels"]
 
@@ -40,6 +41,8 @@ class Outcomes:
         work: Work,
         emitter: Emitter | None,
         max_workers: int,
+        *,
+        forward_logs: bool,
     ) -> None:
         self._schedule = schedule
         self._work = work
@@ -49,9 +52,17 @@ class Outcomes:
         self.live: Live | None = None
         if is_live(emitter):
             self.live = Live(max_workers, self.name, self._ids.of)
+        # What callables log; None if nobody wants to know.
+        self.records: Records | None = None
+        if forward_logs:
+            from enact_pool.records import Records
+
+            self.records = Records(self.name, self._ids.of)
         # What events show of returned values, if the worker has made a text; by
         # the ids of their results.
         self._texts: dict[ExecutionId | int, str] = {}
+        # What callables have printed that have no result yet.
+        self._printed: dict[int, tuple[bytes, bytes]] = {}
         # What has run and is no result yet: tasks, nanoseconds, endings, payloads.
         self._ran: tuple[list[int], list[int], bytearray, list[bytes | Parcel]]
         self._ran = [], [], bytearray(), []
@@ -120,7 +131,16 @@ class Outcomes:
         if self.live is not None:
             self.live.settled(tasks, ids, names)
         results = map(ParallelResult, names, ids, outputs, repeat(None), durations)
-        self._schedule.settle(dict(zip(tasks, results, strict=True)))
+        self._settle_all(dict(zip(tasks, results, strict=True)))
+
+    def _settle_all(self, results: dict[int, ParallelResult[Any]]) -> None:
+        for task in self._printed.keys() & results.keys() if self._printed else ():
+            results[task]._printed = self._printed.pop(task)
+        self._schedule.settle(results)
+
+    def printed(self, task: int, printed: tuple[bytes, bytes]) -> None:
+        """The callable, which is about to have an outcome, has printed this."""
+        self._printed.setdefault(task, printed)
 
     def _take_endings(
         self, ids: list[int], endings: Iterable[int], values: list[Any], errors: dict[int, Err]
@@ -178,7 +198,7 @@ class Outcomes:
         (id,) = self._ids.pop([task])
         if self.live is not None:
             self.live.settled([task], [id], [name])
-        self._schedule.settle({task: ParallelResult(name, id, err, error, ran_ms)})
+        self._settle_all({task: ParallelResult(name, id, err, error, ran_ms)})
 
     def died(self, task: int, death: Death, circumstances: str, ran_ms: float) -> None:
         """The callable's worker is dead, and it is to blame."""
@@ -219,7 +239,7 @@ class Outcomes:
         if self.live is not None:
             self.live.settled([task], [fresh_id], [name])
         result: ParallelResult[Any] = ParallelResult("unknown", fresh_id, output, error, ran_ms)
-        self._schedule.settle({task: result})
+        self._settle_all({task: result})
 
     @property
     def runs_emitter(self) -> bool:
@@ -228,11 +248,16 @@ class Outcomes:
 
     @property
     def has_news(self) -> bool:
-        """Whether there is something that a live emitter is to be told."""
+        """Whether there is something to be told that is no outcome."""
+        if self.records is not None and self.records.has_untold:
+            return True
         return self.live is not None and self.live.has_events
 
     def tell(self, results: list[ParallelResult[Any]]) -> None:
         """Emit what is new, and the events of these outcomes, whose turn has come."""
+        if self.records is not None:
+            for record in self.records.take():
+                self._hand_over(self.records.tell, record)
         if self.live is not None:
             self._emit_each(self.live.take())
         if self._emitter is not None and results:
@@ -283,7 +308,7 @@ class Outcomes:
         except Exception as error:
             if is_interrupt(error):
                 raise
-            # The run goes on, and the later events are emitted.
+            # The run goes on, and the later ones are handed over.
             if self.emitter_error is None:
                 self.emitter_error = error
 

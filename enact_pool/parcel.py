@@ -10,7 +10,7 @@ used where it is mapped, with no copy at all. What nobody may write to (bytes)
 is read instead, which takes less time than to map it and copy it.
 
 The file has no name, so it is gone when those who have it open or mapped are,
-in whichever way they end. Its descriptor is passed over a Unix socket. On Linux
+in whichever way they end. Its descriptor is passed over the side channel. On Linux
 it is sealed: nothing that has it open can change it or make it shorter. (What
 is mapped and then cut off kills whoever touches it.)
 """
@@ -23,11 +23,9 @@ import mmap
 import os
 import pickle
 import re
-import socket
 import struct
 import weakref
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from io import FileIO
 from itertools import islice
 from typing import Any
@@ -35,6 +33,7 @@ from typing import Any
 from enact_pool.descriptors import create_file
 from enact_pool.interrupts import handlers_deferred
 from enact_pool.mapping import discard, map_file, memory_at, unmap
+from enact_pool.sidechannel import Kind, Mail, send_descriptors
 from enact_pool.wire import LARGE_BYTES, FrameError
 
 __all__ = ["Parcel", "parcel_if_large"]
@@ -96,28 +95,15 @@ class Parcel:
         return struct.pack(f"<{len(self._layout)}Q", *self._layout)
 
     def send(self, to: int, tag: int) -> None:
-        """Pass the descriptor over this Unix socket. Raises `OSError`."""
-        rights = struct.pack("i", self._descriptor)
-        with handlers_deferred(), _borrowed(to) as to_socket:
-            # Not `socket.send_fds`, which ignores flags: a reader that is gone
-            # must not cost the sender its life.
-            to_socket.sendmsg(
-                [struct.pack("<Q", tag)],
-                [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)],
-                getattr(socket, "MSG_NOSIGNAL", 0),
-            )
+        """Pass the descriptor over this side channel. Raises `OSError`."""
+        send_descriptors(to, Kind.PARCEL, tag, [self._descriptor])
 
     @classmethod
-    def receive(cls, source: int, tag: int, layout: bytes) -> Parcel:
-        """Take the descriptor that was sent with this tag.
-
-        Others are what somebody sent and did not live to tell of. Raises
-        `FrameError` if it is not there, and `OSError` if there is no descriptor
-        to be had for it.
-        """
+    def receive(cls, mail: Mail, tag: int, layout: bytes) -> Parcel:
+        """Take the descriptor that was sent with this tag. Raises what `Mail.parcel` raises."""
         # So that no descriptor is lost to an interrupt.
         with handlers_deferred():
-            descriptor = _receive_descriptor(source, tag)
+            descriptor = mail.parcel(tag)
             parcel = cls(descriptor, struct.unpack(f"<{len(layout) // 8}Q", layout))
         if os.fstat(descriptor).st_size < parcel._end:
             parcel.close()
@@ -153,36 +139,6 @@ class Parcel:
         """Close the descriptor. What was rebuilt stays."""
         self._mappings.close()
         self._file.close()
-
-
-def _receive_descriptor(source: int, tag: int) -> int:
-    while True:
-        try:
-            with _borrowed(source) as from_socket:
-                message, descriptors, *_ = socket.recv_fds(from_socket, 8, 1)
-        except OSError as error:
-            raise FrameError(f"a parcel was not to be had: {error}") from error
-        if len(message) < 8:
-            raise FrameError("a parcel was lost")
-        if struct.unpack("<Q", message) == (tag,):
-            break
-        for descriptor in descriptors:
-            os.close(descriptor)
-    if not descriptors:
-        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-    (descriptor,) = descriptors
-    os.set_inheritable(descriptor, False)
-    return int(descriptor)
-
-
-@contextmanager
-def _borrowed(descriptor: int) -> Iterator[socket.socket]:
-    """A socket object for a descriptor, which it does not close. Handlers must be deferred."""
-    borrowed = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=descriptor)
-    try:
-        yield borrowed
-    finally:
-        borrowed.detach()
 
 
 def parcel_if_large(pickled: bytes, buffers: Sequence[pickle.PickleBuffer]) -> Parcel | None:

@@ -104,6 +104,10 @@ CANCELLED = Err("cancelled")
 TOLD = frozenset({id(Ok), id(Err)})
 
 
+# How bytes are decoded that cannot be.
+_ESCAPED = "backslashreplace"
+
+
 def _told(output: Any) -> Ok[Any] | Err:
     return output if id(type(output)) in TOLD else Ok(output)
 
@@ -116,7 +120,9 @@ class ParallelResult(Generic[T]):
     `output` is an `Ok` or an `Err`. `error` is there when the execution
     failed around the callable, rather than in it: a dead worker, say.
     `duration_ms` is the time in the worker from the callable's start to its
-    end, or to its worker's death; 0.0 if it never started.
+    end, or to its worker's death; 0.0 if it never started. `stdout` and `stderr`
+    are what it has printed, in runs with `capture_output=True`: up to its
+    worker's death if that died. They take no part in equality.
 
     Its `repr` is short, whatever the value is; its `str` ends with the traceback, if
     there is one.
@@ -131,6 +137,8 @@ class ParallelResult(Generic[T]):
     _output: Ok[T] | Err = field(alias="output", eq=_told)
     error: ExecutionError | None = None
     duration_ms: float = 0.0
+    # To stdout and to stderr; most have printed nothing.
+    _printed: tuple[bytes, bytes] | None = field(default=None, alias="printed", eq=False)
 
     @property
     def execution_id(self) -> ExecutionId:
@@ -143,6 +151,22 @@ class ParallelResult(Generic[T]):
         """What the callable came to."""
         output = self._output = _told(self._output)
         return output
+
+    @property
+    def stdout(self) -> str:
+        """What the callable has printed; empty if nothing, or if it was not captured.
+
+        Bytes that are no UTF-8 are shown as backslash escapes.
+        """
+        return self._printed_to(0)
+
+    @property
+    def stderr(self) -> str:
+        """What the callable has printed to stderr, likewise."""
+        return self._printed_to(1)
+
+    def _printed_to(self, stream: int) -> str:
+        return "" if self._printed is None else self._printed[stream].decode("utf-8", _ESCAPED)
 
     def __repr__(self) -> str:
         error = ""
@@ -171,6 +195,7 @@ class ParallelResult(Generic[T]):
             self.output,
             self.error,
             self.duration_ms,
+            self._printed,
         )
 
 

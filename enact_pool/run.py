@@ -108,16 +108,24 @@ class _Run:
         self._schedule: Schedule[Lane, ParallelResult[Any]] = Schedule(
             ordered, supply.expected_seconds(self._kinds)
         )
-        self._outcomes = Outcomes(self._schedule, work, emitter, limit)
+        self._outcomes = Outcomes(
+            self._schedule, work, emitter, limit, forward_logs=options.forward_logs
+        )
         # Made when there is something to do.
         self._brief: Brief | None = None
         # Likewise, if somebody wants to see how far it is.
         self._progress: RunProgress | None = None
         # When idle lanes are no longer to be borne.
         self._patience_ends = 0.0
-        self.crew = Crew(supply, self._schedule, limit, options.limits)
+        self.crew = Crew(supply, self._schedule, limit, options)
         self._watch = self.crew.watch
-        self._inbox = Inbox(self._schedule, self._outcomes, self.crew, work.item_is)
+        self._inbox = Inbox(
+            self._schedule,
+            self._outcomes,
+            self.crew,
+            work.item_is,
+            captures=options.capture_output,
+        )
 
     def drive(self) -> Iterator[list[ParallelResult[Any]]]:
         """Run everything, until all results were given and all events emitted."""
@@ -263,8 +271,8 @@ class _Run:
         if count and self._brief is None:
             self._brief = Brief(
                 self._work,
+                self._options,
                 show_outputs=self._shows_outputs,
-                max_memory=self._options.limits.max_memory,
                 call_wrappers=self._call_wrappers(),
             )
             if self._options.progress is not False:
@@ -423,6 +431,8 @@ class _Run:
         for ready, lane in self._watch.wait(seconds, spin=spin):
             if ready == "answers":
                 self._inbox.read(lane)
+            elif ready == "mail":
+                self._inbox.read_mail(lane)
             elif ready == "exit" and lane in self.crew.retired:
                 if self._outcomes.live is not None:
                     reason = f"has run {lane.ran} callables, and may run no more"

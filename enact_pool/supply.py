@@ -21,7 +21,14 @@ from enact_pool.interrupts import handlers_deferred
 from enact_pool.lane import Holder, Lane
 from enact_pool.spawn import WorkerSpec
 
-__all__ = ["AWAY_SECONDS", "GRACE_SECONDS", "Doorbell", "LaneSupply", "worker_pids"]
+__all__ = [
+    "AWAY_SECONDS",
+    "GRACE_SECONDS",
+    "Doorbell",
+    "LaneSupply",
+    "end_idle_workers",
+    "worker_pids",
+]
 
 # How long workers may take to end by themselves, running exit handlers and
 # flushing their output, before they are killed.
@@ -337,6 +344,12 @@ class LaneSupply:
             unused = [lane for lane in self._lanes if lane.holder not in self._runs]
         self._end(unused)
 
+    def end_idle(self) -> None:
+        """End the idle workers; the next run starts others."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        self._end(idle)
+
     def terminate(self) -> None:
         """End all workers; those that are at work are killed."""
         self.close()
@@ -384,6 +397,12 @@ _supplies: weakref.WeakSet[LaneSupply] = weakref.WeakSet()
 def worker_pids() -> set[int]:
     """The process ids of all workers that this process has."""
     return {lane.pid for supply in list(_supplies) for lane in list(supply._lanes) if lane.is_there}
+
+
+def end_idle_workers() -> None:
+    """End those workers of this process that are idle: they print where it did when they began."""
+    for supply in list(_supplies):
+        supply.end_idle()
 
 
 def _abandon_all() -> None:

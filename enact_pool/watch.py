@@ -22,11 +22,12 @@ class Watch:
         # Not epoll: it would take a system call for each lane of each run, and
         # a run is often over after one answer.
         self._poller = select.poll()
-        # For what cannot wait: deaths, and lanes that others leave.
+        # For what cannot wait: deaths, log records, and lanes that others leave.
         self._urgent = select.poll()
         self._answers: dict[int, Lane] = {}
         self._exits: dict[int, Lane] = {}
         self._clogged: dict[int, Lane] = {}
+        self._mail: dict[int, Lane] = {}
         self._blind: set[Lane] = set()
 
     def add(self, lane: Lane) -> None:
@@ -41,6 +42,17 @@ class Watch:
         else:
             self._register(self._exits, lane.exit, lane, select.POLLIN)
             self._urgent.register(lane.exit, select.POLLIN)
+
+    def add_mail(self, lane: Lane) -> None:
+        """Watch the lane for what comes beside its answers, which is told at once."""
+        self._register(self._mail, lane.mail.fileno(), lane, select.POLLIN)
+        self._urgent.register(lane.mail.fileno(), select.POLLIN)
+
+    def remove_mail(self, lane: Lane) -> None:
+        """Watch it for that no more."""
+        if lane.mail.fileno() in self._mail:
+            _forget(self._urgent, lane.mail.fileno())
+        self._unregister(self._mail, lane.mail.fileno())
 
     def add_clogged(self, lane: Lane) -> None:
         """Watch the lane for room in its commands pipe."""
@@ -59,6 +71,7 @@ class Watch:
             _forget(self._urgent, lane.exit)
         self._unregister(self._exits, lane.exit)
         self._unregister(self._clogged, lane.commands)
+        self.remove_mail(lane)
 
     def remove_answers(self, lane: Lane) -> None:
         """Watch the lane for its worker's death only: it gives no more answers."""
@@ -83,12 +96,12 @@ class Watch:
         return bool(self._clogged)
 
     def nap(self, seconds: float) -> None:
-        """Let answers wait for so long, unless a worker dies."""
+        """Let answers wait for so long, unless a worker dies, or logs something."""
         self._urgent.poll(seconds * 1000)
 
     def wait(
         self, seconds: float, *, spin: bool
-    ) -> Iterator[tuple[Literal["answers", "exit", "commands"], Lane]]:
+    ) -> Iterator[tuple[Literal["answers", "mail", "exit", "commands"], Lane]]:
         """What is ready, after at most so many seconds, at first without sleeping if `spin`.
 
         Lanes may be added and removed meanwhile; what is removed is not told.
@@ -98,6 +111,8 @@ class Watch:
         for descriptor, _ in poll(self._poller, seconds * 1000, spin=spin):
             if descriptor in self._answers:
                 yield "answers", self._answers[descriptor]
+            elif descriptor in self._mail:
+                yield "mail", self._mail[descriptor]
             elif descriptor in self._exits:
                 yield "exit", self._exits[descriptor]
             elif descriptor in self._clogged:

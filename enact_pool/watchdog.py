@@ -8,6 +8,8 @@ workers, or in the kernel; they do nothing for it.
 For a time limit it wakes up when the first callable could have broken it. Memory has
 to be looked at again and again: every 50 ms, or as rarely as it takes to spend no
 more than a hundredth of the time on it.
+
+It also keeps what callables print from taking too much memory, where that is captured.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import time
 from enact_pool.interrupts import handlers_deferred
 from enact_pool.lane import Lane
 from enact_pool.limits import Excess, Limits
+from enact_pool.printed import trim
 from enact_pool.recorder import Activity
 from enact_pool.tree import resident_bytes
 
@@ -36,13 +39,15 @@ _SHARE = 0.01
 class Watchdog:
     """Watches the lanes of one run."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, *, trims: bool = False) -> None:
         self._timeout = limits.timeout
         self._max_memory = limits.max_memory
+        # Whether what callables print is captured, and is not to take too much memory.
+        self._trims = trims
         # Held with signal handlers deferred: one that raises could leave it locked.
         self._changed = threading.Condition(threading.Lock())
         self._lanes: set[Lane] = set()
-        self._next_weighing = 0.0
+        self._next_weighing = self._next_trimming = 0.0
         self._thread: threading.Thread | None = None
         self._due_at = time.monotonic() + min(_SHORT_SECONDS, (limits.timeout or 1.0) / 4)
         self._is_over = False
@@ -107,6 +112,15 @@ class Watchdog:
                 pause = (time.thread_time() - begun) / _SHARE
                 self._next_weighing = now + max(_LOOK_SECONDS, pause)
             waits.append(self._next_weighing - time.monotonic())
+        if self._trims:
+            now = time.monotonic()
+            if now >= self._next_trimming:
+                begun = time.thread_time()
+                trimmed = self._trim()
+                # Who prints so much has to be looked at soon again, whatever that takes.
+                pause = 0.0 if trimmed else (time.thread_time() - begun) / _SHARE
+                self._next_trimming = now + max(_LOOK_SECONDS, pause)
+            waits.append(self._next_trimming - time.monotonic())
         if not self._lanes:
             return None
         return max(0.0, min(*waits, threading.TIMEOUT_MAX))
@@ -135,6 +149,12 @@ class Watchdog:
             size = resident_bytes(lane.pid)
             if size > most:
                 self._convict(lane, activity, Excess.of_memory(most, size))
+
+    def _trim(self) -> bool:
+        """Gives whether there was something to be trimmed."""
+        busy = [lane for lane in self._lanes if lane.ready and lane.notes.activity is not None]
+        trimmed = [trim(lane.pid) for lane in busy]
+        return any(trimmed)
 
     def _convict(self, lane: Lane, activity: Activity, excess: Excess) -> None:
         if lane.convict(activity, excess):

@@ -10,6 +10,7 @@ Everything is a frame, a fixed header and a payload of the length it names:
                                         UNLOADABLE    a batch could not be unpickled
                                         SKIPPED       what had no permit was not started
                                         LEFT_BEHIND   threads or processes of a callable
+                                        PRINTED       what a callable has printed
 
 An answer is written as soon as there is one, or noted in the journal and
 written some milliseconds later. What is in a pipe or in the journal
@@ -64,6 +65,8 @@ __all__ = [
     "unpack_permit",
     "unpack_permits",
     "unpack_ran",
+    "COMMON_CAPTURE_OUTPUT",
+    "COMMON_FORWARD_LOGS",
     "COMMON_FUNCTION",
     "COMMON_MAX_MEMORY",
     "COMMON_PARCEL",
@@ -118,6 +121,9 @@ COMMON_PARCEL = 8  # not a pickle follows, but the layout of a parcel: see `parc
 COMMON_MAX_MEMORY = 16  # first follow 8 bytes: how much memory a worker may have, in bytes
 # Then call wrappers follow: the size of a pickle in 8 bytes, and that, a list of pickles.
 COMMON_WRAPPED = 32
+COMMON_CAPTURE_OUTPUT = 64  # what callables print is wanted
+# Their log records are: then a pickle of which follows, likewise: see `records`.
+COMMON_FORWARD_LOGS = 128
 
 # From this size on, in bytes, values travel in parcels, which takes less time then.
 LARGE_BYTES = 1 << 18
@@ -148,6 +154,7 @@ class Answer:
     UNLOADABLE = 4
     SKIPPED = 5
     LEFT_BEHIND = 6
+    PRINTED = 7
 
 
 class Ending:

@@ -30,6 +30,8 @@ from enact_pool.surroundings import QUICK_NS, Surroundings, own_workers
 from enact_pool.texts import describe, shown, shows_itself, type_name
 from enact_pool.tree import kill_descendants, resident_bytes
 from enact_pool.wire import (
+    COMMON_CAPTURE_OUTPUT,
+    COMMON_FORWARD_LOGS,
     COMMON_MAX_MEMORY,
     COMMON_PARCEL,
     COMMON_SHOW_OUTPUTS,
@@ -49,6 +51,9 @@ from enact_pool.wire import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    # For those runs that ask for it.
+    from enact_pool.witness import Witness
 
 __all__ = ["LOST_PIPES", "nesting", "serve"]
 
@@ -100,7 +105,7 @@ def serve(
     commands: int,
     permits: int,
     answers: int,
-    parcels: int,
+    side: int,
     recording: int,
     lifeline: int,
     depth: int,
@@ -125,15 +130,15 @@ def serve(
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(line_buffering=True)
     _die_with_parent(lifeline)
-    commands, permits, answers, parcels, recording = map(
-        out_of_reach, (commands, permits, answers, parcels, recording)
+    commands, permits, answers, side, recording = map(
+        out_of_reach, (commands, permits, answers, side, recording)
     )
     faulthandler.enable(recording, all_threads=False)
     # The crash of a child that a callable has forked is not this worker's.
     os.register_at_fork(after_in_child=faulthandler.disable)
     nesting.depth, nesting.cpus = depth, cpus
     recorder = FlightRecorder.of_worker(recording)
-    worker = _Worker(Permits(permits), answers, parcels, recorder)
+    worker = _Worker(Permits(permits), answers, side, recorder)
     try:
         if worker.initialize(initializer):
             worker.work(commands_from(commands, idle_timeout, spin, recorder))
@@ -181,12 +186,10 @@ def _watch(lifeline: int) -> None:
 class _Worker:
     """Runs batches and writes answers."""
 
-    def __init__(
-        self, permits: Permits, answers: int, parcels: int, recorder: FlightRecorder
-    ) -> None:
+    def __init__(self, permits: Permits, answers: int, side: int, recorder: FlightRecorder) -> None:
         self._permits = permits
         self._answers = answers
-        self._parcels = parcels
+        self._side = side
         self._recorder = recorder
         self._answers_inode = os.fstat(answers).st_ino
         self._journal = recorder.journal
@@ -203,6 +206,8 @@ class _Worker:
         self._max_memory = 0
         # Whether a callable has left this process in a state that no other may find.
         self._is_spoilt = False
+        # Listens to what callables print and log, if somebody wants to know.
+        self._witness: Witness | None = None
 
     def initialize(self, initializer: bytes) -> bool:
         """Run the user's initializer; gives whether this worker can be used."""
@@ -229,7 +234,11 @@ class _Worker:
                 self._take_common(run, payload[0], payload[1:])
                 self._recorder.note_occupied(False)
             elif run == current_run:
-                self._run_batch(first, first + count - 1, payload)
+                if self._witness is None:
+                    self._run_batch(first, first + count - 1, payload)
+                else:
+                    with self._witness:
+                        self._run_batch(first, first + count - 1, payload)
                 if self._is_spoilt:
                     return
             else:
@@ -237,11 +246,18 @@ class _Worker:
 
     def _take_common(self, run: int, flags: int, pickled: bytes) -> None:
         self._common.close()
+        if self._witness is not None:
+            self._witness.close()
+            self._witness = None
         self._show_outputs = bool(flags & COMMON_SHOW_OUTPUTS)
         self._max_memory = 0
         if flags & COMMON_MAX_MEMORY:
             self._max_memory = int.from_bytes(pickled[:8], "little")
             pickled = pickled[8:]
+        levels = None
+        if flags & COMMON_FORWARD_LOGS:
+            end = 8 + int.from_bytes(pickled[:8], "little")
+            levels, pickled = pickle.loads(pickled[8:end]), pickled[end:]
         wrappers = b""
         if flags & COMMON_WRAPPED:
             end = 8 + int.from_bytes(pickled[:8], "little")
@@ -249,9 +265,17 @@ class _Worker:
         parcel = None
         if flags & COMMON_PARCEL:
             from enact_pool.parcel import Parcel  # not for every worker
+            from enact_pool.sidechannel import Mail
 
-            parcel = Parcel.receive(self._parcels, run, pickled)
+            parcel = Parcel.receive(Mail(self._side), run, pickled)
         self._common = common_of(flags, pickled, parcel, wrappers)
+        if flags & (COMMON_CAPTURE_OUTPUT | COMMON_FORWARD_LOGS):
+            from enact_pool.witness import Witness  # nor this
+
+            captures = bool(flags & COMMON_CAPTURE_OUTPUT)
+            self._witness = Witness(
+                self._side, self._recorder, run, captures=captures, levels=levels
+            )
 
     def _run_batch(self, first: int, last: int, payload: bytes) -> None:
         """Run those callables of the batch `first` to `last` that have a permit."""
@@ -330,6 +354,8 @@ class _Worker:
             # To write it may take long, and is not the callable's time.
             self._recorder.note_resting()
             self._write(pack_answer(Answer.LEFT_BEHIND, serial, _dumps(left)))
+        if self._witness is not None:
+            self._tell_printed(self._witness, serial)
         journal = self._journal
         if not journal.add(serial, ending, begun_at, ran_ns, payload):
             # Larger than what travels in a parcel as a rule. Writing it is not the callable's time.
@@ -347,6 +373,21 @@ class _Worker:
             self._is_spoilt = True
         if not quick:
             self._look_at_memory()
+
+    def _tell_printed(self, witness: Witness, serial: int) -> None:
+        """Tell what a callable has printed, before it is answered for."""
+        try:
+            printed = witness.printed()
+        except OSError:
+            # It has closed the files, and has its answer, but is the last one here.
+            self._is_spoilt = True
+            return
+        if printed is not None:
+            # Nor is this its time.
+            self._recorder.note_resting()
+            self._write(pack_answer(Answer.PRINTED, serial, printed))
+            # Not before: if this process dies meanwhile, it is found where it was.
+            witness.forget_printed()
 
     def _look_at_memory(self) -> None:
         """If it is too much, let no other callable be killed for it."""
@@ -386,7 +427,7 @@ class _Worker:
             return None
         self._end_if_forked()
         try:
-            parcel.send(self._parcels, serial)
+            parcel.send(self._side, serial)
         except OSError:
             return None
         finally:

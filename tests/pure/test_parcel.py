@@ -6,13 +6,13 @@ import gc
 import mmap
 import os
 import pickle
-import socket
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from enact_pool.parcel import Parcel, parcel_if_large
+from enact_pool.sidechannel import Kind, Mail, header, pair
 from enact_pool.wire import LARGE_BYTES, FrameError, pickle_output
 
 
@@ -38,11 +38,14 @@ def content(size: int) -> bytearray:
 
 
 @pytest.fixture
-def ends() -> Iterator[tuple[int, int]]:
-    one, other = socket.socketpair()
-    other.setblocking(False)
-    with one, other:
-        yield one.fileno(), other.fileno()
+def ends() -> Iterator[tuple[int, Mail]]:
+    one, other = pair()
+    os.set_blocking(other, False)
+    mail = Mail(other)
+    yield one, mail
+    mail.clear()
+    os.close(one)
+    os.close(other)
 
 
 def test_a_value_is_rebuilt_with_all_that_was_out_of_band() -> None:
@@ -149,7 +152,7 @@ def test_no_room_makes_no_parcel_and_leaves_no_descriptor(monkeypatch: pytest.Mo
     assert set(os.listdir("/dev/fd")) == before
 
 
-def test_a_parcel_passes_a_socket(ends: tuple[int, int]) -> None:
+def test_a_parcel_passes_a_socket(ends: tuple[int, Mail]) -> None:
     value = bytes(content(LARGE_BYTES))
     sent = parcel_of(value)
     sent.send(ends[0], 7)
@@ -159,7 +162,7 @@ def test_a_parcel_passes_a_socket(ends: tuple[int, int]) -> None:
     received.close()
 
 
-def test_what_nobody_told_of_is_passed_over(ends: tuple[int, int]) -> None:
+def test_what_nobody_told_of_is_passed_over(ends: tuple[int, Mail]) -> None:
     before = set(os.listdir("/dev/fd"))
     for tag in (6, 7):
         parcel = parcel_of(bytes(content(LARGE_BYTES)))
@@ -169,23 +172,23 @@ def test_what_nobody_told_of_is_passed_over(ends: tuple[int, int]) -> None:
     assert set(os.listdir("/dev/fd")) == before
 
 
-@pytest.mark.parametrize("message", [b"", b"abc", b"8 bytes!"])
-def test_a_parcel_that_does_not_come_is_an_error(ends: tuple[int, int], message: bytes) -> None:
+@pytest.mark.parametrize("message", [b"", b"abc", b"more bytes than a header has"])
+def test_a_parcel_that_does_not_come_is_an_error(ends: tuple[int, Mail], message: bytes) -> None:
     os.write(ends[0], message)
     with pytest.raises(FrameError):
         Parcel.receive(ends[1], 7, bytes(8))
 
 
 def test_a_parcel_that_comes_without_its_descriptor_is_an_error_of_its_own(
-    ends: tuple[int, int],
+    ends: tuple[int, Mail],
 ) -> None:
     """So it comes to a process that has no descriptor left."""
-    os.write(ends[0], (7).to_bytes(8, "little"))
+    os.write(ends[0], header(Kind.PARCEL, 7))
     with pytest.raises(OSError, match="Too many open files"):
         Parcel.receive(ends[1], 7, bytes(8))
 
 
-def test_a_file_that_is_too_small_is_an_error(ends: tuple[int, int]) -> None:
+def test_a_file_that_is_too_small_is_an_error(ends: tuple[int, Mail]) -> None:
     parcel = parcel_of(bytes(content(LARGE_BYTES)))
     parcel.send(ends[0], 7)
     parcel.close()

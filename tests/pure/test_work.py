@@ -111,7 +111,7 @@ def test_an_answer_that_makes_no_sense_costs_its_own_result(ending: int) -> None
     schedule: Schedule[Any, Any] = Schedule()
     work = Callables([len, len], "abc")
     work.pull_all()
-    outcomes = Outcomes(schedule, work, None, 1)
+    outcomes = Outcomes(schedule, work, None, 1, forward_logs=False)
     outcomes.expect(schedule.submit(2))
     endings = bytearray([ending, Ending.VALUE])
     outcomes.answered([0, 1], [1, 1], endings, [pickle.dumps(None), pickle.dumps(3)])

@@ -1,0 +1,277 @@
+"""Log records and warnings of callables, in their worker: sent to its parent as they come.
+
+No handler is added to a logger, and no level is changed: a callable that configures
+logging finds it as it would be without us, and its own handlers get what they would
+get. While a batch runs, each logger lets pass what it would pass here, or in the
+parent; what the parent's would pass is sent there.
+
+Warnings are sent unless a filter stops them that is not one of the usual: what is
+shown is decided by the filters of the parent.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import pickle
+import select
+import sys
+import threading
+import time
+import warnings
+from _socket import AF_UNIX, MSG_DONTWAIT, SOCK_STREAM, socket
+from collections.abc import Callable, Mapping
+from contextlib import contextmanager
+
+from enact_pool.recorder import FlightRecorder
+from enact_pool.sidechannel import MOST_BYTES, Kind, header
+from enact_pool.wire import SHAREABLE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+__all__ = ["Forwarder"]
+
+# If a record is too long, so many characters of each end of its texts are sent.
+_ENDS = 7000, 1900
+_TEXTS = "msg", "exc_text", "stack_info"
+# What every record has, and is short.
+_USUAL = frozenset(vars(logging.makeLogRecord({}))) - {"args", "exc_info", *_TEXTS}
+
+# How long to wait for room where no event tells of it (macOS), in milliseconds.
+_PAUSE_MS = 1
+
+# The interpreter's own filters, which come last.
+_USUAL_FILTERS: list[tuple[Any, ...]] = [
+    ("default", None, DeprecationWarning, "__main__", 0),
+    *(
+        ("ignore", None, category, None, 0)
+        for category in (
+            DeprecationWarning,
+            PendingDeprecationWarning,
+            ImportWarning,
+            ResourceWarning,
+        )
+    ),
+]
+
+
+class Forwarder:
+    """Sends what this process logs, and warns of, to its parent, from `install` to `remove`.
+
+    Between these, it does so while `is_on`. `levels` are those of the parent's loggers,
+    by name; the root's is "".
+    """
+
+    def __init__(self, side: int, recorder: FlightRecorder, levels: Mapping[str, int]) -> None:
+        self.is_on = False
+        self._channel = _Channel(side, recorder)
+        self._sender = _Sender(self._channel)
+        # By the names of loggers, found as they are asked for.
+        self._levels = dict(levels)
+        self._basic_config = logging.basicConfig
+        self._call_handlers = logging.Logger.callHandlers
+        self._effective_level = logging.Logger.getEffectiveLevel
+        self._show = warnings.showwarning
+        self._removed_filters: list[Any] = []
+        self._remove: list[Callable[[], None]] = []
+
+    def install(self) -> None:
+        """Take note of what is logged and warned of."""
+
+        def call_handlers(logger: logging.Logger, record: logging.LogRecord) -> None:
+            if self.is_on and record.levelno >= self._parent_level(logger.name):
+                self._sender.handle(record)
+                if not logger.hasHandlers():
+                    return  # it would be printed here, for want of a handler
+            if record.levelno >= self._effective_level(logger):
+                self._call_handlers(logger, record)
+
+        def effective_level(logger: logging.Logger) -> int:
+            return min(self._effective_level(logger), self._parent_level(logger.name))
+
+        def basic_config(**options: Any) -> None:
+            # Without a handler, logging.warning() and its kin make one, which would
+            # print here what is told elsewhere.
+            by_logging = sys._getframe(1).f_globals is vars(logging)
+            if not (self.is_on and by_logging):
+                self._basic_config(**options)
+
+        self._replace(logging, "basicConfig", basic_config)
+        self._replace(logging.Logger, "callHandlers", call_handlers)
+        self._replace(logging.Logger, "getEffectiveLevel", effective_level)
+        _forget_levels()
+        # If somebody has put another in its place, what that does is wanted.
+        if self._show.__module__ == warnings.__name__:
+            self._replace(warnings, "showwarning", self._show_warning)
+        filters: Any = warnings.filters
+        while filters and filters[-1] in _USUAL_FILTERS:
+            self._removed_filters.insert(0, filters.pop())
+        _forget_filters()
+
+    def _replace(self, where: Any, name: str, ours: Any) -> None:
+        before = getattr(where, name)
+        setattr(where, name, ours)
+
+        def put_back() -> None:
+            # Unless a callable has put another there, which may call ours.
+            if getattr(where, name) is ours:
+                setattr(where, name, before)
+
+        self._remove.append(put_back)
+
+    def remove(self) -> None:
+        """Leave logging and warnings as they were."""
+        self.is_on = False
+        while self._remove:
+            self._remove.pop()()
+        _forget_levels()
+        filters: Any = warnings.filters
+        filters.extend(self._removed_filters)
+        _forget_filters()
+        self._sender.close()
+        self._channel.close()
+
+    def _parent_level(self, name: str) -> int:
+        level = self._levels.get(name)
+        if level is None:
+            level = self._levels[name] = self._parent_level(name.rpartition(".")[0])
+        return level
+
+    def _show_warning(
+        self,
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: Any = None,
+        line: str | None = None,
+    ) -> None:
+        if not self.is_on or file is not None:
+            self._show(message, category, filename, lineno, file, line)
+            return
+        # The parent may not know it, but one that it is derived from.
+        kinds = [(c.__module__, c.__qualname__) for c in category.__mro__ if issubclass(c, Warning)]
+        told = _cut(str(message), _ENDS[-1]), kinds, str(filename), int(lineno)
+        self._channel.send(Kind.WARNING, pickle.dumps(told))
+
+
+class _Sender(logging.Handler):
+    """Sends records; what goes wrong is told as logging tells it."""
+
+    def __init__(self, channel: _Channel) -> None:
+        super().__init__()
+        self._channel = channel
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._channel.send(Kind.RECORD, _packed(record))
+        except Exception:
+            self.handleError(record)
+
+
+_formatter = logging.Formatter()
+
+
+def _packed(record: logging.LogRecord) -> bytes:
+    """The record, with what of it is plain; of a long one no more than there is room for."""
+    fields = {name: value for name, value in vars(record).items() if type(value) in SHAREABLE}
+    # The arguments may be anything, and the exception too.
+    fields.update(msg=record.getMessage(), args=None)
+    if record.exc_info and not record.exc_text:
+        fields["exc_text"] = _formatter.formatException(record.exc_info)
+    packed = pickle.dumps(fields)
+    for ends in _ENDS:
+        if len(packed) <= MOST_BYTES:
+            break
+        fields = {name: value for name, value in fields.items() if name in {*_USUAL, *_TEXTS}}
+        fields.update((name, _cut(fields[name], ends)) for name in _TEXTS if fields.get(name))
+        packed = pickle.dumps(fields)
+    return packed
+
+
+def _cut(text: str, ends: int) -> str:
+    left_out = len(text) - 2 * ends
+    if left_out <= 0:
+        return text
+    return f"{text[:ends]}\n[{left_out} characters are left out here]\n{text[-ends:]}"
+
+
+class _Channel:
+    """The worker's end of the side channel, for any of its threads, and its forked children."""
+
+    def __init__(self, side: int, recorder: FlightRecorder) -> None:
+        self._recorder = recorder
+        self._pid = os.getpid()
+        # Which kind it is really does not matter here.
+        self._socket = socket(AF_UNIX, SOCK_STREAM, 0, side)
+
+    def send(self, kind: int, content: bytes) -> None:
+        """Send a message, of the callable that runs; waits while there is no room.
+
+        Raises `OSError`.
+        """
+        recorder = self._recorder
+        serial = 0 if recorder.loading else recorder.begun
+        message = header(kind, serial) + content
+        try:
+            self._socket.send(message, MSG_DONTWAIT)
+        except BlockingIOError:
+            with self._clock_stopped():
+                self._send_when_there_is_room(message)
+        except OSError as error:
+            if error.errno != errno.ENOBUFS:
+                raise
+            with self._clock_stopped():
+                self._send_when_there_is_room(message)
+
+    def _send_when_there_is_room(self, message: bytes) -> None:
+        poller = select.poll()
+        poller.register(self._socket.fileno(), select.POLLOUT)
+        while True:
+            poller.poll()
+            try:
+                self._socket.send(message, MSG_DONTWAIT)
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
+                select.poll().poll(_PAUSE_MS)
+            else:
+                return
+
+    @contextmanager
+    def _clock_stopped(self) -> Iterator[None]:
+        """Within, the callable waits for the parent, which is not to count against its limit."""
+        recorder, since_ns = self._recorder, self._recorder.since_ns
+        is_callable = threading.current_thread() is threading.main_thread()
+        if not is_callable or recorder.loading or not since_ns or os.getpid() != self._pid:
+            yield
+            return
+        recorder.note_resting()
+        stopped_ns = time.monotonic_ns()
+        try:
+            yield
+        finally:
+            waited_ns = time.monotonic_ns() - stopped_ns
+            recorder.note_begun(recorder.begun, since_ns + waited_ns)
+
+    def close(self) -> None:
+        """Let go of the descriptor, which is the worker's."""
+        self._socket.detach()
+
+
+def _forget_levels() -> None:
+    """Let loggers ask anew which levels they let pass; setting any level does that."""
+    root = logging.getLogger()
+    root.setLevel(root.level)
+
+
+def _forget_filters() -> None:
+    """Let places that have warned once ask the filters anew; setting any filter does that."""
+    with warnings.catch_warnings():
+        pass

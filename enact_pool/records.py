@@ -1,0 +1,168 @@
+"""Log records and warnings of callables, in the parent: told as if they came from here.
+
+They come from `forwarding`, and are kept until the run has time to tell them. A record
+goes to the logger that has its name here; a warning to the filters of this process,
+and to whatever shows warnings here.
+"""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from attrs import define, field
+
+from enact_pool.ids import ExecutionId
+from enact_pool.sidechannel import Kind
+
+__all__ = ["Records", "levels"]
+
+
+def levels() -> dict[str, int]:
+    """The levels from which on loggers let records pass here, by their names; the root's is ""."""
+    root = logging.getLogger()
+    least = root.manager.disable + 1
+    own = {
+        name: logger.getEffectiveLevel()
+        for name, logger in list(root.manager.loggerDict.items())
+        if isinstance(logger, logging.Logger) and logger.level
+    }
+    own[""] = root.getEffectiveLevel()
+    return {name: max(level, least) for name, level in own.items()}
+
+
+@define
+class _Record:
+    """One of either kind; of which callable, if that is known."""
+
+    kind: int
+    content: bytes
+    index: int | None
+    name: str | None
+    execution_id: int | None
+
+
+@define
+class Records:
+    """Those of one run.
+
+    `name_of` gives the name of a callable, by its index, until it is settled, and
+    `id_of` the number of its execution id.
+    """
+
+    _name_of: Callable[[int], str]
+    _id_of: Callable[[int], int]
+    _untold: list[_Record] = field(factory=list, init=False)
+    # What was warned of in files that are no modules here.
+    _registries: dict[str, dict[Any, Any]] = field(factory=dict, init=False)
+
+    def came(self, task: int | None, kind: int, content: bytes) -> None:
+        """A worker has sent this; None: between its callables."""
+        name, id = (None, None) if task is None else (self._name_of(task), self._id_of(task))
+        self._untold.append(_Record(kind, content, task, name, id))
+
+    @property
+    def has_untold(self) -> bool:
+        """Whether there are any to be told."""
+        return bool(self._untold)
+
+    def take(self) -> list[_Record]:
+        """Those that are to be told now."""
+        untold, self._untold = self._untold, []
+        return untold
+
+    def tell(self, record: _Record) -> None:
+        """Hand it on. Raises what handlers raise, or a warning that filters make an error."""
+        if record.kind == Kind.RECORD:
+            _log(record)
+        else:
+            self._warn(record, *pickle.loads(record.content))
+
+    def _warn(
+        self,
+        record: _Record,
+        text: str,
+        kinds: Sequence[tuple[str, str]],
+        filename: str,
+        lineno: int,
+    ) -> None:
+        message = text
+        if record.index is not None:
+            message = _Located(text, f"callable {record.index} ({record.name})")
+        module, registry = self._place(filename)
+        warnings.warn_explicit(message, _category(text, kinds), filename, lineno, module, registry)
+
+    def _place(self, filename: str) -> tuple[str, dict[Any, Any]]:
+        """The module of a file, by which filters may go, and what it has warned of."""
+        for name, module in list(sys.modules.items()):
+            variables = getattr(module, "__dict__", {})
+            if variables.get("__file__") == filename:
+                return name, variables.setdefault("__warningregistry__", {})
+        # What a script defines travels by value, and has no file then; the rest is what
+        # the interpreter takes for a module.
+        name = "__main__" if filename.startswith("<") else filename.removesuffix(".py")
+        return name, self._registries.setdefault(filename, {})
+
+
+def _log(record: _Record) -> None:
+    fields = pickle.loads(record.content)
+    logger = logging.getLogger(fields["name"])
+    if not logger.isEnabledFor(fields["levelno"]):
+        return  # not any more
+    made = logging.makeLogRecord({})
+    since_start = made.relativeCreated + 1000 * (fields["created"] - made.created)
+    id = record.execution_id
+    vars(made).update(
+        fields,
+        relativeCreated=since_start,
+        callable_name=record.name,
+        callable_index=record.index,
+        execution_id=None if id is None else ExecutionId.spelled(id),
+    )
+    logger.handle(made)
+
+
+class _Located(str):
+    """The text of a warning, with where it comes from.
+
+    It equals those that differ in that only: what is shown once, is shown once for all.
+    """
+
+    __slots__ = ("_text",)
+    _text: str
+
+    def __new__(cls, text: str, where: str) -> _Located:
+        located = super().__new__(cls, f"{text} [{where}]")
+        located._text = text
+        return located
+
+    def __eq__(self, other: object) -> bool:
+        return self._text == (other._text if isinstance(other, _Located) else other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return str, ("".join(self),)
+
+
+def _category(text: str, kinds: Sequence[tuple[str, str]]) -> type[Warning]:
+    """The first of these types that is known here, and is made of a text."""
+    for module, name in kinds:
+        found: Any = sys.modules.get(module)
+        for part in name.split("."):
+            found = getattr(found, part, None)
+        if isinstance(found, type) and issubclass(found, Warning):
+            try:
+                found(text)
+            except Exception:
+                continue  # it wants to be told more
+            return found
+    return Warning

@@ -1,0 +1,268 @@
+"""Log records and warnings of callables, told in the parent."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import deeds
+import pytest
+
+from enact_pool import Ok, Pool, StepEnd, map_parallel, run_parallel
+
+
+class Collector(logging.Handler):
+    """Keeps what it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[Any] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+    @property
+    def texts(self) -> list[str]:
+        return [record.getMessage() for record in self.records]
+
+
+@contextmanager
+def handled_by(handler: logging.Handler, name: str = "deed", level: int = 0) -> Iterator[None]:
+    """Within, the handler is the only one of this logger, which has this level."""
+    logger = logging.getLogger(name)
+    before = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.propagate = False
+    logger.setLevel(level)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = before[1]
+        logger.setLevel(before[0])
+
+
+class NoPickle:
+    def __repr__(self) -> str:
+        return "<no pickle>"
+
+    def __reduce__(self) -> Any:
+        raise RuntimeError("it does not travel")
+
+
+def log_by_all_means(number: int) -> None:
+    log = logging.getLogger("deed.part")
+    log.info("args: %s", NoPickle(), extra={"plain": number, "odd": NoPickle()})
+    try:
+        raise KeyError(number)
+    except KeyError:
+        log.exception("raised")
+    log.debug("not wanted")
+    thread = threading.Thread(target=log.info, args=("in a thread",), name="helper")
+    thread.start()
+    thread.join()
+    if (child := os.fork()) == 0:
+        log.info("in a child")
+        os._exit(0)
+    os.waitpid(child, 0)
+    log.warning("long: %s", "x" * 1_000_000)
+
+
+def test_records_reach_the_handlers_of_the_logger_of_the_same_name() -> None:
+    handler = Collector()
+    with handled_by(handler, level=logging.INFO):
+        (result,) = run_parallel([log_by_all_means], 5, forward_logs=True)
+        run_parallel([log_by_all_means], 5)
+    assert result.output == Ok(None)
+    texts = handler.texts
+    assert texts[:4] == ["args: <no pickle>", "raised", "in a thread", "in a child"]
+    assert texts[4].startswith("long: xxx")
+    assert 10_000 < len(texts[4]) < 48 * 1024
+    assert len(texts) == 5
+    first, raised, threaded, child, _ = handler.records
+    assert {(r.callable_name, r.callable_index, r.execution_id) for r in handler.records} == {
+        ("log_by_all_means", 0, result.execution_id)
+    }
+    assert (first.plain, hasattr(first, "odd"), first.name) == (5, False, "deed.part")
+    assert raised.exc_text.endswith("KeyError: 5")
+    assert threaded.threadName == "helper"
+    assert len({os.getpid(), first.process, child.process}) == 3
+
+
+class LogThen:
+    """Logs, waits until that is told, and crashes."""
+
+    name = "log_then"
+
+    def __init__(self, gate: str) -> None:
+        self.gate = gate
+
+    def run(self, input: Any) -> Any:
+        logging.getLogger("deed").warning("live")
+        while not os.path.exists(self.gate):
+            time.sleep(0.001)
+        logging.getLogger("deed").warning("last words")
+        deeds.segfault(input)
+
+
+class Opening(Collector):
+    """Opens a gate at the first record."""
+
+    def __init__(self, gate: Path) -> None:
+        super().__init__()
+        self.gate = gate
+
+    def emit(self, record: logging.LogRecord) -> None:
+        super().emit(record)
+        self.gate.touch()
+
+
+def test_records_come_while_the_callable_runs_and_outlive_it(tmp_path: Path) -> None:
+    handler = Opening(tmp_path / "gate")
+    with handled_by(handler):
+        run_parallel([LogThen(str(tmp_path / "gate"))], 0, forward_logs=True, timeout=30)
+    assert handler.texts == ["live", "last words"]
+
+
+def log_index(index: int) -> int:
+    logging.getLogger("deed").warning("%d", index)
+    return index
+
+
+class InOrder(Collector):
+    """Also an emitter: takes events in between."""
+
+    def emit(self, record: Any) -> None:
+        self.records.append(record)
+
+
+def test_each_record_is_told_before_the_end_of_its_callable() -> None:
+    """Of quick ones too, whose answers are read elsewhere."""
+    both = InOrder()
+    with handled_by(both):
+        results = map_parallel(log_index, range(300), both, forward_logs=True, max_workers=2)
+    ended: set[str] = set()
+    logged: dict[str, int] = {}
+    for told in both.records:
+        if isinstance(told, StepEnd):
+            ended.add(told.execution_id)
+        else:
+            assert told.execution_id not in ended
+            logged[told.execution_id] = int(told.getMessage())
+            assert told.callable_index == logged[told.execution_id]
+    assert logged == {result.execution_id: result.output.unwrap() for result in results}
+
+
+def flood(_: object) -> None:
+    for number in range(600):
+        logging.getLogger("deed").warning("%d", number)
+
+
+class Sleepy(Collector):
+    """Keeps the run waiting, once, for longer than its callables may run."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not self.records:
+            time.sleep(1.5)
+        super().emit(record)
+
+
+def test_to_wait_for_a_slow_handler_does_not_count_against_the_time_limit() -> None:
+    handler = Sleepy()
+    with handled_by(handler):
+        (result,) = run_parallel([flood], 0, forward_logs=True, timeout=1)
+    assert result.output == Ok(None)
+    assert handler.texts == [str(number) for number in range(600)]
+
+
+class Failing(Collector):
+    def emit(self, record: logging.LogRecord) -> None:
+        super().emit(record)
+        raise OSError(f"no room for {record.getMessage()}")
+
+
+def test_what_a_handler_raises_is_raised_in_the_end() -> None:
+    handler = Failing()
+    with handled_by(handler), pytest.raises(OSError, match="no room") as caught:
+        map_parallel(log_index, range(20), forward_logs=True)
+    assert str(caught.value) == f"no room for {handler.texts[0]}"
+    assert [r.output for r in caught.value.results] == [Ok(n) for n in range(20)]  # type: ignore[attr-defined]
+    assert len(handler.records) == 20
+
+
+def configure(path: str) -> tuple[int, int]:
+    """Logging of the worker's own, as it would be without the parent."""
+    logging.basicConfig(filename=path, level=logging.INFO, format="%(message)s")
+    logging.getLogger("deed").info("%s", "its own, too")
+    logging.getLogger("deed").debug("for the parent")
+    logging.getLogger("other").debug("for nobody")
+    return len(logging.getLogger().handlers), logging.getLogger().level
+
+
+def traces(_: object) -> tuple[bool, int, Any, Any]:
+    """What could be left of it: levels, warning filters, and what is in the place of what."""
+    enabled = logging.getLogger("deed").isEnabledFor(logging.DEBUG)
+    patched = logging.Logger.callHandlers.__module__, logging.Logger.getEffectiveLevel.__module__
+    return enabled, len(warnings.filters), patched, warnings.showwarning.__module__
+
+
+def test_handlers_and_levels_in_the_worker_are_its_own_affair(tmp_path: Path) -> None:
+    handler, path = Collector(), tmp_path / "log"
+    with Pool(1) as pool, handled_by(handler, level=logging.DEBUG):
+        before = pool.run_parallel([traces], 0)
+        (result,) = pool.run_parallel([configure], str(path), forward_logs=True)
+        assert result.output == Ok((1, logging.INFO))
+        assert pool.run_parallel([traces], 0)[0].output == before[0].output
+    assert handler.texts == ["its own, too", "for the parent"]
+    assert path.read_text() == "its own, too\n"
+
+
+def log_at_the_root(_: object) -> int:
+    logging.warning("at the root")
+    return len(logging.getLogger().handlers)
+
+
+def test_what_is_forwarded_is_not_printed_as_well() -> None:
+    with handled_by(Collector(), "root"):
+        (result,) = run_parallel([log_at_the_root], 0, forward_logs=True, capture_output=True)
+    assert (result.output, result.stdout, result.stderr) == (Ok(0), "", "")
+
+
+def warn(_: object) -> None:
+    warnings.warn("is old", DeprecationWarning, stacklevel=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.warn("is known", UserWarning, stacklevel=1)
+
+
+def test_warnings_go_through_the_filters_here() -> None:
+    """Once for a place, with the callable's name, and with its file and line."""
+    with Pool(2) as pool, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        results = pool.run_parallel([warn] * 50, 0, forward_logs=True)
+        assert {result.output for result in results} == {Ok(None)}
+        warnings.simplefilter("ignore")
+        pool.run_parallel([warn] * 5, 0, forward_logs=True)
+    (warning,) = caught
+    text = str(warning.message)
+    assert text.startswith("is old [callable ")
+    assert text.endswith(" (warn)]")
+    line = warn.__code__.co_firstlineno + 1
+    assert (warning.category, warning.filename, warning.lineno) == (
+        DeprecationWarning,
+        __file__,
+        line,
+    )
+
+
+def test_a_warning_that_is_an_error_here_is_raised_in_the_end() -> None:
+    with pytest.raises(DeprecationWarning, match="is old") as caught:
+        run_parallel([warn, deeds.square], 3, forward_logs=True)
+    assert [r.output for r in caught.value.results] == [Ok(None), Ok(9)]  # type: ignore[attr-defined]

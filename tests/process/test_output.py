@@ -1,0 +1,193 @@
+"""What callables print, on their results."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import deeds
+import pytest
+
+from enact_pool import Ok, Pool, run_parallel
+
+
+def greet(number: int) -> int:
+    print("hello", number)
+    print("mind", file=sys.stderr)
+    return number
+
+
+def print_by_all_means(_: object) -> None:
+    print("Python")
+    ctypes.CDLL(None).puts(b"C")
+    subprocess.run(["echo", "a child"], check=True)
+    subprocess.run("echo a shell > /dev/stderr", shell=True, check=True)
+    os.write(1, b"no line \xff")
+
+
+ALL_MEANS = "Python\nC\na child\nno line \\xff", "a shell\n"
+
+
+class Then:
+    """Prints by all means, then does something."""
+
+    def __init__(self, deed: Callable[[Any], Any]) -> None:
+        self.deed, self.name = deed, deed.__name__
+
+    def run(self, input: Any) -> Any:
+        print_by_all_means(input)
+        return self.deed(input)
+
+
+def hang(_: object) -> None:
+    time.sleep(60)
+
+
+def fail(_: object) -> None:
+    raise ValueError
+
+
+def close_streams(_: object) -> None:
+    sys.stdout.close()
+    sys.stderr.detach()  # type: ignore[union-attr]
+    os.close(1)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+
+def replace_streams(_: object) -> None:
+    sys.stdout = sys.stderr = None
+
+
+def print_in_threads(_: object) -> None:
+    def lines(name: str) -> None:
+        for number in range(100):
+            print(f"{name} {number}")
+
+    threads = [threading.Thread(target=lines, args=(name,)) for name in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def test_each_callable_has_what_it_has_printed_whatever_becomes_of_it() -> None:
+    """The quick neighbours, many to a batch, have theirs, and nobody else's."""
+    ends = [deeds.square, fail, deeds.segfault, deeds.exit_7, hang]
+    callables: list[Any] = [greet] * 60
+    for index, deed in enumerate(ends):
+        callables[5 + 10 * index] = Then(deed)
+    with Pool(2) as pool:
+        pool.run_parallel([deeds.square] * 100, 3)  # now it knows how quick they are
+        results = pool.run_parallel(callables, 3, capture_output=True, timeout=2)
+        plain = pool.run_parallel([greet], 3)[0]
+    culprits = [result for index, result in enumerate(results) if callables[index] is not greet]
+    assert [(result.stdout, result.stderr) for result in culprits] == [ALL_MEANS] * 5
+    kinds = [result.error and result.error.code for result in culprits]
+    assert kinds == [None, None, "SIGSEGV", "exit_7", "timeout"]
+    others = [result for result in results if result not in culprits]
+    assert {(r.output, r.stdout, r.stderr) for r in others} == {(Ok(3), "hello 3\n", "mind\n")}
+    assert (plain.stdout, plain.stderr) == ("", "")
+
+
+@pytest.mark.parametrize("deed", [close_streams, replace_streams, deeds.close_every_descriptor])
+def test_what_a_callable_does_to_its_streams_is_undone_for_the_next(
+    deed: Callable[[Any], Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """And when the run is over they are what they were."""
+    with Pool(1) as pool:
+        results = pool.run_parallel([greet, deed, greet], 3, capture_output=True)
+        assert [result.stdout for result in results] == ["hello 3\n", "", "hello 3\n"]
+        assert capfd.readouterr() == ("", "")
+        pool.run_parallel([greet], 4)
+    assert capfd.readouterr() == ("hello 4\n", "mind\n")
+
+
+def greet_from_a_worker_of_its_own(number: int) -> int:
+    return len(run_parallel([greet], number, max_workers=1))
+
+
+def test_what_callables_of_a_callable_print_is_its_own(capfd: pytest.CaptureFixture[str]) -> None:
+    """In workers that it finds idle, and not when the run is over."""
+    with Pool(1) as pool:
+        pool.run_parallel([greet_from_a_worker_of_its_own], 1)
+        assert capfd.readouterr().out == "hello 1\n"
+        callables = [greet_from_a_worker_of_its_own, greet, greet_from_a_worker_of_its_own]
+        results = pool.run_parallel(callables, 2, capture_output=True)
+        assert [result.stdout for result in results] == ["hello 2\n"] * 3
+        pool.run_parallel([greet_from_a_worker_of_its_own], 3)
+    assert capfd.readouterr() == ("hello 3\n", "mind\n")
+
+
+def test_lines_of_threads_are_whole() -> None:
+    (result,) = run_parallel([print_in_threads], 0, capture_output=True)
+    expected = {f"{name} {number}" for name in "abcd" for number in range(100)}
+    assert sorted(result.stdout.splitlines()) == sorted(expected)
+
+
+def print_much(_: object) -> None:
+    for start in range(0, 1_000_000, 10_000):
+        sys.stdout.write("".join(f"{number:09}\n" for number in range(start, start + 10_000)))
+
+
+def test_of_much_the_beginning_and_the_end_are_kept() -> None:
+    (result,) = run_parallel([print_much], 0, capture_output=True)
+    lines = result.stdout.splitlines()
+    (gap,) = (index for index, line in enumerate(lines) if line.startswith("["))
+    left_out = 10_000_000 - 10 * (len(lines) - 1)
+    assert lines[gap] == f"[{left_out} bytes are left out here]"
+    assert lines[:gap] == [f"{number:09}" for number in range(gap)]
+    last = range(1_000_000 - (len(lines) - gap - 1), 1_000_000)
+    assert lines[gap + 1 :] == [f"{number:09}" for number in last]
+    assert 1_000_000 < len(result.stdout) < 1_100_000
+
+
+def print_more_than_memory_is_for(_: object) -> int:
+    """Goes on when the file of its output takes little."""
+    for _number in range(64):
+        os.write(1, b"x" * (1 << 20))
+    while os.fstat(1).st_blocks * 512 > 8 << 20:
+        time.sleep(0.005)
+    return os.fstat(1).st_size
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
+def test_what_will_be_left_out_takes_no_memory_for_long() -> None:
+    callables = [print_more_than_memory_is_for, greet]
+    with Pool(1) as pool:
+        big, small = pool.run_parallel(callables, 3, capture_output=True, timeout=20)
+    assert big.output == Ok(64 << 20)
+    assert len(big.stdout) - big.stdout.count("x") < 60
+    assert small.stdout == "hello 3\n"
+
+
+class Counting:
+    """An emitter that counts the descriptors that this process has."""
+
+    def __init__(self, counts: list[int]) -> None:
+        self.counts = counts
+
+    def emit(self, _event: object) -> None:
+        self.counts.append(len(os.listdir("/dev/fd")))
+
+
+@pytest.mark.parametrize(("forward_logs", "more"), [(False, 0), (True, 4)])
+def test_a_run_that_captures_needs_no_descriptors_or_few(forward_logs: bool, more: int) -> None:
+    """Two for each worker, if logs are read where they would wait; and only while it lasts."""
+    with Pool(2) as pool:
+        pool.run_parallel([deeds.square] * 100, 3)
+        before = len(os.listdir("/dev/fd"))
+        for _ in range(2):
+            seen: list[int] = []
+            callables = [greet] * 10
+            pool.run_parallel(
+                callables, 3, Counting(seen), capture_output=True, forward_logs=forward_logs
+            )
+            assert max(seen) <= before + more
+            assert len(os.listdir("/dev/fd")) == before
