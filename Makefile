@@ -6,8 +6,9 @@ BIN := $(VENV)/bin
 
 .PHONY: test demo check bench chaos chromium pictures clean
 
+# On two CPUs at once: each process has workers, temporary files and a mark of its own.
 test: $(VENV)/test.done
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
 
 demo: $(VENV)/demo.done
 	$(BIN)/python examples/analyse_sources.py

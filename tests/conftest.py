@@ -19,7 +19,20 @@ MARK = "ENACT_POOL_TEST_RUN"
 
 
 @pytest.fixture(scope="session", autouse=True)
-def mark() -> Iterator[str]:
+def own_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What others, who run tests at the same time too, leave in the usual one is not ours."""
+    before = os.environ.get("TMPDIR")
+    os.environ["TMPDIR"] = str(tmp_path_factory.mktemp("temporary"))
+    tempfile.tempdir = None
+    yield
+    del os.environ["TMPDIR"]
+    if before is not None:
+        os.environ["TMPDIR"] = before
+    tempfile.tempdir = None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def mark(own_temporary_folder: None) -> Iterator[str]:
     """What every process that is started here, orphans too, has in its environment."""
     os.environ[MARK] = uuid.uuid4().hex
     # Started once and kept, so no leak of a test: loky's two resource trackers
