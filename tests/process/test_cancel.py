@@ -200,14 +200,13 @@ def test_a_run_that_is_to_fail_fast_ends_at_the_first_failure(failure: str, tmp_
         results = pool.run_parallel(callables, 3, emitter, timeout=1.0, fail_fast=True)
         assert pool.run_parallel([deeds.square], 3)[0].output == Ok(9)
     assert not results[1].output.is_ok
-    assert results[1].output != Err("cancelled")
-    others = [result for result in results[2:] if result.output != Err("cancelled")]
+    failed = [result for result in results[1:] if result.output != Err("cancelled")]
     if failure == "is late":
-        # The one that ran beside it may have been late in the same moment.
-        assert len(others) < 2
-        assert all(result.error and result.error.code == "timeout" for result in others)
+        # The one that ran beside it may have begun before it, and be late first or as well.
+        assert 0 < len(failed) < 3
+        assert all(result.error and result.error.code == "timeout" for result in failed)
     else:
-        assert not others
+        assert failed == results[1:2]
     assert results[0].output in (Ok(9), Err("cancelled"))
     assert len(starts(log)) < 3
     reasons = {event.reason for event in emitter.drain() if isinstance(event, ExecutionCancelled)}
