@@ -12,21 +12,17 @@ if TYPE_CHECKING:
     from enact_pool.emitter import Emitter, EventEmitter, Events
     from enact_pool.errors import ExecutionError, ExecutionErrorCategory
     from enact_pool.event_log import EventLog, read_events
-    from enact_pool.events import (
+    from enact_pool.events import ExecutionCancelled, ExecutionFailed, Span, StepEnd, StreamEvent
+    from enact_pool.ids import ExecutionId, StepId
+    from enact_pool.live_events import (
         CallWrapper,
-        ExecutionCancelled,
         ExecutionEnd,
-        ExecutionFailed,
         ExecutionStart,
-        Span,
-        StepEnd,
         StepStart,
-        StreamEvent,
         WorkerEnd,
         WorkerMemory,
         WorkerStart,
     )
-    from enact_pool.ids import ExecutionId, StepId
     from enact_pool.options import RunOptions
     from enact_pool.parallel import imap_parallel, iter_parallel, map_parallel, run_parallel
     from enact_pool.pool import Pool, default_pool
@@ -43,20 +39,20 @@ _HOMES = {
     "Emitter": "emitter",
     "EventEmitter": "emitter",
     "Events": "emitter",
-    "CallWrapper": "events",
+    "CallWrapper": "live_events",
     "EventLog": "event_log",
     "read_events": "event_log",
     "ExecutionCancelled": "events",
-    "ExecutionEnd": "events",
+    "ExecutionEnd": "live_events",
     "ExecutionFailed": "events",
-    "ExecutionStart": "events",
+    "ExecutionStart": "live_events",
     "Span": "events",
     "StepEnd": "events",
-    "StepStart": "events",
+    "StepStart": "live_events",
     "StreamEvent": "events",
-    "WorkerEnd": "events",
-    "WorkerMemory": "events",
-    "WorkerStart": "events",
+    "WorkerEnd": "live_events",
+    "WorkerMemory": "live_events",
+    "WorkerStart": "live_events",
     "ExecutionId": "ids",
     "StepId": "ids",
     "imap_parallel": "parallel",

@@ -15,20 +15,22 @@ from attrs import define, field
 
 from enact_pool.events import (
     ExecutionCancelled,
-    ExecutionEnd,
     ExecutionFailed,
-    ExecutionStart,
     Outcome,
     Span,
     StepEnd,
-    StepStart,
     StreamEvent,
+)
+from enact_pool.ids import ExecutionId, fresh_ids
+from enact_pool.lane import Lane
+from enact_pool.live_events import (
+    ExecutionEnd,
+    ExecutionStart,
+    StepStart,
     WorkerEnd,
     WorkerMemory,
     WorkerStart,
 )
-from enact_pool.ids import ExecutionId, fresh_ids
-from enact_pool.lane import Lane
 from enact_pool.results import Err
 from enact_pool.tree import resident_bytes
 

@@ -38,17 +38,14 @@ import enact_pool
 from enact_pool.emitter import Emitter, EmitterMode, check_emitter, is_live
 from enact_pool.events import (
     ExecutionCancelled,
-    ExecutionEnd,
     ExecutionFailed,
-    ExecutionStart,
     Outcome,
     Span,
     StepEnd,
-    StepStart,
     StreamEvent,
-    WorkerEnd,
 )
 from enact_pool.handover import Handover, span_id_at
+from enact_pool.live_events import ExecutionEnd, ExecutionStart, StepStart, WorkerEnd
 
 __all__ = ["TracingEmitter"]
 

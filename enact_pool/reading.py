@@ -12,7 +12,7 @@ from math import isfinite
 from reprlib import repr
 from typing import Any, NoReturn, TypeVar, get_args
 
-from enact_pool import events
+from enact_pool import events, live_events
 from enact_pool.errors import ExecutionError, ExecutionErrorCategory
 from enact_pool.events import Outcome, Span, StreamEvent
 from enact_pool.ids import ExecutionId, StepId
@@ -182,12 +182,12 @@ _KINDS: dict[str, type[StreamEvent]] = {
         events.StepEnd,
         events.ExecutionFailed,
         events.ExecutionCancelled,
-        events.ExecutionStart,
-        events.ExecutionEnd,
-        events.StepStart,
-        events.WorkerStart,
-        events.WorkerEnd,
-        events.WorkerMemory,
+        live_events.ExecutionStart,
+        live_events.ExecutionEnd,
+        live_events.StepStart,
+        live_events.WorkerStart,
+        live_events.WorkerEnd,
+        live_events.WorkerMemory,
     )
 }
 

@@ -8,20 +8,16 @@ from collections.abc import Callable, Iterable
 from attrs import define, evolve, field
 
 from enact_pool.emitter import EventEmitter, is_live
-from enact_pool.events import (
-    ExecutionCancelled,
+from enact_pool.events import ExecutionCancelled, ExecutionFailed, Span, StepEnd, StreamEvent
+from enact_pool.ids import ExecutionId
+from enact_pool.live_events import (
     ExecutionEnd,
-    ExecutionFailed,
     ExecutionStart,
-    Span,
-    StepEnd,
     StepStart,
-    StreamEvent,
     WorkerEnd,
     WorkerMemory,
     WorkerStart,
 )
-from enact_pool.ids import ExecutionId
 from enact_pool.timeline.history import Fate, History, Memory, Run, Slice, WorkerMark
 from enact_pool.timeline.rows import Row, Stay, pools_of
 
