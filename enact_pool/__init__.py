@@ -9,6 +9,7 @@ from importlib import import_module
 
 TYPE_CHECKING = False  # type checkers take any variable of this name for true
 if TYPE_CHECKING:
+    from enact_pool.calls import WorkerCrashError
     from enact_pool.emitter import Emitter, EventEmitter, Events
     from enact_pool.errors import ExecutionError, ExecutionErrorCategory
     from enact_pool.events import (
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         WorkerMemory,
         WorkerStart,
     )
+    from enact_pool.executor import PoolExecutor
     from enact_pool.ids import ExecutionId, StepId
     from enact_pool.options import RunOptions
     from enact_pool.parallel import imap_parallel, iter_parallel, map_parallel, run_parallel
@@ -57,6 +59,8 @@ _HOMES = {
     "map_parallel": "parallel",
     "run_parallel": "parallel",
     "Pool": "pool",
+    "PoolExecutor": "executor",
+    "WorkerCrashError": "calls",
     "default_pool": "pool",
     "RunOptions": "options",
     "Err": "results",
@@ -82,6 +86,7 @@ __all__ = [
     "ParallelCallable",
     "ParallelResult",
     "Pool",
+    "PoolExecutor",
     "RemoteError",
     "RunOptions",
     "Span",
@@ -89,6 +94,7 @@ __all__ = [
     "StepId",
     "StepStart",
     "StreamEvent",
+    "WorkerCrashError",
     "WorkerEnd",
     "WorkerMemory",
     "WorkerStart",

@@ -10,6 +10,7 @@ from enact_pool.lane import Lane
 from enact_pool.results import Err
 from enact_pool.texts import describe
 from enact_pool.wire import (
+    COMMON_EXCEPTIONS,
     COMMON_MAX_MEMORY,
     COMMON_PARCEL,
     COMMON_SHARED,
@@ -52,6 +53,8 @@ class Brief:
                 raise
             self.refusal = Err(*describe(error, f"the {work.common_is} cannot be pickled: "))
         else:
+            if work.wants_exceptions:
+                flags |= COMMON_EXCEPTIONS
             if show_outputs:
                 flags |= COMMON_SHOW_OUTPUTS
             if max_memory is not None:

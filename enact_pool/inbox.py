@@ -286,6 +286,8 @@ class Inbox:
         ran = begun > self._schedule.answered(lane)
         blamed = self._schedule.lane_died(lane, begun, loading, receiving, expired=expired)
         self._crew.hungry.update(self._crew.working)
+        # What has run before it comes first, where outcomes are told as they come.
+        self._outcomes.make_results()
         for task in blamed:
             doing = "running" if ran else "unpickling" if loading else "receiving"
             if task != blamed[-1]:

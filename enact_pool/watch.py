@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import Literal
 
 from enact_pool.lane import Lane
@@ -87,15 +88,18 @@ class Watch:
         self._urgent.poll(seconds * 1000)
 
     def wait(
-        self, seconds: float, *, spin: bool
+        self, seconds: float, unlocked: AbstractContextManager[object], *, spin: bool
     ) -> Iterator[tuple[Literal["answers", "exit", "commands"], Lane]]:
         """What is ready, after at most so many seconds, at first without sleeping if `spin`.
 
+        It waits within `unlocked`, where others may do something with the lanes.
         Lanes may be added and removed meanwhile; what is removed is not told.
         """
         if self._blind:
             seconds = min(seconds, _BLIND_SECONDS)
-        for descriptor, _ in poll(self._poller, seconds * 1000, spin=spin):
+        with unlocked:
+            ready = poll(self._poller, seconds * 1000, spin=spin)
+        for descriptor, _ in ready:
             if descriptor in self._answers:
                 yield "answers", self._answers[descriptor]
             elif descriptor in self._exits:

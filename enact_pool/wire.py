@@ -34,7 +34,7 @@ from collections.abc import Iterable
 from io import BytesIO
 from itertools import accumulate, pairwise
 from struct import Struct, pack, unpack, unpack_from
-from types import FunctionType
+from types import BuiltinFunctionType, FunctionType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ __all__ = [
     "PERMIT_BYTES",
     "KIND",
     "LARGE_BYTES",
+    "NAMED",
     "SERIAL",
     "Answer",
     "Buffers",
@@ -64,6 +65,8 @@ __all__ = [
     "unpack_permit",
     "unpack_permits",
     "unpack_ran",
+    "COMMON_CALLS",
+    "COMMON_EXCEPTIONS",
     "COMMON_FUNCTION",
     "COMMON_MAX_MEMORY",
     "COMMON_PARCEL",
@@ -72,6 +75,7 @@ __all__ = [
     "NONE",
     "SHAREABLE",
     "pickle_callables",
+    "pickle_functions",
     "pickle_input",
     "pickle_inputs",
     "pickle_output",
@@ -111,6 +115,8 @@ COMMON_SHARED = 1  # an input of which one copy will do for all callables of the
 COMMON_FUNCTION = 2  # a function, for which inputs will come; else an input for callables
 COMMON_SHOW_OUTPUTS = 4  # somebody wants the texts of returned values
 COMMON_PARCEL = 8  # not a pickle follows, but the layout of a parcel: see `parcel`
+COMMON_EXCEPTIONS = 32  # somebody wants the exceptions that are raised, beside what describes them
+COMMON_CALLS = 64  # nothing: calls will come, each with its function
 COMMON_MAX_MEMORY = 16  # first follow 8 bytes: how much memory a worker may have, in bytes
 
 # From this size on, in bytes, values travel in parcels, which takes less time then.
@@ -118,6 +124,9 @@ LARGE_BYTES = 1 << 18
 
 # What most callables return: as a pickle, ready made.
 NONE = pickle.dumps(None, pickle.HIGHEST_PROTOCOL)
+
+# Types of functions, which travel by name, or as their code and what they have captured.
+NAMED = (FunctionType, BuiltinFunctionType)
 
 # Types whose values cannot be changed, so that one copy will do for many callables.
 SHAREABLE = frozenset({str, bytes, int, float, complex, bool, type(None)})
@@ -307,23 +316,31 @@ def pickle_callables(callables: Any, buffers: Buffers = None) -> bytes:
 
 
 def pickle_repeated(function: Any, count: int) -> bytes:
-    """What `pickle_callables` gives for a batch of the same callable so many times.
+    """What `pickle_callables` gives for a batch of the same callable so many times."""
+    return pickle_functions(([function] * count, []), [function])
+
+
+def pickle_functions(value: Any, functions: Iterable[Any]) -> bytes:
+    """A pickle of a value that holds these, and beside them only what plain pickle takes.
 
     A function that can be imported travels as its name. cloudpickle finds that
     out as well, but takes ten times as long.
     """
-    callables: tuple[list[Any], list[Any]] = [function] * count, []
-    if type(function) is FunctionType and type(function.__module__) is str:
+    if all(map(_may_be_imported, functions)):
         import cloudpickle
 
-        module = function.__module__
-        if module != "__main__" and module in sys.modules:
-            try:
-                if not cloudpickle.list_registry_pickle_by_value():
-                    return pickle.dumps(callables, pickle.HIGHEST_PROTOCOL)
-            except (pickle.PicklingError, AttributeError):
-                pass  # it is not there under its name
-    return pickle_callables(callables)
+        try:
+            if not cloudpickle.list_registry_pickle_by_value():
+                return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+        except (pickle.PicklingError, AttributeError):
+            pass  # it is not there under its name
+    return pickle_callables(value)
+
+
+def _may_be_imported(function: Any) -> bool:
+    if type(function) not in NAMED or type(function.__module__) is not str:
+        return False
+    return function.__module__ != "__main__" and function.__module__ in sys.modules
 
 
 def pickle_input(value: object, buffers: Buffers) -> bytes:

@@ -338,3 +338,14 @@ def make_unhashable() -> OfUnhashableType:
 
 def return_unhashable(_: object) -> MakesUnhashable:
     return MakesUnhashable()
+
+
+class ComesNotBack(Exception):
+    """Cannot be pickled."""
+
+    def __reduce__(self) -> Any:
+        raise TypeError("no way")
+
+
+def raise_unpicklable() -> None:
+    raise ComesNotBack("it cannot come back")
