@@ -4,10 +4,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: test demo check bench chaos clean
+.PHONY: test foreign demo check bench chaos clean
 
 test: $(VENV)/test.done
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+foreign: $(VENV)/test.done
+	$(BIN)/python tests/foreign/cpython.py $(FOREIGN_ARGS)
 
 demo: $(VENV)/demo.done
 	$(BIN)/python examples/analyse_sources.py

@@ -9,7 +9,6 @@ from importlib import import_module
 
 TYPE_CHECKING = False  # type checkers take any variable of this name for true
 if TYPE_CHECKING:
-    from enact_pool.calls import WorkerCrashError
     from enact_pool.emitter import Emitter, EventEmitter, Events
     from enact_pool.errors import ExecutionError, ExecutionErrorCategory
     from enact_pool.events import (
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
         WorkerStart,
     )
     from enact_pool.executor import PoolExecutor
+    from enact_pool.futures import WorkerCrashError
     from enact_pool.ids import ExecutionId, StepId
     from enact_pool.options import RunOptions
     from enact_pool.parallel import imap_parallel, iter_parallel, map_parallel, run_parallel
@@ -60,7 +60,7 @@ _HOMES = {
     "run_parallel": "parallel",
     "Pool": "pool",
     "PoolExecutor": "executor",
-    "WorkerCrashError": "calls",
+    "WorkerCrashError": "futures",
     "default_pool": "pool",
     "RunOptions": "options",
     "Err": "results",

@@ -2,83 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import threading
 import types
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import BrokenExecutor, Future
-from concurrent.futures.process import BrokenProcessPool
+from collections import ChainMap, deque
+from collections.abc import Iterable, Sequence
+from concurrent.futures import BrokenExecutor
 from io import BytesIO
-from typing import Any
+from typing import Any, ClassVar
 
 import cloudpickle
 
 from enact_pool.callables import name_of
 from enact_pool.common import called_with
-from enact_pool.errors import ExecutionError, ExecutionErrorCategory
-from enact_pool.results import TOLD, Err, ParallelResult, RemoteError
+from enact_pool.futures import Call, CallFuture, fate_of
+from enact_pool.interrupts import handlers_deferred
+from enact_pool.results import TOLD, ParallelResult
 from enact_pool.supply import Doorbell
 from enact_pool.wire import COMMON_CALLS, NAMED, SHAREABLE, Buffers, pickle_functions
 from enact_pool.work import Work, Workshop
 
-__all__ = ["CallFuture", "Calls", "WorkerCrashError"]
+__all__ = ["Calls"]
 
-Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
-
-
-class WorkerCrashError(BrokenProcessPool):
-    """The worker that ran a call has died, or was killed for its memory; other calls go on.
-
-    `error` says how. (The pool is not broken; but who is prepared for one that is,
-    is prepared for this.)
-    """
-
-    def __init__(self, error: ExecutionError) -> None:
-        super().__init__(error.message)
-        self.error = error
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.error,)
-
-
-class CallFuture(Future[Any]):
-    """The future of a call, which can be cancelled until a worker begins it."""
-
-    def __init__(self, calls: Calls, call: Call) -> None:
-        super().__init__()
-        self._calls: Calls | None = calls
-        self._call: Call | None = call
-        # Its number in the run; None: it waits for its turn.
-        self._task: int | None = None
-
-    def cancel(self) -> bool:
-        """Cancel the call if no worker has begun it; gives whether it is cancelled."""
-        calls = self._calls
-        return super().cancel() if calls is None else calls.cancel(self)
-
-    def running(self) -> bool:
-        """Whether a worker is at work on the call."""
-        calls = self._calls
-        return calls is not None and calls.is_running(self)
-
-    def _withdrawn(self) -> bool:
-        """It is cancelled; who waits for it is told at once."""
-        if not super().cancel():
-            return False
-        self._calls = self._call = None
-        self.set_running_or_notify_cancel()
-        return True
-
-
-class _RemoteTraceback(Exception):
-    """What a worker's exception has as its cause: where it was raised there."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-
-    def __str__(self) -> str:
-        return f'\n"""\n{self.args[0]}"""'
+_SHUT = "cannot schedule new futures after shutdown"
 
 
 class Calls(Work):
@@ -89,17 +36,19 @@ class Calls(Work):
 
     def __init__(self) -> None:
         super().__init__(())
+        self.pid = os.getpid()
+        # Both of these are changed without a lock: what finalizers and signal handlers
+        # submit must not wait for what they have interrupted.
         self._waiting: deque[CallFuture] = deque()
-        self._is_closed = self._is_over = False
-        # Held while the above are changed: whoever submits to an empty queue has to ring.
-        self._gate = threading.Lock()
+        self._is_closed = False
         self._run: Workshop | None = None
-        self._lock = threading.Lock()
-        self.lock = self._lock
-        self.unlocked = _Unlocked(self._lock)
+        self._turn = self.lock = _Turn()
+        self.unlocked = _Unlocked(self._turn)
         self._bell = Doorbell()
         self.doorbell = self._bell.fileno()
-        self._is_rung = False
+        # Held while the bell is rung or taken away. Nobody waits for anything else then.
+        self._at_bell = threading.RLock()
+        self._is_over = False
         # Exceptions of those that cannot be pickled, by their numbers.
         self._refusals: dict[int, BaseException] = {}
 
@@ -108,13 +57,18 @@ class Calls(Work):
     def submit(self, call: Call) -> CallFuture:
         """Take another call. Raises `RuntimeError` if no more are taken."""
         future = CallFuture(self, call)
-        with self._gate:
-            if self._is_closed:
-                raise RuntimeError("cannot schedule new futures after shutdown")
-            was_empty = not self._waiting
-            self._waiting.append(future)
-        if was_empty:
+        if self._is_closed:
+            raise RuntimeError(_SHUT)
+        self._waiting.append(future)
+        # In this order: a run that says that it listens looks once more before it waits.
+        if self.listens:
             self._ring()
+        if self._is_over:
+            try:
+                self._waiting.remove(future)
+            except ValueError:
+                return future  # it was done in time, or has been told of the end
+            raise RuntimeError(_SHUT)
         return future
 
     def close(self) -> None:
@@ -122,41 +76,59 @@ class Calls(Work):
         self._is_closed = True
         self._ring()
 
-    def cancel(self, future: CallFuture) -> bool:
-        """Cancel a call if no worker has begun it; gives whether it is cancelled."""
-        with self._lock:
-            task = future._task
-            if task is None or future.done():
-                return future._withdrawn()
-            assert self._run is not None
-            if not self._run.withdraw(task):
-                return False
-            del self._items[task]
-        # What was taken back along with it has to go somewhere.
-        self._ring()
-        return future._withdrawn()
-
     def cancel_all(self) -> None:
         """Cancel all calls that no worker has begun."""
-        with self._lock:
-            pending = [*self._items.values(), *self._waiting]
-        for future in pending:
+        # Copied in one step each, while others may change them.
+        for future in [*self._waiting.copy(), *self._items.copy().values()]:
             future.cancel()
+
+    def withdraw(self, future: CallFuture) -> bool:
+        """Let go of a call if no worker has begun it; gives whether nobody will do it."""
+        with self._turn.guard:
+            if future._task is None and not self._turn.is_taken and not self._is_over:
+                future._is_withdrawn = True
+                return True
+        # What is halfway through this when a signal handler raises would be lost.
+        with handlers_deferred(), self._turn.guard:
+            if future._is_withdrawn:
+                return True
+            if self._turn.is_taken or self._run is None or future._task not in self._items:
+                return False
+            self._turn.is_taken = True
+            try:
+                if not self._run.withdraw(future._task):
+                    return False
+                del self._items[future._task]
+                future._is_withdrawn = True
+            finally:
+                self._turn.is_taken = False
+        # What was taken back along with it has to go somewhere.
+        self._ring()
+        return True
 
     def is_running(self, future: CallFuture) -> bool:
         """Whether a worker is at work on a call."""
-        with self._lock:
-            task = future._task
-            if task is None or task not in self._items or self._run is None:
-                return False
-            return self._run.is_running(task)
+        if future._task is None:
+            return False
+        with handlers_deferred(), self._turn.guard:
+            was_taken, self._turn.is_taken = self._turn.is_taken, True
+            try:
+                if self._run is None or future._task not in self._items:
+                    return False
+                return self._run.is_running(future._task)
+            finally:
+                self._turn.is_taken = was_taken
 
     def _ring(self) -> None:
-        with self._gate:
-            if not self._is_over:
-                self._bell.ring()
-                # In this order: what is rung and not noted would be answered for ever.
-                self._is_rung = True
+        # In a forked child, it is the bell of the parent.
+        if self.pid == os.getpid():
+            with self._at_bell:
+                if not self._is_over:
+                    self._bell.ring()
+
+    def abandon(self) -> None:
+        """In a forked child: the calls are the parent's."""
+        self._bell.close()
 
     # For the run
 
@@ -172,19 +144,19 @@ class Calls(Work):
         return bool(self._waiting)
 
     def quiet(self) -> None:
-        if self._is_rung:
-            self._is_rung = False
-            self._bell.quiet()
+        self._bell.quiet()
 
     def pull(self, count: int) -> int:
         before = self._pulled
-        with self._gate:
-            while self._waiting and self._pulled - before < count:
-                future = self._waiting.popleft()
-                if not future.cancelled():
-                    future._task = self._pulled
-                    self._items[self._pulled] = future
-                    self._pulled += 1
+        while self._waiting and self._pulled - before < count:
+            future = self._waiting.popleft()
+            if future._is_withdrawn:
+                # An interrupt may have kept whoever has cancelled it from this.
+                future._tell_withdrawn()
+            else:
+                future._task = self._pulled
+                self._items[self._pulled] = future
+                self._pulled += 1
         return self._pulled - before
 
     def stop(self) -> None:
@@ -216,41 +188,84 @@ class Calls(Work):
     def tell(self, tasks: Sequence[int], results: list[ParallelResult[Any]]) -> None:
         for task, result in zip(tasks, results, strict=True):
             future = self._items.pop(task)
-            future._calls = future._call = None
             output = result._output
             if id(type(output)) not in TOLD:
-                future.set_result(output)
-            elif isinstance(output, Err):
-                error = self._refusals.pop(task, None)
-                future.set_exception(error or _exception(output, result.error))
+                future._end(output)
             else:
-                future.set_result(output.value)
+                future._end(*fate_of(output, result.error, self._refusals.pop(task, None)))
 
     def end(self) -> None:
         """There is no run any more. What it has not done, if it was cut short, fails."""
-        with self._gate:
-            self._is_closed = self._is_over = True
+        was_closed, self._is_closed = self._is_closed, True
+        with self._at_bell:
+            self._is_over = True
             self._bell.close()
-            left = [*self._items.values(), *self._waiting]
+        with self._turn:
+            left, self._run = list(self._items.values()), None
             self._items.clear()
-            self._waiting.clear()
         for future in left:
-            future._calls = future._call = None
-            if not future.done():
-                future.set_exception(BrokenExecutor("the executor's thread has ended early"))
+            future._end(None, BrokenExecutor("the executor's thread has ended early"))
+        while self._waiting:
+            future = self._waiting.popleft()
+            if future._is_withdrawn:
+                future._tell_withdrawn()
+            elif was_closed:  # submitted in the very moment of the end
+                future._end(None, RuntimeError(_SHUT))
+            else:
+                future._end(None, BrokenExecutor("the executor's thread has ended early"))
+
+
+class _Turn:
+    """Whose turn it is with a run: its own thread's, or that of another with a question.
+
+    The run's thread, which no signal handler interrupts, enters it. Others hold the
+    guard. Finalizers run in any thread at any moment, in one that has the turn as well:
+    these must neither wait for it, nor change the run as it is then. So the guard is
+    re-entrant, and what is found to be taken behind it is taken by the same thread.
+    """
+
+    def __init__(self) -> None:
+        self.guard = threading.RLock()
+        self.is_taken = False
+
+    def __enter__(self) -> None:
+        self.guard.acquire()
+        self.is_taken = True
+
+    def __exit__(self, *_: object) -> None:
+        self.is_taken = False
+        self.guard.release()
 
 
 class _Unlocked:
-    """Where a lock that is held is let go of for a while."""
+    """Where a turn that somebody has is given away for a while."""
 
-    def __init__(self, lock: threading.Lock) -> None:
-        self._lock = lock
+    def __init__(self, turn: _Turn) -> None:
+        self._turn = turn
 
     def __enter__(self) -> None:
-        self._lock.release()
+        self._turn.__exit__()
 
     def __exit__(self, *_: object) -> None:
-        self._lock.acquire()
+        self._turn.__enter__()
+
+
+def _reduce_method(method: types.MethodType) -> tuple[Any, ...]:
+    """By its name, as plain pickle does it.
+
+    cloudpickle takes the function out of it, finds that it is not what has that name
+    if it is a class method, and copies it with all the globals that it uses.
+    """
+    owner, name = method.__self__, method.__func__.__name__
+    if getattr(owner, name, None) == method:
+        return getattr, (owner, name)
+    return types.MethodType, (method.__func__, owner)
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    dispatch_table: ClassVar[Any] = ChainMap(
+        {types.MethodType: _reduce_method}, *cloudpickle.Pickler.dispatch_table.maps
+    )
 
 
 def pickle_calls(calls: list[Call]) -> bytes:
@@ -260,7 +275,7 @@ def pickle_calls(calls: list[Call]) -> bytes:
     calls have in common here must not become common in the worker.
     """
     file = BytesIO()
-    pickler = cloudpickle.Pickler(file, pickle.HIGHEST_PROTOCOL)
+    pickler = _Pickler(file, pickle.HIGHEST_PROTOCOL)
     items: list[tuple[Any, Any]] = []
     for function, args, kwargs in calls:
         if type(function) not in NAMED or _is_bound(function):
@@ -282,20 +297,3 @@ def _is_bound(function: Any) -> bool:
     """Whether this is a method of a built-in type's, and so has a state."""
     owner = getattr(function, "__self__", None)
     return owner is not None and not isinstance(owner, types.ModuleType)
-
-
-def _exception(err: Err, error: ExecutionError | None) -> BaseException:
-    """What the future of a failed call raises."""
-    if error is not None:
-        if error.category is ExecutionErrorCategory.TIMEOUT:
-            return TimeoutError(error.message)
-        return WorkerCrashError(error)
-    if err._pickled:
-        try:
-            exception = pickle.loads(err._pickled)
-        except Exception:
-            exception = None  # it cannot be rebuilt: what it says has to do
-        if isinstance(exception, BaseException):
-            exception.__cause__ = _RemoteTraceback(err.traceback)
-            return exception
-    return RemoteError(err)

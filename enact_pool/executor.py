@@ -24,10 +24,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from enact_pool.calls import Calls
 from enact_pool.emitter import Emitter
+from enact_pool.interrupts import handlers_deferred
 from enact_pool.limits import Limits
 from enact_pool.options import Options
 from enact_pool.pool import Pool
-from enact_pool.streams import one_by_one
+from enact_pool.streams import run_through
 
 if TYPE_CHECKING:
     from typing_extensions import ParamSpec
@@ -100,7 +101,8 @@ class PoolExecutor(Executor):
         _executors.add(self)
 
     def _renew_lock(self) -> None:
-        self._lock = threading.Lock()
+        # Re-entrant: finalizers and signal handlers may submit calls.
+        self._lock = threading.RLock()
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Have `fn(*args, **kwargs)` called in a worker; gives a future for its outcome.
@@ -115,16 +117,26 @@ class PoolExecutor(Executor):
         return driver.calls.submit((fn, args, kwargs))
 
     def _drive(self) -> _Driver:
-        with self._lock:
+        # A driver that a signal handler keeps from being started would never be.
+        with handlers_deferred(), self._lock:
             if self._is_shut:
                 raise RuntimeError("cannot schedule new futures after shutdown")
-            if self._driver is None or self._driver.pid != os.getpid():
+            if _exit.has_begun:
+                raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+            if self._own_driver is None:
                 driver = _Driver(self._pool, self._options, self._emitter)
                 driver.start()
-                self._driver = driver
                 # What was submitted is done, as it is at the interpreter's exit.
                 weakref.finalize(self, driver.calls.close).atexit = False
+                self._driver = driver
+            assert self._driver is not None
             return self._driver
+
+    @property
+    def _own_driver(self) -> _Driver | None:
+        """That of this process, and not of one that has forked it."""
+        driver = self._driver
+        return None if driver is None or driver.pid != os.getpid() else driver
 
     def map(
         self,
@@ -155,7 +167,15 @@ class PoolExecutor(Executor):
         ends = None if timeout is None else time.monotonic() + timeout
         calls = zip(*iterables, strict=False)
         futures = deque(self.submit(fn, *args) for args in islice(calls, buffersize))
-        return _values(futures, calls, lambda args: self.submit(fn, *args), ends)
+        # What is submitted need not keep the executor.
+        this = weakref.ref(self)
+
+        def submit_next() -> None:
+            executor = this()
+            if executor is not None and buffersize is not None:
+                futures.extend(executor.submit(fn, *args) for args in islice(calls, 1))
+
+        return _values(futures, submit_next, ends)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more calls, and end the workers when those that there are have been done.
@@ -165,8 +185,8 @@ class PoolExecutor(Executor):
         """
         with self._lock:
             self._is_shut = True
-            driver = self._driver
-        if driver is None or driver.pid != os.getpid():
+        driver = self._own_driver
+        if driver is None:
             self._pool.close()
             return
         driver.calls.close()
@@ -190,12 +210,9 @@ class PoolExecutor(Executor):
 
 
 def _values(
-    futures: deque[Future[T]],
-    calls: Iterator[tuple[Any, ...]],
-    submit: Callable[[tuple[Any, ...]], Future[T]],
-    ends: float | None,
+    futures: deque[Future[T]], submit_next: Callable[[], None], ends: float | None
 ) -> Iterator[T]:
-    """The values of the futures, until that time; for each one taken, the next call is made."""
+    """The values of the futures, until that time; for each one taken, another may be submitted."""
     try:
         while futures:
             # It is not kept here while its value is looked at.
@@ -205,10 +222,11 @@ def _values(
             finally:
                 future.cancel()
                 del future
-            for args in islice(calls, 1):
-                futures.append(submit(args))
-            yield value
+            submit_next()
+            kept = [value]
             del value
+            # Not kept while its user has it.
+            yield kept.pop()
     finally:
         for future in futures:
             future.cancel()
@@ -228,10 +246,7 @@ class _Driver(threading.Thread):
     def run(self) -> None:
         try:
             # What the emitter has raised, if anything, is told as what threads raise.
-            for _ in one_by_one(
-                self._pool._run(self.calls, self._emitter, self._options, ordered=False)
-            ):
-                pass  # its future has it
+            run_through(self._pool._run(self.calls, self._emitter, self._options, ordered=False))
         finally:
             self.calls.end()
             self._pool.close()
@@ -240,22 +255,33 @@ class _Driver(threading.Thread):
 _executors: weakref.WeakSet[PoolExecutor] = weakref.WeakSet()
 
 
-def _finish() -> None:
-    """At the interpreter's exit: do what was submitted."""
-    drivers = [executor._driver for executor in list(_executors)]
-    for driver in drivers:
-        if driver is not None and driver.pid == os.getpid():
-            driver.calls.close()
-            driver.join()
+class _Exit:
+    """The interpreter's exit."""
+
+    has_begun = False
+
+    def begin(self) -> None:
+        """Take no more calls, and do what was submitted."""
+        self.has_begun = True
+        drivers = [executor._own_driver for executor in list(_executors)]
+        for driver in drivers:
+            if driver is not None:
+                driver.calls.close()
+                driver.join()
+
+
+_exit = _Exit()
 
 
 def _after_fork() -> None:
     for executor in list(_executors):
         # Another thread may have held it.
         executor._renew_lock()
+        if executor._driver is not None:
+            executor._driver.calls.abandon()
 
 
 # Before the interpreter waits for threads, as the standard library's executors do it:
 # an exit handler would come after that.
-threading._register_atexit(_finish)  # type: ignore[attr-defined]
+threading._register_atexit(_exit.begin)  # type: ignore[attr-defined]
 os.register_at_fork(after_in_child=_after_fork)

@@ -141,7 +141,10 @@ class _Run:
             yield from self._tell()
             if self._done:
                 return
+            # Said before it is asked for more: what comes in between is rung for.
+            self._work.listens = self._room > 0
             self._wait(0.0 if self._wants_more() else ROUND_SECONDS)
+            self._work.listens = False
             if self._schedule.unsettled == self._outcomes.unmade and self._work.exhausted:
                 yield from self._tell()
                 return
@@ -268,8 +271,10 @@ class _Run:
 
     def _wants_more(self) -> int:
         """How many more callables should be there, so that no lane will wait for them."""
-        if not self._work.has_more:
-            return 0
+        return self._room if self._work.has_more else 0
+
+    @property
+    def _room(self) -> int:
         return self._schedule.wanted(len(self.crew.working) or self._limit)
 
     def _pull(self, wanted: int) -> None:
@@ -433,7 +438,8 @@ class _Run:
                 self._inbox.bury(lane)
             else:
                 self._flush(lane)
-        self._work.quiet()
+        if self._watch.is_rung:
+            self._work.quiet()
         self._inbox.look()
         self.crew.look_for_lanes()
         self._inbox.make_rounds()

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from multiprocessing import Process, resource_tracker
 from multiprocessing.context import get_spawning_popen, set_spawning_popen
@@ -22,6 +22,7 @@ from multiprocessing.util import Finalize
 from pickle import dumps
 from typing import Any
 
+import cloudpickle
 from attrs import field, frozen
 from loky.backend.fork_exec import fork_exec
 from loky.backend.popen_loky_posix import Popen
@@ -44,16 +45,49 @@ _THREAD_LIMITS = (
 )
 
 
+class Initializer:
+    """What workers call first: a function, or None, and its arguments. Raises what pickling raises.
+
+    It is pickled once. But locks, queues and shared values of multiprocessing can be
+    pickled for a process that is being started, and at no other time.
+    """
+
+    def __init__(self, function: Callable[..., object] | None, args: tuple[Any, ...]) -> None:
+        self._call = function, args
+        self._pickled: bytes | None = None
+        try:
+            self._pickled = cloudpickle.dumps(self._call)
+        except RuntimeError:
+            rehearsal: Any = _Rehearsal()
+            set_spawning_popen(rehearsal)
+            try:
+                cloudpickle.dumps(self._call)
+            finally:
+                set_spawning_popen(None)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return bytes, (self._pickled or cloudpickle.dumps(self._call),)
+
+
+class _Rehearsal:
+    """In the place of a process that is being started."""
+
+    DupFd = Popen.DupFd
+
+    def duplicate_for_child(self, descriptor: int) -> int:
+        return descriptor
+
+
 @frozen
 class WorkerSpec:
     """What the workers of a pool have in common.
 
-    `initializer` is a pickled (function or None, args). `idle_timeout` is in
+    `initializer` becomes its pickle in a worker. `idle_timeout` is in
     seconds; None waits for ever. `cpus` is the share of the CPUs that pools
     inside a worker may use; `spin` is for the worker's waits: see `spinning`.
     """
 
-    initializer: bytes
+    initializer: Initializer
     depth: int
     idle_timeout: float | None = None
     env: Mapping[str, str] = field(factory=dict)

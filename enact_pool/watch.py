@@ -29,6 +29,8 @@ class Watch:
         self._exits: dict[int, Lane] = {}
         self._clogged: dict[int, Lane] = {}
         self._blind: set[Lane] = set()
+        # Whether there was a doorbell among what was ready last.
+        self.is_rung = False
 
     def add(self, lane: Lane) -> None:
         """Watch the lane for answers and for its worker's death."""
@@ -99,6 +101,7 @@ class Watch:
             seconds = min(seconds, _BLIND_SECONDS)
         with unlocked:
             ready = poll(self._poller, seconds * 1000, spin=spin)
+        self.is_rung = False
         for descriptor, _ in ready:
             if descriptor in self._answers:
                 yield "answers", self._answers[descriptor]
@@ -106,6 +109,8 @@ class Watch:
                 yield "exit", self._exits[descriptor]
             elif descriptor in self._clogged:
                 yield "commands", self._clogged[descriptor]
+            else:
+                self.is_rung = True
         for lane in list(self._blind):
             if lane in self._blind and lane.has_exited():
                 yield "exit", lane

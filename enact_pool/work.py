@@ -57,6 +57,8 @@ class Work:
     goes_on = False
     # Can be read when there may be more items, or when something else has happened to them.
     doorbell: int | None = None
+    # Whether it is to be rung for more items.
+    listens = False
     # Who may do something with the run, one at a time; and where the one who has it
     # lets others do so. (Most runs are one thread's alone.)
     lock: AbstractContextManager[object] = nullcontext()
