@@ -7,7 +7,7 @@ import pickle
 import threading
 import types
 from collections import ChainMap, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import BrokenExecutor
 from io import BytesIO
 from typing import Any, ClassVar
@@ -16,7 +16,7 @@ import cloudpickle
 
 from enact_pool.callables import name_of
 from enact_pool.common import called_with
-from enact_pool.futures import Call, CallFuture, fate_of
+from enact_pool.futures import Call, CallFuture, fate_of, log_untold
 from enact_pool.interrupts import handlers_deferred
 from enact_pool.results import TOLD, ParallelResult
 from enact_pool.supply import Doorbell
@@ -43,12 +43,14 @@ class Calls(Work):
         self._is_closed = False
         self._run: Workshop | None = None
         self._turn = self.lock = _Turn()
-        self.unlocked = _Unlocked(self._turn)
+        self.unlocked = _Unlocked(self._turn, self._tell_withdrawn)
         self._bell = Doorbell()
         self.doorbell = self._bell.fileno()
         # Held while the bell is rung or taken away. Nobody waits for anything else then.
         self._at_bell = threading.RLock()
         self._is_over = False
+        # What was cancelled before its turn.
+        self._withdrawn: list[CallFuture] = []
         # Exceptions of those that cannot be pickled, by their numbers.
         self._refusals: dict[int, BaseException] = {}
 
@@ -151,16 +153,23 @@ class Calls(Work):
         while self._waiting and self._pulled - before < count:
             future = self._waiting.popleft()
             if future._is_withdrawn:
-                # An interrupt may have kept whoever has cancelled it from this.
-                future._tell_withdrawn()
+                self._withdrawn.append(future)
             else:
                 future._task = self._pulled
                 self._items[self._pulled] = future
                 self._pulled += 1
         return self._pulled - before
 
+    def _tell_withdrawn(self) -> None:
+        """An interrupt may have kept whoever has cancelled them from this."""
+        while self._withdrawn:
+            try:
+                self._withdrawn.pop()._tell_withdrawn()
+            except BaseException:
+                log_untold()
+
     def stop(self) -> None:
-        self.close()
+        self._is_closed = True
 
     def settle(self, tasks: Iterable[int]) -> list[str]:
         return [self.name(task) for task in tasks]
@@ -205,6 +214,7 @@ class Calls(Work):
             self._items.clear()
         for future in left:
             future._end(None, BrokenExecutor("the executor's thread has ended early"))
+        self._tell_withdrawn()
         while self._waiting:
             future = self._waiting.popleft()
             if future._is_withdrawn:
@@ -238,13 +248,19 @@ class _Turn:
 
 
 class _Unlocked:
-    """Where a turn that somebody has is given away for a while."""
+    """Where a turn that somebody has is given away for a while.
 
-    def __init__(self, turn: _Turn) -> None:
+    Here is the place for what futures are told. Their own locks may be held by a thread
+    whose signal handler waits for its turn.
+    """
+
+    def __init__(self, turn: _Turn, tell: Callable[[], None]) -> None:
         self._turn = turn
+        self._tell = tell
 
     def __enter__(self) -> None:
         self._turn.__exit__()
+        self._tell()
 
     def __exit__(self, *_: object) -> None:
         self._turn.__enter__()

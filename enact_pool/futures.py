@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from enact_pool.errors import ExecutionError, ExecutionErrorCategory
 from enact_pool.results import Err, Ok, RemoteError
 
-__all__ = ["Call", "CallFuture", "WorkerCrashError", "fate_of"]
+__all__ = ["Call", "CallFuture", "WorkerCrashError", "fate_of", "log_untold"]
 
 Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 
@@ -96,13 +96,21 @@ class CallFuture(Future[Any]):
             else:
                 self.set_exception(error)
         except BaseException:
-            # What is no `Exception`, or somebody else has given it an outcome.
-            logging.getLogger("enact_pool").exception("a call's outcome cannot be told")
+            log_untold()
         self._owner = None
 
     def __repr__(self) -> str:
         text = super().__repr__()
         return text.replace("state=pending", "state=running") if self.running() else text
+
+
+def log_untold() -> None:
+    """Log what must not end the executor's thread.
+
+    Either a callback has raised what is no `Exception`, or somebody else has given a
+    future an outcome.
+    """
+    logging.getLogger("enact_pool").exception("not all callbacks of a future were called")
 
 
 def fate_of(

@@ -21,6 +21,7 @@ import psutil
 
 from enact_pool import PoolExecutor
 from enact_pool.executor import _Driver
+from enact_pool.futures import CallFuture
 
 _SUITE = "test.test_concurrent_futures"
 # From 3.12 on it is a package.
@@ -126,6 +127,9 @@ def _with_ours(script: str) -> str:
 
 
 def _adapt(module: ModuleType) -> None:
+    # For the tests of futures alone.
+    for user in (module, getattr(sys.modules[_SUITE], "util", module)):
+        vars(user)["Future"] = CallFuture
     run = getattr(module, "assert_python_ok", None)
     if run is not None:
         vars(module)["assert_python_ok"] = lambda option, script: run(option, _with_ours(script))
@@ -139,9 +143,13 @@ def _tests(module: ModuleType) -> Iterator[unittest.TestCase]:
                 adapted = type(name, (case,), body)
                 # In workers, the name is that of the original.
                 setattr(module, name, adapted)
-                yield from unittest.defaultTestLoader.loadTestsFromTestCase(adapted)
+                yield from _tests_of(adapted)
             elif name == "FutureTests":
-                yield from unittest.defaultTestLoader.loadTestsFromTestCase(case)
+                yield from _tests_of(case)
+
+
+def _tests_of(case: type[unittest.TestCase]) -> Iterator[unittest.TestCase]:
+    return map(case, unittest.defaultTestLoader.getTestCaseNames(case))
 
 
 def _name(test: unittest.TestCase) -> str:
@@ -164,15 +172,8 @@ def main() -> int:
     wanted = sys.argv[1:]
     if wanted:
         tests = {name: test for name, test in tests.items() if any(w in name for w in wanted)}
-    result = unittest.TextTestResult(
-        unittest.runner._WritelnDecorator(sys.stderr),
-        descriptions=False,
-        verbosity=2,  # type: ignore[attr-defined]
-    )
-    with (
-        unittest.mock.patch.object(futures, "ProcessPoolExecutor", _Named),
-    ):
-        unittest.TestSuite(tests.values())(result)
+    with unittest.mock.patch.object(futures, "ProcessPoolExecutor", _Named):
+        result = unittest.TextTestRunner(verbosity=2).run(unittest.TestSuite(tests.values()))
     failed = {_name(test): text for test, text in result.failures + result.errors}
     wrong = []
     for name, text in failed.items():
