@@ -46,10 +46,13 @@ class Calls(Work):
         self.unlocked = _Unlocked(self._turn, self._tell_withdrawn)
         self._bell = Doorbell()
         self.doorbell = self._bell.fileno()
+        # The number of the wait that more calls end, 0 while there is none; and the last
+        # one that was rung for. (A flag that is taken down may be that of the next wait.)
+        self._nap = self._naps = self._rung_for = 0
         # Held while the bell is rung or taken away. Nobody waits for anything else then.
         self._at_bell = threading.RLock()
         self._is_over = False
-        # What was cancelled before its turn.
+        # What was cancelled, as far as the run has noticed.
         self._withdrawn: list[CallFuture] = []
         # Exceptions of those that cannot be pickled, by their numbers.
         self._refusals: dict[int, BaseException] = {}
@@ -62,9 +65,12 @@ class Calls(Work):
         if self._is_closed:
             raise RuntimeError(_SHUT)
         self._waiting.append(future)
-        # In this order: a run that says that it listens looks once more before it waits.
-        if self.listens:
+        # In this order: a run that says that it listens looks once more before it waits,
+        # and who is interrupted has not rung for anybody else.
+        nap = self._nap
+        if nap != self._rung_for and nap:
             self._ring()
+            self._rung_for = nap
         if self._is_over:
             try:
                 self._waiting.remove(future)
@@ -91,21 +97,23 @@ class Calls(Work):
                 future._is_withdrawn = True
                 return True
         # What is halfway through this when a signal handler raises would be lost.
-        with handlers_deferred(), self._turn.guard:
-            if future._is_withdrawn:
-                return True
-            if self._turn.is_taken or self._run is None or future._task not in self._items:
-                return False
-            self._turn.is_taken = True
-            try:
-                if not self._run.withdraw(future._task):
+        with handlers_deferred():
+            with self._turn.guard:
+                if future._is_withdrawn:
+                    return True
+                if self._turn.is_taken or self._run is None or future._task not in self._items:
                     return False
-                del self._items[future._task]
-                future._is_withdrawn = True
-            finally:
-                self._turn.is_taken = False
-        # What was taken back along with it has to go somewhere.
-        self._ring()
+                self._turn.is_taken = True
+                try:
+                    if not self._run.withdraw(future._task):
+                        return False
+                    del self._items[future._task]
+                    future._is_withdrawn = True
+                    self._withdrawn.append(future)
+                finally:
+                    self._turn.is_taken = False
+            # What was taken back along with it has to go somewhere.
+            self._ring()
         return True
 
     def is_running(self, future: CallFuture) -> bool:
@@ -144,6 +152,10 @@ class Calls(Work):
     @property
     def has_more(self) -> bool:
         return bool(self._waiting)
+
+    def listen(self, wants: bool) -> None:
+        self._naps += 1
+        self._nap = self._naps if wants else 0
 
     def quiet(self) -> None:
         self._bell.quiet()

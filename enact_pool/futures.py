@@ -47,15 +47,16 @@ class Owner(Protocol):
 class CallFuture(Future[Any]):
     """The future of a call, which can be cancelled until a worker begins it."""
 
+    # Its number in the run; None: it waits for its turn.
+    _task: int | None = None
+    # Whether nobody will do it, though who waits for it may not have been told yet.
+    _is_withdrawn = False
+
     def __init__(self, owner: Owner | None = None, call: Call | None = None) -> None:
         super().__init__()
         # None when it is done.
         self._owner = owner
         self._call = call
-        # Its number in the run; None: it waits for its turn.
-        self._task: int | None = None
-        # Whether nobody will do it, though who waits for it may not have been told yet.
-        self._is_withdrawn = False
 
     def cancel(self) -> bool:
         """Cancel the call if no worker has begun it; gives whether it is cancelled.

@@ -142,9 +142,9 @@ class _Run:
             if self._done:
                 return
             # Said before it is asked for more: what comes in between is rung for.
-            self._work.listens = self._room > 0
+            self._work.listen(self._room > 0)
             self._wait(0.0 if self._wants_more() else ROUND_SECONDS)
-            self._work.listens = False
+            self._work.listen(False)
             if self._schedule.unsettled == self._outcomes.unmade and self._work.exhausted:
                 yield from self._tell()
                 return

@@ -57,8 +57,6 @@ class Work:
     goes_on = False
     # Can be read when there may be more items, or when something else has happened to them.
     doorbell: int | None = None
-    # Whether it is to be rung for more items.
-    listens = False
     # Who may do something with the run, one at a time; and where the one who has it
     # lets others do so. (Most runs are one thread's alone.)
     lock: AbstractContextManager[object] = nullcontext()
@@ -140,6 +138,9 @@ class Work:
     def name(self, task: int) -> str:
         """The name of the callable of this task, which is not settled."""
         return self._names([self._items[task]])[0]
+
+    def listen(self, wants: bool) -> None:
+        """Whether it is to be rung for more items."""
 
     def quiet(self) -> None:
         """Wait for the next ring of the doorbell."""
