@@ -4,11 +4,14 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: test demo check bench chaos chromium pictures clean
+.PHONY: test foreign demo check bench chaos chromium pictures clean
 
 # On two CPUs at once: each process has workers, temporary files and a mark of its own.
 test: $(VENV)/test.done
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
+
+foreign: $(VENV)/test.done
+	$(BIN)/python tests/foreign/cpython.py $(FOREIGN_ARGS)
 
 demo: $(VENV)/demo.done
 	$(BIN)/python examples/analyse_sources.py

@@ -21,6 +21,7 @@ Other programs, each `python -m benchmarks.` and its name:
     scaling      cost per callable by their number, and by that of lanes; memory
                  (growth measures it, beside limits; scaling_picture draws it)
     profile      on what the microseconds of a callable are spent
+    executors    PoolExecutor beside others of its interface
     threads      native threads in workers, with and without the pool's limits
     watching     what limits of time and memory cost, and how late they are kept
     reliability  what becomes of the others when one callable does harm (hazards and

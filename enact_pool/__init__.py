@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from enact_pool.errors import ExecutionError, ExecutionErrorCategory
     from enact_pool.event_log import EventLog, read_events
     from enact_pool.events import ExecutionCancelled, ExecutionFailed, Span, StepEnd, StreamEvent
+    from enact_pool.executor import PoolExecutor
+    from enact_pool.futures import WorkerCrashError
     from enact_pool.ids import ExecutionId, StepId
     from enact_pool.live_events import (
         CallWrapper,
@@ -60,6 +62,8 @@ _HOMES = {
     "map_parallel": "parallel",
     "run_parallel": "parallel",
     "Pool": "pool",
+    "PoolExecutor": "executor",
+    "WorkerCrashError": "futures",
     "default_pool": "pool",
     "RunOptions": "options",
     "Err": "results",
@@ -92,6 +96,7 @@ __all__ = [
     "ParallelResult",
     "Pool",
     "ProgressBar",
+    "PoolExecutor",
     "RemoteError",
     "RunOptions",
     "Span",
@@ -100,6 +105,7 @@ __all__ = [
     "StepStart",
     "StreamEvent",
     "Summary",
+    "WorkerCrashError",
     "WorkerEnd",
     "WorkerMemory",
     "WorkerStart",

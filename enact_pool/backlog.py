@@ -69,6 +69,10 @@ class Backlog:
             (t for s, t in zip(self._serials, self._tasks, strict=True) if s == serial), None
         )
 
+    def serial_of(self, task: int) -> int | None:
+        """The serial number of this task; None if it is not there."""
+        return next((s for s, t in zip(self._serials, self._tasks, strict=True) if t == task), None)
+
     def _take(self, count: int) -> list[int]:
         taken = self._tasks[:count]
         del self._serials[:count], self._tasks[:count]

@@ -12,6 +12,7 @@ from enact_pool.results import Err
 from enact_pool.texts import describe
 from enact_pool.wire import (
     COMMON_CAPTURE_OUTPUT,
+    COMMON_EXCEPTIONS,
     COMMON_FORWARD_LOGS,
     COMMON_MAX_MEMORY,
     COMMON_PARCEL,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Brief"]
 
-_NOTHING = bytes([COMMON_SHARED]) + NONE
+_NOTHING = COMMON_SHARED.to_bytes(2, "little") + NONE
 
 
 class Brief:
@@ -61,6 +62,8 @@ class Brief:
                 raise
             self.refusal = Err(*describe(error, f"the {work.common_is} cannot be pickled: "))
         else:
+            if work.wants_exceptions:
+                flags |= COMMON_EXCEPTIONS
             if show_outputs:
                 flags |= COMMON_SHOW_OUTPUTS
             if call_wrappers:
@@ -79,7 +82,7 @@ class Brief:
             if max_memory is not None:
                 flags |= COMMON_MAX_MEMORY
                 payload = min(max_memory, (1 << 64) - 1).to_bytes(8, "little") + payload
-            self._payload = bytes([flags]) + payload
+            self._payload = flags.to_bytes(2, "little") + payload
 
     def batch(self, tasks: list[int], items: bytes) -> bytes:
         """A batch of these tasks, whose items are pickled: call wrappers are told the tasks."""

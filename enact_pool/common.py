@@ -13,7 +13,7 @@ from types import FunctionType
 
 from enact_pool.callables import entry_point, run_coroutine
 from enact_pool.kin import reunited
-from enact_pool.wire import COMMON_FUNCTION, COMMON_SHARED
+from enact_pool.wire import COMMON_CALLS, COMMON_FUNCTION, COMMON_SHARED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,10 +22,15 @@ if TYPE_CHECKING:
     # It takes long to import, and is rarely needed.
     from enact_pool.parcel import Parcel
 
-__all__ = ["Common", "common_of"]
+__all__ = ["Common", "called_with", "common_of"]
 
 # Bound here: a callable may clear or patch the module it comes from.
 _loads = pickle.loads
+
+
+def called_with(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Call what is no plain function, and so travels with its arguments."""
+    return function(*args, **kwargs)
 
 
 class Common:
@@ -152,11 +157,35 @@ def _run_to_the_end(run: Callable[[Any], Any], given: Any) -> Any:
     return value
 
 
+class _Calls(Common):
+    """Nothing: each call has its own function, and arguments that may still be pickled."""
+
+    def items(self, payload: bytes) -> list[Any]:
+        return _loads(payload)  # type: ignore[no-any-return]
+
+    def given(self, item: Any) -> Any:
+        given = item[1]
+        return given if type(given) is tuple else _loads(given)
+
+    def called(self, item: Any) -> Any:
+        function = item[0]
+
+        def call(given: tuple[tuple[Any, ...], dict[str, Any]]) -> Any:
+            args, kwargs = given
+            return function(*args, **kwargs)
+
+        return call
+
+
 def common_of(flags: int, pickled: bytes, parcel: Parcel | None, wrappers: bytes) -> Common:
     """What a COMMON frame brings."""
     load = partial(_loads, pickled) if parcel is None else parcel.rebuild
-    common: Common = (
-        _Function(load) if flags & COMMON_FUNCTION else _Input(load, bool(flags & COMMON_SHARED))
-    )
+    common: Common
+    if flags & COMMON_CALLS:
+        common = _Calls()
+    elif flags & COMMON_FUNCTION:
+        common = _Function(load)
+    else:
+        common = _Input(load, bool(flags & COMMON_SHARED))
     common.parcel = parcel
     return _Wrapped(common, wrappers) if wrappers else common

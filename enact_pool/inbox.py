@@ -334,6 +334,8 @@ class Inbox:
         self._crew.hungry.update(self._crew.working)
         if blamed and printed is not None:
             self._outcomes.printed(blamed[-1], printed)
+        # What has run before it comes first, where outcomes are told as they come.
+        self._outcomes.make_results()
         for task in blamed:
             doing = "running" if ran else "unpickling" if loading else "receiving"
             if task != blamed[-1]:

@@ -125,6 +125,10 @@ class Live:
                 step.finished_ns = now
             self._settled[id] = task, name, self._queued_ns.pop(task), step
 
+    def withdrawn(self, task: int) -> None:
+        """Nobody is to be told of this callable any more."""
+        del self._queued_ns[task]
+
     def worker_started(self, lane: Lane) -> None:
         """Its process is ready."""
         self._events.append(WorkerStart(self.run_id, lane.number, lane.pid))

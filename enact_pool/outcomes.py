@@ -163,6 +163,13 @@ class Outcomes:
         """The name of a callable that has no outcome yet."""
         return self._work.name(task)
 
+    def withdrawn(self, task: int) -> None:
+        """Nobody wants an outcome of this callable any more."""
+        self._work.settle([task])
+        self._ids.pop([task])
+        if self.live is not None:
+            self.live.withdrawn(task)
+
     def refused(self, task: int, err: Err) -> None:
         """The callable could not be run: it, or the input, does not travel."""
         self.has_failed = True

@@ -34,10 +34,9 @@ from enact_pool.options import Options, Progress, RunOptions
 from enact_pool.protocols import ParallelCallable
 from enact_pool.results import ParallelResult
 from enact_pool.run import run
-from enact_pool.spawn import WorkerSpec
+from enact_pool.spawn import Initializer, WorkerSpec
 from enact_pool.streams import Results, gathered
 from enact_pool.supply import LaneSupply
-from enact_pool.wire import pickle_callables
 from enact_pool.work import Callables, Work
 from enact_pool.worker import nesting
 
@@ -108,7 +107,7 @@ class Pool:
                 "run_parallel without an end (LOKY_MAX_DEPTH raises the limit)"
             )
         spec = WorkerSpec(
-            initializer=pickle_callables((initializer, tuple(initargs))),
+            initializer=Initializer(initializer, tuple(initargs)),
             depth=nesting.depth + 1,
             idle_timeout=idle_timeout,
             env=dict(env or {}),
@@ -252,7 +251,7 @@ def checked_workers(max_workers: object) -> int:
     if isinstance(max_workers, bool) or not isinstance(max_workers, int):
         raise TypeError(f"max_workers must be an integer, not {max_workers!r}")
     if max_workers < 1:
-        raise ValueError(f"max_workers must be at least 1, not {max_workers}")
+        raise ValueError(f"max_workers must be greater than 0, not {max_workers}")
     return max_workers
 
 

@@ -80,6 +80,12 @@ class WorkerProcess:
             if self.is_there:
                 kill_tree(self.pid)
 
+    def terminate(self) -> None:
+        """Ask it to end, if it is still there."""
+        with self._lock, handlers_deferred():
+            if self.is_there:
+                self._signal(signal.SIGTERM)
+
     def kill_if(self, condition: Callable[[], bool]) -> bool:
         """Kill it, and all that it has started, if this holds while it stands still.
 

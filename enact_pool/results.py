@@ -75,6 +75,8 @@ class Err:
     error: str
     type: str = field(default="", eq=False)
     traceback: str = field(default="", eq=False)
+    # The pickled exception, for those who have asked for it: nobody else opens it.
+    _pickled: bytes = field(default=b"", eq=False, repr=False, alias="pickled")
     is_ok: ClassVar[Literal[False]] = False
 
     def unwrap(self) -> NoReturn:

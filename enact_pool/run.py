@@ -41,6 +41,9 @@ _LEAST_NAP_SECONDS = 0.002
 # callables are done by then, and what is still there waits behind a slow one.
 _PATIENCE_SECONDS = 0.002
 
+# How often to look around where nothing is to be done until somebody rings.
+_IDLE_SECONDS = 3600.0
+
 # How long what runs when a run is given up may take to end; then it is killed.
 _GRACE_SECONDS = 0.1
 
@@ -126,10 +129,17 @@ class _Run:
             work.item_is,
             captures=options.capture_output,
         )
+        if work.doorbell is not None:
+            self._watch.add_doorbell(work.doorbell)
 
     def drive(self) -> Iterator[list[ParallelResult[Any]]]:
         """Run everything, until all results were given and all events emitted."""
+        with self._work.lock:
+            yield from self._drive()
+
+    def _drive(self) -> Iterator[list[ParallelResult[Any]]]:
         self.crew.enter()
+        self._work.begin(self)
         self._submit(self._work.pulled)
         while True:
             self._cancel_if_due()
@@ -144,7 +154,10 @@ class _Run:
             yield from self._tell()
             if self._done:
                 return
+            # Said before it is asked for more: what comes in between is rung for.
+            self._work.listen(self._room > 0)
             self._wait(0.0 if self._wants_more() else ROUND_SECONDS)
+            self._work.listen(False)
             if self._schedule.unsettled == self._outcomes.unmade and self._work.exhausted:
                 yield from self._tell()
                 return
@@ -170,12 +183,14 @@ class _Run:
         self._cancel_if_due()
         if self._progress is not None:
             self._progress.show()
-        results = self._schedule.release()
+        tasks, results = self._schedule.release()
         if results or self._outcomes.has_news:
             self._go_away()
-            self._outcomes.tell(results)
-            if results:
-                yield results
+            with self._work.unlocked:
+                self._outcomes.tell(results)
+                self._work.tell(tasks, results)
+                if results:
+                    yield results
             self._come_back()
 
     def _cancel_if_due(self) -> None:
@@ -241,6 +256,31 @@ class _Run:
         if self.is_here:
             self._outcomes.tell_end()
 
+    def withdraw(self, task: int) -> bool:
+        """Let go of a callable that has not started; gives whether that was so.
+
+        For whoever has the lock of the work.
+        """
+        schedule = self._schedule
+        held = schedule.holder(task)
+        if held is not None:
+            lane, _ = held
+            schedule.recalled(lane, lane.recall())
+            self.crew.hungry.add(lane)
+        if not schedule.withdraw(task):
+            return False
+        self._outcomes.withdrawn(task)
+        return True
+
+    def is_running(self, task: int) -> bool:
+        """Whether a callable is at work; for whoever has the lock of the work."""
+        held = self._schedule.holder(task)
+        if held is None:
+            return False
+        lane, serial = held
+        notes = lane.notes
+        return notes.begun == serial and notes.activity is not None
+
     @property
     def error(self) -> BaseException | None:
         """What the emitter or the work's iterable has raised."""
@@ -255,8 +295,10 @@ class _Run:
 
     def _wants_more(self) -> int:
         """How many more callables should be there, so that no lane will wait for them."""
-        if self._work.exhausted:
-            return 0
+        return self._room if self._work.has_more else 0
+
+    @property
+    def _room(self) -> int:
         return self._schedule.wanted(len(self.crew.working) or self._limit)
 
     def _pull(self, wanted: int) -> None:
@@ -307,6 +349,8 @@ class _Run:
         if self.crew.is_hopeless:
             for task in self._schedule.abandon_queue():
                 self._outcomes.not_started(task, self.crew.start_error)
+            if self._work.goes_on:
+                self._schedule.forgive()
 
     # Batches go out
 
@@ -418,9 +462,13 @@ class _Run:
             nap = min(_NAP_SECONDS, schedule.quiet_seconds(room))
             if nap >= _LEAST_NAP_SECONDS:
                 self.crew.keep_limits(now=True)
-                self._watch.nap(nap)
+                with self._work.unlocked:
+                    self._watch.nap(nap)
         spin = self.crew.may_spin and schedule.expects_answer_within(SPIN_SECONDS)
-        seconds = min(seconds, self.crew.wait_seconds)
+        if not schedule.unsettled and self._work.doorbell is not None:
+            seconds = _IDLE_SECONDS if seconds else 0.0
+        else:
+            seconds = min(seconds, self.crew.wait_seconds)
         if self._progress is not None:
             seconds = min(seconds, self._progress.delay)
         if self.crew.idle and self._work.exhausted:
@@ -428,7 +476,7 @@ class _Run:
         if schedule.has_backlog or self._outcomes.live is not None:
             # What a lane has answered may be in its journal, while it does the next.
             seconds = min(seconds, LOOK_SECONDS)
-        for ready, lane in self._watch.wait(seconds, spin=spin):
+        for ready, lane in self._watch.wait(seconds, self._work.unlocked, spin=spin):
             if ready == "answers":
                 self._inbox.read(lane)
             elif ready == "mail":
@@ -442,6 +490,8 @@ class _Run:
                 self._inbox.bury(lane)
             else:
                 self._flush(lane)
+        if self._watch.is_rung:
+            self._work.quiet()
         self._inbox.look()
         self.crew.look_for_lanes()
         self._inbox.make_rounds()

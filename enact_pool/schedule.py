@@ -41,6 +41,7 @@ is given a second one, to find in its pipe when it is done.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from math import ceil
 from typing import Generic, TypeVar
 
@@ -166,6 +167,10 @@ class Schedule(Generic[LaneT, OutcomeT]):
     def answered(self, lane: LaneT) -> int:
         """The serial number up to which the lane is done, as far as it has said."""
         return self._lanes[lane].answered
+
+    def forgive(self) -> None:
+        """Starting workers is worth trying again."""
+        self._failed_starts = 0
 
     def start_failed(self) -> None:
         """A worker could not be started, or died before it could take a batch."""
@@ -384,6 +389,27 @@ class Schedule(Generic[LaneT, OutcomeT]):
             return None
         return best, ceil(waiting / 2)
 
+    def holder(self, task: int) -> tuple[LaneT, int] | None:
+        """The lane that was sent this task and has not answered for it, and its number there."""
+        for lane, state in self._lanes.items():
+            serial = state.tasks.serial_of(task)
+            if serial is not None:
+                return lane, serial
+        return None
+
+    def withdraw(self, task: int) -> bool:
+        """Let go of a task that waits for a lane, with no outcome; gives whether it does.
+
+        For those whose outcomes are not released in order.
+        """
+        assert not self._ordered, "the others would wait for it"
+        for waiting in (self._queue, self._suspects):
+            if task in waiting:
+                waiting.remove(task)
+                self._released += 1
+                return True
+        return False
+
     def recalled(self, lane: LaneT, serials: tuple[int, ...]) -> None:
         """The lane will not start the tasks with these numbers; none: it has none to give."""
         state = self._lanes[lane]
@@ -399,16 +425,16 @@ class Schedule(Generic[LaneT, OutcomeT]):
         assert len(self._settled) == before + len(outcomes), "a task is settled once"
         assert not self._ordered or min(outcomes) >= self._released, "a task is settled once"
 
-    def release(self) -> list[OutcomeT]:
-        """The outcomes whose turn has come since the last call."""
+    def release(self) -> tuple[Sequence[int], list[OutcomeT]]:
+        """The tasks whose turn has come since the last call, and their outcomes."""
         if not self._ordered:
-            released, self._settled = list(self._settled.values()), {}
-            self._released += len(released)
-            return released
+            settled, self._settled = self._settled, {}
+            self._released += len(settled)
+            return list(settled), list(settled.values())
         settled, task = self._settled, self._released
         # All at once as far as they are there: most of this runs in C.
         while task in settled:
             task += 1
-        released = list(map(settled.pop, range(self._released, task)))
+        tasks = range(self._released, task)
         self._released = task
-        return released
+        return tasks, list(map(settled.pop, tasks))

@@ -14,14 +14,18 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from io import BytesIO
 from multiprocessing import Process, resource_tracker
 from multiprocessing.context import get_spawning_popen, set_spawning_popen
+from multiprocessing.reduction import ForkingPickler
 from multiprocessing.util import Finalize
-from pickle import dumps
-from typing import Any
+from pickle import HIGHEST_PROTOCOL, dumps
+from typing import Any, ClassVar
 
+import cloudpickle
 from attrs import field, frozen
 from loky.backend.fork_exec import fork_exec
 from loky.backend.popen_loky_posix import Popen
@@ -44,16 +48,64 @@ _THREAD_LIMITS = (
 )
 
 
+class Initializer:
+    """What workers call first: a function, or None, and its arguments. Raises what pickling raises.
+
+    It is pickled once, as if for a process that is being started: locks, queues and
+    shared values of multiprocessing can be pickled at no other time. If it has
+    descriptors, which each process has to inherit, it is pickled for each.
+    """
+
+    def __init__(self, function: Callable[..., object] | None, args: tuple[Any, ...]) -> None:
+        self._call = function, args
+        rehearsal: Any = _Rehearsal()
+        before = get_spawning_popen()
+        set_spawning_popen(rehearsal)
+        try:
+            self._pickled = self._pickle()
+        finally:
+            set_spawning_popen(before)
+        self._has_descriptors = rehearsal.has_descriptors
+
+    def _pickle(self) -> bytes:
+        file = BytesIO()
+        _Pickler(file, HIGHEST_PROTOCOL).dump(self._call)
+        return file.getvalue()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return bytes, (self._pickle() if self._has_descriptors else self._pickled,)
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """With what multiprocessing knows of connections and sockets."""
+
+    _reducers: Any = ForkingPickler
+    dispatch_table: ClassVar[Any] = ChainMap(
+        _reducers._extra_reducers, *cloudpickle.Pickler.dispatch_table.maps
+    )
+
+
+class _Rehearsal:
+    """In the place of a process that is being started."""
+
+    DupFd = Popen.DupFd
+    has_descriptors = False
+
+    def duplicate_for_child(self, descriptor: int) -> int:
+        self.has_descriptors = True
+        return descriptor
+
+
 @frozen
 class WorkerSpec:
     """What the workers of a pool have in common.
 
-    `initializer` is a pickled (function or None, args). `idle_timeout` is in
+    `initializer` becomes its pickle in a worker. `idle_timeout` is in
     seconds; None waits for ever. `cpus` is the share of the CPUs that pools
     inside a worker may use; `spin` is for the worker's waits: see `spinning`.
     """
 
-    initializer: bytes
+    initializer: Initializer
     depth: int
     idle_timeout: float | None = None
     env: Mapping[str, str] = field(factory=dict)

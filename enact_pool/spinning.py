@@ -24,14 +24,35 @@ _SPIN_NS = int(SPIN_SECONDS * 1e9)
 _yield_cpu = getattr(os, "sched_yield", lambda: time.sleep(0))
 
 
+# On a CPU that others want too, giving way takes as long as their turns are: more than
+# sleeping would have. So, once that was seen, nobody spins for a while.
+_CROWDED_NS = 500_000
+_ABSTAIN_NS = 200_000_000
+
+
+class _Crowd:
+    """How crowded the CPUs are."""
+
+    seen_ns = -_ABSTAIN_NS
+
+
+_crowd = _Crowd()
+
+
 def poll(poller: select.poll, timeout_ms: float | None, *, spin: bool) -> list[tuple[int, int]]:
     """What `poller.poll(timeout_ms)` gives; if `spin`, without sleeping for `SPIN_SECONDS`."""
     if not spin:
         return poller.poll(timeout_ms)
     look, now = poller.poll, time.perf_counter_ns
-    end = now() + _SPIN_NS
+    begun = now()
+    if begun - _crowd.seen_ns < _ABSTAIN_NS:
+        return look(timeout_ms)
     while not (ready := look(0)):
-        if now() > end:
+        looked = now()
+        if looked - begun > _SPIN_NS:
             return look(timeout_ms)
         _yield_cpu()
+        if now() - looked > _CROWDED_NS:
+            _crowd.seen_ns = now()
+            return look(timeout_ms)
     return ready

@@ -7,7 +7,7 @@ from typing import Any
 
 from enact_pool.results import ParallelResult
 
-__all__ = ["Results", "gathered", "one_by_one"]
+__all__ = ["Results", "gathered", "one_by_one", "run_through"]
 
 # Results as their turn comes; what the emitter or the work's iterable has raised in the end.
 Results = Generator[list[ParallelResult[Any]], None, "BaseException | None"]
@@ -35,6 +35,19 @@ def one_by_one(results: Results) -> Generator[ParallelResult[Any], None, None]:
     try:
         while True:
             yield from next(results)
+    except StopIteration as end:
+        error: BaseException | None = end.value
+    finally:
+        results.close()
+    if error is not None:
+        raise error
+
+
+def run_through(results: Results) -> None:
+    """Keep no result: they are told otherwise. Raises what was raised meanwhile in the end."""
+    try:
+        while True:
+            next(results)
     except StopIteration as end:
         error: BaseException | None = end.value
     finally:

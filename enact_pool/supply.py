@@ -46,7 +46,8 @@ AWAY_SECONDS = 0.5
 class Doorbell:
     """How a run that waits for a lane is told: a descriptor that turns readable."""
 
-    def __init__(self, run: Holder) -> None:
+    def __init__(self, run: Holder | None = None) -> None:
+        # Who waits for a lane, if it is that.
         self.run = run
         self._read_end, self._write_end = os.pipe()
         os.set_blocking(self._read_end, False)
@@ -77,9 +78,9 @@ class Doorbell:
                 os.close(self._write_end)
 
 
-def _is_away(run: Holder) -> bool:
+def _is_away(run: Holder | None) -> bool:
     """Whether code of a run's caller has run for so long that nobody is to wait for it."""
-    return 0.0 < run.away_since < time.monotonic() - AWAY_SECONDS
+    return run is not None and 0.0 < run.away_since < time.monotonic() - AWAY_SECONDS
 
 
 class LaneSupply:
@@ -301,7 +302,7 @@ class LaneSupply:
         lane.is_new = False
         with self._lock:
             doorbell = self._ring()
-            if doorbell is not None:
+            if doorbell is not None and doorbell.run is not None:
                 # Handed over, not put back: the run that gives it up would
                 # often be the first to take it again.
                 lane.leave_for(doorbell.run)
@@ -356,6 +357,18 @@ class LaneSupply:
         with self._lock:
             self._terminated = True
             # Their runs, in daemon threads, will not come to bury them.
+            for lane in self._lanes:
+                lane.kill()
+
+    def terminate_workers(self) -> None:
+        """Ask all workers to end (SIGTERM), whatever they do."""
+        with self._lock:
+            for lane in self._lanes:
+                lane.terminate()
+
+    def kill_workers(self) -> None:
+        """Kill all workers, whatever they do, and all that they have started."""
+        with self._lock:
             for lane in self._lanes:
                 lane.kill()
 

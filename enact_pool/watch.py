@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import Literal
 
 from enact_pool.lane import Lane
@@ -29,6 +30,8 @@ class Watch:
         self._clogged: dict[int, Lane] = {}
         self._mail: dict[int, Lane] = {}
         self._blind: set[Lane] = set()
+        # Whether there was a doorbell among what was ready last.
+        self.is_rung = False
 
     def add(self, lane: Lane) -> None:
         """Watch the lane for answers and for its worker's death."""
@@ -100,15 +103,19 @@ class Watch:
         self._urgent.poll(seconds * 1000)
 
     def wait(
-        self, seconds: float, *, spin: bool
+        self, seconds: float, unlocked: AbstractContextManager[object], *, spin: bool
     ) -> Iterator[tuple[Literal["answers", "mail", "exit", "commands"], Lane]]:
         """What is ready, after at most so many seconds, at first without sleeping if `spin`.
 
+        It waits within `unlocked`, where others may do something with the lanes.
         Lanes may be added and removed meanwhile; what is removed is not told.
         """
         if self._blind:
             seconds = min(seconds, _BLIND_SECONDS)
-        for descriptor, _ in poll(self._poller, seconds * 1000, spin=spin):
+        with unlocked:
+            ready = poll(self._poller, seconds * 1000, spin=spin)
+        self.is_rung = False
+        for descriptor, _ in ready:
             if descriptor in self._answers:
                 yield "answers", self._answers[descriptor]
             elif descriptor in self._mail:
@@ -117,6 +124,8 @@ class Watch:
                 yield "exit", self._exits[descriptor]
             elif descriptor in self._clogged:
                 yield "commands", self._clogged[descriptor]
+            else:
+                self.is_rung = True
         for lane in list(self._blind):
             if lane in self._blind and lane.has_exited():
                 yield "exit", lane

@@ -35,7 +35,7 @@ from collections.abc import Iterable
 from io import BytesIO
 from itertools import accumulate, pairwise
 from struct import Struct, pack, unpack, unpack_from
-from types import FunctionType
+from types import BuiltinFunctionType, FunctionType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ __all__ = [
     "PERMIT_BYTES",
     "KIND",
     "LARGE_BYTES",
+    "NAMED",
     "SERIAL",
     "Answer",
     "Buffers",
@@ -66,6 +67,8 @@ __all__ = [
     "unpack_permits",
     "unpack_ran",
     "COMMON_CAPTURE_OUTPUT",
+    "COMMON_CALLS",
+    "COMMON_EXCEPTIONS",
     "COMMON_FORWARD_LOGS",
     "COMMON_FUNCTION",
     "COMMON_MAX_MEMORY",
@@ -76,6 +79,7 @@ __all__ = [
     "NONE",
     "SHAREABLE",
     "pickle_callables",
+    "pickle_functions",
     "pickle_input",
     "pickle_inputs",
     "pickle_output",
@@ -112,12 +116,14 @@ _LOWEST, _SECOND = bytes([_PERMIT & 0xFF]), bytes([_PERMIT >> 8])
 # No payload of this many bytes can exist: a header that says so is not one of ours.
 _ABSURD = 1 << 48
 
-# The first byte of a COMMON's payload; a pickle follows. (Plain ints: an IntFlag
+# The first two bytes of a COMMON's payload; a pickle follows. (Plain ints: an IntFlag
 # takes a microsecond for each operation.)
 COMMON_SHARED = 1  # an input of which one copy will do for all callables of the worker
 COMMON_FUNCTION = 2  # a function, for which inputs will come; else an input for callables
 COMMON_SHOW_OUTPUTS = 4  # somebody wants the texts of returned values
 COMMON_PARCEL = 8  # not a pickle follows, but the layout of a parcel: see `parcel`
+COMMON_EXCEPTIONS = 256  # somebody wants the exceptions that are raised, beside what describes them
+COMMON_CALLS = 512  # nothing: calls will come, each with its function
 COMMON_MAX_MEMORY = 16  # first follow 8 bytes: how much memory a worker may have, in bytes
 # Then call wrappers follow: the size of a pickle in 8 bytes, and that, a list of pickles.
 COMMON_WRAPPED = 32
@@ -131,6 +137,9 @@ LARGE_BYTES = 1 << 18
 # What most callables return: as a pickle, ready made.
 NONE = pickle.dumps(None, pickle.HIGHEST_PROTOCOL)
 _SIZE_OF_NONE = len(NONE).to_bytes(8, "little")
+
+# Types of functions, which travel by name, or as their code and what they have captured.
+NAMED = (FunctionType, BuiltinFunctionType)
 
 # Types whose values cannot be changed, so that one copy will do for many callables.
 SHAREABLE = frozenset({str, bytes, int, float, complex, bool, type(None)})
@@ -324,23 +333,31 @@ def pickle_callables(callables: Any, buffers: Buffers = None) -> bytes:
 
 
 def pickle_repeated(function: Any, count: int) -> bytes:
-    """What `pickle_callables` gives for a batch of the same callable so many times.
+    """What `pickle_callables` gives for a batch of the same callable so many times."""
+    return pickle_functions(([function] * count, []), [function])
+
+
+def pickle_functions(value: Any, functions: Iterable[Any]) -> bytes:
+    """A pickle of a value that holds these, and beside them only what plain pickle takes.
 
     A function that can be imported travels as its name. cloudpickle finds that
     out as well, but takes ten times as long.
     """
-    callables: tuple[list[Any], list[Any]] = [function] * count, []
-    if type(function) is FunctionType and type(function.__module__) is str:
+    if all(map(_may_be_imported, functions)):
         import cloudpickle
 
-        module = function.__module__
-        if module != "__main__" and module in sys.modules:
-            try:
-                if not cloudpickle.list_registry_pickle_by_value():
-                    return pickle.dumps(callables, pickle.HIGHEST_PROTOCOL)
-            except (pickle.PicklingError, AttributeError):
-                pass  # it is not there under its name
-    return pickle_callables(callables)
+        try:
+            if not cloudpickle.list_registry_pickle_by_value():
+                return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+        except (pickle.PicklingError, AttributeError):
+            pass  # it is not there under its name
+    return pickle_callables(value)
+
+
+def _may_be_imported(function: Any) -> bool:
+    if type(function) not in NAMED or type(function.__module__) is not str:
+        return False
+    return function.__module__ != "__main__" and function.__module__ in sys.modules
 
 
 def pickle_input(value: object, buffers: Buffers) -> bytes:

@@ -8,16 +8,18 @@ and let go of when they are settled.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator, Sequence, Sized
+from contextlib import AbstractContextManager, nullcontext
 from enum import Enum
 from itertools import repeat
 from operator import is_
 from types import FunctionType
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 from enact_pool.callables import check_callable, name_of
 from enact_pool.interrupts import is_interrupt
 from enact_pool.kin import parted
+from enact_pool.results import ParallelResult
 from enact_pool.wire import (
     COMMON_FUNCTION,
     COMMON_SHARED,
@@ -29,7 +31,7 @@ from enact_pool.wire import (
     pickle_repeated,
 )
 
-__all__ = ["NOT_YET", "Callables", "Inputs", "NotYet", "Work"]
+__all__ = ["NOT_YET", "Callables", "Inputs", "NotYet", "Work", "Workshop"]
 
 
 class _Answer(Enum):
@@ -48,12 +50,30 @@ _FEW = 64
 _PULL_SECONDS = 0.001
 
 
+class Workshop(Protocol):
+    """What a run lets others do with what it has; to be asked with the lock of its work held."""
+
+    def withdraw(self, task: int) -> bool: ...
+
+    def is_running(self, task: int) -> bool: ...
+
+
 class Work:
     """The items of a run, numbered from 0 in the order of the iterable."""
 
     # What the items are, and what they have in common, in the words of messages.
     item_is: str
     common_is: str
+    # Whether exceptions are to be told as themselves, beside the texts of them.
+    wants_exceptions = False
+    # Whether more items may come after some could not be run for want of workers.
+    goes_on = False
+    # Can be read when there may be more items, or when something else has happened to them.
+    doorbell: int | None = None
+    # Who may do something with the run, one at a time; and where the one who has it
+    # lets others do so. (Most runs are one thread's alone.)
+    lock: AbstractContextManager[object] = nullcontext()
+    unlocked: AbstractContextManager[object] = nullcontext()
 
     def __init__(self, items: Iterable[Any]) -> None:
         """Raises `TypeError` if there is nothing to iterate over."""
@@ -74,6 +94,11 @@ class Work:
     def exhausted(self) -> bool:
         """Whether there will be no more items."""
         return self._source is None
+
+    @property
+    def has_more(self) -> bool:
+        """Whether it is worth asking for more items."""
+        return not self.exhausted
 
     @property
     def pulled(self) -> int:
@@ -151,6 +176,18 @@ class Work:
     def name(self, task: int) -> str:
         """The name of the callable of this task, which is not settled."""
         return self._names([self._items[task]])[0]
+
+    def listen(self, wants: bool) -> None:
+        """Whether it is to be rung for more items."""
+
+    def quiet(self) -> None:
+        """Wait for the next ring of the doorbell."""
+
+    def begin(self, run: Workshop) -> None:
+        """This run does it."""
+
+    def tell(self, tasks: Sequence[int], results: list[ParallelResult[Any]]) -> None:
+        """The turn of these results has come."""
 
     def stop(self) -> None:
         """Take no more items."""

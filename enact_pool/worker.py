@@ -31,6 +31,7 @@ from enact_pool.texts import describe, shown, shows_itself, type_name
 from enact_pool.tree import kill_descendants, resident_bytes
 from enact_pool.wire import (
     COMMON_CAPTURE_OUTPUT,
+    COMMON_EXCEPTIONS,
     COMMON_FORWARD_LOGS,
     COMMON_MAX_MEMORY,
     COMMON_PARCEL,
@@ -197,6 +198,7 @@ class _Worker:
         self._pid = os.getpid()
         self._is_original = _zero_in_children()
         self._show_outputs = False
+        self._gives_exceptions = False
         self._common = Common()
         # How many modules there were when the last callable had run.
         self._modules_known = 0
@@ -231,7 +233,8 @@ class _Worker:
             if kind == Command.COMMON:
                 current_run = run
                 self._recorder.note_occupied(True)
-                self._take_common(run, payload[0], payload[1:])
+                flags = int.from_bytes(payload[:2], "little")
+                self._take_common(run, flags, payload[2:])
                 self._recorder.note_occupied(False)
             elif run == current_run:
                 if self._witness is None:
@@ -250,6 +253,7 @@ class _Worker:
             self._witness.close()
             self._witness = None
         self._show_outputs = bool(flags & COMMON_SHOW_OUTPUTS)
+        self._gives_exceptions = bool(flags & COMMON_EXCEPTIONS)
         self._max_memory = 0
         if flags & COMMON_MAX_MEMORY:
             self._max_memory = int.from_bytes(pickled[:8], "little")
@@ -339,7 +343,7 @@ class _Worker:
                 ending, payload = self._pickled(serial, value)
         except BaseException as error:
             what = doing.format(type_name(type(value)))
-            ending, payload = Ending.ERROR, _description(error, what)
+            ending, payload = Ending.ERROR, self._pickled_error(error, what)
         # Freed before it is answered for: if that ends the process, it is to blame.
         item = given = run = value = None
         ended_at = _monotonic_ns()
@@ -413,6 +417,16 @@ class _Worker:
             if buffers:
                 payload = pickle_output(value, text, None)
         return ending, payload
+
+    def _pickled_error(self, error: BaseException, what: str) -> bytes:
+        """What a callable raised, as texts, and as itself if somebody wants that."""
+        described = describe(error, what)
+        if self._gives_exceptions:
+            try:
+                return _dumps((*described, pickle_output(error, None, None)))
+            except Exception:
+                pass  # the texts have to do
+        return _dumps(described)
 
     def _send_parcel(
         self, serial: int, pickled: bytes, buffers: list[pickle.PickleBuffer]

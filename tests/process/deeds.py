@@ -383,3 +383,14 @@ def placed(_: object) -> str:
 
 async def placed_later(_: object) -> str:
     return placed(_)
+
+
+class ComesNotBack(Exception):
+    """Cannot be pickled."""
+
+    def __reduce__(self) -> Any:
+        raise TypeError("no way")
+
+
+def raise_unpicklable() -> None:
+    raise ComesNotBack("it cannot come back")

@@ -235,8 +235,8 @@ def test_answers_outlive_their_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its death is seen before any of them is read."""
     original = Watch.wait
 
-    def deaths_first(self: Watch, seconds: float, *, spin: bool) -> Iterator[Any]:
-        for what, lane in original(self, seconds, spin=spin):
+    def deaths_first(self: Watch, seconds: float, unlocked: Any, *, spin: bool) -> Iterator[Any]:
+        for what, lane in original(self, seconds, unlocked, spin=spin):
             if lane.ready:
                 while not lane.has_exited():
                     time.sleep(0.001)

@@ -116,6 +116,6 @@ def test_an_answer_that_makes_no_sense_costs_its_own_result(ending: int) -> None
     endings = bytearray([ending, Ending.VALUE])
     outcomes.answered([0, 1], [1, 1], endings, [pickle.dumps(None), pickle.dumps(3)])
     outcomes.make_results()
-    odd, good = schedule.release()
+    _, (odd, good) = schedule.release()
     assert "makes no sense" in odd.output.error
     assert good.output == Ok(3)

@@ -1,0 +1,197 @@
+"""`make foreign`: CPython's own tests of its process pool, run against `PoolExecutor`.
+
+They come with the interpreter, as `test.test_concurrent_futures`, and are imported
+from there; some distributions leave them out. What does not pass is listed below with
+its reason, and is an error once it passes.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import threading
+import unittest
+import unittest.mock
+from collections.abc import Iterator
+from concurrent import futures
+from types import ModuleType
+from typing import Any
+
+import psutil
+
+from enact_pool import PoolExecutor
+from enact_pool.executor import _Driver
+from enact_pool.futures import CallFuture
+
+_SUITE = "test.test_concurrent_futures"
+# From 3.12 on it is a package.
+_PARTS = ["as_completed", "deadlock", "future", "init", "process_pool", "shutdown", "wait"]
+
+# Of the four ways to start workers that they try, ours is like this one.
+_CASES = "ProcessPoolSpawn"
+
+_LATER = "workers are started by the executor's thread, a moment after the call is submitted"
+_NOT_BROKEN = "a worker that dies costs its call, and the executor goes on"
+_OWN_ERROR = "what cannot be rebuilt costs its own call, with an error that says why"
+_INSIDES = "it replaces parts of ProcessPoolExecutor that there are not here"
+
+# What does not pass, by class and test without the way of starting: why, and what is
+# in the text of the failure.
+DEVIATIONS = {
+    "ProcessPoolExecutorTest.test_killed_child": (_NOT_BROKEN, "BrokenProcessPool not raised"),
+    "ProcessPoolExecutorTest.test_saturation": (_LATER, "0 != 5"),
+    "ProcessPoolExecutorTest.test_max_tasks_per_child_defaults_to_spawn_context": (
+        "workers are always started as clean interpreters, whatever the context",
+        "_mp_context",
+    ),
+    "ProcessPoolExecutorTest.test_python_finalization_error": (_INSIDES, "missing 1 required"),
+    "ProcessPoolShutdownTest.test_cancel_futures": (
+        "what no worker has begun is cancelled, and that is all, so early",
+        "0 not greater than 0",
+    ),
+    "ProcessPoolShutdownTest.test_processes_terminate": (_LATER, "0 != 3"),
+    "FailingInitializerTest.test_initializer": (
+        "workers are tried again for what is submitted later, and need not fail then",
+        "_broken",
+    ),
+    "ExecutorDeadlockTest.test_error_at_task_unpickle": (_OWN_ERROR, "UnpicklingError"),
+    "ExecutorDeadlockTest.test_exit_at_task_unpickle": (_OWN_ERROR, "SystemExit"),
+    "ExecutorDeadlockTest.test_error_during_result_unpickle_in_result_handler": (
+        _OWN_ERROR,
+        "UnpicklingError",
+    ),
+    "ExecutorDeadlockTest.test_exit_during_result_unpickle_in_result_handler": (
+        _OWN_ERROR,
+        "SystemExit",
+    ),
+}
+
+
+class _Process(psutil.Process):  # type: ignore[misc]
+    """A worker, with the names that a `multiprocessing.Process` has."""
+
+    def join(self) -> None:
+        self.wait()
+
+
+class _Joinable:
+    """Where there is nothing to wait for."""
+
+    def join_thread(self) -> None: ...
+
+
+class _Adapted(PoolExecutor):
+    """With the parts of a `ProcessPoolExecutor` that its tests look at."""
+
+    _call_queue = _Joinable()
+
+    @property
+    def _processes(self) -> dict[int, _Process]:
+        lanes = self._pool._supply._lanes
+        # They come a moment later.
+        calls = self._driver and self._driver.calls
+        while calls and (calls._waiting or calls._items) and not lanes:
+            threading.Event().wait(0.001)
+        lanes = lanes.copy()
+        return {lane.pid: _Process(lane.pid) for lane in lanes if lane.is_there}
+
+    @property
+    def _executor_manager_thread(self) -> _Driver:
+        assert self._driver is not None
+        return self._driver
+
+
+# Two, since a test is skipped if the one that it is for is the standard library's.
+_Tested = type("ProcessPoolExecutor", (_Adapted,), {})
+_Named = type("ProcessPoolExecutor", (_Adapted,), {})
+
+
+def _modules() -> Iterator[ModuleType]:
+    suite = importlib.import_module(_SUITE)
+    if hasattr(suite, "__path__"):
+        for part in _PARTS:
+            yield importlib.import_module(f"{_SUITE}.test_{part}")
+    else:
+        yield suite
+
+
+def _with_ours(script: str) -> str:
+    """A script that uses `ProcessPoolExecutor`, with ours in its place."""
+    theirs = "from concurrent.futures import ProcessPoolExecutor"
+    if theirs not in script:
+        raise AssertionError("the script has changed")
+    # One of them forgets to import it.
+    return "import multiprocessing\n" + script.replace(
+        theirs, "from enact_pool import PoolExecutor as ProcessPoolExecutor"
+    )
+
+
+def _adapt(module: ModuleType) -> None:
+    # For the tests of futures alone.
+    for user in (module, getattr(sys.modules[_SUITE], "util", module)):
+        vars(user)["Future"] = CallFuture
+    run = getattr(module, "assert_python_ok", None)
+    if run is not None:
+        vars(module)["assert_python_ok"] = lambda option, script: run(option, _with_ours(script))
+
+
+def _tests(module: ModuleType) -> Iterator[unittest.TestCase]:
+    for name, case in list(vars(module).items()):
+        if isinstance(case, type) and issubclass(case, unittest.TestCase):
+            if name.startswith(_CASES):
+                body: dict[str, Any] = {"executor_type": _Tested, "__module__": module.__name__}
+                adapted = type(name, (case,), body)
+                # In workers, the name is that of the original.
+                setattr(module, name, adapted)
+                yield from _tests_of(adapted)
+            elif name == "FutureTests":
+                yield from _tests_of(case)
+
+
+def _tests_of(case: type[unittest.TestCase]) -> Iterator[unittest.TestCase]:
+    return map(case, unittest.defaultTestLoader.getTestCaseNames(case))
+
+
+def _name(test: unittest.TestCase) -> str:
+    return f"{type(test).__name__.removeprefix(_CASES)}.{test._testMethodName}"
+
+
+def main() -> int:
+    """Run them; gives the exit code."""
+    try:
+        modules = list(_modules())
+    except ImportError as error:
+        print(f"skipped: this Python comes without its own tests ({error})")
+        return 0
+    tests: dict[str, unittest.TestCase] = {}
+    for module in modules:
+        _adapt(module)
+        tests.update((_name(test), test) for test in _tests(module))
+    if len(tests) < 50:
+        raise AssertionError(f"only {len(tests)} tests found")
+    wanted = sys.argv[1:]
+    if wanted:
+        tests = {name: test for name, test in tests.items() if any(w in name for w in wanted)}
+    with unittest.mock.patch.object(futures, "ProcessPoolExecutor", _Named):
+        result = unittest.TextTestRunner(verbosity=2).run(unittest.TestSuite(tests.values()))
+    failed = {_name(test): text for test, text in result.failures + result.errors}
+    wrong = []
+    for name, text in failed.items():
+        reason, expected = DEVIATIONS.get(name, ("", ""))
+        if not reason or expected not in text:
+            wrong.append(f"{name} fails:\n{text}")
+    skipped = {_name(test): why for test, why in result.skipped}
+    for name, (reason, _) in DEVIATIONS.items():
+        if name in tests and name not in failed:
+            wrong.append(f"{name} passes, though {reason}")
+    for name in failed:
+        print(f"deviates: {name}")
+    for name, why in skipped.items():
+        print(f"skipped: {name}: {why}")
+    print("\n\n".join(wrong))
+    print(len(tests), "tests", len(failed), "deviate", len(skipped), "skipped", len(wrong), "wrong")
+    return bool(wrong)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,400 @@
+"""What an executor has to bear: interrupts, finalizers, races, forks, and exits at any moment."""
+
+from __future__ import annotations
+
+import gc
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
+from contextlib import contextmanager
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import deeds
+import pytest
+
+from enact_pool import PoolExecutor, RemoteError
+
+
+def note(path: str, index: int) -> int:
+    deeds.append(path, index)
+    return index
+
+
+def settled(futures: list[Future[Any]]) -> list[Future[Any]]:
+    assert not wait(futures, timeout=30).not_done
+    return futures
+
+
+def test_what_is_cancelled_never_starts_and_what_is_not_starts_once(tmp_path: Path) -> None:
+    """With calls that take no time, and threads that cancel what others submit."""
+    log = str(tmp_path / "log")
+    futures: list[Future[int]] = []
+    answers: list[tuple[int, bool]] = []
+
+    def cancel(seed: int) -> None:
+        choose = random.Random(seed)
+        while len(futures) < 2000:
+            if futures:
+                index = max(0, len(futures) - 1 - choose.randrange(20))
+                answers.append((index, futures[index].cancel()))
+
+    threads = [threading.Thread(target=cancel, args=(seed,)) for seed in range(3)]
+    with PoolExecutor(2) as executor:
+        for thread in threads:
+            thread.start()
+        for index in range(2000):
+            futures.append(executor.submit(note, log, index))
+        for thread in threads:
+            thread.join()
+        settled(futures)
+    started = Counter(map(int, Path(log).read_text().split()))
+    assert set(started.values()) == {1}
+    assert [f.cancelled() for f in futures] == [index not in started for index in range(2000)]
+    assert all(f.cancelled() or f.result() == index for index, f in enumerate(futures))
+    assert 0 < len(started) < 2000
+    assert all(futures[index].cancelled() == answer for index, answer in answers)
+
+
+def test_callbacks_may_do_what_they_like() -> None:
+    told: list[str] = []
+    executor = PoolExecutor(1)
+    others = [executor.submit(deeds.sleep_5_ms, n) for n in range(20)]
+
+    def callback(future: Future[Any]) -> None:
+        told.append("submits")
+        executor.submit(abs, -1).add_done_callback(lambda _: told.append("submitted"))
+        others[-1].add_done_callback(lambda _: told.append("cancelled"))
+        others[-2].add_done_callback(lambda _: others[-3].cancel())
+        assert others[-1].cancel()
+        assert others[-2].cancel()
+        assert others[-3].cancelled()
+        told.append("shuts down")
+        executor.shutdown(wait=True)
+        raise SystemExit("nobody hears this")
+
+    others[0].add_done_callback(callback)
+    settled(others)
+    executor.shutdown()
+    assert told == ["submits", "cancelled", "shuts down", "submitted"]
+    assert [f.result() for f in others[:-3]] == list(range(17))
+
+
+@contextmanager
+def pestered(handler: Callable[[], object]) -> Iterator[None]:
+    """Within, the handler of a signal runs in the main thread now and then, once at a time."""
+    is_over, may_send, main = threading.Event(), threading.Event(), threading.main_thread()
+
+    def handle(*_: object) -> None:
+        try:
+            handler()
+        finally:
+            may_send.set()
+
+    def pester() -> None:
+        choose = random.Random(1)
+        while not is_over.wait(choose.random() * 0.001):
+            may_send.clear()
+            assert main.ident is not None
+            signal.pthread_kill(main.ident, signal.SIGUSR1)
+            may_send.wait(10)
+
+    may_send.set()
+    before = signal.signal(signal.SIGUSR1, handle)
+    thread = threading.Thread(target=pester)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        may_send.set()
+        thread.join()
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_signal_handlers_may_submit_and_cancel() -> None:
+    """Whatever the main thread does with the executor at that moment."""
+    inner: list[Future[int]] = []
+    outer: list[Future[int]] = []
+
+    def handle() -> None:
+        inner.append(executor.submit(abs, -1))
+        inner[-1].running()
+        inner[len(inner) // 2].cancel()
+        if outer:
+            outer[-1].cancel()
+
+    with PoolExecutor(2) as executor:
+        with pestered(handle):
+            while len(inner) < 300:
+                outer.append(executor.submit(abs, -1))
+                outer[-1].running()
+                outer[len(outer) // 2].cancel()
+        for future in settled(inner + outer):
+            assert future.cancelled() or future.result() == 1
+
+
+class _Interrupt(Exception):
+    pass
+
+
+def test_an_interrupt_at_any_moment_loses_no_future() -> None:
+    futures: list[Future[int]] = []
+    interrupted = 0
+
+    def interrupt() -> None:
+        if armed:
+            raise _Interrupt
+
+    with PoolExecutor(2) as executor:
+        armed = False
+        with pestered(interrupt):
+            while interrupted < 300:
+                try:
+                    armed = True
+                    futures.append(executor.submit(abs, -1))
+                    futures[-1].cancel()
+                    futures[len(futures) // 2].running()
+                    for _ in executor.map(abs, range(5)):
+                        futures.append(executor.submit(abs, -1))
+                    armed = False
+                except _Interrupt:
+                    armed = False
+                    interrupted += 1
+        for future in settled(futures):
+            assert future.cancelled() or future.result() == 1
+        assert executor.submit(abs, -2).result(timeout=30) == 2
+
+
+class Finalized:
+    """In a cycle, so that the garbage collector finds it, wherever that runs."""
+
+    def __init__(self, finalize: Callable[[], object]) -> None:
+        self.finalize, self.cycle = finalize, self
+
+    def __del__(self) -> None:
+        self.finalize()
+
+
+def test_finalizers_may_submit_and_cancel() -> None:
+    """In the executor's own thread too, where the garbage collector runs now and then."""
+    futures: list[Future[int]] = []
+    finalized: list[Future[int]] = []
+    threads = set()
+
+    def finalize() -> None:
+        threads.add(threading.current_thread().name)
+        finalized.append(executor.submit(abs, -1))
+        finalized[-1].running()
+        futures[-1].cancel()
+
+    made = 0
+    before = gc.get_threshold()
+    with PoolExecutor(2) as executor:
+        gc.set_threshold(20, 2, 2)
+        try:
+            while len(threads) < 2 or len(finalized) < 300:
+                futures.append(executor.submit(abs, -1))
+                Finalized(finalize)
+                made += 1
+        finally:
+            gc.set_threshold(*before)
+        # It does nothing while it is at work in another thread.
+        while len(finalized) < made:
+            gc.collect()
+        for future in settled(futures + finalized):
+            assert future.cancelled() or future.result() == 1
+    assert "enact_pool-executor" in threads
+
+
+class Peculiar(Exception):
+    """Cannot be rebuilt from its arguments."""
+
+    def __init__(self, first: int, second: int) -> None:
+        super().__init__(f"{first} and {second}")
+
+
+def raise_peculiar() -> None:
+    raise Peculiar(1, 2)
+
+
+def raise_annotated() -> None:
+    try:
+        raise KeyError("first")
+    except KeyError as error:
+        second = ValueError("second", 2)
+        vars(second)["__notes__"] = ["as noted"]
+        vars(second)["state"] = {"of": "it"}
+        raise second from error
+
+
+def test_exceptions_come_with_their_state_and_notes_or_as_text() -> None:
+    with PoolExecutor(1) as executor:
+        error = executor.submit(raise_annotated).exception()
+        assert isinstance(error, ValueError)
+        assert error.args == ("second", 2)
+        assert vars(error) == {"__notes__": ["as noted"], "state": {"of": "it"}}
+        assert "KeyError: 'first'" in str(error.__cause__)
+        peculiar = executor.submit(raise_peculiar).exception()
+        assert isinstance(peculiar, RemoteError)
+        assert "Peculiar: 1 and 2" in str(peculiar)
+
+
+def test_large_arguments_and_values_come_whole() -> None:
+    large = os.urandom(1 << 25)
+    with PoolExecutor(2) as executor:
+        futures = [executor.submit(bytes.swapcase, large) for _ in range(3)]
+        assert all(f.result() == large.swapcase() for f in futures)
+
+
+_shared: dict[str, Any] = {}
+
+
+def share(lock: Any, queue: Any) -> None:
+    _shared.update(lock=lock, queue=queue)
+
+
+def tell(text: str) -> bool:
+    with _shared["lock"]:
+        _shared["queue"].put(text)
+    return bool(_shared["lock"].acquire(block=False))
+
+
+class Told:
+    @classmethod
+    def name(cls) -> str:
+        _told.append(cls.__name__)
+        return f"{cls.__name__} {len(_told)}"
+
+
+_told: list[str] = []
+
+
+def test_class_methods_find_the_module_they_are_of() -> None:
+    """Where it has a state: they are called there, not copied."""
+    with PoolExecutor(1) as executor:
+        assert executor.submit(Told.name).result() == "Told 1"
+        assert executor.submit(len, [1]).result() == 1
+        assert executor.submit(Told.name).result() == "Told 2"
+
+
+def test_initializers_may_be_given_locks_and_queues() -> None:
+    context = get_context("spawn")
+    lock, queue = context.Lock(), context.SimpleQueue()
+    with PoolExecutor(1, initializer=share, initargs=(lock, queue)) as executor:
+        assert executor.submit(tell, "hello").result() is True
+        assert queue.get() == "hello"
+        assert lock.acquire(block=False) is False
+        executor.submit(os._exit, 1).exception()
+        lock.release()
+        assert executor.submit(tell, "again").result() is True
+        assert queue.get() == "again"
+    queue.close()
+    with pytest.raises(RuntimeError, match="fork context"):
+        PoolExecutor(1, initializer=share, initargs=(get_context("fork").Lock(), None))
+
+
+def test_workers_that_have_been_idle_for_long_are_replaced() -> None:
+    with PoolExecutor(1, idle_timeout=0.05) as executor:
+        pid = executor.submit(os.getpid).result()
+        while executor._pool._supply._lanes:
+            threading.Event().wait(0.005)
+        assert executor.submit(os.getpid).result() not in (pid, os.getpid())
+
+
+EXITS = {
+    "calls that run are waited for": (
+        "executor.submit(late, 'done')",
+        "done\n",
+    ),
+    "shut down without waiting": (
+        "executor.submit(late, 'done')\nexecutor.shutdown(wait=False)",
+        "done\n",
+    ),
+    "dropped": (
+        "executor.submit(late, 'done')\ndel executor",
+        "done\n",
+    ),
+    "too late": (
+        "import atexit\n@atexit.register\ndef last():\n"
+        "    for e in (executor, PoolExecutor(1)):\n"
+        "        try:\n            e.submit(abs, 1)\n"
+        "        except RuntimeError as error:\n            print(error)\n"
+        "executor.submit(abs, 1)",
+        "cannot schedule new futures after shutdown\n"
+        "cannot schedule new futures after interpreter shutdown\n",
+    ),
+}
+EXIT = """
+import time
+from enact_pool import PoolExecutor
+executor = PoolExecutor(1)
+def late(text):
+    time.sleep(0.1)
+    print(text, flush=True)
+"""
+
+
+@pytest.mark.parametrize("end", EXITS)
+def test_the_interpreter_may_exit_at_any_moment(end: str) -> None:
+    code, expected = EXITS[end]
+    ended = subprocess.run(
+        [sys.executable, "-c", EXIT + code], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (ended.stdout, ended.stderr, ended.returncode) == (expected, "", 0)
+
+
+FORK = """
+import gc, os, resource, threading, time
+from enact_pool import PoolExecutor
+executor = PoolExecutor(1)
+gate = "{gate}"
+def busy():
+    while not os.path.exists(gate):
+        time.sleep(0.001)
+    return "done"
+futures = [executor.submit(busy) for _ in range(3)]
+while not futures[0].running():
+    time.sleep(0.001)
+if pid := os.fork():
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+    before = time.process_time()
+    time.sleep(0.2)
+    print(time.process_time() - before < 0.1)
+    open(gate, "w").close()
+    print([future.result() for future in futures])
+else:
+    assert futures[2].cancel() and futures[2].cancelled()
+    assert not futures[0].running()
+    assert executor.submit(abs, -1).result() == 1
+    del executor
+    gc.collect()
+    os._exit(5)
+"""
+
+
+def test_a_forked_child_does_not_disturb_its_parent(tmp_path: Path) -> None:
+    """Whatever it does with the executor and the futures that it has inherited."""
+    script = FORK.format(gate=tmp_path / "gate")
+    ended = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", script],
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert (ended.stdout, ended.stderr) == ("5\nTrue\n['done', 'done', 'done']\n", "")
+
+
+def test_a_timeout_of_a_result_leaves_the_call_alone(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    with PoolExecutor(1) as executor:
+        future = executor.submit(deeds.busy_until(str(gate)), None)
+        with pytest.raises(TimeoutError):
+            future.result(timeout=0.01)
+        gate.touch()
+        assert future.result(timeout=30) == "done"
