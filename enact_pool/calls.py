@@ -190,8 +190,13 @@ class Calls(Work):
         return [self.name(task) for task in tasks]
 
     def name(self, task: int) -> str:
-        function, _, _ = self._futures[task]._call
+        function, _, _ = self._call(task)
         return function.__name__ if type(function) is types.FunctionType else name_of(function)
+
+    def _call(self, task: int) -> Call:
+        call = self._futures[task]._call
+        assert call is not None, "it is let go of with its outcome"
+        return call
 
     @property
     def kinds(self) -> None:
@@ -201,7 +206,7 @@ class Calls(Work):
         return COMMON_CALLS, b""
 
     def pickle(self, tasks: list[int]) -> bytes:
-        calls = [self._futures[task]._call for task in tasks]
+        calls = [self._call(task) for task in tasks]
         try:
             return pickle_calls(calls)
         except BaseException as error:

@@ -151,8 +151,8 @@ class Outcomes:
                 continue
             try:
                 if ending == Ending.ERROR:
-                    text, kind, traceback = value
-                    errors[index] = Err(text, kind, with_sources(traceback))
+                    text, kind, traceback, *exception = value
+                    errors[index] = Err(text, kind, with_sources(traceback), *exception)
                 elif ending == Ending.SHOWN or ending == Ending.LARGE_SHOWN:
                     values[index], self._texts[id] = value
             except (TypeError, ValueError) as error:
