@@ -15,14 +15,14 @@ from typing import Any
 import cloudpickle
 
 from enact_pool.callables import name_of
-from enact_pool.common import called_with
+from enact_pool.common import called_with, prepared
 from enact_pool.errors import ExecutionError, ExecutionErrorCategory
 from enact_pool.results import TOLD, Err, ParallelResult, RemoteError
 from enact_pool.supply import Doorbell
 from enact_pool.wire import COMMON_CALLS, NAMED, SHAREABLE, Buffers, pickle_functions
 from enact_pool.work import Work, Workshop
 
-__all__ = ["CallFuture", "Calls", "WorkerCrashError"]
+__all__ = ["CallFuture", "Calls", "PreparedCall", "WorkerCrashError"]
 
 Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 
@@ -42,6 +42,24 @@ class WorkerCrashError(BrokenProcessPool):
         return type(self), (self.error,)
 
 
+class PreparedCall:
+    """What can be submitted, with no arguments, by who has pickled a call in a way of their own.
+
+    It is rebuilt along with its batch, as functions are: what it imports is not its time.
+    """
+
+    def __init__(self, name: str, function: bytes, arguments: bytes) -> None:
+        """`arguments` is a pair of the positional ones and those by name."""
+        self.__name__ = name
+        self._pickles = function, arguments
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return prepared, self._pickles
+
+    def __call__(self) -> Any:
+        return prepared(*self._pickles)()
+
+
 class CallFuture(Future[Any]):
     """The future of a call, which can be cancelled until a worker begins it."""
 
@@ -56,6 +74,15 @@ class CallFuture(Future[Any]):
         """Cancel the call if no worker has begun it; gives whether it is cancelled."""
         calls = self._calls
         return super().cancel() if calls is None else calls.cancel(self)
+
+    def kill(self) -> bool:
+        """Cancel the call; or if a worker is at work on it, kill that: a `WorkerCrashError`.
+
+        Gives whether it is done with, or will be in a moment; else it is about to
+        begin, and has to be killed again.
+        """
+        calls = self._calls
+        return self.cancel() or self.done() or calls is None or calls.kill(self)
 
     def running(self) -> bool:
         """Whether a worker is at work on the call."""
@@ -142,6 +169,15 @@ class Calls(Work):
             pending = [*self._items.values(), *self._waiting]
         for future in pending:
             future.cancel()
+
+    def kill(self, future: CallFuture) -> bool:
+        """Kill the worker that is at work on a call; gives whether one was, or nobody will be."""
+        with self._lock:
+            task = future._task
+            if task is None or task not in self._items:
+                return future.done()
+            assert self._run is not None
+            return self._run.kill(task)
 
     def is_running(self, future: CallFuture) -> bool:
         """Whether a worker is at work on a call."""
@@ -263,6 +299,9 @@ def pickle_calls(calls: list[Call]) -> bytes:
     pickler = cloudpickle.Pickler(file, pickle.HIGHEST_PROTOCOL)
     items: list[tuple[Any, Any]] = []
     for function, args, kwargs in calls:
+        if type(function) is PreparedCall:
+            items.append((function, (args, kwargs)))
+            continue
         if type(function) not in NAMED or _is_bound(function):
             args, kwargs, function = (function, args, kwargs), {}, called_with
         elif SHAREABLE.issuperset(map(type, args)) and SHAREABLE.issuperset(
