@@ -314,7 +314,8 @@ def pickle_calls(calls: list[Call]) -> bytes:
         items.append((function, file.getvalue()))
         file.seek(0)
         file.truncate()
-    return pickle_functions(items, [function for function, _ in items])
+    functions = [function for function, _ in items if type(function) is not PreparedCall]
+    return pickle_functions(items, functions)
 
 
 def _is_bound(function: Any) -> bool:

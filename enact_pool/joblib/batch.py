@@ -17,7 +17,7 @@ from attrs import evolve
 
 from enact_pool.calls import PreparedCall, WorkerCrashError
 from enact_pool.executor import PoolExecutor
-from enact_pool.joblib.loans import Loan, Loans
+from enact_pool.joblib.loans import Loans
 from enact_pool.joblib.naming import function_name, is_fit, task_name
 from enact_pool.joblib.tasks import failed_fit
 
@@ -55,7 +55,8 @@ class Batch:
         self.values: list[Any] = [None] * len(tasks)
         self.error: BaseException | None = None
         self._executor = executor
-        self._loans = loans
+        # Its loans have to be there till all tasks have their outcomes.
+        self._pickler = loans.pickler()
         self._tasks = tasks
         self._first = first
         self._on_crash = on_crash
@@ -64,9 +65,8 @@ class Batch:
         self._is_over = False
         # Held while the above are changed: tasks end in the executor's thread, or in ours.
         self._lock = threading.Lock()
-        # What is submitted last for each task, and needs its loans till it has an outcome.
+        # What is submitted last for each task.
         self._futures: dict[int, Any] = {}
-        self._held: list[Loan] = []
         # The errors of the fits that stand-ins were submitted for.
         self._failed_fits: dict[int, Exception] = {}
 
@@ -77,8 +77,8 @@ class Batch:
         for index, (function, args, kwargs) in enumerate(self._tasks):
             try:
                 if known[0] is not function:
-                    known = function, self._pickled(function)
-                arguments = self._pickled((args, kwargs))
+                    known = function, self._pickler.pickled(function)
+                arguments = self._pickler.pickled_arguments(args, kwargs)
                 self._submit(index, PreparedCall(function_name(function), known[1], arguments))
             except Exception as error:
                 self._end(error)
@@ -93,11 +93,6 @@ class Batch:
         while left := [future for future in left if not future.kill()]:
             # They are about to begin, and can be killed then.
             wait(left, timeout=_ABOUT_TO_BEGIN_SECONDS)
-
-    def _pickled(self, value: object) -> bytes:
-        pickled, loans = self._loans.pickled(value)
-        self._held += loans
-        return pickled
 
     def _submit(self, index: int, call: PreparedCall) -> None:
         future = self._executor.submit(call)
@@ -128,8 +123,8 @@ class Batch:
         named = _named(error, self._first + index, task_name(function, args, kwargs))
         if is_fit(function):
             self._failed_fits[index] = named
-            failing = self._pickled(partial(failed_fit, named, function))
-            arguments = self._pickled((args, kwargs))
+            failing = self._pickler.pickled(partial(failed_fit, named, function))
+            arguments = self._pickler.pickled_arguments(args, kwargs)
             self._submit(index, PreparedCall(function_name(function), failing, arguments))
         elif self._on_crash is not None:
             self._settle(index, self._on_crash(named))

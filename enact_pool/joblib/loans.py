@@ -14,7 +14,7 @@ import os
 import pickle
 import tempfile
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from typing import Any
 
@@ -23,8 +23,9 @@ from joblib._memmapping_reducer import _get_backing_memmap, _reduce_memmap_backe
 
 from enact_pool.joblib.tasks import borrowed
 from enact_pool.parcel import Parcel
+from enact_pool.wire import SHAREABLE
 
-__all__ = ["Loan", "Loans"]
+__all__ = ["Loan", "Loans", "Pickler"]
 
 Reduced = tuple[Callable[..., Any], tuple[Any, ...]]
 
@@ -87,15 +88,9 @@ class Loans:
         # By the ids of the arrays, as long as these are alive.
         self._lent: dict[int, tuple[weakref.ref[Any], Loan]] = {}
 
-    def pickled(self, value: object) -> tuple[bytes, list[Loan]]:
-        """A pickle, and the loans that have to be there when it is unpickled.
-
-        Raises whatever pickling raises.
-        """
-        file = BytesIO()
-        pickler = _Pickler(file, self)
-        pickler.dump(value)
-        return file.getvalue(), pickler.loans
+    def pickler(self) -> Pickler:
+        """What pickles tasks with these loans."""
+        return Pickler(self)
 
     def loan(self, array: Any) -> Loan | None:
         """The loan of an array; None if it is small, or there is no room."""
@@ -114,13 +109,33 @@ class Loans:
         return loan
 
 
-class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-    """Pickles by value what has to be, and puts loans in the place of large arrays."""
+class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """Pickles by value what has to be, and puts loans in the place of large arrays.
 
-    def __init__(self, file: BytesIO, loans: Loans) -> None:
-        super().__init__(file, pickle.HIGHEST_PROTOCOL)
+    Those are in `loans`, and have to be there when it is unpickled.
+    """
+
+    def __init__(self, loans: Loans) -> None:
+        self._file = BytesIO()
+        super().__init__(self._file, pickle.HIGHEST_PROTOCOL)
         self.loans: list[Loan] = []
         self._loan = loans.loan
+
+    def pickled(self, value: object) -> bytes:
+        """A pickle of this alone. Raises whatever pickling raises."""
+        self._file.seek(0)
+        self._file.truncate()
+        self.clear_memo()
+        self.dump(value)
+        return self._file.getvalue()
+
+    def pickled_arguments(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes:
+        """The same, of a pair that many tasks have nothing but plain values in."""
+        if SHAREABLE.issuperset(map(type, args)) and SHAREABLE.issuperset(
+            map(type, kwargs.values())
+        ):
+            return pickle.dumps((args, kwargs), pickle.HIGHEST_PROTOCOL)
+        return self.pickled((args, kwargs))
 
     def reducer_override(self, obj: Any) -> Any:
         kind = type(obj)
