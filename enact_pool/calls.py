@@ -7,15 +7,16 @@ import pickle
 import threading
 import types
 from collections import ChainMap, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
+from contextlib import contextmanager
 from io import BytesIO
 from typing import Any, ClassVar
 
 import cloudpickle
 
 from enact_pool.callables import name_of
-from enact_pool.common import called_with
+from enact_pool.common import called_with, prepared
 from enact_pool.futures import Call, CallFuture, fate_of, log_untold
 from enact_pool.interrupts import handlers_deferred
 from enact_pool.results import TOLD, ParallelResult
@@ -23,9 +24,27 @@ from enact_pool.supply import Doorbell
 from enact_pool.wire import COMMON_CALLS, NAMED, SHAREABLE, Buffers, pickle_functions
 from enact_pool.work import Work, Workshop
 
-__all__ = ["Calls"]
+__all__ = ["Calls", "PreparedCall"]
 
 _SHUT = "cannot schedule new futures after shutdown"
+
+
+class PreparedCall:
+    """What can be submitted, with no arguments, by who has pickled a call in a way of their own.
+
+    It is rebuilt along with its batch, as functions are: what it imports is not its time.
+    """
+
+    def __init__(self, name: str, function: bytes, arguments: bytes) -> None:
+        """`arguments` is a pair of the positional ones and those by name."""
+        self.__name__ = name
+        self._pickles = function, arguments
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return prepared, self._pickles
+
+    def __call__(self) -> Any:
+        return prepared(*self._pickles)()
 
 
 class Calls(Work):
@@ -121,14 +140,28 @@ class Calls(Work):
 
     def is_running(self, future: CallFuture) -> bool:
         """Whether a worker is at work on a call."""
-        if future._task is None:
-            return False
+        with self._place_of(future) as place:
+            if place is None:
+                return False
+            run, task = place
+            return run.is_running(task)
+
+    def kill(self, future: CallFuture) -> bool:
+        """Kill the worker that is at work on a call; gives whether one was, or nobody will be."""
+        with self._place_of(future) as place:
+            if place is None:
+                return future.done()
+            run, task = place
+            return run.kill(task)
+
+    @contextmanager
+    def _place_of(self, future: CallFuture) -> Iterator[tuple[Workshop, int] | None]:
+        """The run that has a call, to be asked about it, and its number there; None if none has."""
         with handlers_deferred(), self._turn.guard:
             was_taken, self._turn.is_taken = self._turn.is_taken, True
             try:
-                if self._run is None or future._task not in self._futures:
-                    return False
-                return self._run.is_running(future._task)
+                run, task = self._run, future._task
+                yield (run, task) if run is not None and task in self._futures else None
             finally:
                 self._turn.is_taken = was_taken
 
@@ -314,6 +347,9 @@ def pickle_calls(calls: list[Call]) -> bytes:
     pickler = _Pickler(file, pickle.HIGHEST_PROTOCOL)
     items: list[tuple[Any, Any]] = []
     for function, args, kwargs in calls:
+        if type(function) is PreparedCall:
+            items.append((function, (args, kwargs)))
+            continue
         if type(function) not in NAMED or _is_bound(function):
             args, kwargs, function = (function, args, kwargs), {}, called_with
         elif SHAREABLE.issuperset(map(type, args)) and SHAREABLE.issuperset(
@@ -326,7 +362,8 @@ def pickle_calls(calls: list[Call]) -> bytes:
         items.append((function, file.getvalue()))
         file.seek(0)
         file.truncate()
-    return pickle_functions(items, [function for function, _ in items])
+    functions = [function for function, _ in items if type(function) is not PreparedCall]
+    return pickle_functions(items, functions)
 
 
 def _is_bound(function: Any) -> bool:

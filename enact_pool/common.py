@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     # It takes long to import, and is rarely needed.
     from enact_pool.parcel import Parcel
 
-__all__ = ["Common", "called_with", "common_of"]
+__all__ = ["Common", "called_with", "common_of", "prepared"]
 
 # Bound here: a callable may clear or patch the module it comes from.
 _loads = pickle.loads
@@ -31,6 +31,12 @@ _loads = pickle.loads
 def called_with(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Call what is no plain function, and so travels with its arguments."""
     return function(*args, **kwargs)
+
+
+def prepared(function: bytes, arguments: bytes) -> Callable[[], Any]:
+    """A call that was pickled by who submitted it."""
+    args, kwargs = _loads(arguments)
+    return partial(_loads(function), *args, **kwargs)
 
 
 class Common:

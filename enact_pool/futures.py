@@ -43,6 +43,8 @@ class Owner(Protocol):
 
     def is_running(self, future: CallFuture) -> bool: ...
 
+    def kill(self, future: CallFuture) -> bool: ...
+
 
 class CallFuture(Future[Any]):
     """The future of a call, which can be cancelled until a worker begins it."""
@@ -71,6 +73,17 @@ class CallFuture(Future[Any]):
             return self.cancelled()
         self._tell_withdrawn()
         return True
+
+    def kill(self) -> bool:
+        """Cancel the call; or if a worker is at work on it, kill that: a `WorkerCrashError`.
+
+        Gives whether it is done with, or will be in a moment; else it is about to
+        begin, and has to be killed again.
+        """
+        owner = self._owner
+        if self.cancel() or self.done() or owner is None or owner.pid != os.getpid():
+            return True
+        return owner.kill(self)
 
     def running(self) -> bool:
         """Whether a worker is at work on the call."""

@@ -71,17 +71,25 @@ class Parcel:
         self._mappings = _Mappings(descriptor, self._end)
 
     @classmethod
-    def of(cls, parts: Sequence[memoryview]) -> Parcel:
-        """Write a new one. Raises `OSError` if there is no room or no descriptor for it."""
-        layout = [part.nbytes | (_READ_ONLY if part.readonly else 0) for part in parts]
+    def of(
+        cls, parts: Sequence[memoryview], *, all_mapped: bool = False, file: int | None = None
+    ) -> Parcel:
+        """Write a new one: with `file`, to this descriptor, which it owns then.
+
+        With `all_mapped`, what nobody may write to is not read either, but mapped. Raises
+        `OSError` if there is no room or no descriptor for it.
+        """
+        layout = [
+            part.nbytes | (_READ_ONLY if part.readonly and not all_mapped else 0) for part in parts
+        ]
         with handlers_deferred():
-            parcel = cls(create_file(), layout)
+            parcel = cls(create_file() if file is None else file, layout)
         try:
             for (at, _, _), part in zip(parcel._parts, parts, strict=True):
                 while part:
                     written = os.pwrite(parcel._descriptor, part[:_PIECE_BYTES], at)
                     at, part = at + written, part[written:]
-            if hasattr(os, "memfd_create"):
+            if file is None and hasattr(os, "memfd_create"):
                 seals = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
                 fcntl.fcntl(parcel._descriptor, fcntl.F_ADD_SEALS, seals)
         except BaseException:
@@ -94,6 +102,10 @@ class Parcel:
         """What the other side has to be told."""
         return struct.pack(f"<{len(self._layout)}Q", *self._layout)
 
+    def fileno(self) -> int:
+        """The descriptor."""
+        return self._descriptor
+
     def send(self, to: int, tag: int) -> None:
         """Pass the descriptor over this side channel. Raises `OSError`."""
         send_descriptors(to, Kind.PARCEL, tag, [self._descriptor])
@@ -103,8 +115,12 @@ class Parcel:
         """Take the descriptor that was sent with this tag. Raises what `Mail.parcel` raises."""
         # So that no descriptor is lost to an interrupt.
         with handlers_deferred():
-            descriptor = mail.parcel(tag)
-            parcel = cls(descriptor, struct.unpack(f"<{len(layout) // 8}Q", layout))
+            return cls.from_file(mail.parcel(tag), layout)
+
+    @classmethod
+    def from_file(cls, descriptor: int, layout: bytes) -> Parcel:
+        """What somebody else has written, open for reading. Raises `FrameError` if it cannot be."""
+        parcel = cls(descriptor, struct.unpack(f"<{len(layout) // 8}Q", layout))
         if os.fstat(descriptor).st_size < parcel._end:
             parcel.close()
             raise FrameError("a parcel is too small")

@@ -25,16 +25,13 @@ from multiprocessing.util import Finalize
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from loky import cpu_count
-from loky.process_executor import MAX_DEPTH
-
 from enact_pool.emitter import Emitter, check_emitter
 from enact_pool.limits import Limits
 from enact_pool.options import Options, Progress, RunOptions
 from enact_pool.protocols import ParallelCallable
 from enact_pool.results import ParallelResult
 from enact_pool.run import run
-from enact_pool.spawn import Initializer, WorkerSpec
+from enact_pool.spawn import MAX_DEPTH, Initializer, WorkerSpec, cpu_count
 from enact_pool.streams import Results, gathered
 from enact_pool.supply import LaneSupply
 from enact_pool.work import Callables, Work

@@ -13,11 +13,9 @@ import time
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import wait
 
-from loky.backend.popen_loky_posix import Popen
-
 from enact_pool.interrupts import handlers_deferred
 from enact_pool.oom import oom_kills
-from enact_pool.spawn import WorkerSpec, spawn
+from enact_pool.spawn import Popen, WorkerSpec, spawn
 from enact_pool.tree import is_stopped, kill_session, kill_tree
 
 __all__ = ["WorkerProcess"]

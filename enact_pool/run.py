@@ -281,6 +281,30 @@ class _Run:
         notes = lane.notes
         return notes.begun == serial and notes.activity is not None
 
+    def kill(self, task: int) -> bool:
+        """Kill the worker that is at work on a callable; gives whether one was.
+
+        For whoever has the lock of the work. One that is loading it is killed too; but if
+        it does so for others as well, all of these are sent again.
+        """
+        held = self._schedule.holder(task)
+        if held is None:
+            return False
+        lane, serial = held
+        runs = False
+
+        def is_at_work() -> bool:
+            nonlocal runs
+            activity = lane.notes.activity
+            if activity is None:
+                return False
+            begun, loading, _ = activity
+            runs = not loading and begun == serial
+            return runs or loading >= serial
+
+        lane.kill_if(is_at_work)
+        return runs
+
     @property
     def error(self) -> BaseException | None:
         """What the emitter or the work's iterable has raised."""

@@ -18,7 +18,7 @@ from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from io import BytesIO
-from multiprocessing import Process, resource_tracker
+from multiprocessing import Process, context, resource_tracker
 from multiprocessing.context import get_spawning_popen, set_spawning_popen
 from multiprocessing.reduction import ForkingPickler
 from multiprocessing.util import Finalize
@@ -27,13 +27,23 @@ from typing import Any, ClassVar
 
 import cloudpickle
 from attrs import field, frozen
-from loky.backend.fork_exec import fork_exec
-from loky.backend.popen_loky_posix import Popen
 
 from enact_pool.interrupts import handlers_deferred, signals_blocked
 from enact_pool.worker import serve
 
-__all__ = ["WorkerSpec", "spawn", "undisturbed"]
+# joblib has a copy of loky, and each finds itself by a name that both put into this
+# table: if ours came last, joblib would start its workers by ours, without its resource
+# tracker, and what it shares with them would stay till the end.
+_start_methods: dict[str, Any] = context._concrete_contexts  # type: ignore[attr-defined]
+_known = dict(_start_methods)
+from loky import cpu_count  # noqa: E402
+from loky.backend.fork_exec import fork_exec  # noqa: E402
+from loky.backend.popen_loky_posix import Popen  # noqa: E402
+from loky.process_executor import MAX_DEPTH  # noqa: E402
+
+_start_methods.update(_known)
+
+__all__ = ["MAX_DEPTH", "Popen", "WorkerSpec", "cpu_count", "spawn", "undisturbed"]
 
 # Native libraries start a thread for each CPU, in every worker, unless these
 # say otherwise.

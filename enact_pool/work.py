@@ -57,6 +57,8 @@ class Workshop(Protocol):
 
     def is_running(self, task: int) -> bool: ...
 
+    def kill(self, task: int) -> bool: ...
+
 
 class Work:
     """The items of a run, numbered from 0 in the order of the iterable."""

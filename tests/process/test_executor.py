@@ -155,6 +155,23 @@ def test_a_call_can_be_cancelled_until_it_begins(executor: PoolExecutor, gated: 
     assert not any(future.running() or future.cancel() for future in running + waiting[1::2])
 
 
+def test_one_call_can_be_killed_while_others_go_on(gated: Gated, tmp_path: Path) -> None:
+    with PoolExecutor(2) as executor:
+        endless: Any = executor.submit(deeds.busy_until(str(tmp_path / "never")), None)
+        running = gated.submit(executor)
+        until_running(endless, running)
+        waiting: Any = executor.submit(abs, -1)
+        waiting.kill()
+        assert waiting.cancelled()
+        endless.kill()
+        with pytest.raises(WorkerCrashError, match="SIGKILL"):
+            endless.result()
+        gated.gate.touch()
+        assert running.result() == "done"
+        endless.kill()
+        assert executor.submit(abs, -2).result() == 2
+
+
 def test_shutdown_does_what_was_submitted_or_cancels_it(gated: Gated) -> None:
     executor = PoolExecutor(1)
     running = gated.submit(executor)
