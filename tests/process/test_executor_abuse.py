@@ -148,13 +148,15 @@ class _Interrupt(Exception):
 def test_an_interrupt_at_any_moment_loses_no_future() -> None:
     futures: list[Future[int]] = []
     interrupted = 0
+    armed = False
 
     def interrupt() -> None:
+        nonlocal armed
         if armed:
+            armed = False
             raise _Interrupt
 
     with PoolExecutor(2) as executor:
-        armed = False
         with pestered(interrupt):
             while interrupted < 300:
                 try:
@@ -166,7 +168,6 @@ def test_an_interrupt_at_any_moment_loses_no_future() -> None:
                         futures.append(executor.submit(abs, -1))
                     armed = False
                 except _Interrupt:
-                    armed = False
                     interrupted += 1
         for future in settled(futures):
             assert future.cancelled() or future.result() == 1
