@@ -7,6 +7,7 @@ import logging
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import wait
 from functools import partial
 from queue import SimpleQueue
 from typing import Any
@@ -21,6 +22,7 @@ from joblib.parallel import (
     SequentialBackend,
 )
 
+from enact_pool.calls import CallFuture
 from enact_pool.executor import PoolExecutor
 from enact_pool.joblib.batch import Batch
 from enact_pool.joblib.kept import kept_executors
@@ -29,6 +31,9 @@ from enact_pool.joblib.tasks import enter_worker
 from enact_pool.worker import nesting
 
 __all__ = ["EnactBackend"]
+
+# How often to look for calls that a worker has taken, and not begun.
+_TAKEN_SECONDS = 0.01
 
 # What joblib tells all backends, and other ones have a use for.
 _NOT_OURS = frozenset({"context", "temp_folder", "verbose"})
@@ -243,7 +248,7 @@ class _Call:
         batch.start()
         if self._is_aborted:
             # Meanwhile, by another thread, which has not seen all of it.
-            batch.abort()
+            self.abort()
         return batch
 
     def _tell(self) -> None:
@@ -254,12 +259,28 @@ class _Call:
                 logging.getLogger("enact_pool").exception("joblib cannot be told of a batch")
 
     def abort(self) -> None:
+        """Cancel what has not begun, and kill what runs."""
         self._is_aborted = True
-        for batch in list(self._batches):
-            batch.abort()
+        futures = [future for batch in list(self._batches) for future in batch.abandon()]
+        left = [future for future in futures if not future.kill()]
+        if left:
+            # A worker has taken them, and is about to begin; or it has a task of others
+            # to do first, for which nobody is to wait here.
+            thread = threading.Thread(target=_kill, args=(left,), daemon=True)
+            thread.name = "enact_pool-joblib-abort"
+            kept_executors.lingering.add(thread)
+            thread.start()
 
     def end(self) -> None:
         self._over.put(None)
-        # One that was aborted may be in the user's iterable, for who knows how long.
-        if not self._is_aborted and self._thread is not threading.current_thread():
+        if self._is_aborted or self._thread is threading.current_thread():
+            # It may be in the user's iterable, for who knows how long.
+            kept_executors.lingering.add(self._thread)
+        else:
             self._thread.join()
+
+
+def _kill(futures: list[CallFuture]) -> None:
+    """Kill calls when they can be, or are done."""
+    while futures := [future for future in futures if not future.kill()]:
+        wait(futures, timeout=_TAKEN_SECONDS)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,7 @@ from attrs import evolve
 
 from enact_pool.calls import PreparedCall
 from enact_pool.executor import PoolExecutor
-from enact_pool.futures import WorkerCrashError
+from enact_pool.futures import CallFuture, WorkerCrashError
 from enact_pool.joblib.loans import Loans
 from enact_pool.joblib.naming import function_name, is_fit, task_name
 from enact_pool.joblib.tasks import failed_fit
@@ -25,9 +25,6 @@ from enact_pool.joblib.tasks import failed_fit
 __all__ = ["Batch", "Task"]
 
 Task = tuple[Callable[..., Any], Sequence[Any], Mapping[str, Any]]
-
-# How long it takes, about, till a worker has begun what it has taken.
-_ABOUT_TO_BEGIN_SECONDS = 0.005
 
 # How the core names a task.
 _CORE_NAME = re.compile(r"callable \d+ \(.*?\)")
@@ -67,7 +64,7 @@ class Batch:
         # Held while the above are changed: tasks end in the executor's thread, or in ours.
         self._lock = threading.Lock()
         # What is submitted last for each task.
-        self._futures: dict[int, Any] = {}
+        self._futures: dict[int, CallFuture] = {}
         # The errors of the fits that stand-ins were submitted for.
         self._failed_fits: dict[int, Exception] = {}
 
@@ -86,17 +83,14 @@ class Batch:
             if self._is_over:
                 return
 
-    def abort(self) -> None:
-        """Nobody wants its outcome any more: cancel what has not begun, and kill what runs."""
+    def abandon(self) -> list[CallFuture]:
+        """Nobody wants its outcome any more; gives what is to be killed."""
         with self._lock:
             self._is_over = True
-        left = list(self._futures.values())
-        while left := [future for future in left if not future.kill()]:
-            # They are about to begin, and can be killed then.
-            wait(left, timeout=_ABOUT_TO_BEGIN_SECONDS)
+        return list(self._futures.values())
 
     def _submit(self, index: int, call: PreparedCall) -> None:
-        future = self._executor.submit(call)
+        future: Any = self._executor.submit(call)
         self._futures[index] = future
         future.add_done_callback(partial(self._take, index))
 

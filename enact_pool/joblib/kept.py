@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import Callable
 
 from attrs import define, field
@@ -11,6 +12,8 @@ from attrs import define, field
 from enact_pool.executor import PoolExecutor
 
 __all__ = ["KeptExecutors", "kept_executors"]
+
+_LINGER_SECONDS = 1.0
 
 
 @define(eq=False)
@@ -26,6 +29,8 @@ class _Kept:
 class KeptExecutors:
     """One executor for each way of making one that is in use, and the last that was."""
 
+    # Threads of calls that were cut short, which go on for a moment.
+    lingering: weakref.WeakSet[threading.Thread] = field(factory=weakref.WeakSet, init=False)
     _kept: list[_Kept] = field(factory=list)
     _lock: threading.Lock = field(factory=threading.Lock)
 
@@ -57,6 +62,10 @@ class KeptExecutors:
             self._kept = []
         for executor in executors:
             executor.shutdown()
+        for thread in list(self.lingering):
+            if thread is not threading.current_thread():
+                # It may be in a user's iterable, which nobody can end.
+                thread.join(_LINGER_SECONDS)
 
     def after_fork(self) -> None:
         """In a forked child: nobody uses them yet, and another thread may have held the lock."""

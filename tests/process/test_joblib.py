@@ -200,7 +200,8 @@ def test_scikit_learns_fits_that_crash_get_their_error_score() -> None:
     estimator = _fragile_estimator()
     X, y = np.arange(80.0).reshape(40, 2), np.arange(40) % 2
     search = GridSearchCV(estimator, {"depth": [1, 2, 3]}, cv=2, error_score=-1)
-    named = r"SIGSEGV while running task 2: the fit of Fragile\(\) with {'depth': 2}, split 1 of 2"
+    # When it raises, whichever was first.
+    named = r"SIGSEGV while running task \d: the fit of Fragile\(\) with {'depth': 2}, split \d of"
     with pytest.warns(FitFailedWarning, match=named):
         search.fit(X, y)
     assert search.cv_results_["mean_test_score"].tolist() == [0.5, -1, 0.5]
