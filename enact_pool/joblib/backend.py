@@ -22,7 +22,7 @@ from joblib.parallel import (
     SequentialBackend,
 )
 
-from enact_pool.calls import CallFuture
+from enact_pool.futures import CallFuture
 from enact_pool.executor import PoolExecutor
 from enact_pool.joblib.batch import Batch
 from enact_pool.joblib.kept import kept_executors
