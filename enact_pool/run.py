@@ -156,6 +156,7 @@ class _Run:
         if self._schedule.unsettled:
             self.crew.keep_limits(now=True)
         self.crew.away_since = time.monotonic()
+        self.crew.unseen_since_ns = self.crew.unseen_since_ns or time.monotonic_ns()
 
     def _come_back(self) -> None:
         self.crew.away_since = 0.0
@@ -442,6 +443,7 @@ class _Run:
                 self._inbox.bury(lane)
             else:
                 self._flush(lane)
+        self.crew.unseen_since_ns = 0
         self._inbox.look()
         self.crew.look_for_lanes()
         self._inbox.make_rounds()
