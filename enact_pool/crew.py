@@ -35,6 +35,9 @@ class Crew(Holder):
             self._watchdog = Watchdog(options.limits, trims=options.capture_output)
         self._most_tasks = options.limits.max_tasks_per_worker
         self._forwards_logs = options.forward_logs
+        # Since when nobody looks who has died, by the monotonic clock in nanoseconds: code
+        # of the caller's runs, or has run. 0: deaths are seen at once.
+        self.unseen_since_ns = 0
         self.starting: set[Lane] = set()
         self.working: set[Lane] = set()
         # Of the working ones: those that may take a batch, and those that have nothing to do.

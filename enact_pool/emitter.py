@@ -28,6 +28,10 @@ __all__ = [
 EmitterMode = Literal["outcomes", "live"]
 
 
+# `inspect.CO_COROUTINE`: that module takes long to import.
+_CO_COROUTINE = 0x80
+
+
 class Emitter(Protocol):
     """Anything that takes events.
 
@@ -44,7 +48,11 @@ class Emitter(Protocol):
 
 def check_emitter(emitter: object) -> None:
     """Raise `TypeError` for an emitter that cannot emit."""
-    if emitter is not None and not callable(getattr(emitter, "emit", None)):
+    emit = getattr(emitter, "emit", None)
+    code = getattr(getattr(emit, "__func__", emit), "__code__", None)
+    if code is not None and code.co_flags & _CO_COROUTINE:
+        raise TypeError("emit(event) must not be a coroutine function: nobody would await it")
+    if emitter is not None and not callable(emit):
         raise TypeError(f"emitter must have emit(event), {type(emitter).__name__!r} object has not")
     _checked_mode(getattr(emitter, "mode", "outcomes"))
 

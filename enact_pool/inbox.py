@@ -38,6 +38,9 @@ _STARVED_ROUNDS = 10
 # How often to look for answers that workers have collected.
 LOOK_SECONDS = 0.01
 
+# A death that may have been unseen for so long is told as such.
+_LATE_NS = 20_000_000
+
 Frame = tuple[tuple[int, ...], bytes]
 
 
@@ -312,8 +315,12 @@ class Inbox:
         notes = lane.notes
         begun, loading, receiving = notes.begun, notes.loading, notes.receiving
         expired = notes.expired
+        now_ns = time.monotonic_ns()
+        ended_ns = lane.convicted_ns or now_ns
         # Not known if it was about to tell of its end.
-        ran_ns = time.monotonic_ns() - notes.since_ns if notes.since_ns else 0
+        ran_ns = ended_ns - notes.since_ns if notes.since_ns else 0
+        unseen_since_ns = 0 if lane.convicted_ns else self._crew.unseen_since_ns
+        seen_late = bool(unseen_since_ns) and now_ns - unseen_since_ns > _LATE_NS
         started, start_error = lane in self._crew.working, lane.start_error
         pid = lane.pid
         printed = lane.printed() if self._captures else None
@@ -341,6 +348,8 @@ class Inbox:
             if task != blamed[-1]:
                 doing = "giving the answer of"
             ran_ms = ran_ns / 1e6 if doing == "running" else 0.0
+            if self._live is not None and ran_ms:
+                self._live.died(task, ended_ns)
             # Whether somebody else has killed it meanwhile, nobody can tell.
             was_killed = task == blamed[-1] and death.exit_code in (None, -signal.SIGKILL)
             if was_killed and lane.excess is not None:
@@ -348,7 +357,8 @@ class Inbox:
             elif was_killed and self._crew.cancel_reason:
                 self._outcomes.cancelled([task], self._crew.cancel_reason, ran_ms)
             else:
-                self._outcomes.died(task, death, f"worker {fault or death} while {doing}", ran_ms)
+                circumstances = f"worker {fault or death} while {doing}"
+                self._outcomes.died(task, death, circumstances, ran_ms, seen_late=seen_late)
 
     def _take_rest(self, lane: Lane) -> None:
         """Take all answers of a worker that gives no more."""

@@ -131,6 +131,8 @@ class Lane(WorkerProcess):
         self.hung_up_at = 0.0
         # The limit that what it ran has broken, for which it was killed.
         self.excess: Excess | None = None
+        # When that was, by the monotonic clock.
+        self.convicted_ns = 0
         # Whether anything of what the worker has said was read.
         self.has_spoken = False
         self.start_error = ""
@@ -362,7 +364,7 @@ class Lane(WorkerProcess):
         def is_guilty() -> bool:
             if self.notes.activity != activity:
                 return False
-            self.excess = excess
+            self.excess, self.convicted_ns = excess, time.monotonic_ns()
             return True
 
         return self.kill_if(is_guilty)

@@ -116,6 +116,11 @@ class Live:
             self._steps[task].started_ns = started
             self._steps[task].finished_ns = started + took
 
+    def died(self, task: int, finished_ns: int) -> None:
+        """The worker of this callable has died, or was seen to be dead, then."""
+        if task in self._steps:
+            self._steps[task].finished_ns = finished_ns
+
     def settled(self, tasks: Sequence[int], ids: Iterable[int], names: Iterable[str]) -> None:
         """These callables have outcomes, with these ids."""
         now = time.monotonic_ns()

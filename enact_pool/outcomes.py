@@ -207,8 +207,10 @@ class Outcomes:
             self.live.settled([task], [id], [name])
         self._settle_all({task: ParallelResult(name, id, err, error, ran_ms)})
 
-    def died(self, task: int, death: Death, circumstances: str, ran_ms: float) -> None:
-        """The callable's worker is dead, and it is to blame."""
+    def died(
+        self, task: int, death: Death, circumstances: str, ran_ms: float, *, seen_late: bool
+    ) -> None:
+        """The callable's worker is dead, and it is to blame; maybe for a while, if `seen_late`."""
         (name,) = self._work.settle([task])
         details = {
             "index": task,
@@ -221,7 +223,8 @@ class Outcomes:
         }
         message = f"{circumstances} callable {task} ({name})"
         if ran_ms:
-            message += f", {duration_text(ran_ms)} after it began"
+            at_most = "at most " if seen_late else ""
+            message += f", {at_most}{duration_text(ran_ms)} after it began"
         error = ExecutionError.kernel_internal(message, code=death.code, details=details)
         stack = with_sources(death.stack, of_files=True)
         self._settle_failure(task, name, error, stack, ran_ms)

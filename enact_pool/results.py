@@ -122,7 +122,8 @@ class ParallelResult(Generic[T]):
     `output` is an `Ok` or an `Err`. `error` is there when the execution
     failed around the callable, rather than in it: a dead worker, say.
     `duration_ms` is the time in the worker from the callable's start to its
-    end, or to its worker's death; 0.0 if it never started. `stdout` and `stderr`
+    end, or to its worker's death, as far as that was seen at once (code of the
+    caller's may have been running); 0.0 if it never started. `stdout` and `stderr`
     are what it has printed, in runs with `capture_output=True`: up to its
     worker's death if that died. They take no part in equality.
 

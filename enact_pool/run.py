@@ -169,6 +169,7 @@ class _Run:
         if self._schedule.unsettled:
             self.crew.keep_limits(now=True)
         self.crew.away_since = time.monotonic()
+        self.crew.unseen_since_ns = self.crew.unseen_since_ns or time.monotonic_ns()
 
     def _come_back(self) -> None:
         self.crew.away_since = 0.0
@@ -514,6 +515,7 @@ class _Run:
                 self._inbox.bury(lane)
             else:
                 self._flush(lane)
+        self.crew.unseen_since_ns = 0
         if self._watch.is_rung:
             self._work.quiet()
         self._inbox.look()

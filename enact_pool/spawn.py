@@ -169,15 +169,41 @@ def undisturbed() -> Iterator[None]:
     A Ctrl-C in the 100 ms before the worker can ignore it would end it with a
     traceback: what is blocked stays blocked across exec, until `worker.serve`.
     """
-    with _no_forks.lock:
+    with _no_forks.lock, _standard_streams_open():
         # Started in there, it would have signals blocked.
         resource_tracker.ensure_running()
         with signals_blocked(), handlers_deferred():
             yield
 
 
+@contextmanager
+def _standard_streams_open() -> Iterator[None]:
+    """Within, descriptors 0 to 2 are open: of a program that has closed them, to nothing.
+
+    Workers inherit them, and would take for one of them whatever has got its number.
+    """
+    opened: list[int] = []
+    try:
+        for number in range(3):
+            try:
+                os.fstat(number)
+            except OSError:
+                # The lowest number that is free: this one, unless another thread is quicker.
+                opened.append(os.open(os.devnull, os.O_RDWR))
+        yield
+    finally:
+        for number in opened:
+            os.close(number)
+
+
 class _Popen(Popen):  # type: ignore[misc]
     """A process of loky's that runs `boot`, and finds this package where this process has."""
+
+    def __init__(self, process: Any) -> None:
+        # Not as loky does it, which flushes stdout and stderr: there may be none.
+        self.returncode = None
+        self._fds: list[int] = []
+        self._launch(process)
 
     def _launch(self, process: Any) -> None:
         """Start the process, and tell it what to be. Raises `OSError`."""

@@ -34,7 +34,7 @@ _SHOWN_CHARS = 200
 _SHOWN_INDEXES, _SHOWN_GROUPS = 8, 20
 
 # What of texts may differ in one group: words with digits in them (numbers, addresses, ids).
-_NUMBER = re.compile(r"[\w.:+-]*\d[\w.:+-]*")
+_NUMBER = re.compile(r"(?<![\w.:+-])[\w.:+-]*\d[\w.:+-]*")
 # In a traceback, and in what faulthandler writes.
 _FRAME = re.compile(r'^(?:  |  \|   )File "(.+)", line (\d+)(?:, in | in )(.+)$')
 _HEADERS = ("Traceback (most recent call last):", "  + Exception Group Traceback (most rec")

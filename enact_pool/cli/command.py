@@ -6,7 +6,7 @@ import sys
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager, nullcontext
 from importlib.util import find_spec
-from os.path import splitext
+from os.path import realpath, splitext
 from typing import Any, Literal
 
 import click
@@ -156,7 +156,7 @@ def run(
     """
     if is_map and len(targets) > 1:
         raise click.UsageError(f"--map takes one function, not {len(targets)}")
-    if events is not None and events == timeline:
+    if events is not None and timeline is not None and realpath(events) == realpath(timeline):
         raise click.UsageError("--events and --timeline cannot be the same file")
     if timeline is not None and timeline.endswith(".html"):
         _require("plotly", "timeline", "--timeline")
@@ -257,7 +257,7 @@ def draw(events: str, output: str | None) -> None:
       enact-pool timeline run.jsonl -o trace.json
     """
     path = output or splitext(events)[0] + ".html"
-    if path == events:
+    if realpath(path) == realpath(events):
         raise click.BadParameter(f"{path!r} is what is to be drawn", param_hint="--output")
     if path.endswith(".html"):
         _require("plotly", "timeline", "--output")

@@ -30,6 +30,8 @@ _UNITS = {
 }
 
 
+_MOST_BYTES = 1 << 63
+
 _READ_BYTES = 1 << 16
 
 # How long to wait for input before results are told again that have come meanwhile.
@@ -43,7 +45,10 @@ def size(given: str) -> int:
         raise click.BadParameter(
             f"{given!r} is no size: expected bytes, or a unit as in 500MB or 2GiB"
         )
-    count = int(float(found[1]) * _UNITS[found[2]])
+    number = float(found[1]) * _UNITS[found[2]]
+    if number > _MOST_BYTES:
+        raise click.BadParameter(f"{given!r} is more than any machine has")
+    count = int(number)
     if count < 1:
         raise click.BadParameter(f"{given!r} is less than a byte")
     return count

@@ -90,6 +90,15 @@ def _json_line(index: int, result: ParallelResult[Any]) -> str:
     value = result.output.value
     line["type"] = type_name(type(value))
     try:
-        return _encode({**line, "value": value, **duration})
+        if _has_texts_as_keys(value):
+            return _encode({**line, "value": value, **duration})
     except (TypeError, ValueError, RecursionError):
-        return _encode({**line, "value": shown(value), "value_is_repr": True, **duration})
+        pass  # it is no JSON at all
+    return _encode({**line, "value": shown(value), "value_is_repr": True, **duration})
+
+
+def _has_texts_as_keys(value: Any) -> bool:
+    """Whether all keys in it are texts: of others JSON makes some."""
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _has_texts_as_keys(value[key]) for key in value)
+    return not isinstance(value, (list, tuple)) or all(map(_has_texts_as_keys, value))

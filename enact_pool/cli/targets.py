@@ -38,6 +38,9 @@ def _load(target: str) -> Any:
             hint = f" (did you mean {known[0]!r}?)" if known else ""
             where = "module" if isinstance(found, ModuleType) else "object"
             raise _refusal(target, f"the {where} has no {name!r}{hint}") from None
+        except Exception as error:  # a property may raise anything
+            told = f"{type(error).__name__}: {error}"
+            raise _refusal(target, f"{name!r} cannot be looked up: {told}") from error
     try:
         check_callable(found, "it")
     except TypeError as error:

@@ -22,8 +22,8 @@ from joblib.parallel import (
     SequentialBackend,
 )
 
-from enact_pool.futures import CallFuture
 from enact_pool.executor import PoolExecutor
+from enact_pool.futures import CallFuture
 from enact_pool.joblib.batch import Batch
 from enact_pool.joblib.kept import kept_executors
 from enact_pool.joblib.loans import Loans

@@ -506,12 +506,19 @@ class Never:
     """Takes no event."""
 
 
+class Later:
+    """Would take events if somebody awaited it."""
+
+    async def emit(self, event: object) -> None: ...
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "text"),
     [
         (([len, 3], ""), TypeError, r"callables\[1\] is no callable: 'int' object"),
         ((5, ""), TypeError, "callables must be an iterable, not int"),
         (([len], "", Never()), TypeError, r"emitter must have emit\(event\), 'Never'"),
+        (([len], "", Later()), TypeError, "must not be a coroutine function"),
     ],
 )
 def test_bad_arguments_are_refused_before_any_process_starts(

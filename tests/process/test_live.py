@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import deeds
+import psutil
 import pytest
 
 from enact_pool import (
@@ -178,6 +181,30 @@ def test_a_run_that_is_cancelled_or_left_has_an_end_all_the_same(tmp_path: Path)
     assert start.callables is None
     assert end.ok == len(emitter.of(StepEnd)) >= 1
     assert emitter.events[-1] is end
+
+
+def test_a_death_that_was_seen_late_is_not_told_to_the_millisecond(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+
+    def see_it_late(event: StreamEvent) -> None:
+        if isinstance(event, StepEnd):
+            gate.touch()
+            began = time.monotonic()
+            worker = psutil.Process(int(event.output or 0))
+            while worker.status() != psutil.STATUS_ZOMBIE or time.monotonic() - began < 0.03:
+                time.sleep(0.001)
+
+    emitter = Reacts(see_it_late)
+    callables = [lambda _: os.getpid(), partial(_exit_at, str(gate))]
+    with Pool(1) as pool:
+        _, crash = pool.run_parallel(callables, None, emitter)
+    assert crash.error is not None
+    assert re.search(r"while running callable 1 \(_exit_at\), at most \d", crash.error.message)
+
+
+def _exit_at(gate: str, _: object) -> None:
+    deeds.busy_until(gate)(None)
+    os._exit(1)
 
 
 def test_an_emitter_that_raises_at_what_is_live_costs_no_result() -> None:

@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import enact_pool
 from enact_pool import Pool
 
@@ -125,3 +127,21 @@ def test_too_few_descriptors_for_a_worker_are_told_whenever_they_run_out() -> No
         [sys.executable, "-c", SQUEEZED], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.stdout, done.stderr) == ("True\n", "")
+
+
+CLOSED = """
+import os, sys
+from enact_pool import Pool
+with Pool(1) as pool:
+    results = pool.run_parallel([print, lambda _: os.system("echo told")], "told")
+    open(sys.argv[1], "w").write(repr([result.output.is_ok for result in results]))
+"""
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_program_without_standard_streams_has_workers(tmp_path: Path, closed: str) -> None:
+    """Whatever gets the numbers of those: nothing that is printed ends up there."""
+    told = tmp_path / "told"
+    command = f"exec {sys.executable} -c '{CLOSED}' {told} {closed}"
+    subprocess.run(["sh", "-c", command], check=True, timeout=30, capture_output=True)
+    assert told.read_text() == "[True, True]"

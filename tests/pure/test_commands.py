@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import json
 import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
-from enact_pool import EventLog, ExecutionId, ExecutionStart, StreamEvent
+from enact_pool import EventLog, ExecutionId, ExecutionStart, Ok, ParallelResult, StreamEvent
 from enact_pool.__main__ import main
 from enact_pool.cli.command import command
 from enact_pool.cli.parameters import size
+from enact_pool.cli.report import Report
 
 
 @pytest.fixture(autouse=True)
@@ -28,6 +31,13 @@ def invoke(*arguments: str) -> Result:
 
 MODULES = {
     "misuse_raises": "import math\nmath.sqrt(-1)\n",
+    "misuse_property": (
+        "class Lazy:\n"
+        "    @property\n"
+        "    def f(self):\n"
+        "        raise ValueError('not yet')\n"
+        "lazy = Lazy()\n"
+    ),
     "misuse_exits": "raise SystemExit('not today')\n",
     "misuse_unparsable": "def f(:\n",
     "misuse_lacks": "import misuse_there_is_no_such\n",
@@ -64,6 +74,9 @@ MISUSES = [
     ("run html:escape --input @nowhere.txt", "--input: cannot read 'nowhere.txt': No such"),
     ("run html:escape --input x --max-memory 5XB", "'--max-memory': '5XB' is no size:"),
     ("run html:escape --input x --max-memory 0.5B", "'0.5B' is less than a byte"),
+    (f"run html:escape --input x --max-memory 1{400 * '0'}MB", "is more than any machine has"),
+    ("run misuse_property:lazy.f --input x", "'f' cannot be looked up: ValueError: not yet"),
+    ("run html:escape --input x --timeline a.json --events ./a.json", "cannot be the same file"),
     ("run html:escape --input x --timeout soon", "'--timeout': 'soon' is no number of sec"),
     ("run html:escape --input x --timeout inf", "'inf' is no number of seconds above 0"),
     ("run html:escape --input x --workers 0", "'--workers': 0 is not in the range x>=1"),
@@ -175,3 +188,15 @@ def test_each_command_says_what_it_does() -> None:
         assert result.exit_code == 0
         assert f"Usage: command {which}".strip() in result.output
         assert "Example" in result.output
+
+
+def test_values_that_json_would_change_are_told_as_they_are() -> None:
+    stream = io.StringIO()
+    report = Report(stream, True)
+    for value in ({"a": [1, {"b": None}]}, {1: "a", "1": "b"}, [{None: 2}]):
+        report.tell(ParallelResult("f", ExecutionId.new(), Ok(value)))
+    kept, *changed = map(json.loads, stream.getvalue().splitlines())
+    assert kept["value"] == {"a": [1, {"b": None}]}
+    assert "value_is_repr" not in kept
+    assert [line["value"] for line in changed] == ["{1: 'a', '1': 'b'}", "[{None: 2}]"]
+    assert all(line["value_is_repr"] for line in changed)
