@@ -228,7 +228,7 @@ def test_streams_that_callables_leave_take_no_descriptors() -> None:
     assert results[0].output == results[-1].output
 
 
-LINES = 20_000
+LINES = 50_000
 PRINT_LINES = f"""
 import os
 for number in range({LINES}):
