@@ -112,7 +112,8 @@ def run_parallel(
     end, if its worker dies or is killed, but for a line that was not complete. Of
     what is longer than 1 MiB, the first and the last half MiB are kept. What is
     printed while a batch is unpickled is its first callable's, and what threads
-    and processes print that a callable has left running is that of whoever runs then.
+    and processes print that a callable has left running is that of whoever runs then,
+    or next.
 
     `forward_logs` tells what callables log and warn of here, in this thread, while
     they run. A record that the logger of the same name lets pass here goes to its

@@ -40,7 +40,7 @@ class Witness:
         if captures:
             from enact_pool.capture import Capture
 
-            self._capture = Capture(side, run)
+            self._capture = Capture(side, recorder, run)
         if levels is not None:
             from enact_pool.forwarding import Forwarder
 
