@@ -18,11 +18,9 @@ import pickle
 import select
 import sys
 import threading
-import time
 import warnings
 from _socket import AF_UNIX, MSG_DONTWAIT, SOCK_STREAM, socket
 from collections.abc import Callable, Mapping
-from contextlib import contextmanager
 
 from enact_pool.recorder import FlightRecorder
 from enact_pool.sidechannel import MOST_BYTES, Kind, header
@@ -30,7 +28,6 @@ from enact_pool.wire import SHAREABLE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import Any
 
 __all__ = ["Forwarder"]
@@ -212,7 +209,8 @@ class _Channel:
     def send(self, kind: int, content: bytes) -> None:
         """Send a message, of the callable that runs; waits while there is no room.
 
-        Raises `OSError`.
+        That counts as the callable's own time: if the clock stopped, one that logs
+        without an end would have no limit. Raises `OSError`.
         """
         recorder = self._recorder
         serial = 0 if recorder.loading else recorder.begun
@@ -220,13 +218,11 @@ class _Channel:
         try:
             self._socket.send(message, MSG_DONTWAIT)
         except BlockingIOError:
-            with self._clock_stopped():
-                self._send_when_there_is_room(message)
+            self._send_when_there_is_room(message)
         except OSError as error:
             if error.errno != errno.ENOBUFS:
                 raise
-            with self._clock_stopped():
-                self._send_when_there_is_room(message)
+            self._send_when_there_is_room(message)
 
     def _send_when_there_is_room(self, message: bytes) -> None:
         poller = select.poll()
@@ -243,22 +239,6 @@ class _Channel:
                 select.poll().poll(_PAUSE_MS)
             else:
                 return
-
-    @contextmanager
-    def _clock_stopped(self) -> Iterator[None]:
-        """Within, the callable waits for the parent, which is not to count against its limit."""
-        recorder, since_ns = self._recorder, self._recorder.since_ns
-        is_callable = threading.current_thread() is threading.main_thread()
-        if not is_callable or recorder.loading or not since_ns or os.getpid() != self._pid:
-            yield
-            return
-        recorder.note_resting()
-        stopped_ns = time.monotonic_ns()
-        try:
-            yield
-        finally:
-            waited_ns = time.monotonic_ns() - stopped_ns
-            recorder.note_begun(recorder.begun, since_ns + waited_ns)
 
     def close(self) -> None:
         """Let go of the descriptor, which is the worker's."""
