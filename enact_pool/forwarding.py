@@ -17,13 +17,13 @@ import os
 import pickle
 import select
 import sys
-import threading
 import warnings
 from _socket import AF_UNIX, MSG_DONTWAIT, SOCK_STREAM, socket
 from collections.abc import Callable, Mapping
 
 from enact_pool.recorder import FlightRecorder
-from enact_pool.sidechannel import MOST_BYTES, Kind, header
+from enact_pool.sidechannel import MOST_BYTES, NUMBERS, Kind, header
+from enact_pool.texts import shown
 from enact_pool.wire import SHAREABLE
 
 TYPE_CHECKING = False
@@ -33,10 +33,21 @@ if TYPE_CHECKING:
 __all__ = ["Forwarder"]
 
 # If a record is too long, so many characters of each end of its texts are sent.
-_ENDS = 7000, 1900
+_ENDS = 7000, 1900, 600
 _TEXTS = "msg", "exc_text", "stack_info"
-# What every record has, and is short.
-_USUAL = frozenset(vars(logging.makeLogRecord({}))) - {"args", "exc_info", *_TEXTS}
+# What every record has beside, and is short as a rule.
+_NAMES = frozenset(vars(logging.makeLogRecord({}))) - {"args", "exc_info", *_TEXTS, *NUMBERS}
+# Of such a record, so many characters of each end of names, and of what was added to it.
+_NAME_ENDS = 150
+_ADDED_ENDS = 50
+_MOST_ADDED = 20
+# How deep, and how large in all, containers are that are sent as such.
+_MOST_LEVELS = 6
+_MOST_ITEMS = 1000
+
+# The most base classes of a warning that are sent, and the last line that it may have.
+_MOST_KINDS = 10
+_MOST_LINES = (1 << 31) - 1
 
 # How long to wait for room where no event tells of it (macOS), in milliseconds.
 _PAUSE_MS = 1
@@ -151,8 +162,18 @@ class Forwarder:
             self._show(message, category, filename, lineno, file, line)
             return
         # The parent may not know it, but one that it is derived from.
-        kinds = [(c.__module__, c.__qualname__) for c in category.__mro__ if issubclass(c, Warning)]
-        told = _cut(str(message), _ENDS[-1]), kinds, str(filename), int(lineno)
+        kinds = [
+            tuple(_cut(_text(name), _NAME_ENDS) for name in (kind.__module__, kind.__qualname__))
+            for kind in category.__mro__
+            if issubclass(kind, Warning)
+        ]
+        # The root of them all comes last, and is known.
+        told = (
+            _cut(_text(str(message)), _ENDS[1]),
+            [*kinds[: _MOST_KINDS - 1], kinds[-1]],
+            _cut(_text(filename), _NAME_ENDS),
+            min(max(0, int(_number(lineno) or 0)), _MOST_LINES),
+        )
         self._channel.send(Kind.WARNING, pickle.dumps(told))
 
 
@@ -174,20 +195,87 @@ _formatter = logging.Formatter()
 
 
 def _packed(record: logging.LogRecord) -> bytes:
-    """The record, with what of it is plain; of a long one no more than there is room for."""
-    fields = {name: value for name, value in vars(record).items() if type(value) in SHAREABLE}
+    """The record, of plain values; of a long one no more than there is room for."""
     # The arguments may be anything, and the exception too.
-    fields.update(msg=record.getMessage(), args=None)
+    texts: dict[str, Any] = {"msg": record.getMessage(), "exc_text": record.exc_text}
     if record.exc_info and not record.exc_text:
-        fields["exc_text"] = _formatter.formatException(record.exc_info)
-    packed = pickle.dumps(fields)
+        texts["exc_text"] = _formatter.formatException(record.exc_info)
+    texts["stack_info"] = record.stack_info
+    texts = {name: text and _text(text) for name, text in texts.items()}
+    usual: dict[str, Any] = {}
+    added: dict[str, Any] = {}
+    plain = _Plain()
+    for name, value in list(vars(record).items()):
+        if name in NUMBERS:
+            number = _number(value)
+            if number is not None:
+                usual[name] = number
+        elif name in _NAMES:
+            usual[name] = None if value is None else _text(value)
+        elif name not in ("args", "exc_info", *_TEXTS):
+            added[_text(name)] = plain.of(value)
+    packed = pickle.dumps({**added, **usual, **texts})
     for ends in _ENDS:
         if len(packed) <= MOST_BYTES:
             break
-        fields = {name: value for name, value in fields.items() if name in {*_USUAL, *_TEXTS}}
-        fields.update((name, _cut(fields[name], ends)) for name in _TEXTS if fields.get(name))
-        packed = pickle.dumps(fields)
+        short = {
+            _cut(name, _ADDED_ENDS): _cut(shown(value), _ADDED_ENDS)
+            for name, value in list(added.items())[:_MOST_ADDED]
+        }
+        for name in _NAMES & usual.keys():
+            short[name] = usual[name] and _cut(usual[name], _NAME_ENDS)
+        for name in NUMBERS & usual.keys():
+            short[name] = usual[name]
+        for name, text in texts.items():
+            short[name] = text and _cut(text, ends)
+        packed = pickle.dumps(short)
     return packed
+
+
+def _text(value: object) -> str:
+    """The same text as a plain `str`; of what is none, a repr."""
+    return str.__str__(value) if issubclass(type(value), str) else shown(value)
+
+
+def _number(value: object) -> int | float | None:
+    """The same number as a plain one, if it is one that others can use as a number."""
+    plain = _Plain().of(value)
+    is_usual = isinstance(plain, (int, float)) and -(1 << 63) <= plain < 1 << 63
+    return plain if is_usual else None  # type: ignore[return-value]
+
+
+class _Plain:
+    """Makes plain values, which any process can rebuild, of those of one record."""
+
+    def __init__(self) -> None:
+        self._left = _MOST_ITEMS
+
+    def of(self, value: Any, level: int = 0) -> object:
+        """The value, in containers too, without what subclasses add; of others a repr."""
+        kind = type(value)
+        if kind in SHAREABLE:
+            return value
+        # Subclasses, of enums as a rule, would want their modules to be there.
+        for base, plain in _PLAIN_OF.items():
+            if issubclass(kind, base):
+                return plain(value)
+        if kind in (list, tuple, set, frozenset, dict):
+            self._left -= len(value)
+            if level < _MOST_LEVELS and self._left >= 0:
+                if kind is dict:
+                    items = list(value.items())
+                    return {self.of(k, level + 1): self.of(v, level + 1) for k, v in items}
+                return kind([self.of(item, level + 1) for item in list(value)])
+            # Its repr may be far too large.
+            return f"<{kind.__name__} of {len(value)} items>"
+        return shown(value)
+
+
+_PLAIN_OF: dict[type, Callable[[Any], object]] = {
+    str: str.__str__,
+    int: int.__int__,
+    float: float.__float__,
+}
 
 
 def _cut(text: str, ends: int) -> str:

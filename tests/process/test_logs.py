@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import enum
 import itertools
 import logging
 import os
+import pickle
+import socket
 import threading
 import time
 import warnings
@@ -60,7 +63,7 @@ class NoPickle:
 
 def log_by_all_means(number: int) -> None:
     log = logging.getLogger("deed.part")
-    log.info("args: %s", NoPickle(), extra={"plain": number, "odd": NoPickle()})
+    log.info("args: %s", NoPickle(), extra={"plain": {number: [1]}, "odd": (NoPickle(),)})
     try:
         raise KeyError(number)
     except KeyError:
@@ -91,10 +94,87 @@ def test_records_reach_the_handlers_of_the_logger_of_the_same_name() -> None:
     assert {(r.callable_name, r.callable_index, r.execution_id) for r in handler.records} == {
         ("log_by_all_means", 0, result.execution_id)
     }
-    assert (first.plain, hasattr(first, "odd"), first.name) == (5, False, "deed.part")
+    assert (first.plain, first.odd, first.name) == ({5: [1]}, ("<no pickle>",), "deed.part")
     assert raised.exc_text.endswith("KeyError: 5")
     assert threaded.threadName == "helper"
     assert len({os.getpid(), first.process, child.process}) == 3
+
+
+class Level(enum.IntEnum):
+    HIGH = 35
+
+
+class Name(str, enum.Enum):
+    DEED = "deed"
+
+
+def log_oddly(_: object) -> None:
+    log = logging.getLogger(Name.DEED)
+    log.log(Level.HIGH, "subclasses", extra={"kind": Level.HIGH})
+    threading.current_thread().name = "n" * 60_000
+    log.warning("long name", extra={"k" * 60_000: "v" * 60_000})
+    threading.current_thread().name = "MainThread"
+    log.handle(logging.makeLogRecord({"name": b"deed", "levelno": 30, "msg": "other name"}))
+    log.handle(logging.makeLogRecord({"name": "deed", "levelno": 30, "created": "now"}))
+    log.handle(logging.makeLogRecord({"name": "deed", "levelno": 30, "created": 1e15}))
+    items: list[Any] = []
+    for _ in range(20):
+        items = [items] * 20
+    log.warning("deep", extra={"items": items})
+    warnings.warn_explicit("long file", UserWarning, "f" * 60_000, 1)
+    odd: Any = type("Odd", (UserWarning,), {"__module__": ["x"]})
+    warnings.warn("odd kind", odd, stacklevel=1)
+    warnings.warn_explicit("odd line", UserWarning, "f", -1)
+
+
+def test_odd_records_and_warnings_are_told_or_left_out_and_the_run_goes_on() -> None:
+    handler, own = Collector(), Collector()
+    with (
+        handled_by(handler),
+        handled_by(own, "enact_pool"),
+        handled_by(own, "b'deed'"),
+        warnings.catch_warnings(record=True) as caught,
+    ):
+        warnings.simplefilter("always")
+        results = run_parallel([log_oddly, deeds.square], 3, forward_logs=True)
+    assert [result.output for result in results] == [Ok(None), Ok(9)]
+    assert handler.texts == ["subclasses", "long name", "", "deep"]
+    first, long, *_ = handler.records
+    assert [type(value) for value in (first.levelno, first.kind, first.name)] == [int, int, str]
+    assert 100 < len(long.threadName) < 1000
+    assert own.texts[0] == "other name"
+    assert "cannot be read: ValueError: made at" in own.texts[1]
+    assert own.records[1].callable_index == 0
+    texts = [str(warning.message).partition(" [")[0] for warning in caught]
+    assert texts == ["long file", "odd kind", "odd line"]
+    assert [warning.category for warning in caught] == [UserWarning] * 3
+
+
+def write_nonsense(_: object) -> None:
+    """To the socket of its worker, as what follows the header of a record or a warning."""
+    from enact_pool.sidechannel import Kind, header
+
+    for number in map(int, os.listdir("/dev/fd")):
+        try:
+            side = socket.socket(fileno=os.dup(number))
+        except OSError:
+            continue
+        with side:
+            if side.family == socket.AF_UNIX:
+                for kind in (Kind.RECORD, Kind.WARNING, 77):
+                    for content in (b"", b"nonsense", pickle.dumps({1: 2}), pickle.dumps({})):
+                        side.send(header(kind, 0) + content)
+
+
+def test_nonsense_from_a_worker_is_told_as_such() -> None:
+    own = Collector()
+    with handled_by(own, "enact_pool"):
+        (result,) = run_parallel([write_nonsense], 0, forward_logs=True)
+    assert result.output == Ok(None)
+    assert len(own.texts) == 12
+    assert {text.partition(": ")[0] for text in own.texts} == {
+        "what a callable has logged cannot be read"
+    }
 
 
 class LogThen:
