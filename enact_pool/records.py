@@ -20,7 +20,7 @@ from enact_pool.ids import ExecutionId
 from enact_pool.interrupts import is_interrupt
 from enact_pool.sidechannel import NUMBERS, Kind
 
-__all__ = ["Records", "levels"]
+__all__ = ["Records", "attributes", "levels"]
 
 
 def levels() -> dict[str, int]:
@@ -49,13 +49,13 @@ class _Record:
     @property
     def attributes(self) -> dict[str, object]:
         """What is added to a record that is told of it."""
-        id = self.execution_id
-        return attributes(self.index, self.name, None if id is None else ExecutionId.spelled(id))
+        return attributes(self.index, self.name, self.execution_id)
 
 
-def attributes(index: int | None, name: str | None, id: str | None) -> dict[str, object]:
-    """What records that tell of a callable have beside the usual; None where it is not known."""
-    return {"callable_name": name, "callable_index": index, "execution_id": id}
+def attributes(index: int | None, name: str | None, id: int | None) -> dict[str, object]:
+    """What log records that tell of a callable have beside the usual; None if it is not known."""
+    spelled = None if id is None else ExecutionId.spelled(id)
+    return {"callable_name": name, "callable_index": index, "execution_id": spelled}
 
 
 # What `warnings.warn_explicit` takes: message, category, file, line, module and registry.

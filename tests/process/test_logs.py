@@ -19,7 +19,7 @@ from typing import Any
 import deeds
 import pytest
 
-from enact_pool import Ok, Pool, StepEnd, map_parallel, run_parallel
+from enact_pool import Ok, Pool, StepEnd, iter_parallel, map_parallel, run_parallel
 
 
 class Collector(logging.Handler):
@@ -347,3 +347,39 @@ def test_a_warning_that_is_an_error_here_is_raised_in_the_end() -> None:
     with pytest.raises(DeprecationWarning, match="is old") as caught:
         run_parallel([warn, deeds.square], 3, forward_logs=True)
     assert [r.output for r in caught.value.results] == [Ok(None), Ok(9)]  # type: ignore[attr-defined]
+
+
+def wait_for(path: Path) -> None:
+    while not path.exists():
+        time.sleep(0.001)
+
+
+def log_when_asked(folder: Path) -> None:
+    wait_for(folder / "asked")
+    logging.getLogger("deed").warning("done")
+    (folder / "logged").touch()
+
+
+def test_what_was_logged_is_told_though_the_run_is_left_early(tmp_path: Path) -> None:
+    handler = Collector()
+    with handled_by(handler):
+        results = iter_parallel([str, log_when_asked], tmp_path, forward_logs=True)
+        next(results)
+        (tmp_path / "asked").touch()
+        wait_for(tmp_path / "logged")
+        results.close()
+    assert handler.texts == ["done"]
+    assert handler.records[0].callable_index == 1
+
+
+def leave_thread(_: object) -> None:
+    threading.Thread(target=time.sleep, args=(0.5,), name="left").start()
+
+
+def test_the_warning_of_what_is_left_running_says_of_whom() -> None:
+    own = Collector()
+    with handled_by(own, "enact_pool"):
+        run_parallel([leave_thread], 0)
+    (record,) = own.records
+    assert (record.callable_name, record.callable_index) == ("leave_thread", 0)
+    assert record.execution_id.startswith("exec_")
