@@ -17,6 +17,7 @@ import os
 import pickle
 import select
 import sys
+import threading
 import warnings
 from _socket import AF_UNIX, MSG_DONTWAIT, SOCK_STREAM, socket
 from collections.abc import Callable, Mapping
@@ -48,6 +49,9 @@ _MOST_ITEMS = 1000
 # The most base classes of a warning that are sent, and the last line that it may have.
 _MOST_KINDS = 10
 _MOST_LINES = (1 << 31) - 1
+
+# Where a thread has the number of the callable that has started it, or its starter.
+_STARTED_BY = "_enact_pool_started_by"
 
 # How long to wait for room where no event tells of it (macOS), in milliseconds.
 _PAUSE_MS = 1
@@ -84,7 +88,12 @@ class Forwarder:
         self._call_handlers = logging.Logger.callHandlers
         self._effective_level = logging.Logger.getEffectiveLevel
         self._show = warnings.showwarning
+        self._start = threading.Thread.start
         self._removed_filters: list[Any] = []
+        # What `restore` puts back.
+        self._filters: list[Any] = []
+        self._disabled_level = logging.root.manager.disable
+        self._disabled = _disabled_loggers()
         self._remove: list[Callable[[], None]] = []
 
     def install(self) -> None:
@@ -108,6 +117,11 @@ class Forwarder:
             if not (self.is_on and by_logging):
                 self._basic_config(**options)
 
+        def start(thread: threading.Thread) -> None:
+            vars(thread)[_STARTED_BY] = self._channel.serial()
+            self._start(thread)
+
+        self._replace(threading.Thread, "start", start)
         self._replace(logging, "basicConfig", basic_config)
         self._replace(logging.Logger, "callHandlers", call_handlers)
         self._replace(logging.Logger, "getEffectiveLevel", effective_level)
@@ -119,6 +133,7 @@ class Forwarder:
         while filters and filters[-1] in _USUAL_FILTERS:
             self._removed_filters.insert(0, filters.pop())
         _forget_filters()
+        self._filters = list(filters)
 
     def _replace(self, where: Any, name: str, ours: Any) -> None:
         before = getattr(where, name)
@@ -130,6 +145,21 @@ class Forwarder:
                 setattr(where, name, before)
 
         self._remove.append(put_back)
+
+    def restore(self) -> None:
+        """Undo what a callable has done that would silence those after it."""
+        if logging.root.manager.disable != self._disabled_level:
+            _disable(self._disabled_level)
+        for logger in _disabled_loggers() ^ self._disabled:
+            logger.disabled = logger in self._disabled
+        filters: Any = warnings.filters
+        if filters != self._filters:
+            # Those that stop few warnings are those of libraries, which add them once,
+            # when they are imported.
+            added = [one for one in filters if one not in self._filters and (one[1] or one[3])]
+            self._filters = added + [one for one in self._filters if one not in added]
+            filters[:] = self._filters
+            _forget_filters()
 
     def remove(self) -> None:
         """Leave logging and warnings as they were."""
@@ -290,7 +320,9 @@ class _Channel:
 
     def __init__(self, side: int, recorder: FlightRecorder) -> None:
         self._recorder = recorder
-        self._pid = os.getpid()
+        # In a forked child, the number of the callable that has forked it.
+        self._forked_by: int | None = None
+        _open_channels.append(self)
         # Which kind it is really does not matter here.
         self._socket = socket(AF_UNIX, SOCK_STREAM, 0, side)
 
@@ -300,9 +332,7 @@ class _Channel:
         That counts as the callable's own time: if the clock stopped, one that logs
         without an end would have no limit. Raises `OSError`.
         """
-        recorder = self._recorder
-        serial = 0 if recorder.loading else recorder.begun
-        message = header(kind, serial) + content
+        message = header(kind, self.serial()) + content
         try:
             self._socket.send(message, MSG_DONTWAIT)
         except BlockingIOError:
@@ -311,6 +341,24 @@ class _Channel:
             if error.errno != errno.ENOBUFS:
                 raise
             self._send_when_there_is_room(message)
+
+    def serial(self) -> int:
+        """The number of the callable that this thread works for; 0 if that is not known.
+
+        Others than the main thread may go on when their callable has ended.
+        """
+        thread = threading.current_thread()
+        if thread is not threading.main_thread():
+            started_by: int = vars(thread).get(_STARTED_BY, 0)
+            return started_by
+        if self._forked_by is not None:
+            return self._forked_by
+        return 0 if self._recorder.loading else self._recorder.begun
+
+    def note_forked(self) -> None:
+        """This process is a child that was just forked: its thread is the main one here."""
+        by_thread = vars(threading.current_thread()).get(_STARTED_BY)
+        self._forked_by = self.serial() if by_thread is None else by_thread
 
     def _send_when_there_is_room(self, message: bytes) -> None:
         poller = select.poll()
@@ -331,6 +379,28 @@ class _Channel:
     def close(self) -> None:
         """Let go of the descriptor, which is the worker's."""
         self._socket.detach()
+        _open_channels.remove(self)
+
+
+# Those of this process.
+_open_channels: list[_Channel] = []
+
+
+def _note_forked() -> None:
+    for channel in _open_channels:
+        channel.note_forked()
+
+
+os.register_at_fork(after_in_child=_note_forked)
+
+# A callable may patch it.
+_disable = logging.disable
+
+
+def _disabled_loggers() -> set[Any]:
+    root = logging.root
+    loggers = [root, *list(root.manager.loggerDict.values())]
+    return {logger for logger in loggers if getattr(logger, "disabled", False)}
 
 
 def _forget_levels() -> None:

@@ -117,8 +117,8 @@ def run_parallel(
     `forward_logs` tells what callables log and warn of here, in this thread, while
     they run. A record that the logger of the same name lets pass here goes to its
     handlers, with `callable_name`, `callable_index` and `execution_id` added (None for
-    what comes between callables; of one whose worker dies, the id is not its
-    result's). A warning goes through the filters here, once for each place in a
+    what comes between callables, or from what one of them has left running; of one
+    whose worker dies, the id is not its result's). A warning goes through the filters here, once for each place in a
     worker, and says which callable it is of. What is longer than 48 KiB is cut.
     Handlers are treated as emitters are, and so are warnings that filters make an
     error: what is raised is raised at the end. A callable that logs faster than its

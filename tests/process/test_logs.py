@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import itertools
 import logging
+import logging.config
 import os
 import pickle
 import socket
@@ -383,3 +384,66 @@ def test_the_warning_of_what_is_left_running_says_of_whom() -> None:
     (record,) = own.records
     assert (record.callable_name, record.callable_index) == ("leave_thread", 0)
     assert record.execution_id.startswith("exec_")
+
+
+def silence(_: object) -> None:
+    logging.getLogger("deed")
+    logging.config.dictConfig({"version": 1})
+    logging.disable(logging.CRITICAL)
+    warnings.filterwarnings("ignore", "only this")
+    warnings.simplefilter("ignore")
+
+
+def log_and_warn(_: object) -> None:
+    logging.getLogger("deed").warning("logged")
+    warnings.warn("only this", stacklevel=1)
+    warnings.warn("warned", stacklevel=1)
+
+
+def test_a_callable_cannot_silence_those_after_it() -> None:
+    """But may stop warnings of a certain kind, as libraries do when they are imported."""
+    handler = Collector()
+    with handled_by(handler), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        run_parallel([silence, log_and_warn], 0, forward_logs=True, max_workers=1)
+    assert handler.texts == ["logged"]
+    assert [str(warning.message) for warning in caught] == ["warned [callable 1 (log_and_warn)]"]
+
+
+def log_late(folder: Path, who: str) -> None:
+    wait_for(folder / "asked")
+    logging.getLogger("deed").warning(who)
+    (folder / who).touch()
+
+
+def leave_loggers(folder: Path) -> None:
+    def begin_another() -> None:
+        threading.Thread(target=log_late, args=(folder, "thread")).start()
+        log_late(folder, "starter")
+
+    threading.Thread(target=begin_another).start()
+    if os.fork() == 0:
+        log_late(folder, "child")
+        os._exit(0)
+
+
+def ask_them(folder: Path) -> None:
+    logging.getLogger("deed").warning("asks")
+    (folder / "asked").touch()
+    for who in ("thread", "starter", "child"):
+        wait_for(folder / who)
+    log = logging.getLogger("deed")
+    own = threading.Thread(target=log.warning, args=("own",))
+    own.start()
+    own.join()
+
+
+def test_what_is_left_running_does_not_log_in_the_name_of_another(tmp_path: Path) -> None:
+    handler = Collector()
+    with handled_by(handler), handled_by(Collector(), "enact_pool"):
+        run_parallel([leave_loggers, ask_them], tmp_path, forward_logs=True, max_workers=1)
+    by_text = {record.getMessage(): record.callable_index for record in handler.records}
+    assert (by_text.pop("asks"), by_text.pop("own")) == (1, 1)
+    assert by_text.keys() == {"thread", "starter", "child"}
+    # As long as it has no outcome, it may be told.
+    assert set(by_text.values()) <= {None, 0}
