@@ -252,7 +252,7 @@ class Slow(Collector):
 
     def emit(self, record: logging.LogRecord) -> None:
         super().emit(record)
-        time.sleep(0.0001)
+        time.sleep(0.001)
 
 
 def test_a_callable_that_logs_without_an_end_is_killed_for_its_time() -> None:
