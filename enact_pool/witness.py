@@ -75,6 +75,11 @@ class Witness:
         if self._capture is not None:
             self._capture.forget()
 
+    def restore(self) -> None:
+        """A callable has ended: the next one is to be told of as well."""
+        if self._forwarder is not None:
+            self._forwarder.restore()
+
     def close(self) -> None:
         """The run is over."""
         if self._capture is not None:
