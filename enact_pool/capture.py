@@ -9,15 +9,16 @@ their descriptors, once in a run.
 from __future__ import annotations
 
 import ctypes
-import errno
 import io
 import os
+import stat
 import sys
 from collections.abc import Callable
 from functools import partial
 
 from enact_pool import printed
 from enact_pool.descriptors import out_of_reach
+from enact_pool.recorder import FlightRecorder
 from enact_pool.sidechannel import Kind, send_descriptors
 
 TYPE_CHECKING = False
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["Capture"]
 
 # Bound here: a callable may clear or patch the modules they come from.
-_dup2, _fstat, _lseek = os.dup2, os.fstat, os.lseek
+_dup2, _fstat = os.dup2, os.fstat
+_get_blocking, _set_blocking = os.get_blocking, os.set_blocking
 
 # Of setvbuf, on every system there is.
 _BY_LINES = 1
@@ -36,31 +38,34 @@ _BY_LINES = 1
 class Capture:
     """What is printed in this process, from `begin` to `end`."""
 
-    def __init__(self, side: int, run: int) -> None:
-        """Tells the parent, over this side channel. Raises `OSError`."""
+    def __init__(self, side: int, recorder: FlightRecorder, run: int) -> None:
+        """Tells the parent, over this side channel, and notes what it need not know any more.
+
+        Raises `OSError`.
+        """
         _end_own_workers()
-        self._files = [out_of_reach(printed.create(stream)) for stream in printed.STREAMS]
-        inodes = [_fstat(file).st_ino for file in self._files]
-        self._places = list(zip(self._files, inodes, printed.STREAMS, strict=True))
+        self._recorder = recorder
+        self._out, self._err = map(printed.Printout, printed.STREAMS)
         self._saved = [_copy(stream) for stream in printed.STREAMS]
-        # Python's own streams, and ours in their place, made when there is a file behind them.
+        # Python's own streams.
         self._usual: tuple[Any, Any] = sys.stdout, sys.stderr
-        self._ours: tuple[Any, Any] = None, None
         self._flush_c = _c_stdout_by_lines()
-        send_descriptors(side, Kind.OUTPUT, run, self._files)
+        recorder.note_told((0, 0))
+        files = self._out.descriptor, self._err.descriptor
+        send_descriptors(side, Kind.OUTPUT, run, files)
 
     def begin(self) -> None:
-        """Capture from now on; what was printed since the last time is nobody's.
+        """Capture from now on.
 
-        Waits if nobody reads what was printed before.
+        What processes that a callable has left running have printed meanwhile is that of
+        the next one. Waits if nobody reads what was printed before.
         """
         self._usual = sys.stdout, sys.stderr
-        for stream in self._usual:
+        for stream in (*self._usual, *_ours):
             _flush(stream)
         self._flush_c()
-        sys.stdout, sys.stderr = self._ours
-        self.printed()
-        self.forget()
+        sys.stdout, sys.stderr = _ours
+        self._put_in_place()
 
     def printed(self) -> tuple[bytes, bytes] | None:
         """What was printed since the last `forget`; None if nothing was.
@@ -68,36 +73,36 @@ class Capture:
         The next callable finds everything in place. Raises `OSError` if the last one has
         closed the files.
         """
-        for file, inode, stream in self._places:
-            if _fstat(file).st_ino != inode:
-                raise OSError(errno.EBADF, "a callable has put another file in its place")
-            # First: to print what waits to be printed takes no time now, wherever a
-            # callable has put 1 and 2.
-            _dup2(file, stream)
-        out, err = self._ours
-        if sys.stdout is not out or sys.stderr is not err:
-            _dispose(sys.stdout)
-            _dispose(sys.stderr)
-        if not (_flush(out) and _flush(err)):
-            self._ours = _text_stream(1), _text_stream(2)
-        sys.stdout, sys.stderr = self._ours
+        self._put_in_place()
+        has_out, has_err = self._out.look(), self._err.look()
+        return (self._out.read(), self._err.read()) if has_out or has_err else None
+
+    def _put_in_place(self) -> None:
+        # First: to print what waits to be printed takes no time now, wherever a
+        # callable has put 1 and 2.
+        self._out.put_in_place()
+        self._err.put_in_place()
+        for index, stream in enumerate((sys.stdout, sys.stderr)):
+            if stream is not _ours[index]:
+                _dispose(stream)
+        for index, stream in enumerate(_ours):
+            if not _flush(stream):
+                _ours[index] = _text_stream(printed.STREAMS[index])
+        sys.stdout, sys.stderr = _ours
         for usual in self._usual:
             if _prints(usual):
                 _flush(usual)
         self._flush_c()
-        for file in self._files:
-            if _lseek(file, 0, os.SEEK_END):
-                return printed.read(self._files)
-        return None
 
     def forget(self) -> None:
-        """It is told, or nobody's."""
-        for file in self._files:
-            printed.empty(file)
+        """It is told."""
+        self._out.forget()
+        self._err.forget()
+        self._recorder.note_told((self._out.told, self._err.told))
 
     def end(self) -> None:
         """Print as before."""
-        self.printed()
+        self._put_in_place()
         for saved, stream in zip(self._saved, printed.STREAMS, strict=True):
             if saved is None:
                 os.close(stream)
@@ -107,7 +112,7 @@ class Capture:
 
     def close(self) -> None:
         """There is no run any more of which output is captured."""
-        for descriptor in (*self._files, *self._saved):
+        for descriptor in (self._out.descriptor, self._err.descriptor, *self._saved):
             if descriptor is not None:
                 os.close(descriptor)
         _end_own_workers()
@@ -149,17 +154,41 @@ def _prints(stream: Any) -> bool:
         return False  # it is closed, or there is no file behind it
 
 
-# Streams that callables have left in the place of ours. Each prints what it has when it is
-# not used any more, and waits till somebody reads that.
+# Our streams, in the place of Python's own, from when there is a file behind them. For the
+# life of the worker: modules keep what they have found as `sys.stdout`.
+_ours: list[Any] = [None, None]
+
+# Streams that callables have left in the place of ours, and that would wait for a reader
+# if they printed what they have, which they do when they are not used any more.
 _left: list[io.TextIOWrapper] = []
 
 
 def _dispose(stream: Any) -> None:
     """A callable has left this in the place of a stream of ours."""
-    if _prints(stream):
-        _flush(stream)
-    elif isinstance(stream, io.TextIOWrapper) and not stream.closed:
+    if isinstance(stream, io.TextIOWrapper) and not stream.closed:
         _left.append(stream)
+        _left[:] = [left for left in _left if _would_wait(left)]
+
+
+def _would_wait(stream: io.TextIOWrapper) -> bool:
+    """Print what a text stream has not printed yet, unless somebody has to read first."""
+    try:
+        file = stream.fileno()
+        waits = _get_blocking(file) and not stat.S_ISREG(_fstat(file).st_mode)
+    except BaseException:
+        return False  # it is closed, or there is no file behind it
+    if waits:
+        _set_blocking(file, False)
+    try:
+        stream.flush()
+    except BlockingIOError:
+        return True
+    except BaseException:
+        return False  # it cannot be printed
+    finally:
+        if waits:
+            _set_blocking(file, True)
+    return False
 
 
 def _c_stdout_by_lines() -> Callable[[], object]:

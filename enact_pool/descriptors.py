@@ -9,13 +9,15 @@ import resource
 __all__ = ["create_file", "out_of_reach"]
 
 
-def create_file(label: str = "enact_pool") -> int:
+def create_file(label: str = "enact_pool", *, sealable: bool = True) -> int:
     """A file in memory, without a name; gives its descriptor, which is the caller's to close.
 
-    On Linux /proc shows the label where it shows what is open.
+    On Linux /proc shows the label where it shows what is open, and the file can be sealed,
+    by whoever reaches it, if it is `sealable`.
     """
     if hasattr(os, "memfd_create"):
-        return os.memfd_create(label, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING if sealable else os.MFD_CLOEXEC
+        return os.memfd_create(label, flags)
     import tempfile  # takes long to import, and Linux does without
 
     with tempfile.TemporaryFile(buffering=0) as file:

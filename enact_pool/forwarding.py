@@ -18,28 +18,40 @@ import pickle
 import select
 import sys
 import threading
-import time
 import warnings
 from _socket import AF_UNIX, MSG_DONTWAIT, SOCK_STREAM, socket
 from collections.abc import Callable, Mapping
-from contextlib import contextmanager
 
 from enact_pool.recorder import FlightRecorder
-from enact_pool.sidechannel import MOST_BYTES, Kind, header
+from enact_pool.sidechannel import MOST_BYTES, NUMBERS, Kind, header
+from enact_pool.texts import shown
 from enact_pool.wire import SHAREABLE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import Any
 
 __all__ = ["Forwarder"]
 
 # If a record is too long, so many characters of each end of its texts are sent.
-_ENDS = 7000, 1900
+_ENDS = 7000, 1900, 600
 _TEXTS = "msg", "exc_text", "stack_info"
-# What every record has, and is short.
-_USUAL = frozenset(vars(logging.makeLogRecord({}))) - {"args", "exc_info", *_TEXTS}
+# What every record has beside, and is short as a rule.
+_NAMES = frozenset(vars(logging.makeLogRecord({}))) - {"args", "exc_info", *_TEXTS, *NUMBERS}
+# Of such a record, so many characters of each end of names, and of what was added to it.
+_NAME_ENDS = 150
+_ADDED_ENDS = 50
+_MOST_ADDED = 20
+# How deep, and how large in all, containers are that are sent as such.
+_MOST_LEVELS = 6
+_MOST_ITEMS = 1000
+
+# The most base classes of a warning that are sent, and the last line that it may have.
+_MOST_KINDS = 10
+_MOST_LINES = (1 << 31) - 1
+
+# Where a thread has the number of the callable that has started it, or its starter.
+_STARTED_BY = "_enact_pool_started_by"
 
 # How long to wait for room where no event tells of it (macOS), in milliseconds.
 _PAUSE_MS = 1
@@ -76,7 +88,12 @@ class Forwarder:
         self._call_handlers = logging.Logger.callHandlers
         self._effective_level = logging.Logger.getEffectiveLevel
         self._show = warnings.showwarning
+        self._start = threading.Thread.start
         self._removed_filters: list[Any] = []
+        # What `restore` puts back.
+        self._filters: list[Any] = []
+        self._disabled_level = logging.root.manager.disable
+        self._disabled = _disabled_loggers()
         self._remove: list[Callable[[], None]] = []
 
     def install(self) -> None:
@@ -100,6 +117,11 @@ class Forwarder:
             if not (self.is_on and by_logging):
                 self._basic_config(**options)
 
+        def start(thread: threading.Thread) -> None:
+            vars(thread)[_STARTED_BY] = self._channel.serial()
+            self._start(thread)
+
+        self._replace(threading.Thread, "start", start)
         self._replace(logging, "basicConfig", basic_config)
         self._replace(logging.Logger, "callHandlers", call_handlers)
         self._replace(logging.Logger, "getEffectiveLevel", effective_level)
@@ -111,6 +133,7 @@ class Forwarder:
         while filters and filters[-1] in _USUAL_FILTERS:
             self._removed_filters.insert(0, filters.pop())
         _forget_filters()
+        self._filters = list(filters)
 
     def _replace(self, where: Any, name: str, ours: Any) -> None:
         before = getattr(where, name)
@@ -122,6 +145,21 @@ class Forwarder:
                 setattr(where, name, before)
 
         self._remove.append(put_back)
+
+    def restore(self) -> None:
+        """Undo what a callable has done that would silence those after it."""
+        if logging.root.manager.disable != self._disabled_level:
+            _disable(self._disabled_level)
+        for logger in _disabled_loggers() ^ self._disabled:
+            logger.disabled = logger in self._disabled
+        filters: Any = warnings.filters
+        if filters != self._filters:
+            # Those that stop few warnings are those of libraries, which add them once,
+            # when they are imported.
+            added = [one for one in filters if one not in self._filters and (one[1] or one[3])]
+            self._filters = added + [one for one in self._filters if one not in added]
+            filters[:] = self._filters
+            _forget_filters()
 
     def remove(self) -> None:
         """Leave logging and warnings as they were."""
@@ -154,8 +192,18 @@ class Forwarder:
             self._show(message, category, filename, lineno, file, line)
             return
         # The parent may not know it, but one that it is derived from.
-        kinds = [(c.__module__, c.__qualname__) for c in category.__mro__ if issubclass(c, Warning)]
-        told = _cut(str(message), _ENDS[-1]), kinds, str(filename), int(lineno)
+        kinds = [
+            tuple(_cut(_text(name), _NAME_ENDS) for name in (kind.__module__, kind.__qualname__))
+            for kind in category.__mro__
+            if issubclass(kind, Warning)
+        ]
+        # The root of them all comes last, and is known.
+        told = (
+            _cut(_text(str(message)), _ENDS[1]),
+            [*kinds[: _MOST_KINDS - 1], kinds[-1]],
+            _cut(_text(filename), _NAME_ENDS),
+            min(max(0, int(_number(lineno) or 0)), _MOST_LINES),
+        )
         self._channel.send(Kind.WARNING, pickle.dumps(told))
 
 
@@ -177,20 +225,87 @@ _formatter = logging.Formatter()
 
 
 def _packed(record: logging.LogRecord) -> bytes:
-    """The record, with what of it is plain; of a long one no more than there is room for."""
-    fields = {name: value for name, value in vars(record).items() if type(value) in SHAREABLE}
+    """The record, of plain values; of a long one no more than there is room for."""
     # The arguments may be anything, and the exception too.
-    fields.update(msg=record.getMessage(), args=None)
+    texts: dict[str, Any] = {"msg": record.getMessage(), "exc_text": record.exc_text}
     if record.exc_info and not record.exc_text:
-        fields["exc_text"] = _formatter.formatException(record.exc_info)
-    packed = pickle.dumps(fields)
+        texts["exc_text"] = _formatter.formatException(record.exc_info)
+    texts["stack_info"] = record.stack_info
+    texts = {name: text and _text(text) for name, text in texts.items()}
+    usual: dict[str, Any] = {}
+    added: dict[str, Any] = {}
+    plain = _Plain()
+    for name, value in list(vars(record).items()):
+        if name in NUMBERS:
+            number = _number(value)
+            if number is not None:
+                usual[name] = number
+        elif name in _NAMES:
+            usual[name] = None if value is None else _text(value)
+        elif name not in ("args", "exc_info", *_TEXTS):
+            added[_text(name)] = plain.of(value)
+    packed = pickle.dumps({**added, **usual, **texts})
     for ends in _ENDS:
         if len(packed) <= MOST_BYTES:
             break
-        fields = {name: value for name, value in fields.items() if name in {*_USUAL, *_TEXTS}}
-        fields.update((name, _cut(fields[name], ends)) for name in _TEXTS if fields.get(name))
-        packed = pickle.dumps(fields)
+        short = {
+            _cut(name, _ADDED_ENDS): _cut(shown(value), _ADDED_ENDS)
+            for name, value in list(added.items())[:_MOST_ADDED]
+        }
+        for name in _NAMES & usual.keys():
+            short[name] = usual[name] and _cut(usual[name], _NAME_ENDS)
+        for name in NUMBERS & usual.keys():
+            short[name] = usual[name]
+        for name, text in texts.items():
+            short[name] = text and _cut(text, ends)
+        packed = pickle.dumps(short)
     return packed
+
+
+def _text(value: object) -> str:
+    """The same text as a plain `str`; of what is none, a repr."""
+    return str.__str__(value) if issubclass(type(value), str) else shown(value)
+
+
+def _number(value: object) -> int | float | None:
+    """The same number as a plain one, if it is one that others can use as a number."""
+    plain = _Plain().of(value)
+    is_usual = isinstance(plain, (int, float)) and -(1 << 63) <= plain < 1 << 63
+    return plain if is_usual else None  # type: ignore[return-value]
+
+
+class _Plain:
+    """Makes plain values, which any process can rebuild, of those of one record."""
+
+    def __init__(self) -> None:
+        self._left = _MOST_ITEMS
+
+    def of(self, value: Any, level: int = 0) -> object:
+        """The value, in containers too, without what subclasses add; of others a repr."""
+        kind = type(value)
+        if kind in SHAREABLE:
+            return value
+        # Subclasses, of enums as a rule, would want their modules to be there.
+        for base, plain in _PLAIN_OF.items():
+            if issubclass(kind, base):
+                return plain(value)
+        if kind in (list, tuple, set, frozenset, dict):
+            self._left -= len(value)
+            if level < _MOST_LEVELS and self._left >= 0:
+                if kind is dict:
+                    items = list(value.items())
+                    return {self.of(k, level + 1): self.of(v, level + 1) for k, v in items}
+                return kind([self.of(item, level + 1) for item in list(value)])
+            # Its repr may be far too large.
+            return f"<{kind.__name__} of {len(value)} items>"
+        return shown(value)
+
+
+_PLAIN_OF: dict[type, Callable[[Any], object]] = {
+    str: str.__str__,
+    int: int.__int__,
+    float: float.__float__,
+}
 
 
 def _cut(text: str, ends: int) -> str:
@@ -205,28 +320,45 @@ class _Channel:
 
     def __init__(self, side: int, recorder: FlightRecorder) -> None:
         self._recorder = recorder
-        self._pid = os.getpid()
+        # In a forked child, the number of the callable that has forked it.
+        self._forked_by: int | None = None
+        _open_channels.append(self)
         # Which kind it is really does not matter here.
         self._socket = socket(AF_UNIX, SOCK_STREAM, 0, side)
 
     def send(self, kind: int, content: bytes) -> None:
         """Send a message, of the callable that runs; waits while there is no room.
 
-        Raises `OSError`.
+        That counts as the callable's own time: if the clock stopped, one that logs
+        without an end would have no limit. Raises `OSError`.
         """
-        recorder = self._recorder
-        serial = 0 if recorder.loading else recorder.begun
-        message = header(kind, serial) + content
+        message = header(kind, self.serial()) + content
         try:
             self._socket.send(message, MSG_DONTWAIT)
         except BlockingIOError:
-            with self._clock_stopped():
-                self._send_when_there_is_room(message)
+            self._send_when_there_is_room(message)
         except OSError as error:
             if error.errno != errno.ENOBUFS:
                 raise
-            with self._clock_stopped():
-                self._send_when_there_is_room(message)
+            self._send_when_there_is_room(message)
+
+    def serial(self) -> int:
+        """The number of the callable that this thread works for; 0 if that is not known.
+
+        Others than the main thread may go on when their callable has ended.
+        """
+        thread = threading.current_thread()
+        if thread is not threading.main_thread():
+            started_by: int = vars(thread).get(_STARTED_BY, 0)
+            return started_by
+        if self._forked_by is not None:
+            return self._forked_by
+        return 0 if self._recorder.loading else self._recorder.begun
+
+    def note_forked(self) -> None:
+        """This process is a child that was just forked: its thread is the main one here."""
+        by_thread = vars(threading.current_thread()).get(_STARTED_BY)
+        self._forked_by = self.serial() if by_thread is None else by_thread
 
     def _send_when_there_is_room(self, message: bytes) -> None:
         poller = select.poll()
@@ -244,25 +376,31 @@ class _Channel:
             else:
                 return
 
-    @contextmanager
-    def _clock_stopped(self) -> Iterator[None]:
-        """Within, the callable waits for the parent, which is not to count against its limit."""
-        recorder, since_ns = self._recorder, self._recorder.since_ns
-        is_callable = threading.current_thread() is threading.main_thread()
-        if not is_callable or recorder.loading or not since_ns or os.getpid() != self._pid:
-            yield
-            return
-        recorder.note_resting()
-        stopped_ns = time.monotonic_ns()
-        try:
-            yield
-        finally:
-            waited_ns = time.monotonic_ns() - stopped_ns
-            recorder.note_begun(recorder.begun, since_ns + waited_ns)
-
     def close(self) -> None:
         """Let go of the descriptor, which is the worker's."""
         self._socket.detach()
+        _open_channels.remove(self)
+
+
+# Those of this process.
+_open_channels: list[_Channel] = []
+
+
+def _note_forked() -> None:
+    for channel in _open_channels:
+        channel.note_forked()
+
+
+os.register_at_fork(after_in_child=_note_forked)
+
+# A callable may patch it.
+_disable = logging.disable
+
+
+def _disabled_loggers() -> set[Any]:
+    root = logging.root
+    loggers = [root, *list(root.manager.loggerDict.values())]
+    return {logger for logger in loggers if getattr(logger, "disabled", False)}
 
 
 def _forget_levels() -> None:

@@ -294,11 +294,20 @@ class Inbox:
 
     def _warn(self, task: int | None, threads: list[str], processes: list[int]) -> None:
         """Log what a callable has left running in its worker."""
-        import logging  # takes long to import, and is rarely needed
+        # These take long to import, and are rarely needed.
+        import logging
+
+        from enact_pool.records import attributes
 
         left = [*(f"thread {name}" for name in threads), *(f"process {pid}" for pid in processes)]
-        who = "a callable" if task is None else f"callable {task} ({self._outcomes.name(task)})"
-        logging.getLogger("enact_pool").warning("%s left running: %s", who, ", ".join(left))
+        # Formats may show, of any record, whose it is.
+        who, added = "a callable", attributes(None, None, None)
+        if task is not None:
+            name = self._outcomes.name(task)
+            who = f"callable {task} ({name})"
+            added = attributes(task, name, self._outcomes.id(task))
+        log = logging.getLogger("enact_pool")
+        log.warning("%s left running: %s", who, ", ".join(left), extra=added)
 
     def bury(self, lane: Lane, fault: str = "", *, readable: bool = True) -> None:
         """A worker has died, or was killed for a fault: find out what that means.

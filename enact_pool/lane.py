@@ -324,7 +324,7 @@ class Lane(WorkerProcess):
 
         with handlers_deferred():
             self.mail.collect()
-        return read(self.mail.output(self._run))
+        return read(self.mail.output(self._run), self.notes.told())
 
     def clear_mail(self) -> None:
         """Forget what has come beside its answers: the run that it is of is over."""

@@ -57,7 +57,7 @@ class Outcomes:
         if forward_logs:
             from enact_pool.records import Records
 
-            self.records = Records(self.name, self._ids.of)
+            self.records = Records(self.name, self.id)
         # What events show of returned values, if the worker has made a text; by
         # the ids of their results.
         self._texts: dict[ExecutionId | int, str] = {}
@@ -170,6 +170,10 @@ class Outcomes:
         if self.live is not None:
             self.live.withdrawn(task)
 
+    def id(self, task: int) -> int:
+        """The number of the execution id of a callable that has no outcome yet."""
+        return self._ids.of(task)
+
     def refused(self, task: int, err: Err) -> None:
         """The callable could not be run: it, or the input, does not travel."""
         self.has_failed = True
@@ -265,18 +269,22 @@ class Outcomes:
 
     def tell(self, results: list[ParallelResult[Any]]) -> None:
         """Emit what is new, and the events of these outcomes, whose turn has come."""
-        if self.records is not None:
-            for record in self.records.take():
-                self._hand_over(self.records.tell, record)
+        self._tell_records()
         if self.live is not None:
             self._emit_each(self.live.take())
         if self._emitter is not None and results:
             self._emit(self._emitter, results)
 
     def tell_end(self) -> None:
-        """Emit that the run is over."""
+        """Tell what was logged and not told yet, and that the run is over."""
+        self._tell_records()
         if self.live is not None:
             self._emit_each(self.live.ended())
+
+    def _tell_records(self) -> None:
+        if self.records is not None:
+            for record in self.records.take():
+                self._hand_over(self.records.tell, record)
 
     def _emit_each(self, events: Iterable[StreamEvent]) -> None:
         assert self._emitter is not None

@@ -112,17 +112,19 @@ def run_parallel(
     end, if its worker dies or is killed, but for a line that was not complete. Of
     what is longer than 1 MiB, the first and the last half MiB are kept. What is
     printed while a batch is unpickled is its first callable's, and what threads
-    and processes print that a callable has left running is that of whoever runs then.
+    and processes print that a callable has left running is that of whoever runs then,
+    or next.
 
     `forward_logs` tells what callables log and warn of here, in this thread, while
     they run. A record that the logger of the same name lets pass here goes to its
     handlers, with `callable_name`, `callable_index` and `execution_id` added (None for
-    what comes between callables; of one whose worker dies, the id is not its
-    result's). A warning goes through the filters here, once for each place in a
-    worker, and says which callable it is of. What is longer than 48 KiB is cut.
-    Handlers are treated as emitters are, and so are warnings that filters make an
-    error: what is raised is raised at the end. A worker whose records nobody takes
-    waits, which does not count against `timeout`.
+    what comes between callables, or from what one of them has left running; of one
+    whose worker dies, the id is not its result's). A warning goes through the filters
+    here, once for each place in a worker, and says which callable it is of. What is
+    longer than 48 KiB is cut. Handlers are treated as emitters are, and so are
+    warnings that filters make an error: what is raised is raised at the end. A
+    callable that logs faster than its records are taken here waits for that, and
+    `timeout` counts the wait.
 
     `progress` shows a bar on stderr (tqdm's, for which `enact_pool[progress]` is to
     be installed): how many outcomes are known, in whatever order they come, how many

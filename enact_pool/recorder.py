@@ -21,11 +21,13 @@ from enact_pool.journal import JOURNAL_BYTES, Journal
 
 __all__ = ["Activity", "FlightRecorder", "create_recording"]
 
-_TEXT_AT = 64
+_TEXT_AT = 96
 _JOURNAL_AT = 32 * 1024
 _SIZE = _JOURNAL_AT + JOURNAL_BYTES
 
 _LOADING, _BEGUN, _SINCE, _OCCUPIED, _RECEIVING, _EXPIRED, _FLUSHING = range(7)
+# Of stdout and of stderr.
+_TOLD, _TOLD_END = 7, 9
 
 
 def create_recording() -> int:
@@ -105,6 +107,14 @@ class FlightRecorder:
     def flushing(self) -> bool:
         """Whether the worker writes what callables have printed: somebody has to read it."""
         return bool(self._words[_FLUSHING])
+
+    def note_told(self, told: tuple[int, int]) -> None:
+        """So many bytes of what callables have printed to stdout and stderr were told."""
+        self._words[_TOLD], self._words[_TOLD + 1] = told
+
+    def told(self) -> list[int]:
+        """How many bytes of the files with what callables print were told: see `printed`."""
+        return self._words[_TOLD:_TOLD_END].tolist()
 
     def note_expired(self) -> None:
         """The worker was given nothing to do for as long as it may wait, and is about to end."""

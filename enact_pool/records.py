@@ -17,9 +17,10 @@ from typing import Any
 from attrs import define, field
 
 from enact_pool.ids import ExecutionId
-from enact_pool.sidechannel import Kind
+from enact_pool.interrupts import is_interrupt
+from enact_pool.sidechannel import NUMBERS, Kind
 
-__all__ = ["Records", "levels"]
+__all__ = ["Records", "attributes", "levels"]
 
 
 def levels() -> dict[str, int]:
@@ -44,6 +45,24 @@ class _Record:
     index: int | None
     name: str | None
     execution_id: int | None
+
+    @property
+    def attributes(self) -> dict[str, object]:
+        """What is added to a record that is told of it."""
+        return attributes(self.index, self.name, self.execution_id)
+
+
+def attributes(index: int | None, name: str | None, id: int | None) -> dict[str, object]:
+    """What log records that tell of a callable have beside the usual; None if it is not known."""
+    spelled = None if id is None else ExecutionId.spelled(id)
+    return {"callable_name": name, "callable_index": index, "execution_id": spelled}
+
+
+# What `warnings.warn_explicit` takes: message, category, file, line, module and registry.
+_Warning = tuple[str, type[Warning], str, int, str, dict[Any, Any]]
+
+# In seconds: the end of the year 9999, after which clocks do not show a time.
+_LATEST = 253_402_300_800
 
 
 @define
@@ -77,24 +96,46 @@ class Records:
 
     def tell(self, record: _Record) -> None:
         """Hand it on. Raises what handlers raise, or a warning that filters make an error."""
-        if record.kind == Kind.RECORD:
-            _log(record)
-        else:
-            self._warn(record, *pickle.loads(record.content))
+        try:
+            made = self._made(record)
+        except Exception as error:
+            if is_interrupt(error):
+                raise
+            # A callable can write to whatever its worker has open.
+            logging.getLogger("enact_pool").warning(
+                "what %s has logged cannot be read: %s: %s",
+                "a callable"
+                if record.index is None
+                else f"callable {record.index} ({record.name})",
+                type(error).__name__,
+                error,
+                extra=record.attributes,
+            )
+            return
+        if not isinstance(made, logging.LogRecord):
+            warnings.warn_explicit(*made)
+            return
+        logger = logging.getLogger(made.name)
+        # It may not be any more.
+        if logger.isEnabledFor(made.levelno):
+            logger.handle(made)
 
-    def _warn(
-        self,
-        record: _Record,
-        text: str,
-        kinds: Sequence[tuple[str, str]],
-        filename: str,
-        lineno: int,
-    ) -> None:
+    def _made(self, record: _Record) -> logging.LogRecord | _Warning:
+        """What it is here. Raises whatever if it makes no sense."""
+        if record.kind == Kind.RECORD:
+            return _log_record(record)
+        if record.kind != Kind.WARNING:
+            raise ValueError(f"kind {record.kind}")
+        text, kinds, filename, lineno = pickle.loads(record.content)
+        _check(text, str)
+        _check(filename, str)
+        _check(lineno, int)
+        if not 0 <= lineno < 1 << 31 or "\0" in filename:
+            raise ValueError(f"line {lineno} of {filename!r}")
         message = text
         if record.index is not None:
             message = _Located(text, f"callable {record.index} ({record.name})")
-        module, registry = self._place(filename)
-        warnings.warn_explicit(message, _category(text, kinds), filename, lineno, module, registry)
+        return message, _category(text, kinds), filename, lineno, *self._place(filename)
 
     def _place(self, filename: str) -> tuple[str, dict[Any, Any]]:
         """The module of a file, by which filters may go, and what it has warned of."""
@@ -108,22 +149,32 @@ class Records:
         return name, self._registries.setdefault(filename, {})
 
 
-def _log(record: _Record) -> None:
+def _log_record(record: _Record) -> logging.LogRecord:
     fields = pickle.loads(record.content)
-    logger = logging.getLogger(fields["name"])
-    if not logger.isEnabledFor(fields["levelno"]):
-        return  # not any more
+    _check(fields, dict)
+    for name in fields:
+        _check(name, str)
     made = logging.makeLogRecord({})
-    since_start = made.relativeCreated + 1000 * (fields["created"] - made.created)
-    id = record.execution_id
-    vars(made).update(
-        fields,
-        relativeCreated=since_start,
-        callable_name=record.name,
-        callable_index=record.index,
-        execution_id=None if id is None else ExecutionId.spelled(id),
-    )
-    logger.handle(made)
+    for name, usual in vars(made).items():
+        value = fields.get(name, usual)
+        if name in NUMBERS:
+            _check(value, int, float)
+        elif name not in ("args", "exc_info") and (value is not None or name == "name"):
+            _check(value, str)
+    _check(fields["levelno"], int)
+    created = fields.get("created", made.created)
+    if not 0 <= created < _LATEST:
+        raise ValueError(f"made at {created}")
+    since_start = made.relativeCreated + 1000 * (created - made.created)
+    vars(made).update(fields, args=None, exc_info=None, relativeCreated=since_start)
+    vars(made).update(record.attributes)
+    return made
+
+
+def _check(value: object, *kinds: type) -> None:
+    """Raise `TypeError` if it is not of one of these types."""
+    if type(value) not in kinds:
+        raise TypeError(f"a {type(value).__name__} where there should be a {kinds[0].__name__}")
 
 
 class _Located(str):

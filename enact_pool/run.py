@@ -229,10 +229,12 @@ class _Run:
             self._wait(left)
 
     def settle(self) -> None:
-        """Give back the lanes that have nothing to do."""
+        """Take what was logged by now, and give back the lanes that have nothing to do."""
         self.crew.away_since = 0.0
         if self.is_here:
             try:
+                for lane in self.crew.working:
+                    self._inbox.read_mail(lane)
                 self._supply.remember(self._kinds, self._schedule.measured_seconds)
                 for lane in self.crew.unoccupied:
                     self._give_back(lane)

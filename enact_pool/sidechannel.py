@@ -35,10 +35,15 @@ from struct import Struct
 from enact_pool.interrupts import handlers_deferred
 from enact_pool.wire import FrameError
 
-__all__ = ["HEADER", "MOST_BYTES", "Kind", "Mail", "header", "pair", "send_descriptors"]
+__all__ = ["HEADER", "MOST_BYTES", "NUMBERS", "Kind", "Mail", "header", "pair", "send_descriptors"]
 
 # The most that a message has beside its header. The smallest buffer takes twice as much.
 MOST_BYTES = 48 * 1024
+
+# What of a log record are numbers.
+NUMBERS = frozenset(
+    ("levelno", "lineno", "created", "msecs", "relativeCreated", "thread", "process")
+)
 
 # _MAGIC, kind, tag: the number of a callable in its worker (see `wire`), or of a run
 HEADER = Struct("<IIQ")

@@ -153,7 +153,7 @@ class Watchdog:
     def _trim(self) -> bool:
         """Gives whether there was something to be trimmed."""
         busy = [lane for lane in self._lanes if lane.ready and lane.notes.activity is not None]
-        trimmed = [trim(lane.pid) for lane in busy]
+        trimmed = [trim(lane.pid, lane.notes.told) for lane in busy]
         return any(trimmed)
 
     def _convict(self, lane: Lane, activity: Activity, excess: Excess) -> None:

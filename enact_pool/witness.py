@@ -40,7 +40,7 @@ class Witness:
         if captures:
             from enact_pool.capture import Capture
 
-            self._capture = Capture(side, run)
+            self._capture = Capture(side, recorder, run)
         if levels is not None:
             from enact_pool.forwarding import Forwarder
 
@@ -74,6 +74,11 @@ class Witness:
         """It is told. Raises `OSError`."""
         if self._capture is not None:
             self._capture.forget()
+
+    def restore(self) -> None:
+        """A callable has ended: the next one is to be told of as well."""
+        if self._forwarder is not None:
+            self._forwarder.restore()
 
     def close(self) -> None:
         """The run is over."""

@@ -359,6 +359,7 @@ class _Worker:
             self._recorder.note_resting()
             self._write(pack_answer(Answer.LEFT_BEHIND, serial, _dumps(left)))
         if self._witness is not None:
+            self._witness.restore()
             self._tell_printed(self._witness, serial)
         journal = self._journal
         if not journal.add(serial, ending, begun_at, ran_ns, payload):

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import enum
+import itertools
 import logging
+import logging.config
 import os
+import pickle
+import socket
 import threading
 import time
 import warnings
@@ -15,7 +20,7 @@ from typing import Any
 import deeds
 import pytest
 
-from enact_pool import Ok, Pool, StepEnd, map_parallel, run_parallel
+from enact_pool import Ok, Pool, StepEnd, iter_parallel, map_parallel, run_parallel
 
 
 class Collector(logging.Handler):
@@ -59,7 +64,7 @@ class NoPickle:
 
 def log_by_all_means(number: int) -> None:
     log = logging.getLogger("deed.part")
-    log.info("args: %s", NoPickle(), extra={"plain": number, "odd": NoPickle()})
+    log.info("args: %s", NoPickle(), extra={"plain": {number: [1]}, "odd": (NoPickle(),)})
     try:
         raise KeyError(number)
     except KeyError:
@@ -90,10 +95,87 @@ def test_records_reach_the_handlers_of_the_logger_of_the_same_name() -> None:
     assert {(r.callable_name, r.callable_index, r.execution_id) for r in handler.records} == {
         ("log_by_all_means", 0, result.execution_id)
     }
-    assert (first.plain, hasattr(first, "odd"), first.name) == (5, False, "deed.part")
+    assert (first.plain, first.odd, first.name) == ({5: [1]}, ("<no pickle>",), "deed.part")
     assert raised.exc_text.endswith("KeyError: 5")
     assert threaded.threadName == "helper"
     assert len({os.getpid(), first.process, child.process}) == 3
+
+
+class Level(enum.IntEnum):
+    HIGH = 35
+
+
+class Name(str, enum.Enum):
+    DEED = "deed"
+
+
+def log_oddly(_: object) -> None:
+    log = logging.getLogger(Name.DEED)
+    log.log(Level.HIGH, "subclasses", extra={"kind": Level.HIGH})
+    threading.current_thread().name = "n" * 60_000
+    log.warning("long name", extra={"k" * 60_000: "v" * 60_000})
+    threading.current_thread().name = "MainThread"
+    log.handle(logging.makeLogRecord({"name": b"deed", "levelno": 30, "msg": "other name"}))
+    log.handle(logging.makeLogRecord({"name": "deed", "levelno": 30, "created": "now"}))
+    log.handle(logging.makeLogRecord({"name": "deed", "levelno": 30, "created": 1e15}))
+    items: list[Any] = []
+    for _ in range(20):
+        items = [items] * 20
+    log.warning("deep", extra={"items": items})
+    warnings.warn_explicit("long file", UserWarning, "f" * 60_000, 1)
+    odd: Any = type("Odd", (UserWarning,), {"__module__": ["x"]})
+    warnings.warn("odd kind", odd, stacklevel=1)
+    warnings.warn_explicit("odd line", UserWarning, "f", -1)
+
+
+def test_odd_records_and_warnings_are_told_or_left_out_and_the_run_goes_on() -> None:
+    handler, own = Collector(), Collector()
+    with (
+        handled_by(handler),
+        handled_by(own, "enact_pool"),
+        handled_by(own, "b'deed'"),
+        warnings.catch_warnings(record=True) as caught,
+    ):
+        warnings.simplefilter("always")
+        results = run_parallel([log_oddly, deeds.square], 3, forward_logs=True)
+    assert [result.output for result in results] == [Ok(None), Ok(9)]
+    assert handler.texts == ["subclasses", "long name", "", "deep"]
+    first, long, *_ = handler.records
+    assert [type(value) for value in (first.levelno, first.kind, first.name)] == [int, int, str]
+    assert 100 < len(long.threadName) < 1000
+    assert own.texts[0] == "other name"
+    assert "cannot be read: ValueError: made at" in own.texts[1]
+    assert own.records[1].callable_index == 0
+    texts = [str(warning.message).partition(" [")[0] for warning in caught]
+    assert texts == ["long file", "odd kind", "odd line"]
+    assert [warning.category for warning in caught] == [UserWarning] * 3
+
+
+def write_nonsense(_: object) -> None:
+    """To the socket of its worker, as what follows the header of a record or a warning."""
+    from enact_pool.sidechannel import Kind, header
+
+    for number in map(int, os.listdir("/dev/fd")):
+        try:
+            side = socket.socket(fileno=os.dup(number))
+        except OSError:
+            continue
+        with side:
+            if side.family == socket.AF_UNIX:
+                for kind in (Kind.RECORD, Kind.WARNING, 77):
+                    for content in (b"", b"nonsense", pickle.dumps({1: 2}), pickle.dumps({})):
+                        side.send(header(kind, 0) + content)
+
+
+def test_nonsense_from_a_worker_is_told_as_such() -> None:
+    own = Collector()
+    with handled_by(own, "enact_pool"):
+        (result,) = run_parallel([write_nonsense], 0, forward_logs=True)
+    assert result.output == Ok(None)
+    assert len(own.texts) == 12
+    assert {text.partition(": ")[0] for text in own.texts} == {
+        "what a callable has logged cannot be read"
+    }
 
 
 class LogThen:
@@ -161,25 +243,25 @@ def test_each_record_is_told_before_the_end_of_its_callable() -> None:
 
 
 def flood(_: object) -> None:
-    for number in range(600):
+    for number in itertools.count():
         logging.getLogger("deed").warning("%d", number)
 
 
-class Sleepy(Collector):
-    """Keeps the run waiting, once, for longer than its callables may run."""
+class Slow(Collector):
+    """Takes records more slowly than they are logged."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        if not self.records:
-            time.sleep(1.5)
         super().emit(record)
+        time.sleep(0.001)
 
 
-def test_to_wait_for_a_slow_handler_does_not_count_against_the_time_limit() -> None:
-    handler = Sleepy()
+def test_a_callable_that_logs_without_an_end_is_killed_for_its_time() -> None:
+    handler = Slow()
     with handled_by(handler):
-        (result,) = run_parallel([flood], 0, forward_logs=True, timeout=1)
-    assert result.output == Ok(None)
-    assert handler.texts == [str(number) for number in range(600)]
+        (result,) = run_parallel([flood], 0, forward_logs=True, timeout=0.3)
+    assert result.error is not None
+    assert result.error.code == "timeout"
+    assert handler.texts == [str(number) for number in range(len(handler.texts))]
 
 
 class Failing(Collector):
@@ -266,3 +348,102 @@ def test_a_warning_that_is_an_error_here_is_raised_in_the_end() -> None:
     with pytest.raises(DeprecationWarning, match="is old") as caught:
         run_parallel([warn, deeds.square], 3, forward_logs=True)
     assert [r.output for r in caught.value.results] == [Ok(None), Ok(9)]  # type: ignore[attr-defined]
+
+
+def wait_for(path: Path) -> None:
+    while not path.exists():
+        time.sleep(0.001)
+
+
+def log_when_asked(folder: Path) -> None:
+    wait_for(folder / "asked")
+    logging.getLogger("deed").warning("done")
+    (folder / "logged").touch()
+
+
+def test_what_was_logged_is_told_though_the_run_is_left_early(tmp_path: Path) -> None:
+    handler = Collector()
+    with handled_by(handler):
+        results = iter_parallel([str, log_when_asked], tmp_path, forward_logs=True)
+        next(results)
+        (tmp_path / "asked").touch()
+        wait_for(tmp_path / "logged")
+        results.close()
+    assert handler.texts == ["done"]
+    assert handler.records[0].callable_index == 1
+
+
+def leave_thread(_: object) -> None:
+    threading.Thread(target=time.sleep, args=(0.5,), name="left").start()
+
+
+def test_the_warning_of_what_is_left_running_says_of_whom() -> None:
+    own = Collector()
+    with handled_by(own, "enact_pool"):
+        run_parallel([leave_thread], 0)
+    (record,) = own.records
+    assert (record.callable_name, record.callable_index) == ("leave_thread", 0)
+    assert record.execution_id.startswith("exec_")
+
+
+def silence(_: object) -> None:
+    logging.getLogger("deed")
+    logging.config.dictConfig({"version": 1})
+    logging.disable(logging.CRITICAL)
+    warnings.filterwarnings("ignore", "only this")
+    warnings.simplefilter("ignore")
+
+
+def log_and_warn(_: object) -> None:
+    logging.getLogger("deed").warning("logged")
+    warnings.warn("only this", stacklevel=1)
+    warnings.warn("warned", stacklevel=1)
+
+
+def test_a_callable_cannot_silence_those_after_it() -> None:
+    """But may stop warnings of a certain kind, as libraries do when they are imported."""
+    handler = Collector()
+    with handled_by(handler), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        run_parallel([silence, log_and_warn], 0, forward_logs=True, max_workers=1)
+    assert handler.texts == ["logged"]
+    assert [str(warning.message) for warning in caught] == ["warned [callable 1 (log_and_warn)]"]
+
+
+def log_late(folder: Path, who: str) -> None:
+    wait_for(folder / "asked")
+    logging.getLogger("deed").warning(who)
+    (folder / who).touch()
+
+
+def leave_loggers(folder: Path) -> None:
+    def begin_another() -> None:
+        threading.Thread(target=log_late, args=(folder, "thread")).start()
+        log_late(folder, "starter")
+
+    threading.Thread(target=begin_another).start()
+    if os.fork() == 0:
+        log_late(folder, "child")
+        os._exit(0)
+
+
+def ask_them(folder: Path) -> None:
+    logging.getLogger("deed").warning("asks")
+    (folder / "asked").touch()
+    for who in ("thread", "starter", "child"):
+        wait_for(folder / who)
+    log = logging.getLogger("deed")
+    own = threading.Thread(target=log.warning, args=("own",))
+    own.start()
+    own.join()
+
+
+def test_what_is_left_running_does_not_log_in_the_name_of_another(tmp_path: Path) -> None:
+    handler = Collector()
+    with handled_by(handler), handled_by(Collector(), "enact_pool"):
+        run_parallel([leave_loggers, ask_them], tmp_path, forward_logs=True, max_workers=1)
+    by_text = {record.getMessage(): record.callable_index for record in handler.records}
+    assert (by_text.pop("asks"), by_text.pop("own")) == (1, 1)
+    assert by_text.keys() == {"thread", "starter", "child"}
+    # As long as it has no outcome, it may be told.
+    assert set(by_text.values()) <= {None, 0}

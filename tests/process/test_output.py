@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import subprocess
 import sys
@@ -65,6 +66,19 @@ def replace_streams(_: object) -> None:
     sys.stdout = sys.stderr = None
 
 
+def print_to_a_full_pipe(_: object) -> None:
+    """Its stream would wait for ever for somebody to read."""
+    _, into = os.pipe()
+    os.set_blocking(into, False)
+    try:
+        while os.write(into, b"x" * 65536):
+            pass
+    except BlockingIOError:
+        os.set_blocking(into, True)
+    sys.stdout = open(into, "w")  # noqa: SIM115 - it is left open
+    sys.stdout.write("nobody reads this")
+
+
 def print_in_threads(_: object) -> None:
     def lines(name: str) -> None:
         for number in range(100):
@@ -96,7 +110,9 @@ def test_each_callable_has_what_it_has_printed_whatever_becomes_of_it() -> None:
     assert (plain.stdout, plain.stderr) == ("", "")
 
 
-@pytest.mark.parametrize("deed", [close_streams, replace_streams, deeds.close_every_descriptor])
+@pytest.mark.parametrize(
+    "deed", [close_streams, replace_streams, print_to_a_full_pipe, deeds.close_every_descriptor]
+)
 def test_what_a_callable_does_to_its_streams_is_undone_for_the_next(
     deed: Callable[[Any], Any], capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -165,6 +181,117 @@ def test_what_will_be_left_out_takes_no_memory_for_long() -> None:
     assert big.output == Ok(64 << 20)
     assert len(big.stdout) - big.stdout.count("x") < 60
     assert small.stdout == "hello 3\n"
+
+
+def lock(_: object) -> None:
+    """As `flock /dev/stdout` does; and the lock outlives it."""
+    fcntl.flock(os.open("/dev/stdout", os.O_WRONLY), fcntl.LOCK_SH)
+    print("locked")
+
+
+def print_anywhere(_: object) -> None:
+    """What comes next is not written at the end of its file."""
+    fcntl.fcntl(1, fcntl.F_SETFL, 0)
+    print("anywhere")
+
+
+def print_by_a_shell(_: object) -> None:
+    """Which empties the file first."""
+    subprocess.run("echo shell > /dev/stdout", shell=True, check=True)
+
+
+@pytest.mark.parametrize(
+    ("deed", "text"),
+    [(lock, "locked\n"), (print_anywhere, "anywhere\n"), (print_by_a_shell, "shell\n")],
+)
+def test_what_a_callable_does_to_the_file_that_it_prints_to_is_no_harm(
+    deed: Callable[[Any], Any], text: str
+) -> None:
+    callables = [deed, deed, greet, deed, greet, greet]
+    results = run_parallel(callables, 3, max_workers=1, capture_output=True, timeout=20)
+    greeting = "hello 3\n"
+    assert [r.stdout for r in results] == [text, text, greeting, text, greeting, greeting]
+
+
+def silence(_: object) -> None:
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+
+
+def count_descriptors(_: object) -> int:
+    return len(os.listdir("/dev/fd"))
+
+
+def test_streams_that_callables_leave_take_no_descriptors() -> None:
+    callables: list[Any] = [count_descriptors, *[silence] * 50, count_descriptors]
+    results = run_parallel(callables, 0, max_workers=1, capture_output=True)
+    assert results[0].output == results[-1].output
+
+
+LINES = 50_000
+PRINT_LINES = f"""
+import os
+for number in range({LINES}):
+    os.write(1, b"%d\\n" % number)
+"""
+# In a worker.
+left: list[subprocess.Popen[bytes]] = []
+
+
+def leave_a_process_that_prints(_: object) -> None:
+    left.append(subprocess.Popen([sys.executable, "-S", "-c", PRINT_LINES]))
+
+
+def wait_for_more(_: object) -> None:
+    size = os.fstat(1).st_size
+    while os.fstat(1).st_size == size and left[0].poll() is None:
+        pass
+
+
+def wait_for_the_end(_: object) -> int:
+    return left.pop().wait()
+
+
+def test_nothing_is_lost_of_what_is_left_running_prints() -> None:
+    """While one callable's part of it is told, the next one's is printed."""
+    callables = [leave_a_process_that_prints, *[wait_for_more] * 200, wait_for_the_end]
+    results = run_parallel(callables, 0, max_workers=1, capture_output=True)
+    assert results[-1].output == Ok(0)
+    printed = "".join(result.stdout for result in results)
+    assert printed.split() == [str(number) for number in range(LINES)]
+
+
+# In a worker: what a module has once found as `sys.stdout`.
+kept: list[Any] = []
+
+
+def write_to_what_was_kept(text: str) -> None:
+    if not kept:
+        kept.append(sys.stdout)
+    kept[0].write(text)
+
+
+def test_what_modules_keep_of_the_streams_prints_in_later_runs_too() -> None:
+    callables = [len, write_to_what_was_kept, len]
+    with Pool(1) as pool:
+        for text in ("one", "two"):
+            results = pool.run_parallel(callables, text, capture_output=True)
+            assert [result.stdout for result in results] == ["", text, ""]
+
+
+def print_half_a_mebibyte(_: object) -> None:
+    print("x" * (1 << 19))
+
+
+def size_in_memory(_: object) -> int:
+    return os.fstat(1).st_blocks * 512
+
+
+def test_what_was_told_takes_no_memory() -> None:
+    callables: list[Any] = [*[print_half_a_mebibyte] * 20, size_in_memory]
+    results = run_parallel(callables, 0, max_workers=1, capture_output=True)
+    assert {len(result.stdout) for result in results[:-1]} == {(1 << 19) + 1}
+    assert results[-1].output.unwrap() <= 2 << 20
 
 
 class Counting:
