@@ -120,7 +120,7 @@ def test_an_error_ends_the_tasks_of_its_own_call_alone(tmp_path: Path) -> None:
         return deeds.busy_until(path)(None)
 
     def run_other() -> None:
-        with parallel_config(backend="enact", n_jobs=2):
+        with parallel_config(backend="enact", n_jobs=3):
             other.extend(Parallel()([delayed(wait_for_gate)(str(gate))]))
 
     def fail(path: str) -> None:
@@ -132,7 +132,7 @@ def test_an_error_ends_the_tasks_of_its_own_call_alone(tmp_path: Path) -> None:
     thread.start()
     with pytest.raises(ValueError, match="enough"):
         # The last one is at work for ever, unless it is killed.
-        Parallel()([delayed(fail)(str(begun)), delayed(wait_for_gate)("/no/such/gate")])
+        Parallel(n_jobs=3)([delayed(fail)(str(begun)), delayed(wait_for_gate)("/no/such/gate")])
     gate.touch()
     thread.join()
     assert other == ["done"]
