@@ -154,7 +154,7 @@ class PoolExecutor(Executor):
         of its own. What a call has raised is raised in its place, and the calls that
         come after it are cancelled then, as they are when the iterator is closed.
 
-        Raises `TimeoutError` when a value is asked for that is not there `timeout`
+        Raises `concurrent.futures.TimeoutError` when a value is asked for that is not there `timeout`
         seconds after this call, and `ValueError` or `TypeError` for sizes that make
         no sense.
         """
