@@ -48,7 +48,11 @@ class PoolExecutor(Executor):
     are started when there is work for them, always as clean interpreters, which
     need no `if __name__ == "__main__":`; `mp_context` is taken and not used. Each
     calls `initializer(*initargs)` first, and is replaced after
-    `max_tasks_per_child` calls.
+    `max_tasks_per_child` calls. Locks, queues and shared values of multiprocessing can be
+    among `initargs`, if they are not of its "fork" context.
+
+    Calls can be submitted and cancelled from any thread, from signal handlers, finalizers
+    and callbacks. Callbacks run in the executor's thread, and keep it from its work.
 
     `timeout` is for how many seconds a call may run, and `max_memory` how many bytes
     its worker may have resident; `idle_timeout` and `env` are those of `Pool`. The
@@ -154,9 +158,9 @@ class PoolExecutor(Executor):
         of its own. What a call has raised is raised in its place, and the calls that
         come after it are cancelled then, as they are when the iterator is closed.
 
-        Raises `TimeoutError` when a value is asked for that is not there `timeout`
-        seconds after this call, and `ValueError` or `TypeError` for sizes that make
-        no sense.
+        Raises `concurrent.futures.TimeoutError` when a value is asked for that is not
+        there `timeout` seconds after this call, and `ValueError` or `TypeError` for sizes
+        that make no sense.
         """
         if chunksize < 1:
             raise ValueError("chunksize must be >= 1.")

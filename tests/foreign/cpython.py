@@ -12,7 +12,9 @@ import sys
 import threading
 import unittest
 import unittest.mock
-from collections.abc import Iterator
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterator
 from concurrent import futures
 from types import ModuleType
 from typing import Any
@@ -85,6 +87,10 @@ class _Adapted(PoolExecutor):
 
     _call_queue = _Joinable()
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _made.add(self)
+
     @property
     def _processes(self) -> dict[int, _Process]:
         calls = self._driver and self._driver.calls
@@ -101,6 +107,20 @@ class _Adapted(PoolExecutor):
     def _executor_manager_thread(self) -> _Driver:
         assert self._driver is not None
         return self._driver
+
+
+_made: weakref.WeakSet[_Adapted] = weakref.WeakSet()
+
+
+def _shut_down(case: type[unittest.TestCase]) -> Callable[[unittest.TestCase], None]:
+    """A test's end, to which those that deviate have not come."""
+
+    def tear_down(test: unittest.TestCase) -> None:
+        # None is kept here: it looks for threads that are.
+        deque(map(_Adapted.shutdown, list(_made)), maxlen=0)
+        case.tearDown(test)
+
+    return tear_down
 
 
 # Two, since a test is skipped if the one that it is for is the standard library's.
@@ -141,7 +161,11 @@ def _tests(module: ModuleType) -> Iterator[unittest.TestCase]:
     for name, case in list(vars(module).items()):
         if isinstance(case, type) and issubclass(case, unittest.TestCase):
             if name.startswith(_CASES):
-                body: dict[str, Any] = {"executor_type": _Tested, "__module__": module.__name__}
+                body: dict[str, Any] = {
+                    "executor_type": _Tested,
+                    "tearDown": _shut_down(case),
+                    "__module__": module.__name__,
+                }
                 adapted = type(name, (case,), body)
                 # In workers, the name is that of the original.
                 setattr(module, name, adapted)
