@@ -25,15 +25,19 @@ _yield_cpu = getattr(os, "sched_yield", lambda: time.sleep(0))
 
 
 # On a CPU that others want too, giving way takes as long as their turns are: more than
-# sleeping would have. So, once that was seen, nobody spins for a while.
+# sleeping would have. So, once that was seen, nobody spins for a while: for longer each
+# time that it is seen again. (Workers that have just been woken up are a crowd, too, for
+# a moment.)
 _CROWDED_NS = 500_000
-_ABSTAIN_NS = 200_000_000
+_FIRST_PAUSE_NS = 10_000_000
+_LONGEST_PAUSE_NS = 640_000_000
 
 
 class _Crowd:
     """How crowded the CPUs are."""
 
-    seen_ns = -_ABSTAIN_NS
+    pause_ns = _FIRST_PAUSE_NS
+    pause_ends_ns = 0
 
 
 _crowd = _Crowd()
@@ -45,7 +49,7 @@ def poll(poller: select.poll, timeout_ms: float | None, *, spin: bool) -> list[t
         return poller.poll(timeout_ms)
     look, now = poller.poll, time.perf_counter_ns
     begun = now()
-    if begun - _crowd.seen_ns < _ABSTAIN_NS:
+    if begun < _crowd.pause_ends_ns:
         return look(timeout_ms)
     while not (ready := look(0)):
         looked = now()
@@ -53,6 +57,8 @@ def poll(poller: select.poll, timeout_ms: float | None, *, spin: bool) -> list[t
             return look(timeout_ms)
         _yield_cpu()
         if now() - looked > _CROWDED_NS:
-            _crowd.seen_ns = now()
+            _crowd.pause_ends_ns = now() + _crowd.pause_ns
+            _crowd.pause_ns = min(2 * _crowd.pause_ns, _LONGEST_PAUSE_NS)
             return look(timeout_ms)
+    _crowd.pause_ns = _FIRST_PAUSE_NS
     return ready
