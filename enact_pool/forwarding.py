@@ -322,6 +322,9 @@ class _Channel:
         self._recorder = recorder
         # In a forked child, the number of the callable that has forked it.
         self._forked_by: int | None = None
+        # The same, of the threads that are about to fork: by the time that the child looks,
+        # the recorder, which it shares, may tell of another callable.
+        self._forking: dict[int, int] = {}
         _open_channels.append(self)
         # Which kind it is really does not matter here.
         self._socket = socket(AF_UNIX, SOCK_STREAM, 0, side)
@@ -355,10 +358,18 @@ class _Channel:
             return self._forked_by
         return 0 if self._recorder.loading else self._recorder.begun
 
+    def note_forking(self) -> None:
+        """This thread is about to fork."""
+        self._forking[threading.get_ident()] = self.serial()
+
+    def note_has_forked(self) -> None:
+        """It has done so."""
+        self._forking.pop(threading.get_ident(), None)
+
     def note_forked(self) -> None:
-        """This process is a child that was just forked: its thread is the main one here."""
-        by_thread = vars(threading.current_thread()).get(_STARTED_BY)
-        self._forked_by = self.serial() if by_thread is None else by_thread
+        """This process is the child, in which that thread is the main one."""
+        self._forked_by = self._forking.get(threading.get_ident(), 0)
+        self._forking.clear()
 
     def _send_when_there_is_room(self, message: bytes) -> None:
         poller = select.poll()
@@ -386,12 +397,24 @@ class _Channel:
 _open_channels: list[_Channel] = []
 
 
+def _note_forking() -> None:
+    for channel in _open_channels:
+        channel.note_forking()
+
+
+def _note_has_forked() -> None:
+    for channel in _open_channels:
+        channel.note_has_forked()
+
+
 def _note_forked() -> None:
     for channel in _open_channels:
         channel.note_forked()
 
 
-os.register_at_fork(after_in_child=_note_forked)
+os.register_at_fork(
+    before=_note_forking, after_in_parent=_note_has_forked, after_in_child=_note_forked
+)
 
 # A callable may patch it.
 _disable = logging.disable
