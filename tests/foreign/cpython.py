@@ -93,15 +93,24 @@ class _Adapted(PoolExecutor):
 
     @property
     def _processes(self) -> dict[int, _Process]:
-        calls = self._driver and self._driver.calls
         while True:
+            # First: calls may be done with as soon as there are workers for them.
+            pending = self._pending
             lanes = list(self._pool._supply._lanes)
             pids = [lane.pid for lane in lanes if lane.is_there]
-            pending = len(calls._waiting) + len(calls._items) if calls else 0
             if len(pids) >= min(pending, self._max_workers):
                 return {pid: _Process(pid) for pid in pids}
             # The executor's thread starts them, a moment after the calls are submitted.
             threading.Event().wait(0.001)
+
+    @property
+    def _pending(self) -> int:
+        if self._driver is None:
+            return 0
+        calls = self._driver.calls
+        # While nothing is on its way from the queue to the run.
+        with calls._turn.guard:
+            return len(calls._waiting) + len(calls._futures)
 
     @property
     def _executor_manager_thread(self) -> _Driver:
