@@ -53,7 +53,7 @@ class Backlog:
             if serial > last:
                 break
             count += 1
-        return self._take(count)
+        return self._take(count) if count else []
 
     def take_out(self, serials: Collection[int]) -> list[int]:
         """Take the tasks with these numbers, wherever they are."""

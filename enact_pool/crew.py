@@ -61,9 +61,9 @@ class Crew(Holder):
         schedule = self._schedule
         while (
             schedule.queued > len(self.hungry) + len(self.starting)
-            and self._size < self._limit
+            and (size := self._size) < self._limit
             and schedule.may_start_lanes
-            and not self._supply.has_to_share(self._size + 1)
+            and not self._supply.has_to_share(size + 1)
             and time.monotonic() >= self._pause_ends
         ):
             try:
@@ -173,7 +173,7 @@ class Crew(Holder):
 
     def is_due(self, lane: Lane) -> bool:
         """Whether this lane is to be given back as soon as it is idle: others wait for one."""
-        return self.has_to_share or self._supply.is_overdue(lane)
+        return self._supply.is_due(lane, self._size)
 
     def keep_limits(self, *, now: bool = False) -> None:
         """Have somebody look after the limits, unless the run may be over before that is due.

@@ -6,6 +6,7 @@ import threading
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import accumulate, chain, count, repeat
 from operator import eq
 from typing import Any, Literal, Protocol, overload
@@ -123,9 +124,12 @@ class Events(Sequence[StreamEvent]):
 
     def __init__(self, parts: list[StreamEvent | EventBatch]) -> None:
         self._parts = parts
-        lengths = [len(part) if isinstance(part, EventBatch) else 1 for part in parts]
-        # The index of each part's first event, and how many there are in all.
-        self._starts = list(accumulate(lengths, initial=0))
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        """The index of each part's first event, and how many there are in all."""
+        lengths = [len(part) if isinstance(part, EventBatch) else 1 for part in self._parts]
+        return list(accumulate(lengths, initial=0))
 
     def __len__(self) -> int:
         return self._starts[-1]
@@ -180,7 +184,10 @@ class EventEmitter:
         self._queue: deque[StreamEvent | EventBatch] = deque()
         self._closed = False
         # Re-entrant: a signal handler may emit while its thread is in `emit`.
-        self._changed = threading.Condition(threading.RLock())
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
+        # How many threads wait for an event.
+        self._waiting = 0
 
     def emit(self, event: StreamEvent) -> None:
         """Add an event; raises `RuntimeError` if the emitter is closed."""
@@ -191,19 +198,20 @@ class EventEmitter:
         self._add(events)
 
     def _add(self, item: StreamEvent | EventBatch) -> None:
-        with self._changed:
+        with self._lock:
             if self._closed:
                 raise RuntimeError("the emitter is closed")
             self._queue.append(item)
-            self._changed.notify_all()
+            if self._waiting:
+                self._changed.notify_all()
 
     def drain(self) -> Events:
         """The events that have come since the last drain; does not wait."""
-        with self._changed:
+        with self._lock:
             parts = list(self._queue)
             self._queue.clear()
         # Out of the queue they are ours alone. The first may have been given in part.
-        if parts and isinstance(parts[0], EventBatch):
+        if parts and isinstance(parts[0], EventBatch) and parts[0].given:
             parts[:1] = list(parts[0])[parts[0].given :]
         return Events(parts)
 
@@ -213,12 +221,16 @@ class EventEmitter:
             yield event
 
     def _next(self) -> StreamEvent | None:
-        with self._changed:
+        with self._lock:
             while True:
                 while not self._queue:
                     if self._closed:
                         return None
-                    self._changed.wait()
+                    self._waiting += 1
+                    try:
+                        self._changed.wait()
+                    finally:
+                        self._waiting -= 1
                 # One by one: the next may be another thread's. And it stays in the
                 # queue till the last moment: a signal handler may raise in here.
                 item = self._queue[0]
@@ -232,6 +244,6 @@ class EventEmitter:
 
     def close(self) -> None:
         """No more events will come: iteration ends after those that have."""
-        with self._changed:
+        with self._lock:
             self._closed = True
             self._changed.notify_all()

@@ -114,8 +114,9 @@ class Inbox:
             self._records.came(task, kind, content)
 
     def _take_answers(self, lane: Lane, frames: list[Frame]) -> None:
-        # They were sent before these, and are told before.
-        self.read_mail(lane)
+        if self._records is not None:
+            # They were sent before these, and are told before.
+            self.read_mail(lane)
         at = 0
         while at < len(frames):
             header, payload = frames[at]
@@ -203,15 +204,23 @@ class Inbox:
             close_parcels(payloads)
             raise
 
-    def look(self) -> None:
+    def look_around(self) -> None:
+        """From time to time, see what nobody tells of."""
+        now = time.monotonic()
+        if now >= self._next_look:
+            self._next_look = now + LOOK_SECONDS
+            self._look_into_journals()
+        self._crew.look_for_lanes()
+        self._crew.end_lingerers()
+        if now >= self._next_round:
+            self._next_round = now + ROUND_SECONDS
+            self._make_rounds()
+
+    def _look_into_journals(self) -> None:
         """Take the answers that a worker has collected, and is too busy to write.
 
         It writes them when it has run the next callable, which may take long.
         """
-        now = time.monotonic()
-        if now < self._next_look:
-            return
-        self._next_look = now + LOOK_SECONDS
         before, self._collected = self._collected, {}
         if self._live is not None:
             for lane in self._crew.working:
@@ -377,16 +386,12 @@ class Inbox:
             pass  # all that it wrote has been read
         self._take_journal(lane)
 
-    def make_rounds(self) -> None:
-        """From time to time, replace lanes that have lost what they were sent.
+    def _make_rounds(self) -> None:
+        """Replace lanes that have lost what they were sent.
 
         A callable that reads whatever descriptors it finds can take batches out
         of its worker's pipe. The worker then waits for them, and we for it.
         """
-        self._crew.end_lingerers()
-        if time.monotonic() < self._next_round:
-            return
-        self._next_round = time.monotonic() + ROUND_SECONDS
         rested, self._rested = self._rested, {}
         for lane in self._crew.busy:
             answered = self._schedule.answered(lane)

@@ -23,7 +23,7 @@ import termios
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -77,17 +77,6 @@ def _broken_pipe_signal_blocked() -> Iterator[None]:
         if signal.SIGPIPE in signal.sigpending():
             signal.sigwait({signal.SIGPIPE})
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _broken_pipes_borne() -> AbstractContextManager[None]:
-    """Within, writing to a worker that is gone raises an exception and does no more.
-
-    Python ignores the signal that comes with it; but programs that are part of
-    pipelines often let it end them.
-    """
-    if signal.getsignal(signal.SIGPIPE) == signal.SIG_IGN:
-        return nullcontext()
-    return _broken_pipe_signal_blocked()
 
 
 class Holder:
@@ -278,8 +267,7 @@ class Lane(WorkerProcess):
         outbox = self._outbox
         while outbox:
             try:
-                with _broken_pipes_borne():
-                    written = os.writev(self.commands, list(islice(outbox, _BUFFERS)))
+                written = self._write(list(islice(outbox, _BUFFERS)))
             except BlockingIOError:
                 return False
             while outbox and written >= len(outbox[0]):
@@ -287,6 +275,15 @@ class Lane(WorkerProcess):
             if written:
                 outbox[0] = outbox[0][written:]
         return True
+
+    def _write(self, buffers: list[memoryview]) -> int:
+        # Writing to a worker that is gone is to raise an exception, and to do no more.
+        # Python ignores the signal that comes with it; but programs that are part of
+        # pipelines often let it end them.
+        if signal.getsignal(signal.SIGPIPE) == signal.SIG_IGN:
+            return os.writev(self.commands, buffers)
+        with _broken_pipe_signal_blocked():
+            return os.writev(self.commands, buffers)
 
     def receive(self) -> list[tuple[tuple[int, ...], bytes]] | None:
         """The frames that one read completes; None if the pipe is empty.

@@ -57,8 +57,8 @@ class Limits:
 
     def over(self, usual: Limits) -> Limits:
         """These, and the usual ones where these say nothing."""
-        if self == _NONE:
-            return usual
+        if usual == _NONE:
+            return self
         return Limits(
             self.timeout or usual.timeout,
             self.max_memory or usual.max_memory,

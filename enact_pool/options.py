@@ -50,6 +50,6 @@ class Options:
     def over(self, usual: Limits) -> Options:
         """These, with the usual limits where these have none."""
         limits = self.limits.over(usual)
-        if limits == self.limits:
+        if limits is self.limits:
             return self
         return Options(limits, self.progress, self.capture_output, self.forward_logs)

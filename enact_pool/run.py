@@ -135,32 +135,29 @@ class _Run:
     def drive(self) -> Iterator[list[ParallelResult[Any]]]:
         """Run everything, until all results were given and all events emitted."""
         with self._work.lock:
-            yield from self._drive()
-
-    def _drive(self) -> Iterator[list[ParallelResult[Any]]]:
-        self.crew.enter()
-        self._work.begin(self)
-        self._submit(self._work.pulled)
-        while True:
-            self._cancel_if_due()
-            if wanted := self._wants_more():
-                self._pull(wanted)
-            if self._schedule.queued:
-                self._staff()
-            while self.crew.hungry:
-                self._feed(self.crew.hungry.pop())
-            if self.crew.idle:
-                self._rebalance()
-            yield from self._tell()
-            if self._done:
-                return
-            # Said before it is asked for more: what comes in between is rung for.
-            self._work.listen(self._room > 0)
-            self._wait(0.0 if self._wants_more() else ROUND_SECONDS)
-            self._work.listen(False)
-            if self._schedule.unsettled == self._outcomes.unmade and self._work.exhausted:
+            self.crew.enter()
+            self._work.begin(self)
+            self._submit(self._work.pulled)
+            while True:
+                self._cancel_if_due()
+                if wanted := self._wants_more():
+                    self._pull(wanted)
+                if self._schedule.queued:
+                    self._staff()
+                while self.crew.hungry:
+                    self._feed(self.crew.hungry.pop())
+                if self.crew.idle:
+                    self._rebalance()
                 yield from self._tell()
-                return
+                if self._done:
+                    return
+                # Said before it is asked for more: what comes in between is rung for.
+                self._work.listen(self._room > 0)
+                self._wait(0.0 if self._wants_more() else ROUND_SECONDS)
+                self._work.listen(False)
+                if self._schedule.unsettled == self._outcomes.unmade and self._work.exhausted:
+                    yield from self._tell()
+                    return
 
     def _go_away(self) -> None:
         """Now code of the caller's runs, which may take any time, fork, print, or run callables."""
@@ -388,13 +385,7 @@ class _Run:
             if self._schedule.is_idle(lane):
                 self._give_back(lane)
             return
-        if self._schedule.queued and self.crew.tasks_left(lane) < 1:
-            if self._schedule.is_idle(lane):
-                self.crew.retire(lane)
-                self._staff()
-            return
-        sent = False
-        while tasks := self._schedule.next_batch(lane, self.crew.tasks_left(lane)):
+        while tasks := self._schedule.next_batch(lane, left := self.crew.tasks_left(lane)):
             tasks, payload = self._pickle(tasks)
             if tasks:
                 try:
@@ -407,12 +398,16 @@ class _Run:
                 if not lane.queue_batch(len(tasks), payload):
                     self._schedule.put_back(tasks)
                     break
+                # All that follows is done while the worker is at work.
+                self._flush(lane)
                 self._schedule.dispatched(lane, tasks, len(payload))
-                sent = True
-        if sent:
-            self.crew.idle.discard(lane)
-            self._flush(lane)
-        elif self._schedule.is_idle(lane):
+                self.crew.idle.discard(lane)
+        if not self._schedule.is_idle(lane):
+            return
+        if left < 1 and self._schedule.queued:
+            self.crew.retire(lane)
+            self._staff()
+        else:
             if not self.crew.idle:
                 self._patience_ends = time.monotonic() + _PATIENCE_SECONDS
             self.crew.idle.add(lane)
@@ -520,6 +515,4 @@ class _Run:
         self.crew.unseen_since_ns = 0
         if self._watch.is_rung:
             self._work.quiet()
-        self._inbox.look()
-        self.crew.look_for_lanes()
-        self._inbox.make_rounds()
+        self._inbox.look_around()

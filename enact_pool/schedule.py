@@ -272,9 +272,11 @@ class Schedule(Generic[LaneT, OutcomeT]):
         state = self._lanes[lane]
         if serials.stop > state.dispatched + 1:
             return []
-        if not state.tasks or state.tasks.first != serials.start:
-            self._answered(state, serials.start - 1)
         tasks = state.tasks.take(serials)
+        if not tasks:
+            # There may be some before them that it has not run.
+            self._answered(state, serials.start - 1)
+            tasks = state.tasks.take(serials)
         if tasks:
             self._answered(state, serials[len(tasks) - 1])
             self._sizing.measured(len(tasks), seconds, size)

@@ -134,11 +134,10 @@ class LaneSupply:
     def enter(self, run: Holder) -> None:
         """A run begins, in this thread. Raises `RuntimeError` if the supply is closed."""
         thread = threading.get_ident()
-        with self._lock:
-            # Those that one interrupt after another has kept from leaving.
-            lost = [other for other, of in self._runs.items() if of == thread and other.is_lost]
-        for other in lost:
-            other.disband()
+        # Those that one interrupt after another has kept from leaving.
+        for other, of in list(self._runs.items()):
+            if of == thread and other.is_lost:
+                other.disband()
         with self._lock:
             if self._closed:
                 raise RuntimeError("the pool is closed")
@@ -162,12 +161,12 @@ class LaneSupply:
             ]
             left = self._left_for(run)
             # It may have been rung, and not have asked any more.
-            if self._idle or self._count() < self.limit:
+            if self._waiting and (self._idle or not self._has_more_than(self.limit - 1)):
                 self._ring()
             # What was needed above the limit is not, when the run that was in the way is gone.
             surplus: list[Lane] = []
             if not self._is_nested(self._runs.get(run)):
-                while self._idle and self._count() - len(held) - len(surplus) > self.limit:
+                while self._idle and self._has_more_than(self.limit + len(held) + len(surplus)):
                     surplus.append(self._take_idle(run))
         for lane in held:
             if not lane.hung_up_at:
@@ -177,7 +176,8 @@ class LaneSupply:
                 lane.wait_for_exit(max(0.0, lane.hung_up_at + GRACE_SECONDS - time.monotonic()))
             lane.end()
             self.discard(lane)
-        self._end(surplus)
+        if surplus:
+            self._end(surplus)
         for lane in left:
             self.release(lane)
         # Last: what a run has, nobody else touches.
@@ -203,14 +203,16 @@ class LaneSupply:
         """Whether a run that holds so many lanes should give one back."""
         # Read without the lock: a run that finds this out a moment late gives
         # back its lane a batch later.
-        return held > max(1, self.limit // max(1, len(self._runs))) and self._someone_waits()
+        return self._someone_waits() and held > max(1, self.limit // max(1, len(self._runs)))
 
-    def is_overdue(self, lane: Lane) -> bool:
-        """Whether a run has had this lane for long enough, since there are more runs than lanes."""
-        return (
-            len(self._runs) > self.limit
-            and time.monotonic() - lane.held_since > _TURN_SECONDS
-            and self._someone_waits()
+    def is_due(self, lane: Lane, held: int) -> bool:
+        """Whether a run that holds so many lanes should give back this one when it is idle.
+
+        With more runs than lanes, each may have one for a while.
+        """
+        return self._someone_waits() and (
+            self.has_to_share(held)
+            or (len(self._runs) > self.limit and time.monotonic() - lane.held_since > _TURN_SECONDS)
         )
 
     # Lanes
@@ -261,9 +263,10 @@ class LaneSupply:
             if not lane.hung_up_at
         )
 
-    def _count(self) -> int:
-        """How many lanes there are, without those that are about to end."""
-        return sum(not lane.hung_up_at for lane in self._lanes)
+    def _has_more_than(self, number: int) -> bool:
+        """Whether there are more lanes than that, without those that are about to end."""
+        above = len(self._lanes) - number
+        return above > 0 and above > sum(lane.hung_up_at > 0 for lane in self._lanes)
 
     def knows(self, run: Holder, doorbell: Doorbell | None) -> bool:
         """Whether a run will be told when there is a lane for it."""
@@ -271,7 +274,10 @@ class LaneSupply:
             return doorbell in self._waiting or bool(self._left_for(run))
 
     def _someone_waits(self) -> bool:
-        return any(not _is_away(doorbell.run) for doorbell in list(self._waiting))
+        # Most often nobody does, and the question is asked for each batch.
+        return bool(self._waiting) and any(
+            not _is_away(doorbell.run) for doorbell in list(self._waiting)
+        )
 
     def _must_start(self, run: object) -> bool:
         """Whether a run waits for its own thread: another run of it, further out, has the lanes.
@@ -284,7 +290,8 @@ class LaneSupply:
 
     def _is_nested(self, thread: int | None) -> bool:
         """Whether this thread is in a run that another run of it has begun."""
-        return sum(other == thread for other in self._runs.values()) > 1
+        runs = self._runs
+        return len(runs) > 1 and sum(other == thread for other in runs.values()) > 1
 
     def collect(self, run: Holder) -> list[Lane]:
         """Take the lanes that have been left for a run; none if it was rung for another reason."""
@@ -309,7 +316,7 @@ class LaneSupply:
                 return
             # One above the limit is kept for the next nested run.
             if not self._closed and (
-                self._is_nested(threading.get_ident()) or self._count() <= self.limit
+                not self._has_more_than(self.limit) or self._is_nested(threading.get_ident())
             ):
                 self._idle.append(lane)
                 lane.holder = None

@@ -15,6 +15,10 @@ __all__ = ["Watch"]
 # How often to look for the death of workers that no descriptor tells of.
 _BLIND_SECONDS = 0.05
 
+# What a lane can be ready for. Neither a death nor mail can wait.
+Readiness = Literal["answers", "mail", "exit", "commands"]
+_URGENT = ("exit", "mail")
+
 
 class Watch:
     """What lanes are ready for: giving answers, being buried, taking more commands."""
@@ -23,19 +27,17 @@ class Watch:
         # Not epoll: it would take a system call for each lane of each run, and
         # a run is often over after one answer.
         self._poller = select.poll()
-        # For what cannot wait: deaths, log records, and lanes that others leave.
-        self._urgent = select.poll()
-        self._answers: dict[int, Lane] = {}
-        self._exits: dict[int, Lane] = {}
-        self._clogged: dict[int, Lane] = {}
-        self._mail: dict[int, Lane] = {}
+        self._lanes: dict[int, tuple[Readiness, Lane]] = {}
+        self._doorbells: list[int] = []
         self._blind: set[Lane] = set()
+        # Those that have not taken all that there is for them.
+        self._clogged: set[Lane] = set()
         # Whether there was a doorbell among what was ready last.
         self.is_rung = False
 
     def add(self, lane: Lane) -> None:
         """Watch the lane for answers and for its worker's death."""
-        self._register(self._answers, lane.answers, lane, select.POLLIN)
+        self._add(lane.answers, "answers", lane)
         self.add_exit(lane)
 
     def add_exit(self, lane: Lane) -> None:
@@ -43,55 +45,56 @@ class Watch:
         if lane.exit is None:
             self._blind.add(lane)
         else:
-            self._register(self._exits, lane.exit, lane, select.POLLIN)
-            self._urgent.register(lane.exit, select.POLLIN)
+            self._add(lane.exit, "exit", lane)
 
     def add_mail(self, lane: Lane) -> None:
         """Watch the lane for what comes beside its answers, which is told at once."""
-        self._register(self._mail, lane.mail.fileno(), lane, select.POLLIN)
-        self._urgent.register(lane.mail.fileno(), select.POLLIN)
-
-    def remove_mail(self, lane: Lane) -> None:
-        """Watch it for that no more."""
-        if lane.mail.fileno() in self._mail:
-            _forget(self._urgent, lane.mail.fileno())
-        self._unregister(self._mail, lane.mail.fileno())
+        self._add(lane.mail.fileno(), "mail", lane)
 
     def add_clogged(self, lane: Lane) -> None:
         """Watch the lane for room in its commands pipe."""
-        if lane.commands not in self._clogged:
-            self._register(self._clogged, lane.commands, lane, select.POLLOUT)
+        self._clogged.add(lane)
+        self._add(lane.commands, "commands", lane, select.POLLOUT)
 
     def remove_clogged(self, lane: Lane) -> None:
         """It has taken all that there was."""
-        self._unregister(self._clogged, lane.commands)
+        if lane in self._clogged:
+            self._clogged.discard(lane)
+            self._remove(lane.commands)
+
+    def remove_mail(self, lane: Lane) -> None:
+        """Watch it for mail no more."""
+        self._remove(lane.mail.fileno())
+
+    def remove_answers(self, lane: Lane) -> None:
+        """Watch the lane for its worker's death only: it gives no more answers."""
+        self._remove(lane.answers)
 
     def remove(self, lane: Lane) -> None:
         """Watch the lane no more."""
         self._blind.discard(lane)
-        self._unregister(self._answers, lane.answers)
-        if lane.exit in self._exits:
-            _forget(self._urgent, lane.exit)
-        self._unregister(self._exits, lane.exit)
-        self._unregister(self._clogged, lane.commands)
-        self.remove_mail(lane)
-
-    def remove_answers(self, lane: Lane) -> None:
-        """Watch the lane for its worker's death only: it gives no more answers."""
-        self._unregister(self._answers, lane.answers)
+        self.remove_clogged(lane)
+        for descriptor in (lane.answers, lane.exit, lane.mail.fileno()):
+            if descriptor is not None:
+                self._remove(descriptor)
 
     def add_doorbell(self, descriptor: int) -> None:
         """Return from `wait` and `nap` when this can be read, too."""
+        self._doorbells.append(descriptor)
         self._poller.register(descriptor, select.POLLIN)
-        self._urgent.register(descriptor, select.POLLIN)
 
-    def _register(self, lanes: dict[int, Lane], descriptor: int, lane: Lane, event: int) -> None:
-        lanes[descriptor] = lane
+    def _add(
+        self, descriptor: int, readiness: Readiness, lane: Lane, event: int = select.POLLIN
+    ) -> None:
+        self._lanes[descriptor] = readiness, lane
         self._poller.register(descriptor, event)
 
-    def _unregister(self, lanes: dict[int, Lane], descriptor: int | None) -> None:
-        if descriptor is not None and lanes.pop(descriptor, None) is not None:
-            _forget(self._poller, descriptor)
+    def _remove(self, descriptor: int) -> None:
+        if self._lanes.pop(descriptor, None) is not None:
+            try:
+                self._poller.unregister(descriptor)
+            except KeyError:
+                return  # an interrupt has come before it was registered
 
     @property
     def has_clogged(self) -> bool:
@@ -100,11 +103,17 @@ class Watch:
 
     def nap(self, seconds: float) -> None:
         """Let answers wait for so long, unless a worker dies, or logs something."""
-        self._urgent.poll(seconds * 1000)
+        urgent = select.poll()
+        for descriptor in self._doorbells:
+            urgent.register(descriptor, select.POLLIN)
+        for descriptor, (readiness, _) in self._lanes.items():
+            if readiness in _URGENT:
+                urgent.register(descriptor, select.POLLIN)
+        urgent.poll(seconds * 1000)
 
     def wait(
         self, seconds: float, unlocked: AbstractContextManager[object], *, spin: bool
-    ) -> Iterator[tuple[Literal["answers", "mail", "exit", "commands"], Lane]]:
+    ) -> Iterator[tuple[Readiness, Lane]]:
         """What is ready, after at most so many seconds, at first without sleeping if `spin`.
 
         It waits within `unlocked`, where others may do something with the lanes.
@@ -116,23 +125,10 @@ class Watch:
             ready = poll(self._poller, seconds * 1000, spin=spin)
         self.is_rung = False
         for descriptor, _ in ready:
-            if descriptor in self._answers:
-                yield "answers", self._answers[descriptor]
-            elif descriptor in self._mail:
-                yield "mail", self._mail[descriptor]
-            elif descriptor in self._exits:
-                yield "exit", self._exits[descriptor]
-            elif descriptor in self._clogged:
-                yield "commands", self._clogged[descriptor]
-            else:
+            if descriptor in self._lanes:
+                yield self._lanes[descriptor]
+            elif descriptor in self._doorbells:
                 self.is_rung = True
         for lane in list(self._blind):
             if lane in self._blind and lane.has_exited():
                 yield "exit", lane
-
-
-def _forget(poller: select.poll, descriptor: int) -> None:
-    try:
-        poller.unregister(descriptor)
-    except KeyError:
-        return  # an interrupt has come before it was registered, or when it no longer was

@@ -49,7 +49,7 @@ class Witness:
 
     def __enter__(self) -> None:
         if self._capture is not None:
-            # It lasts for ever if nobody reads what was printed: see `Inbox.make_rounds`.
+            # It lasts for ever if nobody reads what was printed: see `Inbox.look_around`.
             self._recorder.note_flushing(True)
             self._capture.begin()
             self._recorder.note_flushing(False)

@@ -100,7 +100,7 @@ class Work:
     @property
     def has_more(self) -> bool:
         """Whether it is worth asking for more items."""
-        return not self.exhausted
+        return self._source is not None
 
     @property
     def pulled(self) -> int:
