@@ -201,6 +201,12 @@ class Crew(Holder):
             self._schedule.remove_lane(lane)
         self._supply.release(lane)
 
+    def leave(self, lane: Lane) -> None:
+        """The same, at the end of the run: nothing is waited for any more, and no lane fed."""
+        if self._watchdog is not None:
+            self._watchdog.forget(lane)
+        self._supply.release(lane)
+
     def retire(self, lane: Lane) -> None:
         """A lane that is idle has done all that it may: it ends, while another takes its place."""
         self.forget(lane)

@@ -21,6 +21,9 @@ import select
 import signal
 import termios
 import time
+
+# Those of `signal` take ten times as long, to make enums of numbers.
+from _signal import SIG_IGN, SIGPIPE, getsignal  # type: ignore[import-not-found]
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -280,7 +283,7 @@ class Lane(WorkerProcess):
         # Writing to a worker that is gone is to raise an exception, and to do no more.
         # Python ignores the signal that comes with it; but programs that are part of
         # pipelines often let it end them.
-        if signal.getsignal(signal.SIGPIPE) == signal.SIG_IGN:
+        if getsignal(SIGPIPE) == SIG_IGN:
             return os.writev(self.commands, buffers)
         with _broken_pipe_signal_blocked():
             return os.writev(self.commands, buffers)

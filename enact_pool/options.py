@@ -47,9 +47,32 @@ class Options:
     capture_output: bool = field(default=False, validator=check_flag)
     forward_logs: bool = field(default=False, validator=check_flag)
 
+    @classmethod
+    def of(
+        cls,
+        timeout: float | None,
+        max_memory: int | None,
+        max_tasks_per_worker: int | None,
+        fail_fast: bool,
+        progress: Progress,
+        capture_output: bool,
+        forward_logs: bool,
+    ) -> Options:
+        """Those of a call, which most often asks for nothing. Raises what `Limits` raises, too."""
+        if (
+            timeout is max_memory is max_tasks_per_worker is None
+            and fail_fast is progress is capture_output is forward_logs is False
+        ):
+            return _NOTHING
+        limits = Limits(timeout, max_memory, max_tasks_per_worker, fail_fast)
+        return cls(limits, progress, capture_output, forward_logs)
+
     def over(self, usual: Limits) -> Options:
         """These, with the usual limits where these have none."""
         limits = self.limits.over(usual)
         if limits is self.limits:
             return self
         return Options(limits, self.progress, self.capture_output, self.forward_logs)
+
+
+_NOTHING = Options(Limits())

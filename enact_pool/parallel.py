@@ -6,7 +6,6 @@ from collections.abc import Callable, Coroutine, Generator, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from enact_pool.emitter import Emitter
-from enact_pool.limits import Limits
 from enact_pool.options import Options, Progress, RunOptions
 from enact_pool.pool import Pool, checked_workers, default_pool
 from enact_pool.protocols import ParallelCallable
@@ -140,8 +139,8 @@ def run_parallel(
     the pool is closed; nothing has been started then. What a callable does is never
     raised: it is an outcome.
     """
-    limits = Limits(timeout, max_memory, max_tasks_per_worker, fail_fast)
-    options = Options(limits, progress, capture_output, forward_logs)
+    limits = timeout, max_memory, max_tasks_per_worker, fail_fast
+    options = Options.of(*limits, progress, capture_output, forward_logs)
     work = Callables(callables, input)
     work.pull_all()
     return gathered(_start(work, emitter, pool, max_workers, options))
@@ -212,8 +211,8 @@ def iter_parallel(
     pool at once; what the iterable raises, or that it gave something that is
     no callable, after the results of those before.
     """
-    limits = Limits(timeout, max_memory, max_tasks_per_worker, fail_fast)
-    options = Options(limits, progress, capture_output, forward_logs)
+    limits = timeout, max_memory, max_tasks_per_worker, fail_fast
+    options = Options.of(*limits, progress, capture_output, forward_logs)
     work = Callables(callables, input)
     return one_by_one(_start(work, emitter, pool, max_workers, options, ordered))
 
@@ -263,8 +262,8 @@ def map_parallel(
     """
     work = Inputs(function, inputs)
     work.pull_all()
-    limits = Limits(timeout, max_memory, max_tasks_per_worker, fail_fast)
-    options = Options(limits, progress, capture_output, forward_logs)
+    limits = timeout, max_memory, max_tasks_per_worker, fail_fast
+    options = Options.of(*limits, progress, capture_output, forward_logs)
     return gathered(_start(work, emitter, pool, max_workers, options))
 
 
@@ -307,8 +306,8 @@ def imap_parallel(
     forward_logs: bool = False,
 ) -> Generator[ParallelResult[Any], None, None]:
     """Like `map_parallel`, but lazy, as `iter_parallel` is."""
-    limits = Limits(timeout, max_memory, max_tasks_per_worker, fail_fast)
-    options = Options(limits, progress, capture_output, forward_logs)
+    limits = timeout, max_memory, max_tasks_per_worker, fail_fast
+    options = Options.of(*limits, progress, capture_output, forward_logs)
     work = Inputs(function, inputs)
     return one_by_one(_start(work, emitter, pool, max_workers, options, ordered))
 

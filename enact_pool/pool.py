@@ -168,8 +168,8 @@ class Pool:
 
         Raises `RuntimeError` if the pool is closed.
         """
-        limits = Limits(timeout, max_memory, max_tasks_per_worker, fail_fast)
-        options = Options(limits, progress, capture_output, forward_logs)
+        limits = timeout, max_memory, max_tasks_per_worker, fail_fast
+        options = Options.of(*limits, progress, capture_output, forward_logs)
         work = Callables(callables, input)
         work.pull_all()
         return gathered(self._run(work, emitter, options))

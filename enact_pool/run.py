@@ -234,7 +234,8 @@ class _Run:
                     self._inbox.read_mail(lane)
                 self._supply.remember(self._kinds, self._schedule.measured_seconds)
                 for lane in self.crew.unoccupied:
-                    self._give_back(lane)
+                    self._take_brief_back(lane)
+                    self.crew.leave(lane)
             finally:
                 if self._progress is not None:
                     self._progress.end()
@@ -437,9 +438,12 @@ class _Run:
                 self._give_back(lane)
 
     def _give_back(self, lane: Lane) -> None:
+        self._take_brief_back(lane)
+        self.crew.give_back(lane)
+
+    def _take_brief_back(self, lane: Lane) -> None:
         if self._brief is not None and self._brief.take_back(lane):
             self._flush(lane)
-        self.crew.give_back(lane)
 
     def _pickle(self, tasks: list[int]) -> tuple[list[int], bytes]:
         """The tasks and their pickle; neither if it cannot be made.

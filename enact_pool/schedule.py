@@ -210,8 +210,8 @@ class Schedule(Generic[LaneT, OutcomeT]):
             return []
         if self._suspects:
             return [self._suspects.popleft()]
-        if not self._queue:
-            return []
+        if len(self._queue) < 2:
+            return [self._queue.popleft()] if self._queue else []
         if self._sizing.is_measured:
             left = len(self._queue) + sum(len(other.tasks) for other in self._lanes.values())
             size = self._sizing.batch(left, len(state.tasks), len(self._lanes))

@@ -134,6 +134,14 @@ class Surroundings:
         """Whether processes that callables have started may be running."""
         return bool(self._children)
 
+    @property
+    def can_wait(self) -> bool:
+        """Whether what a quick callable has changed may be put back when it is answered for.
+
+        A thread that it has left running is told of before, and it takes some depth of calls.
+        """
+        return count_threads() == self._thread_count and _get_limit() == self._recursion_limit
+
     def restore(self, ran_ns: int) -> tuple[list[str], list[int]] | None:
         """Make everything as it was; gives what the callable before has left running, if anything.
 

@@ -304,19 +304,30 @@ class _Worker:
             if serial != done + 1:
                 # Some were given to others. The journal takes consecutive ones.
                 self._write_journal()
-            self._run(serial, batch, serial - first)
+            is_restored = self._run(serial, batch, serial - first)
+            if not self._is_spoilt:
+                done, serial = serial, next(permits, 0)
+                if not serial:
+                    # Before the rest, for which nobody has to wait.
+                    self._write_journal()
+                if not is_restored:
+                    self._restore(0)
+            if __name__ not in sys.modules:
+                # It has cleared them: nothing can be unpickled here any more.
+                os._exit(LOST_PIPES)
             if self._is_spoilt:
                 # The parent finds out what else it had been sent.
                 self._write_journal()
                 return
-            done, serial = serial, next(permits, 0)
-        self._write_journal()
         self._look_at_memory()
         if done != last:
             self._write(pack_answer(Answer.SKIPPED, last))
 
-    def _run(self, serial: int, batch: list[Any], index: int) -> None:
-        """Run one callable of a batch, and answer for it."""
+    def _run(self, serial: int, batch: list[Any], index: int) -> bool:
+        """Run one callable of a batch, and answer for it.
+
+        Gives whether what it has changed is put back.
+        """
         # What a quick callable costs is spent here: few calls, few lookups.
         begun_at = _monotonic_ns()
         self._recorder.note_begun(serial, begun_at)
@@ -351,16 +362,18 @@ class _Worker:
         if not self._is_original[0]:
             self._end_if_forked()
         # After a quick one several permits are taken at once.
-        quick = ran_ns < QUICK_NS
-        left = self._surroundings.restore(ran_ns)
-        self._modules_known = len(_modules)
-        if left is not None:
-            # To write it may take long, and is not the callable's time.
-            self._recorder.note_resting()
-            self._write(pack_answer(Answer.LEFT_BEHIND, serial, _dumps(left)))
-        if self._witness is not None:
-            self._witness.restore()
-            self._tell_printed(self._witness, serial)
+        self._permits.several = quick = ran_ns < QUICK_NS
+        witness = self._witness
+        can_wait = quick and witness is None and self._surroundings.can_wait
+        if not can_wait:
+            left = self._restore(ran_ns)
+            if left is not None:
+                # To write it may take long, and is not the callable's time.
+                self._recorder.note_resting()
+                self._write(pack_answer(Answer.LEFT_BEHIND, serial, _dumps(left)))
+            if witness is not None:
+                witness.restore()
+                self._tell_printed(witness, serial)
         journal = self._journal
         if not journal.add(serial, ending, begun_at, ran_ns, payload):
             # Larger than what travels in a parcel as a rule. Writing it is not the callable's time.
@@ -370,14 +383,16 @@ class _Worker:
         elif journal.is_full or ended_at - self._written_at >= _COLLECT_NS:
             self._write_journal()
             self._written_at = ended_at
-        self._permits.several = quick
-        if __name__ not in sys.modules:
-            # It has cleared them: nothing can be unpickled here any more.
-            os._exit(LOST_PIPES)
-        if self._surroundings.is_lost:
-            self._is_spoilt = True
         if not quick:
             self._look_at_memory()
+        return not can_wait
+
+    def _restore(self, ran_ns: int) -> tuple[list[str], list[int]] | None:
+        """Put back what a callable has changed that ran for so long; gives what it left running."""
+        left = self._surroundings.restore(ran_ns)
+        self._modules_known = len(_modules)
+        self._is_spoilt |= self._surroundings.is_lost
+        return left
 
     def _tell_printed(self, witness: Witness, serial: int) -> None:
         """Tell what a callable has printed, before it is answered for."""
