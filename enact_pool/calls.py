@@ -107,35 +107,36 @@ class Calls(Work):
 
     def cancel_all(self) -> None:
         """Cancel all calls that no worker has begun."""
-        # Copied in one step each, while others may change them.
-        for future in [*self._waiting.copy(), *self._futures.copy().values()]:
-            future.cancel()
+        with handlers_deferred():
+            # Copied in one step each, while others may change them.
+            for future in [*self._waiting.copy(), *self._futures.copy().values()]:
+                future.cancel()
 
     def withdraw(self, future: CallFuture) -> bool:
-        """Let go of a call if no worker has begun it; gives whether nobody will do it."""
+        """Let go of a call if no worker has begun it; gives whether nobody will do it.
+
+        What is halfway through this when a signal handler raises would be lost: none may run.
+        """
         with self._turn.guard:
             if future._task is None and not self._turn.is_taken and not self._is_over:
                 future._is_withdrawn = True
                 return True
-        # What is halfway through this when a signal handler raises would be lost.
-        with handlers_deferred():
-            with self._turn.guard:
-                if future._is_withdrawn:
-                    return True
-                task = future._task
-                if self._turn.is_taken or self._run is None or task not in self._futures:
+            if future._is_withdrawn:
+                return True
+            task = future._task
+            if self._turn.is_taken or self._run is None or task not in self._futures:
+                return False
+            self._turn.is_taken = True
+            try:
+                if not self._run.withdraw(task):
                     return False
-                self._turn.is_taken = True
-                try:
-                    if not self._run.withdraw(task):
-                        return False
-                    del self._futures[task]
-                    future._is_withdrawn = True
-                    self._withdrawn.append(future)
-                finally:
-                    self._turn.is_taken = False
-            # What was taken back along with it has to go somewhere.
-            self._ring()
+                del self._futures[task]
+                future._is_withdrawn = True
+                self._withdrawn.append(future)
+            finally:
+                self._turn.is_taken = False
+        # What was taken back along with it has to go somewhere.
+        self._ring()
         return True
 
     def is_running(self, future: CallFuture) -> bool:

@@ -52,7 +52,8 @@ class PoolExecutor(Executor):
     among `initargs`, if they are not of its "fork" context.
 
     Calls can be submitted and cancelled from any thread, from signal handlers, finalizers
-    and callbacks. Callbacks run in the executor's thread, and keep it from its work.
+    and callbacks. Callbacks run in the executor's thread, and keep it from its work; what
+    arguments do when they are pickled runs there, too, and must not wait for another call.
 
     `timeout` is for how many seconds a call may run, and `max_memory` how many bytes
     its worker may have resident; `idle_timeout` and `env` are those of `Pool`. The
@@ -125,11 +126,9 @@ class PoolExecutor(Executor):
         with handlers_deferred(), self._lock:
             if self._is_shut:
                 raise RuntimeError("cannot schedule new futures after shutdown")
-            if _exit.has_begun:
-                raise RuntimeError("cannot schedule new futures after interpreter shutdown")
             if self._own_driver is None:
                 driver = _Driver(self._pool, self._options, self._emitter)
-                driver.start()
+                _exit.start(driver)
                 # What was submitted is done, as it is at the interpreter's exit.
                 weakref.finalize(self, driver.calls.close).atexit = False
                 self._driver = driver
@@ -240,7 +239,8 @@ class _Driver(threading.Thread):
     """Drives the run that does the calls of an executor, which it does not keep alive."""
 
     def __init__(self, pool: Pool, options: Options, emitter: Emitter | None) -> None:
-        super().__init__(name="enact_pool-executor")
+        # Whatever the thread is that submits first: what was submitted is done.
+        super().__init__(name="enact_pool-executor", daemon=False)
         self.pid = os.getpid()
         self.calls = Calls()
         self._pool = pool
@@ -254,6 +254,7 @@ class _Driver(threading.Thread):
         finally:
             self.calls.end()
             self._pool.close()
+            _exit.forget(self)
 
 
 _executors: weakref.WeakSet[PoolExecutor] = weakref.WeakSet()
@@ -262,22 +263,45 @@ _executors: weakref.WeakSet[PoolExecutor] = weakref.WeakSet()
 class _Exit:
     """The interpreter's exit."""
 
-    has_begun = False
+    def __init__(self) -> None:
+        self._has_begun = False
+        self.renew()
+
+    def renew(self) -> None:
+        """In a forked child: the drivers are the parent's, and the lock may be held."""
+        # Re-entrant: a finalizer may submit calls.
+        self._lock = threading.RLock()
+        # Those that are at work, whether their executors are still there or not.
+        self._drivers: set[_Driver] = set()
+
+    def start(self, driver: _Driver) -> None:
+        """Start a driver, which will be waited for. Raises `RuntimeError` when it is too late."""
+        with self._lock:
+            if self._has_begun:
+                raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+            driver.start()
+            self._drivers.add(driver)
+
+    def forget(self, driver: _Driver) -> None:
+        """A driver has done its work."""
+        with self._lock:
+            self._drivers.discard(driver)
 
     def begin(self) -> None:
         """Take no more calls, and do what was submitted."""
-        self.has_begun = True
-        drivers = [executor._own_driver for executor in list(_executors)]
+        with self._lock:
+            self._has_begun = True
+            drivers = list(self._drivers)
         for driver in drivers:
-            if driver is not None:
-                driver.calls.close()
-                driver.join()
+            driver.calls.close()
+            driver.join()
 
 
 _exit = _Exit()
 
 
 def _after_fork() -> None:
+    _exit.renew()
     for executor in list(_executors):
         # Another thread may have held it.
         executor._renew_lock()

@@ -12,9 +12,12 @@ from concurrent.futures.process import BrokenProcessPool, _RemoteTraceback
 from typing import Any, Protocol
 
 from enact_pool.errors import ExecutionError, ExecutionErrorCategory
+from enact_pool.interrupts import handlers_deferred
 from enact_pool.results import Err, Ok, RemoteError
 
 __all__ = ["Call", "CallFuture", "WorkerCrashError", "fate_of", "log_untold"]
+
+_set_cause = vars(BaseException)["__cause__"].__set__
 
 Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 
@@ -69,9 +72,11 @@ class CallFuture(Future[Any]):
         owner = self._owner
         if owner is None or owner.pid != os.getpid():
             return super().cancel()
-        if not owner.withdraw(self):
-            return self.cancelled()
-        self._tell_withdrawn()
+        # A lock that a handler's exception leaves held would keep all others from their ends.
+        with handlers_deferred():
+            if not owner.withdraw(self):
+                return self.cancelled()
+            self._tell_withdrawn()
         return True
 
     def kill(self) -> bool:
@@ -94,6 +99,9 @@ class CallFuture(Future[Any]):
 
     def _tell_withdrawn(self) -> None:
         """It is cancelled, and whoever waits for it is told. Can be called again."""
+        if self._owner is None:
+            # An interrupt may have left its lock held since.
+            return
         super().cancel()
         with self._condition:
             if self._state == CANCELLED:
@@ -146,13 +154,15 @@ def _exception(err: Err, error: ExecutionError | None) -> BaseException:
             return TimeoutError(error.message)
         return WorkerCrashError(error)
     if err._pickled:
+        cause = _RemoteTraceback(
+            f'\n"""\n{err.traceback}"""'  # type: ignore[arg-type]  # so they say
+        )
         try:
             exception = pickle.loads(err._pickled)
+            # By the slot of what is no exception, this raises; and it needs no leave of
+            # one that lets nobody set its attributes.
+            _set_cause(exception, cause)
         except BaseException:
-            exception = None  # it cannot be rebuilt: what it says has to do
-        if isinstance(exception, BaseException):
-            exception.__cause__ = _RemoteTraceback(
-                f'\n"""\n{err.traceback}"""'  # type: ignore[arg-type]  # so they say
-            )
-            return exception
+            return RemoteError(err)  # it cannot be rebuilt: what it says has to do
+        return exception  # type: ignore[no-any-return]
     return RemoteError(err)

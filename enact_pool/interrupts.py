@@ -21,8 +21,10 @@ def is_interrupt(error: BaseException) -> bool:
 
     A handler runs between any two steps of what the main thread does, of a
     pickling callable too; that it was one is only told by the traceback, while
-    the handler is installed.
+    the handler is installed. In other threads it is never one, whatever is raised.
     """
+    if threading.current_thread() is not threading.main_thread():
+        return False
     if isinstance(error, KeyboardInterrupt):
         return True
     handlers = {_code(signal.getsignal(number)) for number in signal.valid_signals()} - {None}
@@ -59,6 +61,9 @@ _HANDLED = (
 class _Deferral:
     """Takes signals in the place of their handlers, and hands them on when it ends."""
 
+    # The one that is in force, if one is.
+    current: _Deferral | None = None
+
     def __init__(self) -> None:
         self._handlers: dict[int, Any] = {}
         self._came: list[int] = []
@@ -79,8 +84,11 @@ class _Deferral:
             if callable(handler):
                 self._handlers[number] = handler
                 signal.signal(number, self)
+        _Deferral.current = self
 
     def end(self) -> None:
+        # In this order: from the second step on, a handler may raise in here.
+        _Deferral.current = None
         self._is_over = True
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
@@ -101,8 +109,8 @@ def handlers_deferred() -> Iterator[None]:
     To block signals would not do: another thread would take them, and the
     handlers run in the main thread all the same.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield  # they never run here
+    if threading.current_thread() is not threading.main_thread() or _Deferral.current:
+        yield  # they never run here, or not now
         return
     deferral = _Deferral()
     try:

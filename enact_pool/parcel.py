@@ -67,7 +67,9 @@ class Parcel:
             size = entry & ~_READ_ONLY
             at = -(-self._end // _ALIGNMENT) * _ALIGNMENT
             self._parts.append((at, size, size != entry))
-            self._end = at + size
+            if size:
+                # Nothing is written for an empty one, wherever it is.
+                self._end = at + size
         self._mappings = _Mappings(descriptor, self._end)
 
     @classmethod

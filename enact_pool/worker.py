@@ -440,8 +440,8 @@ class _Worker:
         if self._gives_exceptions:
             try:
                 return _dumps((*described, pickle_output(error, None, None)))
-            except Exception:
-                pass  # the texts have to do
+            except BaseException:
+                pass  # whatever it raises, the texts have to do
         return _dumps(described)
 
     def _send_parcel(

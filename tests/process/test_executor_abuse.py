@@ -149,27 +149,31 @@ class _Interrupt(Exception):
 def test_an_interrupt_at_any_moment_loses_no_future() -> None:
     futures: list[Future[int]] = []
     interrupted = 0
-    armed = False
+    # How many there are to come in a row.
+    armed = 0
 
     def interrupt() -> None:
         nonlocal armed
         if armed:
-            armed = False
+            armed -= 1
             raise _Interrupt
 
     with PoolExecutor(2) as executor:
         with pestered(interrupt):
-            while interrupted < 100:
+            while interrupted < 200:
                 try:
-                    armed = True
-                    futures.append(executor.submit(abs, -1))
-                    futures[-1].cancel()
-                    futures[len(futures) // 2].running()
-                    for _ in executor.map(abs, range(5)):
+                    try:
+                        armed = 1 + interrupted % 3
                         futures.append(executor.submit(abs, -1))
-                    armed = False
+                        futures[-1].cancel()
+                        futures[len(futures) // 2].running()
+                        for _ in executor.map(abs, range(5)):
+                            futures.append(executor.submit(abs, -1))
+                    except _Interrupt:
+                        interrupted += 1
+                    armed = 0
                 except _Interrupt:
-                    interrupted += 1
+                    armed = 0
         for future in settled(futures):
             assert future.cancelled() or future.result() == 1
         assert executor.submit(abs, -2).result(timeout=30) == 2
@@ -249,6 +253,61 @@ def test_exceptions_come_with_their_state_and_notes_or_as_text() -> None:
         assert "Peculiar: 1 and 2" in str(peculiar)
 
 
+class Frozen(Exception):
+    """Lets nobody set its attributes."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(name)
+
+
+class OwnCause(Exception):
+    __cause__ = property(lambda _: None)
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+class Interrupts(Exception):
+    """When it is rebuilt."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return interrupt, ()
+
+
+class Exits(Exception):
+    """When it is pickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise SystemExit(7)
+
+
+def raise_one(kind: type[Exception]) -> None:
+    raise kind("as it is")
+
+
+@pytest.mark.parametrize(
+    ("call", "args", "raised"),
+    [
+        (raise_one, (Frozen,), Frozen),
+        (raise_one, (OwnCause,), OwnCause),
+        (raise_one, (Interrupts,), RemoteError),
+        (raise_one, (Exits,), RemoteError),
+        (Interrupts, (), RemoteError),
+        (Exits, (), SystemExit),
+        (id, (Exits(),), SystemExit),
+    ],
+)
+def test_what_raises_in_the_executors_thread_costs_its_call_only(
+    call: Callable[..., Any], args: tuple[Any, ...], raised: type[BaseException]
+) -> None:
+    with PoolExecutor(1) as executor:
+        one, other = settled([executor.submit(call, *args), executor.submit(abs, -1)])
+        assert type(one.exception()) is raised
+        assert other.result() == 1
+        assert executor.submit(abs, -2).result(timeout=30) == 2
+
+
 def test_large_arguments_and_values_come_whole() -> None:
     large = os.urandom(1 << 25)
     with PoolExecutor(2) as executor:
@@ -325,6 +384,20 @@ EXITS = {
     "dropped": (
         "executor.submit(late, 'done')\ndel executor",
         "done\n",
+    ),
+    "dropped by a daemon thread": (
+        "import threading\ndef submit():\n    PoolExecutor(1).submit(late, 'done')\n"
+        "thread = threading.Thread(target=submit, daemon=True)\n"
+        "thread.start()\nthread.join()",
+        "done\n",
+    ),
+    # It is either in time or is told that it is not.
+    "first used while it exits": (
+        "import threading\ndef submit():\n"
+        "    try:\n        executor.submit(abs, 1).result()\n"
+        "    except RuntimeError as error:\n        assert 'shutdown' in str(error)\n"
+        "threading.Thread(target=submit).start()",
+        "",
     ),
     "too late": (
         "import atexit\n@atexit.register\ndef last():\n"

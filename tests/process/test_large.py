@@ -66,6 +66,14 @@ def test_large_values_of_every_kind_go_both_ways(pool: Pool, value: Any) -> None
     assert [len(e.output or "") for e in emitter.drain() if isinstance(e, StepEnd)]
 
 
+def test_an_empty_part_at_the_end_goes_both_ways(pool: Pool) -> None:
+    """Behind one of a size that is no multiple of what parts are aligned to."""
+    value = [Block(bytearray(SIZE + 1)), Block(bytearray())]
+    (result,) = pool.run_parallel([lambda blocks: blocks], value)
+    assert isinstance(result.output, Ok), result.output
+    assert [len(block.memory) for block in result.output.value] == [SIZE + 1, 0]
+
+
 def test_a_large_return_value_can_be_written_to_and_costs_no_descriptor(pool: Pool) -> None:
     before = set(os.listdir("/dev/fd"))
     emitter = EventEmitter()
