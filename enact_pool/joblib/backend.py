@@ -6,6 +6,7 @@ import copy
 import logging
 import threading
 import warnings
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import wait
 from functools import partial
@@ -88,7 +89,7 @@ class EnactBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc
         super().__init__(nesting_level=nesting_level, inner_max_num_threads=inner_max_num_threads)
         self._on_crash = on_crash
         self._options = _WorkerOptions().with_these(options)
-        self.parallel: Any = None
+        self._parallel: Callable[[], Any] = lambda: None
         self._reset()
 
     def _reset(self) -> None:
@@ -97,6 +98,14 @@ class EnactBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc
         self._call: _Call | None = None
 
     # What joblib asks before a call
+
+    @property
+    def parallel(self) -> Any:
+        """The `Parallel` that this was last configured for, as long as that is there.
+
+        It has what it has not dispatched, when it was cut short, and it has this.
+        """
+        return self._parallel()
 
     def effective_n_jobs(self, n_jobs: int | None) -> int:
         """How many tasks can run at once."""
@@ -136,7 +145,8 @@ class EnactBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc
         self._least_bytes = None if mmap_mode is None else max_nbytes
         ours = {name: value for name, value in options.items() if name not in _NOT_OURS}
         self._executor = self._acquired(n_jobs, self._options.with_these(ours))
-        self.parallel = parallel
+        if parallel is not None:
+            self._parallel = weakref.ref(parallel)
         return n_jobs
 
     def _twin(self) -> EnactBackend:
@@ -184,9 +194,7 @@ class EnactBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc
 
     def retrieve_result_callback(self, out: Batch) -> list[Any]:
         """The values of a batch that is over; raises its error."""
-        if out.error is not None:
-            raise out.error
-        return out.values
+        return out.take_values()
 
     def abort_everything(self, ensure_ready: bool = True) -> None:
         """Cancel what this call has submitted, and kill the workers that are at work on it.
@@ -257,6 +265,8 @@ class _Call:
                 callback(batch)
             except Exception:
                 logging.getLogger("enact_pool").exception("joblib cannot be told of a batch")
+            # Not kept till the next one is over.
+            del callback, batch
 
     def abort(self) -> None:
         """Cancel what has not begun, and kill what runs."""

@@ -58,12 +58,12 @@ class Batch:
         self._tasks = tasks
         self._first = first
         self._on_crash = on_crash
-        self._when_over = when_over
+        # None when it is over: it leads to the call, which has this.
+        self._when_over: Callable[[Batch], None] | None = when_over
         self._left = len(tasks)
-        self._is_over = False
         # Held while the above are changed: tasks end in the executor's thread, or in ours.
         self._lock = threading.Lock()
-        # What is submitted last for each task.
+        # What is submitted last for each task, till it is done: it leads to this.
         self._futures: dict[int, CallFuture] = {}
         # The errors of the fits that stand-ins were submitted for.
         self._failed_fits: dict[int, Exception] = {}
@@ -72,21 +72,29 @@ class Batch:
         """Submit the tasks."""
         # What they have in common, as a rule.
         known: tuple[Any, bytes] = None, b""
+        pickler = self._pickler
         for index, (function, args, kwargs) in enumerate(self._tasks):
             try:
                 if known[0] is not function:
-                    known = function, self._pickler.pickled(function)
-                arguments = self._pickler.pickled_arguments(args, kwargs)
+                    known = function, pickler.pickled(function)
+                arguments = pickler.pickled_arguments(args, kwargs)
                 self._submit(index, PreparedCall(function_name(function), known[1], arguments))
             except Exception as error:
                 self._end(error)
-            if self._is_over:
+            if self._when_over is None:
                 return
+
+    def take_values(self) -> list[Any]:
+        """The values of a batch that is over, which are kept no longer; raises its error."""
+        error, self.error = self.error, None
+        if error is not None:
+            raise error
+        values, self.values = self.values, []
+        return values
 
     def abandon(self) -> list[CallFuture]:
         """Nobody wants its outcome any more; gives what is to be killed."""
-        with self._lock:
-            self._is_over = True
+        self._claim_end()
         return list(self._futures.values())
 
     def _submit(self, index: int, call: PreparedCall) -> None:
@@ -96,7 +104,8 @@ class Batch:
 
     def _take(self, index: int, future: Future[Any]) -> None:
         """A task, or what stands in for it, has come to its outcome."""
-        if self._is_over or future.cancelled():
+        del self._futures[index]
+        if self._when_over is None or future.cancelled():
             return
         error = future.exception()
         if error is None:
@@ -130,19 +139,27 @@ class Batch:
         with self._lock:
             self.values[index] = value
             self._left -= 1
-            if self._left or self._is_over:
+            if self._left:
                 return
-            self._is_over = True
-        self._when_over(self)
+        when_over = self._claim_end()
+        if when_over is not None:
+            # Who has this still, for a moment, keeps neither arguments nor loans.
+            del self._tasks, self._pickler
+            when_over(self)
 
     def _end(self, error: BaseException) -> None:
         """It comes to an error; what its other tasks do is of no interest."""
+        when_over = self._claim_end()
+        if when_over is not None:
+            # joblib raises it without, and its frames lead to this.
+            self.error = error.with_traceback(None)
+            when_over(self)
+
+    def _claim_end(self) -> Callable[[Batch], None] | None:
+        """It is over; gives whom to tell, if it was not over before."""
         with self._lock:
-            if self._is_over:
-                return
-            self._is_over = True
-            self.error = error
-        self._when_over(self)
+            when_over, self._when_over = self._when_over, None
+        return when_over
 
 
 def _named(error: WorkerCrashError | TimeoutError, number: int, name: str) -> Exception:

@@ -104,8 +104,15 @@ class Loans:
             loan = Loan(array)
         except OSError:
             return None
-        lent = self._lent
-        self._lent[key] = weakref.ref(array, lambda _: lent.pop(key, None)), loan
+        # An array may live on: what is called at its end need not keep the loans till then.
+        this = weakref.ref(self)
+
+        def forget(_: object) -> None:
+            loans = this()
+            if loans is not None:
+                loans._lent.pop(key, None)
+
+        self._lent[key] = weakref.ref(array, forget), loan
         return loan
 
 

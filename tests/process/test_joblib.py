@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import signal
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -177,6 +179,70 @@ def test_memory_maps_are_mapped_by_the_workers_too(tmp_path: Path) -> None:
 
     Parallel()(delayed(fill)(shared[n], n) for n in range(8))
     assert shared[:, 0].tolist() == list(range(8))
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """What is let go of is gone at once, or it stays."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def end_call(how: str, array: Any, common: Any) -> Any:
+    if array[0] == 20:
+        if how == "raises":
+            raise ValueError
+        if how == "crashes":
+            os._exit(3)
+        if how == "is given up":
+            signal.pause()
+    return array + common
+
+
+@pytest.mark.parametrize("how", ["returns", "raises", "crashes", "is given up"])
+def test_a_call_that_is_over_keeps_nothing(
+    how: str, no_collector: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[weakref.ref[Any]] = []
+    lent: list[weakref.ref[Any]] = []
+
+    class Noted(loans.Loan):
+        def __init__(self, array: Any) -> None:
+            super().__init__(array)
+            lent.append(weakref.ref(self))
+
+    monkeypatch.setattr("enact_pool.joblib.loans.Loan", Noted)
+    common = np.zeros(1000)
+
+    def call() -> None:
+        def tasks() -> Iterator[Any]:
+            for n in range(40):
+                array = np.full(1000, float(n))
+                given.append(weakref.ref(array))
+                yield delayed(end_call)(how, array, common)
+
+        values = Parallel(max_nbytes=1000, batch_size=3, return_as="generator")(tasks())
+        for n, value in enumerate(values):
+            given.append(weakref.ref(value))
+            if how == "is given up" and n == 4:
+                with pytest.warns(UserWarning, match="have been cancelled"):
+                    values.close()
+
+    if how in ("raises", "crashes"):
+        with pytest.raises(ValueError if how == "raises" else WorkerCrashError) as caught:
+            call()
+        # Its traceback has the call's own frames.
+        del caught
+    else:
+        call()
+    if how == "returns":
+        assert [loan for loan in lent if loan() is not None] == []
+    # Else some workers are dying still, and the executor's thread has their tasks.
+    enact_pool.joblib.shutdown()
+    assert [ref for ref in given + lent if ref() is not None] == []
+    assert len(lent) > 3
 
 
 def nested() -> tuple[str, int, list[int]]:
