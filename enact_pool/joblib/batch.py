@@ -114,7 +114,8 @@ class Batch:
         elif isinstance(error, (WorkerCrashError, TimeoutError)) and error.__cause__ is None:
             try:
                 self._take_crash(index, error)
-            except Exception as other:
+            except BaseException as other:
+                # In the executor's thread, where nobody else would raise it.
                 self._end(other)
         else:
             self._end(error)

@@ -81,6 +81,17 @@ def test_a_task_that_takes_too_long_is_named() -> None:
         parallel_config(backend="enact", nonsense=1)
 
 
+def test_what_on_crash_raises_is_raised() -> None:
+    def give_up(error: Exception) -> None:
+        sys.exit(f"gave up: {error}")
+
+    with (
+        parallel_config(backend="enact", n_jobs=2, on_crash=give_up),
+        pytest.raises(SystemExit, match=r"gave up: worker exited with code 5 .* task 3"),
+    ):
+        Parallel()(delayed(os._exit if n == 3 else abs)(n + 2) for n in range(6))
+
+
 def raise_in_iterable() -> Iterator[Any]:
     for n in range(20):
         yield delayed(abs)(-n)
