@@ -7,8 +7,9 @@ import logging
 import threading
 import warnings
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import wait
+from contextlib import contextmanager
 from functools import partial
 from queue import SimpleQueue
 from typing import Any
@@ -179,7 +180,7 @@ class EnactBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc
 
     def start_call(self) -> None:
         """A call begins."""
-        self._call = _Call(Loans(self._least_bytes))
+        self._call = _Call(Loans(self._least_bytes), self.parallel)
 
     # Within a call
 
@@ -195,6 +196,14 @@ class EnactBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc
     def retrieve_result_callback(self, out: Batch) -> list[Any]:
         """The values of a batch that is over; raises its error."""
         return out.take_values()
+
+    @contextmanager
+    def retrieval_context(self) -> Iterator[None]:
+        """What the caller waits for its values in; raises what was raised elsewhere meanwhile."""
+        call = self._call
+        assert call is not None
+        yield
+        call.finish()
 
     def abort_everything(self, ensure_ready: bool = True) -> None:
         """Cancel what this call has submitted, and kill the workers that are at work on it.
@@ -227,11 +236,16 @@ class _Call:
     take long, or wait for other calls: the executor's thread has to go on meanwhile.
     """
 
-    def __init__(self, loans: Loans) -> None:
+    def __init__(self, loans: Loans, parallel: Any) -> None:
         self._loans = loans
+        self._parallel = parallel
         self._batches: set[Batch] = set()
         self._submitted = 0
         self._is_aborted = False
+        # What the thread has come to, which the caller is to raise.
+        self._error: BaseException | None = None
+        # Held while the thread ends the caller's wait: not that of the next call.
+        self._lock = threading.Lock()
         self._over: SimpleQueue[tuple[Callable[[Batch], object], Batch] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._tell, name="enact_pool-joblib", daemon=True)
         self._thread.start()
@@ -263,14 +277,24 @@ class _Call:
         for callback, batch in iter(self._over.get, None):
             try:
                 callback(batch)
-            except Exception:
-                logging.getLogger("enact_pool").exception("joblib cannot be told of a batch")
+            except BaseException as error:
+                # joblib looks after an `Exception` of the iterable's, and of nothing else.
+                with self._lock:
+                    self._error = error
+                    if not self._is_aborted:
+                        # It waits for tasks that nobody will dispatch.
+                        self._parallel._aborting = True
             # Not kept till the next one is over.
             del callback, batch
+        if self._is_aborted and self._error is not None:
+            # The caller has raised something else.
+            logger = logging.getLogger("enact_pool")
+            logger.error("joblib could not go on with a call", exc_info=self._error)
 
     def abort(self) -> None:
         """Cancel what has not begun, and kill what runs."""
-        self._is_aborted = True
+        with self._lock:
+            self._is_aborted = True
         futures = [future for batch in list(self._batches) for future in batch.abandon()]
         left = [future for future in futures if not future.kill()]
         if left:
@@ -281,7 +305,21 @@ class _Call:
             kept_executors.lingering.add(thread)
             thread.start()
 
+    def finish(self) -> None:
+        """Wait until joblib has been told of all that is over; raises what that has raised."""
+        if self._is_aborted:
+            return
+        self.end()
+        error, self._error = self._error, None
+        try:
+            if error is not None:
+                raise error
+        finally:
+            # Its traceback has this frame.
+            del error
+
     def end(self) -> None:
+        """No more batches come."""
         self._over.put(None)
         if self._is_aborted or self._thread is threading.current_thread():
             # It may be in the user's iterable, for who knows how long.

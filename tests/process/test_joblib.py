@@ -111,6 +111,48 @@ def test_what_is_raised_comes_with_where_it_was_raised() -> None:
     assert refused.value.error.details["exit_code"] == 9
 
 
+def exit_in_iterable(error: BaseException) -> Iterator[Any]:
+    for n in range(20):
+        yield delayed(abs)(-n)
+    raise error
+
+
+@pytest.mark.parametrize("return_as", ["list", "generator", "generator_unordered"])
+@pytest.mark.parametrize("error", [SystemExit("bad input"), KeyboardInterrupt("enough")])
+def test_what_ends_the_iterable_ends_the_call(return_as: str, error: BaseException) -> None:
+    with Parallel(return_as=return_as) as parallel:
+        with pytest.raises(type(error), match=str(error)):
+            list(parallel(exit_in_iterable(error)))
+        assert sorted(parallel(delayed(abs)(-n) for n in range(20))) == list(range(20))
+
+
+def test_what_ends_the_iterable_of_a_call_that_was_given_up_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    asked, may_end = threading.Event(), threading.Event()
+
+    def tasks() -> Iterator[Any]:
+        for n in range(20):
+            yield delayed(abs)(-n)
+        asked.set()
+        may_end.wait()
+        sys.exit("bad input")
+
+    values = Parallel(return_as="generator", batch_size=1)(tasks())
+    asked.wait()
+    try:
+        with pytest.warns(UserWarning, match="have been cancelled"):
+            values.close()
+    finally:
+        may_end.set()
+    # Which waits for the thread that takes tasks out of it.
+    enact_pool.joblib.shutdown()
+    (record,) = caplog.records
+    assert record.message == "joblib could not go on with a call"
+    assert record.exc_info is not None
+    assert str(record.exc_info[1]) == "bad input"
+
+
 def test_generators_may_feed_on_each_other_and_be_given_up(tmp_path: Path) -> None:
     inner = Parallel(return_as="generator")(delayed(abs)(-n) for n in range(40))
     outer = Parallel(return_as="generator")(delayed(abs)(n) for n in inner)
