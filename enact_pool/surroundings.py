@@ -50,6 +50,10 @@ __all__ = ["QUICK_NS", "Surroundings", "own_workers"]
 QUICK_NS = 20_000
 _THOROUGH_NS = 2_000_000
 
+# How the names of this library's own threads begin. Pools that callables have made, and
+# that others use as well, keep theirs as they keep their workers.
+_OWN_THREADS = "enact_pool-"
+
 # Bound here, as those above are: a callable may patch the modules they come from.
 # (signal's own functions take ten times as long, to make enums of numbers.)
 _fchdir, _umask = os.fchdir, os.umask
@@ -205,7 +209,8 @@ class Surroundings:
         if count_threads() != self._thread_count:
             before, self._threads = self._threads, set(threading.enumerate())
             self._thread_count = count_threads()
-            threads = sorted(thread.name for thread in self._threads - before)
+            names = [thread.name for thread in self._threads - before]
+            threads = sorted(name for name in names if not name.startswith(_OWN_THREADS))
         processes: list[int] = []
         if self._children or _has_children():
             known, self._children = self._children, set(children(os.getpid()))

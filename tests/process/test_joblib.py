@@ -311,6 +311,19 @@ def test_calls_within_tasks_use_threads() -> None:
     assert Parallel()([explicit()]) == [[1]]
 
 
+def leave_two_threads() -> Any:
+    threading.Thread(target=signal.pause, name="of its own", daemon=True).start()
+    return Parallel(n_jobs=2, backend="enact")(delayed(abs)(-n) for n in range(3))
+
+
+def test_threads_of_the_backend_are_not_told_as_left_by_a_task(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert Parallel()([delayed(leave_two_threads)()]) == [[0, 1, 2]]
+    told = [record.message for record in caplog.records]
+    assert told == ["callable 0 (leave_two_threads) left running: thread of its own"]
+
+
 def test_scikit_learns_fits_that_crash_get_their_error_score() -> None:
     pytest.importorskip("sklearn")
     from sklearn.exceptions import FitFailedWarning
