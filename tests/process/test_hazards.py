@@ -170,6 +170,18 @@ def change_in_no_time(_: object) -> None:
     signal.setitimer(signal.ITIMER_REAL, 1000.0, 1000.0)
 
 
+def leave_least_depth(_: object) -> None:
+    frame, depth = sys._getframe(), 0
+    while frame.f_back is not None:
+        depth, frame = depth + 1, frame.f_back
+    while True:
+        depth += 1
+        try:
+            return sys.setrecursionlimit(depth)
+        except RecursionError:
+            continue  # it is lower than Python allows here
+
+
 def change_everything(_: object) -> None:
     change_in_no_time(_)
     signal.signal(signal.SIGPROF, signal.SIG_IGN)
@@ -207,6 +219,7 @@ def remove_all_variables(_: object) -> None:
     "change",
     [
         change_in_no_time,
+        leave_least_depth,
         change_everything,
         raise_changed,
         set_variable,

@@ -421,10 +421,11 @@ def leave_loggers(folder: Path) -> None:
         threading.Thread(target=log_late, args=(folder, "thread")).start()
         log_late(folder, "starter")
 
-    threading.Thread(target=begin_another).start()
+    # First: with several threads, Python 3.12 warns of it.
     if os.fork() == 0:
         log_late(folder, "child")
         os._exit(0)
+    threading.Thread(target=begin_another).start()
 
 
 def ask_them(folder: Path) -> None:
