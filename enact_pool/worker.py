@@ -304,29 +304,30 @@ class _Worker:
             if serial != done + 1:
                 # Some were given to others. The journal takes consecutive ones.
                 self._write_journal()
-            is_restored = self._run(serial, batch, serial - first)
-            if not self._is_spoilt:
-                done, serial = serial, next(permits, 0)
-                if not serial:
-                    # Before the rest, for which nobody has to wait.
-                    self._write_journal()
-                if not is_restored:
-                    self._restore(0)
+            if not self._run(serial, batch, serial - first, serial == last):
+                # Before the rest, for which nobody has to wait.
+                self._write_journal()
+                self._surroundings.restore(0)
+            self._modules_known = len(_modules)
             if __name__ not in sys.modules:
                 # It has cleared them: nothing can be unpickled here any more.
                 os._exit(LOST_PIPES)
+            if self._surroundings.is_lost:
+                self._is_spoilt = True
             if self._is_spoilt:
                 # The parent finds out what else it had been sent.
                 self._write_journal()
                 return
+            done, serial = serial, next(permits, 0)
+        self._write_journal()
         self._look_at_memory()
         if done != last:
             self._write(pack_answer(Answer.SKIPPED, last))
 
-    def _run(self, serial: int, batch: list[Any], index: int) -> bool:
+    def _run(self, serial: int, batch: list[Any], index: int, is_last: bool) -> bool:
         """Run one callable of a batch, and answer for it.
 
-        Gives whether what it has changed is put back.
+        Gives whether what it has changed is put back: that of the last may have to be.
         """
         # What a quick callable costs is spent here: few calls, few lookups.
         begun_at = _monotonic_ns()
@@ -364,9 +365,9 @@ class _Worker:
         # After a quick one several permits are taken at once.
         self._permits.several = quick = ran_ns < QUICK_NS
         witness = self._witness
-        can_wait = quick and witness is None and self._surroundings.can_wait
+        can_wait = is_last and quick and witness is None and self._surroundings.can_wait
         if not can_wait:
-            left = self._restore(ran_ns)
+            left = self._surroundings.restore(ran_ns)
             if left is not None:
                 # To write it may take long, and is not the callable's time.
                 self._recorder.note_resting()
@@ -386,13 +387,6 @@ class _Worker:
         if not quick:
             self._look_at_memory()
         return not can_wait
-
-    def _restore(self, ran_ns: int) -> tuple[list[str], list[int]] | None:
-        """Put back what a callable has changed that ran for so long; gives what it left running."""
-        left = self._surroundings.restore(ran_ns)
-        self._modules_known = len(_modules)
-        self._is_spoilt |= self._surroundings.is_lost
-        return left
 
     def _tell_printed(self, witness: Witness, serial: int) -> None:
         """Tell what a callable has printed, before it is answered for."""
