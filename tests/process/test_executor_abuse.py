@@ -11,12 +11,12 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, wait
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import deeds
 import pytest
@@ -167,8 +167,11 @@ def test_an_interrupt_at_any_moment_loses_no_future() -> None:
                         futures.append(executor.submit(abs, -1))
                         futures[-1].cancel()
                         futures[len(futures) // 2].running()
-                        for _ in executor.map(abs, range(5)):
-                            futures.append(executor.submit(abs, -1))
+                        values = executor.map(abs, range(5))
+                        # As garbage, it could not raise what interrupts its end.
+                        with closing(cast("Generator[int, None, None]", values)):
+                            for _ in values:
+                                futures.append(executor.submit(abs, -1))
                     except _Interrupt:
                         interrupted += 1
                     armed = 0
