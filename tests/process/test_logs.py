@@ -54,6 +54,10 @@ def handled_by(handler: logging.Handler, name: str = "deed", level: int = 0) -> 
         logger.setLevel(before[0])
 
 
+# From Python 3.12 on, which counts threads that were joined, but that the kernel has not ended yet.
+FORKS = pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+
+
 class NoPickle:
     def __repr__(self) -> str:
         return "<no pickle>"
@@ -80,6 +84,7 @@ def log_by_all_means(number: int) -> None:
     log.warning("long: %s", "x" * 1_000_000)
 
 
+@FORKS
 def test_records_reach_the_handlers_of_the_logger_of_the_same_name() -> None:
     handler = Collector()
     with handled_by(handler, level=logging.INFO):
@@ -439,6 +444,7 @@ def ask_them(folder: Path) -> None:
     own.join()
 
 
+@FORKS
 def test_what_is_left_running_does_not_log_in_the_name_of_another(tmp_path: Path) -> None:
     handler = Collector()
     with handled_by(handler), handled_by(Collector(), "enact_pool"):
