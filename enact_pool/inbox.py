@@ -114,9 +114,8 @@ class Inbox:
             self._records.came(task, kind, content)
 
     def _take_answers(self, lane: Lane, frames: list[Frame]) -> None:
-        if self._records is not None:
-            # They were sent before these, and are told before.
-            self.read_mail(lane)
+        # They were sent before these, and are told before.
+        self.read_mail(lane)
         at = 0
         while at < len(frames):
             header, payload = frames[at]
