@@ -5,10 +5,10 @@ umask, the recursion limit and resource limits are put back after each callable.
 What cannot be put back is told: threads that it has left running, and processes.
 What modules change when they are imported, while a callable is unpickled, stays.
 
-To look at everything takes longer than a quick callable does. What programs change
-most is looked at after each, which takes 1.2 us; for processes after each that took
-20 us, since none is started in less; and the rest after each that took 2 ms.
-(An audit hook would tell at once, and make `id()` six times as slow for everybody.)
+To look at everything takes longer than a quick callable does. What Python code changes
+says so (see `changes`), and then everything is looked at. What C code may have changed
+behind its back is looked at every 20 us, and all of it after each callable that took
+2 ms; processes after each that took 20 us, since none is started in less.
 """
 
 from __future__ import annotations
@@ -20,15 +20,6 @@ import signal
 import sys
 import threading
 from _signal import (  # type: ignore[import-not-found]
-    SIGALRM,
-    SIGCHLD,
-    SIGHUP,
-    SIGINT,
-    SIGPIPE,
-    SIGQUIT,
-    SIGTERM,
-    SIGUSR1,
-    SIGUSR2,
     alarm,
     getsignal,
     pthread_sigmask,
@@ -37,6 +28,7 @@ from _signal import (  # type: ignore[import-not-found]
 from _signal import signal as set_handler
 from _thread import _count as count_threads
 
+from enact_pool.changes import Changes
 from enact_pool.descriptors import out_of_reach
 from enact_pool.tree import children
 
@@ -63,7 +55,7 @@ _environ = os.environ
 _variables: dict[Any, Any] = vars(_environ)["_data"]
 _TO_RETURN = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 
-_ALL = tuple(sorted(int(number) for number in signal.valid_signals()))
+_SIGNALS = tuple(sorted(int(number) for number in signal.valid_signals()))
 
 _TIMERS = tuple(map(int, (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)))
 
@@ -77,37 +69,10 @@ _RESOURCES = tuple(
 )
 
 
-class _Changes:
-    """Whether the environment was changed since this was last set to False.
-
-    To compare the variables takes as long as a quick callable. So what `os.environ`
-    and `os.environb` change them by notes it, for as long as this process lives.
-    """
-
-    def __init__(self) -> None:
-        self.seen = True
-        kind: Any = type(_environ)
-        set_one, delete = kind.__setitem__, kind.__delitem__
-
-        def __setitem__(environ: Any, key: Any, value: Any) -> None:
-            try:
-                set_one(environ, key, value)
-            finally:
-                self.seen = True
-
-        def __delitem__(environ: Any, key: Any) -> None:
-            try:
-                delete(environ, key)
-            finally:
-                self.seen = True
-
-        kind.__setitem__, kind.__delitem__ = __setitem__, __delitem__
-
-
 class Surroundings:
     """The state of this process that callables share, as it is when this is made."""
 
-    def __init__(self) -> None:
+    def __init__(self, changes: Changes) -> None:
         # Open, since it can be gone back to then whatever happens to its name.
         self._folder = out_of_reach(os.open(".", _TO_RETURN))
         self._umask = _umask(0o077)
@@ -118,7 +83,9 @@ class Surroundings:
         self._mask = pthread_sigmask(signal.SIG_BLOCK, ())
         self._resources = list(map(resource.getrlimit, _RESOURCES))
         self._children = set(children(os.getpid()))
-        self._changes = _Changes()
+        self._changes = changes
+        # When to look again at what nobody says of itself, on the monotonic clock.
+        self._look_at = 0
         # Whether something could not be put back: no callable may run here any more.
         self.is_lost = False
         self.accept()
@@ -128,8 +95,7 @@ class Surroundings:
         self._environ = dict(_environ)
         self._variables = dict(_variables)
         self._recursion_limit = _get_limit()
-        self._handlers = _usual_handlers()
-        self._all_handlers = list(map(getsignal, _ALL))
+        self._handlers = list(map(getsignal, _SIGNALS))
         self._thread_count = count_threads()
         self._threads = set(threading.enumerate())
 
@@ -138,41 +104,43 @@ class Surroundings:
         """Whether processes that callables have started may be running."""
         return bool(self._children)
 
-    @property
-    def can_wait(self) -> bool:
-        """Whether what a quick callable has changed may be put back when it is answered for.
-
-        A thread that it has left running is told of before, and it takes some depth of calls.
-        """
-        return count_threads() == self._thread_count and _get_limit() == self._recursion_limit
-
-    def restore(self, ran_ns: int) -> tuple[list[str], list[int]] | None:
+    def restore(self, ran_ns: int, ended_ns: int) -> tuple[list[str], list[int]] | None:
         """Make everything as it was; gives what the callable before has left running, if anything.
 
         That is the names of threads, and the ids of processes. What is looked at depends
-        on how long it ran: see above. Sets `is_lost` if something cannot be put back.
+        on how long it ran, and when it ended: see above. Sets `is_lost` if something
+        cannot be put back.
         """
-        if self._changes.seen or ran_ns >= QUICK_NS:
-            # First: a thread that is left may change some meanwhile.
-            self._changes.seen = False
-            if _variables != self._variables:
-                self._restore_variables()
+        if (
+            ended_ns < self._look_at
+            and not self._changes.seen
+            and _get_limit() == self._recursion_limit
+            and count_threads() == self._thread_count
+        ):
+            return None
+        self._look_at = ended_ns + QUICK_NS
+        # First: a thread that is left may change some meanwhile.
+        changed, self._changes.seen = self._changes.seen, False
+        if (changed or ran_ns >= QUICK_NS) and _variables != self._variables:
+            self._restore_variables()
+        self.restore_unnoted()
+        if changed or ran_ns >= _THOROUGH_NS:
+            self._restore_rest()
+        if ran_ns >= QUICK_NS or count_threads() != self._thread_count:
+            return self._left_running()
+        return None
+
+    def restore_unnoted(self) -> None:
+        """Make as it was what C code may have changed in no time."""
         _umask(self._umask)
         if self._resets_alarm:
             alarm(0)
         if _get_limit() != self._recursion_limit:
             _set_limit(self._recursion_limit)
-        if _usual_handlers() != self._handlers:
-            self._restore_handlers()
         try:
             _fchdir(self._folder)
         except OSError:
             self.is_lost = True
-        if ran_ns >= _THOROUGH_NS:
-            self._restore_rest()
-        if ran_ns >= QUICK_NS or count_threads() != self._thread_count:
-            return self._left_running()
-        return None
 
     def _restore_rest(self) -> None:
         for timer in self._timers:
@@ -198,7 +166,7 @@ class Surroundings:
                 _environ[name] = value
 
     def _restore_handlers(self) -> None:
-        for number, handler in zip(_ALL, self._all_handlers, strict=True):
+        for number, handler in zip(_SIGNALS, self._handlers, strict=True):
             # None is one that was not set from Python, and cannot be.
             if handler is not None and getsignal(number) is not handler:
                 set_handler(number, handler)
@@ -217,22 +185,6 @@ class Surroundings:
             known |= own_workers()
             processes = sorted(pid for pid in self._children - known if not _has_ended(pid))
         return (threads, processes) if threads or processes else None
-
-
-def _usual_handlers() -> tuple[Any, ...]:
-    """The handlers of those signals whose handlers programs set."""
-    # Written out, which takes half of the time that a loop takes.
-    return (
-        getsignal(SIGHUP),
-        getsignal(SIGINT),
-        getsignal(SIGQUIT),
-        getsignal(SIGUSR1),
-        getsignal(SIGUSR2),
-        getsignal(SIGPIPE),
-        getsignal(SIGALRM),
-        getsignal(SIGTERM),
-        getsignal(SIGCHLD),
-    )
 
 
 def own_workers() -> set[int]:

@@ -22,6 +22,7 @@ from collections.abc import Coroutine, Iterator
 from functools import partial
 
 from enact_pool.callables import run_coroutine
+from enact_pool.changes import Changes
 from enact_pool.common import Common, common_of
 from enact_pool.descriptors import out_of_reach
 from enact_pool.intake import Permits, commands_from
@@ -202,6 +203,7 @@ class _Worker:
         self._common = Common()
         # How many modules there were when the last callable had run.
         self._modules_known = 0
+        self._changes = Changes()
         # What callables may not change. Made when the initializer has made its changes.
         self._surroundings: Surroundings
         # In bytes; 0: any.
@@ -222,7 +224,7 @@ class _Worker:
             self._write(pack_answer(Answer.START_FAILED, payload=_description(error)))
             return False
         self._end_if_forked()
-        self._surroundings = Surroundings()
+        self._surroundings = Surroundings(self._changes)
         self._write(pack_answer(Answer.READY))
         return True
 
@@ -304,10 +306,7 @@ class _Worker:
             if serial != done + 1:
                 # Some were given to others. The journal takes consecutive ones.
                 self._write_journal()
-            if not self._run(serial, batch, serial - first, serial == last):
-                # Before the rest, for which nobody has to wait.
-                self._write_journal()
-                self._surroundings.restore(0)
+            self._run(serial, batch, serial - first)
             self._modules_known = len(_modules)
             if __name__ not in sys.modules:
                 # It has cleared them: nothing can be unpickled here any more.
@@ -320,15 +319,14 @@ class _Worker:
                 return
             done, serial = serial, next(permits, 0)
         self._write_journal()
+        # Nobody has to wait for the rest.
+        self._surroundings.restore_unnoted()
         self._look_at_memory()
         if done != last:
             self._write(pack_answer(Answer.SKIPPED, last))
 
-    def _run(self, serial: int, batch: list[Any], index: int, is_last: bool) -> bool:
-        """Run one callable of a batch, and answer for it.
-
-        Gives whether what it has changed is put back: that of the last may have to be.
-        """
+    def _run(self, serial: int, batch: list[Any], index: int) -> None:
+        """Run one callable of a batch, and answer for it."""
         # What a quick callable costs is spent here: few calls, few lookups.
         begun_at = _monotonic_ns()
         self._recorder.note_begun(serial, begun_at)
@@ -365,16 +363,14 @@ class _Worker:
         # After a quick one several permits are taken at once.
         self._permits.several = quick = ran_ns < QUICK_NS
         witness = self._witness
-        can_wait = is_last and quick and witness is None and self._surroundings.can_wait
-        if not can_wait:
-            left = self._surroundings.restore(ran_ns)
-            if left is not None:
-                # To write it may take long, and is not the callable's time.
-                self._recorder.note_resting()
-                self._write(pack_answer(Answer.LEFT_BEHIND, serial, _dumps(left)))
-            if witness is not None:
-                witness.restore()
-                self._tell_printed(witness, serial)
+        left = self._surroundings.restore(ran_ns, ended_at)
+        if left is not None:
+            # To write it may take long, and is not the callable's time.
+            self._recorder.note_resting()
+            self._write(pack_answer(Answer.LEFT_BEHIND, serial, _dumps(left)))
+        if witness is not None:
+            witness.restore()
+            self._tell_printed(witness, serial)
         journal = self._journal
         if not journal.add(serial, ending, begun_at, ran_ns, payload):
             # Larger than what travels in a parcel as a rule. Writing it is not the callable's time.
@@ -386,7 +382,6 @@ class _Worker:
             self._written_at = ended_at
         if not quick:
             self._look_at_memory()
-        return not can_wait
 
     def _tell_printed(self, witness: Witness, serial: int) -> None:
         """Tell what a callable has printed, before it is answered for."""
