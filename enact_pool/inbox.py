@@ -173,7 +173,7 @@ class Inbox:
         if has_parcels:
             self._take_parcels(lane, serials, endings, payloads)
         size, self._printed_bytes = size + self._printed_bytes, 0
-        tasks = self._schedule.finished(lane, serials, sum(ran_ns) / 1e9, size)
+        tasks = self._schedule.finished(lane, serials, ran_ns, size)
         lane.ran += len(tasks)
         if self._live is not None:
             self._live.ran(lane, tasks, begun_ns, ran_ns)

@@ -263,8 +263,8 @@ class Schedule(Generic[LaneT, OutcomeT]):
 
     # What lanes say
 
-    def finished(self, lane: LaneT, serials: range, seconds: float, size: int) -> list[int]:
-        """The lane has run the tasks with these numbers, in so many seconds in all; gives them.
+    def finished(self, lane: LaneT, serials: range, ran_ns: list[int], size: int) -> list[int]:
+        """The lane has run the tasks with these numbers, each for so long; gives them.
 
         Their answers were `size` bytes in all. The tasks end where there is none
         with such a number: then it is not our worker that answers.
@@ -279,7 +279,7 @@ class Schedule(Generic[LaneT, OutcomeT]):
             tasks = state.tasks.take(serials)
         if tasks:
             self._answered(state, serials[len(tasks) - 1])
-            self._sizing.measured(len(tasks), seconds, size)
+            self._sizing.measured(ran_ns[: len(tasks)], size)
         return tasks
 
     def skipped(self, lane: LaneT, serial: int) -> None:

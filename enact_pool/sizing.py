@@ -51,16 +51,22 @@ class Sizing:
 
     _expected_seconds: float | None = None
     mean_seconds: float = field(default=0.0, init=False)
+    # Their median, of each few that were told together: one of very many quick ones whose
+    # worker was kept from running for a while is all that the mean tells.
+    _typical_seconds: float = field(default=0.0, init=False)
     # How large their answers were, in bytes.
     mean_bytes: float = field(default=0.0, init=False)
     _measured: int = field(default=0, init=False)
     _single_bytes: int = field(default=0, init=False)
     _extra_bytes: float = field(default=0.0, init=False)
 
-    def measured(self, tasks: int, seconds: float, size: int) -> None:
-        """So many tasks took so many seconds in all, and their answers were `size` bytes."""
+    def measured(self, ran_ns: list[int], size: int) -> None:
+        """Tasks took so many nanoseconds each, and their answers were `size` bytes in all."""
+        tasks = len(ran_ns)
         weight = 1 - (1 - _NEWEST) ** tasks if self._measured else 1.0
-        self.mean_seconds += weight * (seconds / tasks - self.mean_seconds)
+        self.mean_seconds += weight * (sum(ran_ns) / 1e9 / tasks - self.mean_seconds)
+        median = sorted(ran_ns)[tasks // 2] / 1e9
+        self._typical_seconds += weight * (median - self._typical_seconds)
         self.mean_bytes += weight * (size / tasks - self.mean_bytes)
         self._measured += tasks
 
@@ -114,7 +120,7 @@ class Sizing:
         """
         if self.mean_bytes:
             tasks = min(tasks, int(room / 2 / self.mean_bytes))
-        return tasks * self.mean_seconds
+        return tasks * min(self.mean_seconds, self._typical_seconds)
 
     def wants_next_batch_waiting(self) -> bool:
         """Whether tasks are so quick that a lane should find its next batch in its pipe."""

@@ -101,7 +101,7 @@ class Core(RuleBasedStateMachine):
             ):
                 lane.said.popleft()
                 serials = range(serial, serials.stop + 1)
-            tasks = self.schedule.finished(lane, serials, seconds * len(serials), 20)
+            tasks = self.schedule.finished(lane, serials, [int(seconds * 1e9)] * len(serials), 20)
             assert len(tasks) == len(serials)
             for task in tasks:
                 assert task in self.started
@@ -342,7 +342,7 @@ def send(schedule: Lanes, lane: int, size: int = 100) -> list[int]:
 def finish(schedule: Lanes, lane: int, seconds: float, count: int = 1) -> list[int]:
     """The lane finishes so many of the tasks it has."""
     first = schedule._lanes[lane].tasks.first
-    return schedule.finished(lane, range(first, first + count), seconds * count, 20 * count)
+    return schedule.finished(lane, range(first, first + count), [int(seconds * 1e9)] * count, 20 * count)
 
 
 def test_the_first_batches_are_a_fair_share_of_few() -> None:
@@ -448,12 +448,12 @@ def test_an_answer_for_what_was_not_sent_is_refused() -> None:
     schedule = scheduled(100)
     send(schedule, 0)
     assert finish(schedule, 0, 1e-6) == [0]
-    assert schedule.finished(0, range(1, 2), 1e-6, 20) == [], "answered already"
-    assert schedule.finished(0, range(99, 100), 1e-6, 20) == [], "never sent"
-    assert schedule.finished(0, range(2, 100), 1e-6, 20) == [], "nor were some of these"
+    assert schedule.finished(0, range(1, 2), [1000], 20) == [], "answered already"
+    assert schedule.finished(0, range(99, 100), [1000], 20) == [], "never sent"
+    assert schedule.finished(0, range(2, 100), [1000] * 98, 20) == [], "nor were some of these"
     assert schedule.queued == 96, "what may have started is not sent again"
     schedule.recalled(0, (3,))
-    assert schedule.finished(0, range(2, 4), 1e-6, 20) == [1], "up to the first that was recalled"
+    assert schedule.finished(0, range(2, 4), [1000] * 2, 20) == [1], "up to the first that was recalled"
 
 
 # Recalls
@@ -467,8 +467,8 @@ def test_what_waits_behind_a_long_task_is_recalled() -> None:
     assert schedule.recallable(patient=False) == (1, 2)
     schedule.recalled(1, (2, 3))
     assert send(schedule, 0) == [5, 6], "as many as the other one has"
-    assert schedule.finished(1, range(1, 2), 2.0, 20) == [4]
-    assert schedule.finished(1, range(4, 5), 1e-5, 20) == [7]
+    assert schedule.finished(1, range(1, 2), [2_000_000_000], 20) == [4]
+    assert schedule.finished(1, range(4, 5), [10_000], 20) == [7]
 
 
 def test_work_that_is_known_to_take_long_is_recalled_at_once() -> None:
@@ -565,7 +565,7 @@ def sizes(
         found.append(size)
         queued -= size
         sizing.pickled(size, shared + size * bytes_each)
-        sizing.measured(size, size * seconds, size * 20)
+        sizing.measured([int(seconds * 1e9)] * size, size * 20)
     return found
 
 
@@ -599,9 +599,24 @@ def test_lanes_need_somebody_before_their_answers_have_no_room() -> None:
         schedule = scheduled(1000)
         for lane in range(2):
             send(schedule, lane)
-            schedule.finished(lane, range(1, 5), 4e-3, 4 * size)
+            schedule.finished(lane, range(1, 5), [1_000_000] * 4, 4 * size)
             assert len(send(schedule, lane)) >= 8
         assert schedule.quiet_seconds(room=1 << 16) == pytest.approx(tasks * 1e-3)
+
+
+def test_one_that_was_kept_from_running_does_not_make_quick_ones_look_slow() -> None:
+    """By the mean the others would take half a second: nobody would look for their end."""
+    schedule = scheduled(5000)
+    for lane in range(2):
+        for count in (4, 8, 24, 72, 216):
+            send(schedule, lane)
+            finish(schedule, lane, 1e-6, count)
+        count = len(send(schedule, lane))
+        ran_ns = [1000] * (count - 1) + [200_000_000]
+        first = schedule.answered(lane) + 1
+        schedule.finished(lane, range(first, first + count), ran_ns, 20 * count)
+        send(schedule, lane)
+    assert 0 < schedule.quiet_seconds(room=1 << 16) <= 1e-3
 
 
 def test_large_pickles_do_not_travel_together() -> None:
