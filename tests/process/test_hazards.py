@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import posix
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -155,6 +158,8 @@ def see_surroundings(_: object) -> dict[str, Any]:
             signal.getitimer(timer)
             for timer in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
         ],
+        "mask": signal.pthread_sigmask(signal.SIG_BLOCK, ()),
+        "limit of files": resource.getrlimit(resource.RLIMIT_NOFILE),
     }
 
 
@@ -187,7 +192,24 @@ def change_everything(_: object) -> None:
     signal.signal(signal.SIGPROF, signal.SIG_IGN)
     for timer in (signal.ITIMER_VIRTUAL, signal.ITIMER_PROF):
         signal.setitimer(timer, 1000.0, 1000.0)
-    time.sleep(0.003)  # these are looked at after callables that took a while only
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
+    fewer, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (fewer - 1, most))
+
+
+def change_by_descriptor(_: object) -> None:
+    assert os.chdir in os.supports_fd
+    folder = os.open("/", os.O_RDONLY)
+    posix.fchdir(folder)
+    os.close(folder)
+
+
+def change_in_c(_: object) -> None:
+    c = ctypes.CDLL(None)
+    c.chdir(b"/")
+    c.umask(0o777)
+    c.alarm(1000)
+    time.sleep(0.0001)  # such are looked at every 20 us
 
 
 def raise_changed(_: object) -> None:
@@ -221,6 +243,8 @@ def remove_all_variables(_: object) -> None:
         change_in_no_time,
         leave_least_depth,
         change_everything,
+        change_by_descriptor,
+        change_in_c,
         raise_changed,
         set_variable,
         set_variable_as_bytes,
@@ -233,7 +257,7 @@ def test_the_next_callable_finds_its_worker_as_the_first_did(
     change: Callable[[object], None],
 ) -> None:
     with Pool(1) as pool:
-        # Several times: one that is quick is looked at less thoroughly, and the first is not.
+        # Several times: the first is not quick, for what it imports, and is looked at anyway.
         callables = [see_surroundings, *[change] * 4, see_surroundings]
         first, *_, next_one = pool.run_parallel(callables, 0)
         (later,) = pool.run_parallel([see_surroundings], 0)
