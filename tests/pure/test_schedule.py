@@ -342,7 +342,9 @@ def send(schedule: Lanes, lane: int, size: int = 100) -> list[int]:
 def finish(schedule: Lanes, lane: int, seconds: float, count: int = 1) -> list[int]:
     """The lane finishes so many of the tasks it has."""
     first = schedule._lanes[lane].tasks.first
-    return schedule.finished(lane, range(first, first + count), [int(seconds * 1e9)] * count, 20 * count)
+    return schedule.finished(
+        lane, range(first, first + count), [int(seconds * 1e9)] * count, 20 * count
+    )
 
 
 def test_the_first_batches_are_a_fair_share_of_few() -> None:
@@ -453,7 +455,9 @@ def test_an_answer_for_what_was_not_sent_is_refused() -> None:
     assert schedule.finished(0, range(2, 100), [1000] * 98, 20) == [], "nor were some of these"
     assert schedule.queued == 96, "what may have started is not sent again"
     schedule.recalled(0, (3,))
-    assert schedule.finished(0, range(2, 4), [1000] * 2, 20) == [1], "up to the first that was recalled"
+    assert schedule.finished(0, range(2, 4), [1000] * 2, 20) == [1], (
+        "up to the first that was recalled"
+    )
 
 
 # Recalls
