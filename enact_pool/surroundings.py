@@ -104,6 +104,10 @@ class Surroundings:
         """Whether processes that callables have started may be running."""
         return bool(self._children)
 
+    def begin(self, now_ns: int) -> None:
+        """Callables are about to run, and find everything as it was."""
+        self._look_at = now_ns + QUICK_NS
+
     def restore(self, ran_ns: int, ended_ns: int) -> tuple[list[str], list[int]] | None:
         """Make everything as it was; gives what the callable before has left running, if anything.
 
@@ -118,7 +122,7 @@ class Surroundings:
             and count_threads() == self._thread_count
         ):
             return None
-        self._look_at = ended_ns + QUICK_NS
+        self.begin(ended_ns)
         # First: a thread that is left may change some meanwhile.
         changed, self._changes.seen = self._changes.seen, False
         if (changed or ran_ns >= QUICK_NS) and _variables != self._variables:

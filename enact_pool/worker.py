@@ -302,6 +302,7 @@ class _Worker:
             self._recorder.note_loading(0, _monotonic_ns())
         self._end_if_forked()
         done, self._written_at = serial - 1, _monotonic_ns()
+        self._surroundings.begin(self._written_at)
         while serial:
             if serial != done + 1:
                 # Some were given to others. The journal takes consecutive ones.
