@@ -322,6 +322,7 @@ class _Worker:
         self._write_journal()
         # Nobody has to wait for the rest.
         self._surroundings.restore_unnoted()
+        self._is_spoilt = self._surroundings.is_lost
         self._look_at_memory()
         if done != last:
             self._write(pack_answer(Answer.SKIPPED, last))
