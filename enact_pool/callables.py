@@ -7,6 +7,7 @@ from functools import partial
 from types import FunctionType
 
 from enact_pool.interrupts import is_interrupt
+from enact_pool.texts import bare_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,10 +44,10 @@ def check_callable(candidate: Any, where: str) -> None:
     except BaseException as error:
         if is_interrupt(error):
             raise
-        raise TypeError(f"{where} raises {type(error).__name__} when it is looked at") from error
+        raise TypeError(f"{where} raises {bare_name(type(error))} when it is looked at") from error
     if found is None:
         raise TypeError(
-            f"{where} is no callable: {type(candidate).__name__!r} object "
+            f"{where} is no callable: {bare_name(type(candidate))!r} object "
             "has no run(input) and cannot be called"
         )
 
@@ -63,7 +64,7 @@ def name_of(candidate: Any) -> str:
         # The name is a label. One that cannot be told must not keep the
         # callable from running, nor its neighbours from answering.
         name = None
-    return name if isinstance(name, str) else type(candidate).__name__
+    return name if issubclass(type(name), str) else bare_name(type(candidate))
 
 
 def _own_name(candidate: Any) -> Any:
@@ -72,4 +73,4 @@ def _own_name(candidate: Any) -> Any:
         return name() if callable(name) else name
     while isinstance(candidate, partial):
         candidate = candidate.func
-    return getattr(candidate, "__name__", type(candidate).__name__)
+    return getattr(candidate, "__name__", bare_name(type(candidate)))

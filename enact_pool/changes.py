@@ -15,7 +15,7 @@ import posix
 import resource
 import signal
 from collections.abc import Callable
-from functools import wraps
+from functools import update_wrapper
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ class Changes:
     def __init__(self) -> None:
         self.seen = True
         kind: Any = type(os.environ)
-        kind.__setitem__ = self._noted(kind.__setitem__)
-        kind.__delitem__ = self._noted(kind.__delitem__)
+        for name in ("__setitem__", "__delitem__"):
+            setattr(kind, name, _as_method(self._noted(getattr(kind, name))))
         for name, modules in _FUNCTIONS.items():
             plain = getattr(modules[0], name, None)
             if plain is None:
@@ -52,12 +52,33 @@ class Changes:
                 os.supports_fd.add(noted)
 
     def _noted(self, change: Callable[..., Any]) -> Callable[..., Any]:
-        @wraps(change)
-        def noted(*args: Any, **kwargs: Any) -> Any:
-            try:
-                return change(*args, **kwargs)
-            finally:
-                # Not before: a thread that was left running may change it later.
-                self.seen = True
+        return _Noted(change, self)
 
-        return noted
+
+def _as_method(function: Callable[..., Any]) -> Callable[..., Any]:
+    def method(*args: Any) -> Any:
+        return function(*args)
+
+    return method
+
+
+class _Noted:
+    """A function that notes that it was called; no method of a class that has it."""
+
+    def __init__(self, function: Callable[..., Any], changes: Changes) -> None:
+        self._function = function
+        self._changes = changes
+        update_wrapper(self, function)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return self._function(*args, **kwargs)
+        finally:
+            # Not before: a thread that was left running may change it later.
+            self._changes.seen = True
+
+    def __reduce__(self) -> str:
+        return self._function.__name__  # by which its module has it
+
+    def __repr__(self) -> str:
+        return repr(self._function)

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from functools import partial
 from types import CodeType, FrameType, FunctionType, MethodType
 
+from enact_pool.texts import traceback_of
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -25,10 +27,11 @@ def is_interrupt(error: BaseException) -> bool:
     """
     if threading.current_thread() is not threading.main_thread():
         return False
-    if isinstance(error, KeyboardInterrupt):
+    # (To ask an exception for its class may run code of its own.)
+    if issubclass(type(error), KeyboardInterrupt):
         return True
     handlers = {_code(signal.getsignal(number)) for number in signal.valid_signals()} - {None}
-    position = error.__traceback__
+    position = traceback_of(error)
     while handlers and position is not None:
         if position.tb_frame.f_code in handlers:
             return True

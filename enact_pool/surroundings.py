@@ -20,7 +20,11 @@ import signal
 import sys
 import threading
 from _signal import (  # type: ignore[import-not-found]
+    ITIMER_REAL,
+    SIG_BLOCK,
+    SIG_SETMASK,
     alarm,
+    getitimer,
     getsignal,
     pthread_sigmask,
     setitimer,
@@ -49,7 +53,12 @@ _OWN_THREADS = "enact_pool-"
 # Bound here, as those above are: a callable may patch the modules they come from.
 # (signal's own functions take ten times as long, to make enums of numbers.)
 _fchdir, _umask = os.fchdir, os.umask
+_open, _close = os.open, os.close
 _get_limit, _set_limit = sys.getrecursionlimit, sys.setrecursionlimit
+_get_resource, _set_resource = resource.getrlimit, resource.setrlimit
+_cancel_dump = faulthandler.cancel_dump_traceback_later
+_list_threads = threading.enumerate
+_waitid: Any = getattr(os, "waitid", None)  # on macOS from Python 3.13 on
 _environ = os.environ
 # What it keeps the variables in: to compare what it shows takes ten times as long.
 _variables: dict[Any, Any] = vars(_environ)["_data"]
@@ -59,13 +68,8 @@ _SIGNALS = tuple(sorted(int(number) for number in signal.valid_signals()))
 
 _TIMERS = tuple(map(int, (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)))
 
-# Those that end a later callable, or let it fail.
 _RESOURCES = tuple(
-    getattr(resource, name)
-    for name in (
-        *("RLIMIT_AS", "RLIMIT_CPU", "RLIMIT_DATA", "RLIMIT_FSIZE"),
-        *("RLIMIT_NOFILE", "RLIMIT_NPROC", "RLIMIT_STACK"),
-    )
+    sorted({getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")})
 )
 
 
@@ -74,30 +78,43 @@ class Surroundings:
 
     def __init__(self, changes: Changes) -> None:
         # Open, since it can be gone back to then whatever happens to its name.
-        self._folder = out_of_reach(os.open(".", _TO_RETURN))
-        self._umask = _umask(0o077)
-        _umask(self._umask)
-        # One that an initializer has set goes on.
-        self._timers = [timer for timer in _TIMERS if signal.getitimer(timer) == (0.0, 0.0)]
-        self._resets_alarm = signal.ITIMER_REAL in self._timers
-        self._mask = pthread_sigmask(signal.SIG_BLOCK, ())
-        self._resources = list(map(resource.getrlimit, _RESOURCES))
+        self._folder = out_of_reach(_open(".", _TO_RETURN))
         self._children = set(children(os.getpid()))
         self._changes = changes
         # When to look again at what nobody says of itself, on the monotonic clock.
         self._look_at = 0
         # Whether something could not be put back: no callable may run here any more.
         self.is_lost = False
-        self.accept()
+        self._note()
 
     def accept(self) -> None:
         """Let what importing a module may change be as it is now."""
+        if self._changes.seen:
+            self._accept_folder()
+        self._note()
+
+    def _accept_folder(self) -> None:
+        try:
+            folder = out_of_reach(_open(".", _TO_RETURN))
+        except OSError:
+            return  # it is gone, say: then the one before will do
+        _close(self._folder)
+        self._folder = folder
+
+    def _note(self) -> None:
+        self._umask = _umask(0o077)
+        _umask(self._umask)
+        # One that an initializer has set goes on.
+        self._timers = [timer for timer in _TIMERS if getitimer(timer) == (0.0, 0.0)]
+        self._resets_alarm = ITIMER_REAL in self._timers
+        self._mask = pthread_sigmask(SIG_BLOCK, ())
+        self._resources = list(map(_get_resource, _RESOURCES))
         self._environ = dict(_environ)
         self._variables = dict(_variables)
         self._recursion_limit = _get_limit()
         self._handlers = list(map(getsignal, _SIGNALS))
         self._thread_count = count_threads()
-        self._threads = set(threading.enumerate())
+        self._threads = set(_list_threads())
 
     @property
     def has_company(self) -> bool:
@@ -122,8 +139,11 @@ class Surroundings:
             and count_threads() == self._thread_count
         ):
             return None
+        if _get_limit() != self._recursion_limit:
+            # Before all that takes some depth of calls.
+            _set_limit(self._recursion_limit)
         self.begin(ended_ns)
-        # First: a thread that is left may change some meanwhile.
+        # Then this: a thread that is left may change some meanwhile.
         changed, self._changes.seen = self._changes.seen, False
         if (changed or ran_ns >= QUICK_NS) and _variables != self._variables:
             self._restore_variables()
@@ -139,8 +159,6 @@ class Surroundings:
         _umask(self._umask)
         if self._resets_alarm:
             alarm(0)
-        if _get_limit() != self._recursion_limit:
-            _set_limit(self._recursion_limit)
         try:
             _fchdir(self._folder)
         except OSError:
@@ -151,14 +169,14 @@ class Surroundings:
             setitimer(timer, 0)
         self._restore_handlers()
         self._restore_resources()
-        pthread_sigmask(signal.SIG_SETMASK, self._mask)
-        faulthandler.cancel_dump_traceback_later()
+        pthread_sigmask(SIG_SETMASK, self._mask)
+        _cancel_dump()
 
     def _restore_resources(self) -> None:
         for number, limits in zip(_RESOURCES, self._resources, strict=True):
-            if resource.getrlimit(number) != limits:
+            if _get_resource(number) != limits:
                 try:
-                    resource.setrlimit(number, limits)
+                    _set_resource(number, limits)
                 except (OSError, ValueError):
                     self.is_lost = True  # to raise a hard one takes rights
 
@@ -179,7 +197,7 @@ class Surroundings:
         """What is there now and was not the last time."""
         threads: list[str] = []
         if count_threads() != self._thread_count:
-            before, self._threads = self._threads, set(threading.enumerate())
+            before, self._threads = self._threads, set(_list_threads())
             self._thread_count = count_threads()
             names = [thread.name for thread in self._threads - before]
             threads = sorted(name for name in names if not name.startswith(_OWN_THREADS))
@@ -198,10 +216,10 @@ def own_workers() -> set[int]:
 
 
 def _has_children() -> bool:
-    if not hasattr(os, "waitid"):
-        return False  # on macOS before Python 3.13; to look at all processes takes too long
+    if _waitid is None:
+        return False  # to look at all processes takes too long
     try:
-        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        _waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
         return False
     return True
@@ -210,6 +228,6 @@ def _has_children() -> bool:
 def _has_ended(pid: int) -> bool:
     """Whether a child has ended, and its parent has not asked for it yet."""
     try:
-        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        return _waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
     except ChildProcessError:
         return True

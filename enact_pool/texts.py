@@ -10,21 +10,30 @@ from reprlib import Repr
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from traceback import StackSummary, TracebackException
+    from types import TracebackType
     from typing import Any
 
 __all__ = [
     "OUR_FOLDER",
+    "bare_name",
     "bounded_repr",
     "describe",
     "duration_text",
     "is_machinery",
     "shown",
     "shows_itself",
+    "traceback_of",
     "type_name",
     "unshown",
 ]
 
 _LIMIT = 1000
+
+# What types and exceptions have, whatever their metaclass or their own code makes of it.
+_MODULE, _NAME, _QUALIFIED_NAME = (
+    vars(type)[name].__get__ for name in ("__module__", "__name__", "__qualname__")
+)
+_TRACEBACK = vars(BaseException)["__traceback__"].__get__
 
 # The folder of this package, with a slash.
 OUR_FOLDER = __file__.rpartition("texts")[0]
@@ -96,9 +105,26 @@ def shows_itself(value: object) -> bool:
 
 def type_name(kind: type) -> str:
     """The qualified name of a type; of a built-in one without its module."""
-    # A metaclass may refuse to tell.
-    module, name = (type.__getattribute__(kind, at) for at in ("__module__", "__qualname__"))
-    return f"{name}" if module == "builtins" else f"{module}.{name}"
+    name: str = _QUALIFIED_NAME(kind)
+    try:
+        module = _MODULE(kind)
+    except AttributeError:
+        module = None
+    # It may have anything for a module, or none.
+    module = _plain(module) if issubclass(type(module), str) else "?"
+    return name if module == "builtins" else f"{module}.{name}"
+
+
+def bare_name(kind: type) -> str:
+    """The name of a type, without where it is."""
+    name: str = _NAME(kind)
+    return name
+
+
+def traceback_of(error: BaseException) -> TracebackType | None:
+    """The traceback of an exception, whatever that makes of being asked for attributes."""
+    traceback: TracebackType | None = _TRACEBACK(error)
+    return traceback
 
 
 def duration_text(milliseconds: float) -> str:
@@ -137,11 +163,11 @@ def _traceback(error: BaseException) -> list[str]:
     except BaseException:
         return []  # a callable has taken all descriptors, or cleared sys.path
     try:
-        told = traceback.TracebackException(type(error), error, error.__traceback__, compact=True)
+        told = traceback.TracebackException(type(error), error, traceback_of(error), compact=True)
         _keep_users(told)
         return list(told.format())
     except BaseException as failure:
-        frames = traceback.extract_tb(error.__traceback__)
+        frames = traceback.extract_tb(traceback_of(error))
         _drop_ours(frames)
         kinds = type_name(type(error)), type_name(type(failure))
         return [*frames.format(), "{}: <{}>\n".format(*kinds)]

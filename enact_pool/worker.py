@@ -365,11 +365,18 @@ class _Worker:
         # After a quick one several permits are taken at once.
         self._permits.several = quick = ran_ns < QUICK_NS
         witness = self._witness
-        left = self._surroundings.restore(ran_ns, ended_at)
-        if left is not None:
+        try:
+            # Not in a method of its own: there may be no depth of calls left for that.
+            left = self._surroundings.restore(ran_ns, ended_at)
+            told = None if left is None else _dumps(left)
+        except BaseException:
+            # It has left a thread whose name raises, say, or patched what this takes. It
+            # has its answer, but is the last one here.
+            told, self._is_spoilt = None, True
+        if told is not None:
             # To write it may take long, and is not the callable's time.
             self._recorder.note_resting()
-            self._write(pack_answer(Answer.LEFT_BEHIND, serial, _dumps(left)))
+            self._write(pack_answer(Answer.LEFT_BEHIND, serial, told))
         if witness is not None:
             witness.restore()
             self._tell_printed(witness, serial)

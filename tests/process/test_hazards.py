@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import importlib
 import json
 import os
 import posix
@@ -265,6 +266,57 @@ def test_the_next_callable_finds_its_worker_as_the_first_did(
     assert found["timers"] == [(0.0, 0.0)] * 3
     assert next_one.output.unwrap() == found
     assert later.output.unwrap() == found
+
+
+SETS_WHEN_IMPORTED = """
+import os, resource, signal
+os.chdir("/")
+os.umask(0o077)
+os.environ["SET"] = "when imported"
+signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
+resource.setrlimit(resource.RLIMIT_NOFILE, (512, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+
+def known(_):
+    umask = os.umask(0)
+    os.umask(umask)
+    return (
+        os.getcwd(), umask, os.environ["SET"], signal.getsignal(signal.SIGUSR1),
+        signal.pthread_sigmask(signal.SIG_BLOCK, ()), resource.getrlimit(resource.RLIMIT_NOFILE),
+        os.getpid(),
+    )
+"""
+
+
+def test_what_a_module_sets_when_a_callable_brings_it_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sets_when_imported.py").write_text(SETS_WHEN_IMPORTED)
+    monkeypatch.syspath_prepend(tmp_path)
+    # Here it is not imported, which would set it here.
+    known: Callable[[object], Any] = _Known()
+    with Pool(1) as pool:
+        found = [r.output.unwrap() for r in pool.run_parallel([known] * 3, 0)]
+        changed, after = pool.run_parallel([change_everything, known], 0)
+    assert found[0][:3] == ("/", 0o077, "when imported")
+    assert found[0][5][0] == 512
+    assert changed.output == Ok(None)
+    assert [*found, after.output.unwrap()] == [found[0]] * 4
+
+
+class _Known:
+    """Is `known` of that module, in its worker."""
+
+    def __call__(self, _: object) -> None:
+        raise AssertionError("this is the one that stays here")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _known_there, ()
+
+
+def _known_there() -> Callable[[object], Any]:
+    known: Callable[[object], Any] = importlib.import_module("sets_when_imported").known
+    return known
 
 
 @pytest.mark.parametrize(

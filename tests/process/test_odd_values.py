@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
-from collections.abc import Iterator
+import resource
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import deeds
@@ -133,3 +138,118 @@ def test_types_that_cannot_be_hashed_cost_no_others_result(pool: Pool) -> None:
     assert type(returned.unwrap()) is deeds.OfUnhashableType
     assert squared == Ok(9)
     assert len(emitter.drain()) == 3
+
+
+class _Odd(str):
+    """A text that lets nobody format or compare it."""
+
+    __slots__ = ()
+    __hash__ = str.__hash__
+
+    def __format__(self, spec: str) -> str:
+        raise RuntimeError("not formatted")
+
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError("not compared")
+
+
+class _TellsNothing(Exception):
+    def __getattribute__(self, name: str) -> Any:
+        raise RuntimeError(name)
+
+
+class _HasOddModule(Exception):
+    __module__ = _Odd("odd")
+
+
+class _HasNumberForModule(Exception):
+    __module__ = 5  # type: ignore[assignment]
+
+
+class _RefusingType(type):
+    __module__ = property(lambda _: 1 // 0)
+
+
+class _TypeTellsNoModule(Exception, metaclass=_RefusingType):
+    pass
+
+
+ODD = [_TellsNothing, _HasOddModule, _HasNumberForModule, _TypeTellsNoModule]
+
+
+def raise_odd(number: int, _: object = None) -> None:
+    raise ODD[number]("odd")
+
+
+class RaisesOdd:
+    """Cannot be pickled, or cannot be rebuilt."""
+
+    def __init__(self, number: int, *, when_rebuilt: bool) -> None:
+        self.number = number
+        self.when_rebuilt = when_rebuilt
+
+    def __call__(self, _: object) -> None:
+        raise AssertionError("it travels nowhere")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if not self.when_rebuilt:
+            raise ODD[self.number]("odd")
+        return raise_odd, (self.number,)
+
+
+@pytest.mark.parametrize("number", range(len(ODD)))
+def test_no_exception_is_too_odd_to_be_told(number: int, pool: Pool) -> None:
+    """Whatever it makes of being asked for its traceback, its module or its class."""
+    callables: list[Any] = [deeds.square, partial(raise_odd, number)]
+    for when_rebuilt in (False, True):
+        value = RaisesOdd(number, when_rebuilt=when_rebuilt)
+        callables += [lambda _, value=value: value, value, deeds.square]
+    *results, last = pool.run_parallel(callables, 3)
+    assert [result.error for result in results] == [None] * len(results)
+    assert [result.output.is_ok for result in results] == [
+        *(True, False),
+        *(False, False, True),
+        *(False, False),
+    ]
+    assert last.output == Ok(9)
+
+
+def patch_what_puts_back(_: object) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("patched")
+
+    for module, name in [(resource, "getrlimit"), (threading, "enumerate"), (os, "waitid")]:
+        setattr(module, name, refuse)
+    faulthandler.cancel_dump_traceback_later = refuse
+
+
+def leave_oddly_named_thread(_: object) -> None:
+    class Odd(threading.Thread):
+        @property
+        def name(self) -> str:  # type: ignore[override]
+            raise RuntimeError("no name")
+
+    Odd(target=time.sleep, args=(0.2,), daemon=True).start()
+
+
+@pytest.mark.parametrize("misdeed", [patch_what_puts_back, leave_oddly_named_thread])
+def test_what_keeps_a_worker_from_putting_back_costs_nobody_a_result(
+    misdeed: Callable[[object], None], pool: Pool
+) -> None:
+    slow = deeds.sleep_5_ms
+    results = pool.run_parallel([slow, misdeed, slow, misdeed, slow], 3)
+    assert [result.output for result in results] == [Ok(3), Ok(None), Ok(3), Ok(None), Ok(3)]
+
+
+def test_functions_that_note_their_call_are_no_methods(pool: Pool) -> None:
+    """As what they stand for, which is built in: a class can have one."""
+
+    class Tools:
+        change: Any = os.chdir
+
+    def go(_: object) -> str:
+        Tools().change("/")
+        return os.getcwd()
+
+    results = pool.run_parallel([go, lambda _: os.chdir, lambda _: os.getcwd()], 0)
+    assert [result.output for result in results] == [Ok("/"), Ok(os.chdir), Ok(os.getcwd())]
