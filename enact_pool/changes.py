@@ -29,7 +29,7 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(("alarm", "setitimer"), (_signal, signal)),
     **dict.fromkeys(("signal", "pthread_sigmask"), (_signal,)),
     **dict.fromkeys(("setrlimit", "prlimit"), (resource,)),
-    "dump_traceback_later": (faulthandler,),
+    **dict.fromkeys(("enable", "disable", "dump_traceback_later"), (faulthandler,)),
 }
 
 

@@ -56,7 +56,7 @@ _fchdir, _umask = os.fchdir, os.umask
 _open, _close = os.open, os.close
 _get_limit, _set_limit = sys.getrecursionlimit, sys.setrecursionlimit
 _get_resource, _set_resource = resource.getrlimit, resource.setrlimit
-_cancel_dump = faulthandler.cancel_dump_traceback_later
+_cancel_dump, _enable_stacks = faulthandler.cancel_dump_traceback_later, faulthandler.enable
 _list_threads = threading.enumerate
 _waitid: Any = getattr(os, "waitid", None)  # on macOS from Python 3.13 on
 _environ = os.environ
@@ -76,7 +76,10 @@ _RESOURCES = tuple(
 class Surroundings:
     """The state of this process that callables share, as it is when this is made."""
 
-    def __init__(self, changes: Changes) -> None:
+    def __init__(self, changes: Changes, recording: int) -> None:
+        """`recording` is the descriptor that Python stacks of crashes are written to."""
+        self._recording = recording
+        _enable_stacks(recording, all_threads=False)  # an initializer may want them elsewhere
         # Open, since it can be gone back to then whatever happens to its name.
         self._folder = out_of_reach(_open(".", _TO_RETURN))
         self._children = set(children(os.getpid()))
@@ -171,6 +174,7 @@ class Surroundings:
         self._restore_resources()
         pthread_sigmask(SIG_SETMASK, self._mask)
         _cancel_dump()
+        _enable_stacks(self._recording, all_threads=False)
 
     def _restore_resources(self) -> None:
         for number, limits in zip(_RESOURCES, self._resources, strict=True):

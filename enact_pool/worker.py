@@ -140,7 +140,7 @@ def serve(
     os.register_at_fork(after_in_child=faulthandler.disable)
     nesting.depth, nesting.cpus = depth, cpus
     recorder = FlightRecorder.of_worker(recording)
-    worker = _Worker(Permits(permits), answers, side, recorder)
+    worker = _Worker(Permits(permits), answers, side, recorder, recording)
     try:
         if worker.initialize(initializer):
             worker.work(commands_from(commands, idle_timeout, spin, recorder))
@@ -188,11 +188,19 @@ def _watch(lifeline: int) -> None:
 class _Worker:
     """Runs batches and writes answers."""
 
-    def __init__(self, permits: Permits, answers: int, side: int, recorder: FlightRecorder) -> None:
+    def __init__(
+        self,
+        permits: Permits,
+        answers: int,
+        side: int,
+        recorder: FlightRecorder,
+        recording: int,
+    ) -> None:
         self._permits = permits
         self._answers = answers
         self._side = side
         self._recorder = recorder
+        self._recording = recording
         self._answers_inode = os.fstat(answers).st_ino
         self._journal = recorder.journal
         self._written_at = 0
@@ -224,7 +232,7 @@ class _Worker:
             self._write(pack_answer(Answer.START_FAILED, payload=_description(error)))
             return False
         self._end_if_forked()
-        self._surroundings = Surroundings(self._changes)
+        self._surroundings = Surroundings(self._changes, self._recording)
         self._write(pack_answer(Answer.READY))
         return True
 

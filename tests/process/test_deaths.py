@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import fcntl
 import os
 import signal
@@ -461,3 +462,18 @@ def test_an_exit_status_collected_elsewhere_is_said_to_be_unknown() -> None:
     assert [result.output for result in results[::2]] == [Ok(4), Ok(4)]
     assert results[1].error is not None
     assert results[1].error.details["exit_code"] is None
+
+
+def write_stacks_elsewhere(_: object = None) -> None:
+    faulthandler.enable()
+
+
+@pytest.mark.parametrize("initializer", [None, write_stacks_elsewhere])
+def test_a_stack_is_told_wherever_stacks_were_written_before(
+    initializer: Callable[[], None] | None,
+) -> None:
+    with Pool(1, initializer=initializer) as pool:
+        changed = [] if initializer else [write_stacks_elsewhere, deeds.square]
+        *_, result = pool.run_parallel([*changed, deeds.segfault], 3)
+    assert result.error is not None
+    assert "in segfault" in result.error.details["stack"]
