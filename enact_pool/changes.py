@@ -15,7 +15,7 @@ import posix
 import resource
 import signal
 from collections.abc import Callable
-from functools import update_wrapper
+from functools import partialmethod, update_wrapper
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,26 +40,16 @@ class Changes:
         self.seen = True
         kind: Any = type(os.environ)
         for name in ("__setitem__", "__delitem__"):
-            setattr(kind, name, _as_method(self._noted(getattr(kind, name))))
+            setattr(kind, name, partialmethod(_Noted(getattr(kind, name), self)))
         for name, modules in _FUNCTIONS.items():
             plain = getattr(modules[0], name, None)
             if plain is None:
                 continue  # `prlimit` is Linux's
-            noted = self._noted(plain)
+            noted = _Noted(plain, self)
             for module in modules:
                 setattr(module, name, noted)
             if plain in os.supports_fd:
                 os.supports_fd.add(noted)
-
-    def _noted(self, change: Callable[..., Any]) -> Callable[..., Any]:
-        return _Noted(change, self)
-
-
-def _as_method(function: Callable[..., Any]) -> Callable[..., Any]:
-    def method(*args: Any) -> Any:
-        return function(*args)
-
-    return method
 
 
 class _Noted:
