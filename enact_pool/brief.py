@@ -25,6 +25,8 @@ from enact_pool.wire import (
 from enact_pool.work import Work
 
 if TYPE_CHECKING:
+    from enact_pool.live_events import CallWrapperPickle
+    from enact_pool.mirror.snapshot import Manifest
     from enact_pool.parcel import Parcel
 
 __all__ = ["Brief"]
@@ -39,36 +41,40 @@ class Brief:
     """
 
     def __init__(
-        self, work: Work, options: Options, *, show_outputs: bool, call_wrappers: list[bytes]
+        self, work: Work, options: Options, *, show_outputs: bool, call_wrappers: list[CallWrapperPickle]
     ) -> None:
         self.refusal: Err | None = None
         self._wraps_calls = bool(call_wrappers)
         self._payload = b""
+        # What a worker needs to load it.
+        self.manifests: tuple[Manifest, ...] = ()
         self._parcel: Parcel | None = None
         self._lanes: set[Lane] = set()
         # Whether something comes from the workers beside their answers.
         self._brings_mail = options.capture_output or options.forward_logs
         buffers: list[pickle.PickleBuffer] = []
         try:
-            flags, payload = work.pickle_common(buffers)
+            flags, payload, manifest = work.pickle_common(buffers)
             if buffers or len(payload) >= LARGE_BYTES:
                 self._parcel = _parcel_if_large(payload, buffers)
             if self._parcel is not None:
                 flags, payload = flags | COMMON_PARCEL, self._parcel.layout
             elif buffers:
-                flags, payload = work.pickle_common(None)
+                flags, payload, manifest = work.pickle_common(None)
         except BaseException as error:
             if is_interrupt(error):
                 raise
             self.refusal = Err(*describe(error, f"the {work.common_is} cannot be pickled: "))
         else:
+            needs = [needs for _, needs in call_wrappers]
+            self.manifests = manifest, *map(work.snapshot.manifest, needs)
             if work.wants_exceptions:
                 flags |= COMMON_EXCEPTIONS
             if show_outputs:
                 flags |= COMMON_SHOW_OUTPUTS
             if call_wrappers:
                 flags |= COMMON_WRAPPED
-                pickled = pickle.dumps(call_wrappers)
+                pickled = pickle.dumps([wrapper for wrapper, _ in call_wrappers])
                 payload = len(pickled).to_bytes(8, "little") + pickled + payload
             if options.capture_output:
                 flags |= COMMON_CAPTURE_OUTPUT
@@ -84,7 +90,7 @@ class Brief:
                 payload = min(max_memory, (1 << 64) - 1).to_bytes(8, "little") + payload
             self._payload = flags.to_bytes(2, "little") + payload
 
-    def batch(self, tasks: list[int], items: bytes) -> bytes:
+    def payload(self, tasks: list[int], items: bytes) -> bytes:
         """A batch of these tasks, whose items are pickled: call wrappers are told the tasks."""
         return pickle.dumps((tasks, items)) if self._wraps_calls else items
 

@@ -5,24 +5,27 @@ from __future__ import annotations
 import os
 import pickle
 import threading
-import types
-from collections import ChainMap, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
-from io import BytesIO
-from typing import Any, ClassVar
+from types import FunctionType, ModuleType
+from typing import Any
 
-import cloudpickle
+from attrs import frozen
 
 from enact_pool.callables import name_of
 from enact_pool.common import called_with, prepared
-from enact_pool.futures import Call, CallFuture, fate_of, log_untold
-from enact_pool.interrupts import handlers_deferred
+from enact_pool.futures import CallFuture, fate_of, log_untold
+from enact_pool.interrupts import handlers_deferred, is_interrupt
+from enact_pool.mirror.caller import caller_manifests
+from enact_pool.mirror.pickler import Needs
+from enact_pool.mirror.snapshot import Manifest, Snapshot
+from enact_pool.pickles import NAMED, Buffers, is_named, pickle_function, pickle_value
 from enact_pool.results import TOLD, ParallelResult
 from enact_pool.supply import Doorbell
-from enact_pool.wire import COMMON_CALLS, NAMED, SHAREABLE, Buffers, pickle_functions
-from enact_pool.work import Work, Workshop
+from enact_pool.wire import COMMON_CALLS, SHAREABLE
+from enact_pool.work import Batch, Work, Workshop
 
 __all__ = ["Calls", "PreparedCall"]
 
@@ -30,21 +33,84 @@ _SHUT = "cannot schedule new futures after shutdown"
 
 
 class PreparedCall:
-    """What can be submitted, with no arguments, by who has pickled a call in a way of their own.
+    """A call that was pickled by who submits it, in a way of their own.
 
     It is rebuilt along with its batch, as functions are: what it imports is not its time.
     """
 
-    def __init__(self, name: str, function: bytes, arguments: bytes) -> None:
+    def __init__(self, name: str, function: bytes, arguments: bytes, needs: Needs) -> None:
         """`arguments` is a pair of the positional ones and those by name."""
         self.__name__ = name
-        self._pickles = function, arguments
+        self.pickles = function, arguments
+        self.needs = needs
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return prepared, self._pickles
+        return prepared, self.pickles
 
     def __call__(self) -> Any:
-        return prepared(*self._pickles)()
+        return prepared(*self.pickles)()
+
+
+@frozen(eq=False)
+class _Call:
+    """A call as it was when it was submitted: its function's pickle, and its arguments.
+
+    These are as they are if nobody can change them, else a pickle. `refusal` is what was
+    raised when it was pickled.
+    """
+
+    name: str
+    function: bytes = b""
+    given: tuple[Any, ...] | bytes = b""
+    manifests: tuple[Manifest, ...] = ()
+    refusal: BaseException | None = None
+
+
+class _CallPickler:
+    """Pickles calls, in the threads that submit them."""
+
+    def __init__(self) -> None:
+        # A function that workers find by its name, and its pickle.
+        self._named: tuple[Any, bytes] = None, b""
+        self._called_with = pickle.dumps(called_with, pickle.HIGHEST_PROTOCOL)
+
+    def pickle(
+        self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], *, patient: bool
+    ) -> _Call:
+        """Return the call; `patient` if others are in progress: see `Snapshot`."""
+        name = function.__name__ if type(function) is FunctionType else name_of(function)
+        try:
+            needs = Needs()
+            pickled, given = self._pickled(function, args, kwargs, needs)
+            manifests = caller_manifests()
+            if needs:
+                manifests = *manifests, Snapshot(patient=patient).manifest(needs)
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
+            return _Call(name, refusal=error)
+        return _Call(name, pickled, given, manifests)
+
+    def _pickled(
+        self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], needs: Needs
+    ) -> tuple[bytes, tuple[Any, ...] | bytes]:
+        if type(function) is PreparedCall:
+            needs.add(function.needs)
+            return pickle.dumps(function, pickle.HIGHEST_PROTOCOL), (args, kwargs)
+        if type(function) not in NAMED or _is_bound(function):
+            # Whatever has a state goes with the arguments: what calls have in common here
+            # must not become common in the worker.
+            return self._called_with, pickle_value(((function, args, kwargs), {}), needs)
+        known, pickled = self._named
+        if known is not function or not is_named(function):
+            pickled = pickle_function(function, needs)
+            if not needs:
+                self._named = function, pickled
+        if SHAREABLE.issuperset(map(type, args)) and SHAREABLE.issuperset(
+            map(type, kwargs.values())
+        ):
+            return pickled, (args, kwargs)
+        return pickled, pickle_value((args, kwargs), needs)
 
 
 class Calls(Work):
@@ -75,16 +141,21 @@ class Calls(Work):
         self._is_over = False
         # What was cancelled, as far as the run has noticed.
         self._withdrawn: list[CallFuture] = []
+        self._pickler = _CallPickler()
         # Exceptions of those that cannot be pickled, by their numbers.
         self._refusals: dict[int, BaseException] = {}
 
     # For any thread
 
-    def submit(self, call: Call) -> CallFuture:
-        """Take another call. Raises `RuntimeError` if no more are taken."""
-        future = CallFuture(self, call)
+    def submit(
+        self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> CallFuture:
+        """Take another call, as it is now. Raises `RuntimeError` if no more are taken."""
         if self._is_closed:
             raise RuntimeError(_SHUT)
+        in_progress = bool(self._waiting or self._futures)
+        call = self._pickler.pickle(function, args, kwargs, patient=in_progress)
+        future = CallFuture(self, call)
         self._waiting.append(future)
         # In this order: a run that says that it listens looks once more before it waits,
         # and who is interrupted has not rung for anybody else.
@@ -224,29 +295,32 @@ class Calls(Work):
         return [self.name(task) for task in tasks]
 
     def name(self, task: int) -> str:
-        function, _, _ = self._call(task)
-        return function.__name__ if type(function) is types.FunctionType else name_of(function)
+        return self._call(task).name
 
-    def _call(self, task: int) -> Call:
+    def _call(self, task: int) -> _Call:
         call = self._futures[task]._call
-        assert call is not None, "it is let go of with its outcome"
+        assert isinstance(call, _Call), "it is let go of with its outcome"
         return call
 
     @property
     def kinds(self) -> None:
         return None
 
-    def pickle_common(self, buffers: Buffers) -> tuple[int, bytes]:
-        return COMMON_CALLS, b""
+    def pickle_common(self, buffers: Buffers) -> tuple[int, bytes, Manifest]:
+        return COMMON_CALLS, b"", ()
 
-    def pickle(self, tasks: list[int]) -> bytes:
+    def pickle(self, tasks: list[int]) -> Batch:
         calls = [self._call(task) for task in tasks]
-        try:
-            return pickle_calls(calls)
-        except BaseException as error:
-            if len(tasks) == 1:
-                self._refusals[tasks[0]] = error
-            raise
+        for task, call in zip(tasks, calls, strict=True):
+            if call.refusal is not None:
+                if len(tasks) == 1:
+                    self._refusals[task] = call.refusal
+                raise call.refusal
+        calls, manifests = _compatible(calls)
+        numbers: dict[bytes, int] = {}
+        items = [(numbers.setdefault(c.function, len(numbers)), c.given) for c in calls]
+        payload = pickle.dumps((list(numbers), items), pickle.HIGHEST_PROTOCOL)
+        return Batch(len(calls), payload, manifests)
 
     def tell(self, tasks: Sequence[int], results: list[ParallelResult[Any]]) -> None:
         for task, result in zip(tasks, results, strict=True):
@@ -320,54 +394,30 @@ class _Unlocked:
         self._turn.__enter__()
 
 
-def _reduce_method(method: types.MethodType) -> tuple[Any, ...]:
-    """By its name, as plain pickle does it.
+def _compatible(calls: list[_Call]) -> tuple[list[_Call], tuple[Manifest, ...]]:
+    """The first of these calls that want the same of their worker, and what they want.
 
-    cloudpickle takes the function out of it, finds that it is not what has that name
-    if it is a class method, and copies it with all the globals that it uses.
+    A worker has one value of a global at a time.
     """
-    owner, name = method.__self__, method.__func__.__name__
-    if getattr(owner, name, None) == method:
-        return getattr, (owner, name)
-    return types.MethodType, (method.__func__, owner)
-
-
-class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-    dispatch_table: ClassVar[Any] = ChainMap(
-        {types.MethodType: _reduce_method}, *cloudpickle.Pickler.dispatch_table.maps
-    )
-
-
-def pickle_calls(calls: list[Call]) -> bytes:
-    """A batch of calls: of each the function, and its arguments as they are or a pickle of them.
-
-    Functions are pickled once; but whatever has a state goes with the arguments: what
-    calls have in common here must not become common in the worker.
-    """
-    file = BytesIO()
-    pickler = _Pickler(file, pickle.HIGHEST_PROTOCOL)
-    items: list[tuple[Any, Any]] = []
-    for function, args, kwargs in calls:
-        if type(function) is PreparedCall:
-            items.append((function, (args, kwargs)))
+    manifests: dict[Manifest, None] = dict.fromkeys(calls[0].manifests)
+    chosen: dict[tuple[Any, ...], int] = {}
+    for count, call in enumerate(calls):
+        if call.manifests is calls[count - 1].manifests and count:
             continue
-        if type(function) not in NAMED or _is_bound(function):
-            args, kwargs, function = (function, args, kwargs), {}, called_with
-        elif SHAREABLE.issuperset(map(type, args)) and SHAREABLE.issuperset(
-            map(type, kwargs.values())
-        ):
-            items.append((function, (args, kwargs)))
+        new = [manifest for manifest in call.manifests if manifest not in manifests]
+        if not new:
             continue
-        pickler.dump((args, kwargs))
-        pickler.clear_memo()
-        items.append((function, file.getvalue()))
-        file.seek(0)
-        file.truncate()
-    functions = [function for function, _ in items if type(function) is not PreparedCall]
-    return pickle_functions(items, functions)
+        if not chosen:
+            chosen = {item.slot: item.number for each in manifests for item, _ in each}
+        wanted = {item.slot: item.number for each in new for item, _ in each}
+        if any(chosen.get(slot, number) != number for slot, number in wanted.items()):
+            return calls[:count], tuple(manifests)
+        chosen.update(wanted)
+        manifests.update(dict.fromkeys(new))
+    return calls, tuple(manifests)
 
 
 def _is_bound(function: Any) -> bool:
     """Whether this is a method of a built-in type's, and so has a state."""
     owner = getattr(function, "__self__", None)
-    return owner is not None and not isinstance(owner, types.ModuleType)
+    return owner is not None and not isinstance(owner, ModuleType)

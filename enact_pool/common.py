@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     # It takes long to import, and is rarely needed.
     from enact_pool.parcel import Parcel
 
-__all__ = ["Common", "called_with", "common_of", "prepared"]
+__all__ = ["Common", "called_with", "common_of", "prepared", "run_to_the_end"]
 
 # Bound here: a callable may clear or patch the module it comes from.
 _loads = pickle.loads
@@ -59,6 +59,10 @@ class Common:
         """The items of a batch."""
         raise NotImplementedError
 
+    def has_to_load(self, item: Any) -> bool:
+        """Whether what the callable is given has to be unpickled, which may take long."""
+        raise NotImplementedError
+
     def given(self, item: Any) -> Any:
         """What the callable is given: its own copy."""
         raise NotImplementedError
@@ -79,6 +83,9 @@ class _Input(Common):
 
     def items(self, payload: bytes) -> list[Any]:
         return reunited(*_loads(payload))
+
+    def has_to_load(self, item: Any) -> bool:
+        return not self._has_value
 
     def given(self, item: Any) -> Any:
         if not self._shared:
@@ -104,21 +111,35 @@ class _Function(Common):
     def __init__(self, load: Callable[[], Any]) -> None:
         self._load = load
         self._run: Any = None
+        self._failure: BaseException | None = None
         self._plain = True
 
     def items(self, payload: bytes) -> list[Any]:
+        if self._run is None and self._failure is None:
+            # Here, where what it imports is not yet a callable's time.
+            try:
+                self._run = self._rebuilt()
+            except BaseException as error:
+                self._failure = error
         self._plain, items = _loads(payload)
         return items  # type: ignore[no-any-return]
+
+    def _rebuilt(self) -> Any:
+        function = self._load()
+        run = entry_point(function)
+        if run is None:
+            raise TypeError(f"{function!r} is no callable in the worker")
+        return run
+
+    def has_to_load(self, item: Any) -> bool:
+        return not self._plain
 
     def given(self, item: Any) -> Any:
         return item if self._plain else _loads(item)
 
     def called(self, item: Any) -> Any:
-        if self._run is None:
-            function = self._load()
-            self._run = entry_point(function)
-            if self._run is None:
-                raise TypeError(f"{function!r} is no callable in the worker")
+        if self._failure is not None:
+            raise self._failure
         return self._run
 
 
@@ -141,11 +162,14 @@ class _Wrapped(Common):
         tasks, inner_payload = _loads(payload)
         return list(zip(tasks, self._inner.items(inner_payload), strict=True))
 
+    def has_to_load(self, item: Any) -> bool:
+        return self._inner.has_to_load(item[1])
+
     def given(self, item: Any) -> Any:
         return self._inner.given(item[1])
 
     def called(self, item: Any) -> Any:
-        run = partial(_run_to_the_end, self._inner.called(item[1]))
+        run = partial(run_to_the_end, self._inner.called(item[1]))
         for wrapper in reversed(self._wrappers or ()):
             run = partial(_run_within, wrapper, item[0], run)
         return run
@@ -155,7 +179,7 @@ def _run_within(wrapper: Any, index: int, run: Callable[[Any], Any], given: Any)
     return wrapper(index, partial(run, given))
 
 
-def _run_to_the_end(run: Callable[[Any], Any], given: Any) -> Any:
+def run_to_the_end(run: Callable[[Any], Any], given: Any) -> Any:
     """Call it, and await a coroutine: what is wrapped is the whole of it."""
     value = run(given)
     if hasattr(type(value), "__await__") and isinstance(value, Coroutine):
@@ -167,7 +191,12 @@ class _Calls(Common):
     """Nothing: each call has its own function, and arguments that may still be pickled."""
 
     def items(self, payload: bytes) -> list[Any]:
-        return _loads(payload)  # type: ignore[no-any-return]
+        functions, items = _loads(payload)
+        loaded = [_loads(function) for function in functions]
+        return [(loaded[number], given) for number, given in items]
+
+    def has_to_load(self, item: Any) -> bool:
+        return type(item[1]) is not tuple
 
     def given(self, item: Any) -> Any:
         given = item[1]

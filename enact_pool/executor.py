@@ -119,7 +119,7 @@ class PoolExecutor(Executor):
         driver = self._driver
         if driver is None or self._is_shut or driver.pid != os.getpid():
             driver = self._drive()
-        return driver.calls.submit((fn, args, kwargs))
+        return driver.calls.submit(fn, args, kwargs)
 
     def _drive(self) -> _Driver:
         # A driver that a signal handler keeps from being started would never be.

@@ -19,7 +19,11 @@ __all__ = ["Call", "CallFuture", "WorkerCrashError", "fate_of", "log_untold"]
 
 _set_cause = vars(BaseException)["__cause__"].__set__
 
-Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
+
+class Call(Protocol):
+    """What is to be called: see `calls`."""
+
+    name: str
 
 
 class WorkerCrashError(BrokenProcessPool):

@@ -33,12 +33,14 @@ from typing import TYPE_CHECKING
 from enact_pool.death import Death
 from enact_pool.interrupts import handlers_deferred
 from enact_pool.lifeline import lifeline
+from enact_pool.mirror.delivery import Deliveries, packed
 from enact_pool.process import WorkerProcess
 from enact_pool.recorder import FlightRecorder, create_recording
 from enact_pool.sidechannel import Mail, pair
 from enact_pool.spawn import WorkerSpec, undisturbed
 from enact_pool.wire import (
     ANSWER,
+    LARGE_TAG_BITS,
     PERMIT_BYTES,
     Command,
     FrameError,
@@ -50,6 +52,7 @@ from enact_pool.wire import (
 
 if TYPE_CHECKING:  # they take long to import, and are not always needed
     from enact_pool.limits import Excess
+    from enact_pool.mirror.snapshot import Manifest
     from enact_pool.parcel import Parcel
     from enact_pool.recorder import Activity
 
@@ -138,6 +141,9 @@ class Lane(WorkerProcess):
         self.batch_limit = 1
         # How many bytes of answers it can write before they are read.
         self.answers_room = 0
+        # What the worker has of definitions and globals.
+        self.deliveries = Deliveries(self._send_large)
+        self._large_sent = 0
         # What comes beside its answers.
         self.mail = Mail(-1)
         self._open: list[int] = []
@@ -178,7 +184,8 @@ class Lane(WorkerProcess):
                 recording,
                 lifeline.read_end(),
             ]
-            self._start_process(spec, inherited)
+            definitions = packed(self.deliveries.operations([spec.initializer.manifest]))
+            self._start_process(spec, inherited, definitions)
         finally:
             for end in worker_ends:
                 os.close(end)
@@ -215,14 +222,31 @@ class Lane(WorkerProcess):
         self.held_since = time.monotonic()
         self.holder = run
 
+    def _send_large(self, large: Parcel) -> int:
+        # Numbers grow, those of what runs have in common between them.
+        self._large_sent += 1
+        tag = self._run << LARGE_TAG_BITS | self._large_sent
+        large.send(self._side, tag)
+        return tag
+
+    def queue_definitions(self, count: int, *manifests: Manifest) -> None:
+        """Put what the worker lacks of these behind what waits to be sent. Raises `OSError`.
+
+        The next batch needs them, which has so many callables.
+        """
+        operations = self.deliveries.operations(manifests)
+        if operations:
+            self._queue(Command.DEFINE, self.sent + 1, count, packed(operations))
+
     def queue_common(self, payload: bytes, parcel: Parcel | None = None) -> None:
         """Put what a run's callables have in common behind what waits to be sent.
 
         A parcel is sent at once; its layout is in the payload. Raises `OSError`.
         """
         self._run += 1
+        self._large_sent = 0
         if parcel is not None:
-            parcel.send(self._side, self._run)
+            parcel.send(self._side, self._run << LARGE_TAG_BITS)
         self._queue(Command.COMMON, 0, 0, payload)
 
     def queue_batch(self, count: int, payload: bytes) -> bool:

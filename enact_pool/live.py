@@ -166,7 +166,7 @@ class Live:
         events, self._events = self._events, []
         return events
 
-    def take_call_wrappers(self) -> list[bytes]:
+    def take_call_wrappers(self) -> list[CallWrapperPickle]:
         """What those who were told that the run begins want its calls wrapped in."""
         return [] if self._start is None else self._start.take_call_wrappers()
 

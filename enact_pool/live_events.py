@@ -10,7 +10,8 @@ from attrs import define, field
 from enact_pool.errors import now_ms
 from enact_pool.events import StreamEvent
 from enact_pool.ids import StepId
-from enact_pool.wire import pickle_callables
+from enact_pool.mirror.pickler import Needs
+from enact_pool.pickles import pickle_function
 
 __all__ = [
     "CallWrapper",
@@ -49,7 +50,7 @@ class ExecutionStart(StreamEvent):
     max_workers: int
     timestamp: int = field(factory=now_ms)
     # Pickles; None when the workers have been told.
-    _call_wrappers: list[bytes] | None = field(default=None, eq=False, kw_only=True)
+    _call_wrappers: list[CallWrapperPickle] | None = field(default=None, eq=False, kw_only=True)
 
     def wrap_calls(self, wrapper: CallWrapper) -> None:
         """Have each callable of the run called by `wrapper(index, call)`, in its worker.
@@ -63,9 +64,10 @@ class ExecutionStart(StreamEvent):
         """
         if self._call_wrappers is None:
             raise RuntimeError("calls can be wrapped only while the event is emitted")
-        self._call_wrappers.append(pickle_callables(wrapper))
+        needs = Needs()
+        self._call_wrappers.append((pickle_function(wrapper, needs), needs))
 
-    def take_call_wrappers(self) -> list[bytes]:
+    def take_call_wrappers(self) -> list[CallWrapperPickle]:
         """The pickles of what was asked for; from now on nothing more can be."""
         wrappers, self._call_wrappers = self._call_wrappers, None
         return wrappers or []

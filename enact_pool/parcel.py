@@ -25,7 +25,7 @@ import pickle
 import re
 import struct
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from io import FileIO
 from itertools import islice
 from typing import Any
@@ -128,8 +128,11 @@ class Parcel:
             raise FrameError("a parcel is too small")
         return parcel
 
-    def rebuild(self) -> Any:
-        """The value, in memory of its own. Raises whatever unpickling raises."""
+    def rebuild(self, load: Callable[[Any, Any], Any] | None = None) -> Any:
+        """The value, in memory of its own. Raises whatever unpickling raises.
+
+        `load` is called with a pickle and its buffers, in the place of `pickle.loads`.
+        """
         memory: memoryview | None = None
         parts: list[bytes | memoryview] = []
         for at, size, read_only in self._parts:
@@ -139,6 +142,8 @@ class Parcel:
             memory = memory or self._mappings.take()
             parts.append(memory[at : at + size])
         pickled, *buffers = parts
+        if load is not None:
+            return load(pickled, buffers)
         return pickle.loads(pickled, buffers=buffers)
 
     def _read(self, at: int, size: int) -> bytes:

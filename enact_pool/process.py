@@ -37,10 +37,12 @@ class WorkerProcess:
         self._lock = threading.RLock()
         self._kills_before: tuple[int, ...] = ()
 
-    def _start_process(self, spec: WorkerSpec, descriptors: Sequence[int]) -> None:
-        """Start it, with these descriptors. Raises `OSError`."""
+    def _start_process(
+        self, spec: WorkerSpec, descriptors: Sequence[int], definitions: bytes
+    ) -> None:
+        """Start it, with these descriptors and definitions. Raises `OSError`."""
         self._kills_before = oom_kills()
-        self._popen = spawn(spec, descriptors)
+        self._popen = spawn(spec, descriptors, definitions)
         # A process that the worker has forked inherits its pipes and loky's
         # sentinel, so their closing may come long after the worker's death.
         # A pidfd tells at once. Without one (macOS), poll `has_exited`.

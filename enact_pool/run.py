@@ -25,9 +25,10 @@ from enact_pool.spinning import SPIN_SECONDS
 from enact_pool.streams import Results
 from enact_pool.supply import LaneSupply
 from enact_pool.texts import describe
-from enact_pool.work import Work
+from enact_pool.work import Batch, Work
 
 if TYPE_CHECKING:
+    from enact_pool.live_events import CallWrapperPickle
     from enact_pool.progress import RunProgress
 
 __all__ = ["run"]
@@ -348,7 +349,7 @@ class _Run:
             for task in self._schedule.abandon_queue():
                 self._outcomes.refused(task, self._brief.refusal)
 
-    def _call_wrappers(self) -> list[bytes]:
+    def _call_wrappers(self) -> list[CallWrapperPickle]:
         """What calls are to be wrapped in: who is told that the run begins may say so."""
         if self._outcomes.live is None:
             return []
@@ -387,9 +388,12 @@ class _Run:
                 self._give_back(lane)
             return
         while tasks := self._schedule.next_batch(lane, left := self.crew.tasks_left(lane)):
-            tasks, payload = self._pickle(tasks)
+            tasks, batch = self._pickle(tasks)
             if tasks:
+                payload = self._brief.payload(tasks, batch.payload)
                 try:
+                    manifests = *self._brief.manifests, *batch.manifests
+                    lane.queue_definitions(len(tasks), *manifests)
                     self._brief.give(lane)
                 except OSError:
                     # It is dead, or takes nothing any more; nobody is to blame.
@@ -445,14 +449,17 @@ class _Run:
         if self._brief is not None and self._brief.take_back(lane):
             self._flush(lane)
 
-    def _pickle(self, tasks: list[int]) -> tuple[list[int], bytes]:
-        """The tasks and their pickle; neither if it cannot be made.
+    def _pickle(self, tasks: list[int]) -> tuple[list[int], Batch]:
+        """The tasks that are in one batch, which may be the first of them, and their pickle.
 
-        Then a single task is settled, and several are put back, to be tried alone.
+        None if it cannot be made. Then a single task is settled, and several are put back,
+        to be tried alone.
         """
-        assert self._brief is not None
         try:
-            return tasks, self._brief.batch(tasks, self._work.pickle(tasks))
+            batch = self._work.pickle(tasks)
+            if batch.count < len(tasks):
+                self._schedule.put_back(tasks[batch.count :])
+            return tasks[: batch.count], batch
         except BaseException as error:
             if is_interrupt(error):
                 raise
@@ -461,7 +468,7 @@ class _Run:
                 self._outcomes.refused(tasks[0], Err(*describe(error, what)))
             else:
                 self._schedule.send_alone(tasks)
-            return [], b""
+            return [], Batch(0, b"")
 
     def _flush(self, lane: Lane) -> None:
         try:

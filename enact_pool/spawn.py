@@ -14,21 +14,20 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from io import BytesIO
 from multiprocessing import Process, context, resource_tracker
 from multiprocessing.context import get_spawning_popen, set_spawning_popen
-from multiprocessing.reduction import ForkingPickler
 from multiprocessing.util import Finalize
-from pickle import HIGHEST_PROTOCOL, dumps
-from typing import Any, ClassVar
+from pickle import dumps
+from typing import Any
 
-import cloudpickle
 from attrs import field, frozen
 
 from enact_pool.interrupts import handlers_deferred, signals_blocked
+from enact_pool.mirror.pickler import Needs
+from enact_pool.mirror.snapshot import Manifest, Snapshot
+from enact_pool.pickles import pickle_value
 from enact_pool.worker import serve
 
 # joblib has a copy of loky, and each finds itself by a name that both put into this
@@ -72,27 +71,19 @@ class Initializer:
         before = get_spawning_popen()
         set_spawning_popen(rehearsal)
         try:
-            self._pickled = self._pickle()
+            needs = Needs()
+            self._pickled = pickle_value(self._call, needs)
+            # What a worker must have to call it.
+            self.manifest: Manifest = Snapshot().manifest(needs)
         finally:
             set_spawning_popen(before)
         self._has_descriptors = rehearsal.has_descriptors
 
     def _pickle(self) -> bytes:
-        file = BytesIO()
-        _Pickler(file, HIGHEST_PROTOCOL).dump(self._call)
-        return file.getvalue()
+        return pickle_value(self._call, Needs())
 
     def __reduce__(self) -> tuple[Any, ...]:
         return bytes, (self._pickle() if self._has_descriptors else self._pickled,)
-
-
-class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-    """With what multiprocessing knows of connections and sockets."""
-
-    _reducers: Any = ForkingPickler
-    dispatch_table: ClassVar[Any] = ChainMap(
-        _reducers._extra_reducers, *cloudpickle.Pickler.dispatch_table.maps
-    )
 
 
 class _Rehearsal:
@@ -252,8 +243,11 @@ def _pipe(ends: ExitStack) -> tuple[int, int]:
     return pipe
 
 
-def spawn(spec: WorkerSpec, descriptors: Sequence[int]) -> Popen:
-    """Start a worker, which keeps these descriptors: see `worker.serve`. Raises `OSError`."""
+def spawn(spec: WorkerSpec, descriptors: Sequence[int], definitions: bytes) -> Popen:
+    """Start a worker, which keeps these descriptors: see `worker.serve`. Raises `OSError`.
+
+    `definitions` is what it has before it calls the initializer: see `mirror.delivery`.
+    """
     process: Any = Process(
         target=serve,
         args=(
@@ -262,6 +256,7 @@ def spawn(spec: WorkerSpec, descriptors: Sequence[int]) -> Popen:
             spec.cpus,
             spec.spin,
             spec.idle_timeout,
+            definitions,
             spec.initializer,
         ),
         name="enact_pool-worker",

@@ -6,8 +6,9 @@ Everything is a frame, a fixed header and a payload of the length it names:
     ------------------------------      --------------------------------------------
     COMMON  to all of a run: its        READY         the worker can take commands
             input, or its function      START_FAILED  the initializer raised
-    BATCH   callables, or inputs        RAN           callables have returned or raised
-                                        UNLOADABLE    a batch could not be unpickled
+    DEFINE  what the next batch         RAN           callables have returned or raised
+            refers to: see `mirror`
+    BATCH   callables, or inputs        UNLOADABLE    a batch could not be unpickled
                                         SKIPPED       what had no permit was not started
                                         LEFT_BEHIND   threads or processes of a callable
                                         PRINTED       what a callable has printed
@@ -30,12 +31,9 @@ Nothing here reads or writes: see `lane` and `worker` for that.
 from __future__ import annotations
 
 import pickle
-import sys
 from collections.abc import Iterable
-from io import BytesIO
 from itertools import accumulate, pairwise
 from struct import Struct, pack, unpack, unpack_from
-from types import BuiltinFunctionType, FunctionType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,10 +47,9 @@ __all__ = [
     "PERMIT_BYTES",
     "KIND",
     "LARGE_BYTES",
-    "NAMED",
+    "LARGE_TAG_BITS",
     "SERIAL",
     "Answer",
-    "Buffers",
     "Command",
     "Ending",
     "FrameError",
@@ -78,12 +75,6 @@ __all__ = [
     "COMMON_WRAPPED",
     "NONE",
     "SHAREABLE",
-    "pickle_callables",
-    "pickle_functions",
-    "pickle_input",
-    "pickle_inputs",
-    "pickle_output",
-    "pickle_repeated",
 ]
 
 # _MAGIC, kind, number of the run, first serial number, number of callables,
@@ -98,6 +89,10 @@ _MAGIC = 0x7E9AC7D1
 _MAGIC_BYTES = _MAGIC.to_bytes(4, "little")
 
 PERMIT_BYTES = 8
+
+# A large value on its way to a worker has a number: that of the run it is sent in, and in
+# these lower bits how many were sent in that run before.
+LARGE_TAG_BITS = 24
 
 # The fields of an answer's header.
 KIND, SERIAL, COUNT = 1, 2, 3
@@ -138,9 +133,6 @@ LARGE_BYTES = 1 << 18
 NONE = pickle.dumps(None, pickle.HIGHEST_PROTOCOL)
 _SIZE_OF_NONE = len(NONE).to_bytes(8, "little")
 
-# Types of functions, which travel by name, or as their code and what they have captured.
-NAMED = (FunctionType, BuiltinFunctionType)
-
 # Types whose values cannot be changed, so that one copy will do for many callables.
 SHAREABLE = frozenset({str, bytes, int, float, complex, bool, type(None)})
 
@@ -152,6 +144,7 @@ class Command:
     # that is done with a frame.
     COMMON = 1
     BATCH = 2
+    DEFINE = 3
 
 
 class Answer:
@@ -315,102 +308,3 @@ class FrameReader:
         if self._have:
             self._parts.append(chunk[at:])
         return frames
-
-
-# To which what a pickle leaves out of band is added; None if it may not.
-Buffers = list[pickle.PickleBuffer] | None
-
-
-def _cloudpickle(value: object, buffers: Buffers) -> bytes:
-    from enact_pool.byvalue import dumps  # workers need it for what pickle does not take only
-
-    return dumps(value, pickle.HIGHEST_PROTOCOL, None if buffers is None else buffers.append)
-
-
-def pickle_callables(callables: Any, buffers: Buffers = None) -> bytes:
-    """One pickle of a callable or of many: what they have in common is pickled once."""
-    return _cloudpickle(callables, buffers)
-
-
-def pickle_repeated(function: Any, count: int) -> bytes:
-    """What `pickle_callables` gives for a batch of the same callable so many times."""
-    return pickle_functions(([function] * count, []), [function])
-
-
-def pickle_functions(value: Any, functions: Iterable[Any]) -> bytes:
-    """A pickle of a value that holds these, and beside them only what plain pickle takes.
-
-    A function that can be imported travels as its name. cloudpickle finds that
-    out as well, but takes ten times as long.
-    """
-    if all(map(_may_be_imported, functions)):
-        import cloudpickle
-
-        try:
-            if not cloudpickle.list_registry_pickle_by_value():
-                return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
-        except (pickle.PicklingError, AttributeError):
-            pass  # it is not there under its name
-    return pickle_callables(value)
-
-
-def _may_be_imported(function: Any) -> bool:
-    if type(function) not in NAMED or type(function.__module__) is not str:
-        return False
-    return function.__module__ != "__main__" and function.__module__ in sys.modules
-
-
-def pickle_input(value: object, buffers: Buffers) -> bytes:
-    """The input of a run. Plain values do without cloudpickle, which takes longer to start."""
-    if type(value) in SHAREABLE:
-        return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
-    return _cloudpickle(value, buffers)
-
-
-def pickle_inputs(inputs: list[Any]) -> bytes:
-    """A batch of inputs: whether they are there as they are, and the inputs or a pickle of each."""
-    if SHAREABLE.issuperset(map(type, inputs)):
-        return pickle.dumps((True, inputs), pickle.HIGHEST_PROTOCOL)
-    from enact_pool.byvalue import ByValuePickler
-
-    # A pickle for each: in one pickle they would share what they have in common.
-    file = BytesIO()
-    pickler = ByValuePickler(file, pickle.HIGHEST_PROTOCOL)
-    pickles = []
-    for value in inputs:
-        pickler.dump(value)
-        pickler.clear_memo()
-        pickles.append(file.getvalue())
-        file.seek(0)
-        file.truncate()
-    return pickle.dumps((False, pickles), pickle.HIGHEST_PROTOCOL)
-
-
-class _OutOfBand:
-    """Bytes that are left out of band, and so copied once less."""
-
-    def __init__(self, value: bytes) -> None:
-        self._value = value
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return bytes, (pickle.PickleBuffer(self._value),)
-
-
-def pickle_output(value: object, text: str | None, buffers: Buffers) -> bytes:
-    """A value that a callable returned, with its text for events if there is one.
-
-    The plain pickler is several times faster, but knows functions and classes
-    by name only. It fails cleanly where that does not do: what a worker has in
-    memory but cannot find by name was sent to it by cloudpickle.
-    """
-    if type(value) is bytes and buffers is not None and len(value) >= LARGE_BYTES:
-        value = _OutOfBand(value)
-    if text is not None:
-        value = value, text
-    add = None if buffers is None else buffers.append
-    try:
-        return pickle.dumps(value, pickle.HIGHEST_PROTOCOL, buffer_callback=add)
-    except Exception:
-        if buffers:
-            buffers.clear()
-    return _cloudpickle(value, buffers)

@@ -16,22 +16,26 @@ from operator import is_
 from types import FunctionType
 from typing import Any, Final, Literal, Protocol
 
+from attrs import frozen
+
 from enact_pool.callables import check_callable, name_of
 from enact_pool.interrupts import is_interrupt
 from enact_pool.kin import parted
-from enact_pool.results import ParallelResult
-from enact_pool.wire import (
-    COMMON_FUNCTION,
-    COMMON_SHARED,
-    SHAREABLE,
+from enact_pool.mirror.caller import caller_manifests
+from enact_pool.mirror.pickler import Needs
+from enact_pool.mirror.snapshot import Manifest, Snapshot
+from enact_pool.pickles import (
     Buffers,
     pickle_callables,
+    pickle_function,
     pickle_input,
     pickle_inputs,
     pickle_repeated,
 )
+from enact_pool.results import ParallelResult
+from enact_pool.wire import COMMON_FUNCTION, COMMON_SHARED, SHAREABLE
 
-__all__ = ["NOT_YET", "Callables", "Inputs", "NotYet", "Work", "Workshop"]
+__all__ = ["NOT_YET", "Batch", "Callables", "Inputs", "NotYet", "Work", "Workshop"]
 
 
 class _Answer(Enum):
@@ -58,6 +62,15 @@ class Workshop(Protocol):
     def is_running(self, task: int) -> bool: ...
 
     def kill(self, task: int) -> bool: ...
+
+
+@frozen
+class Batch:
+    """Items that are pickled: those of the first `count` tasks, and what a worker needs for them."""
+
+    count: int
+    payload: bytes
+    manifests: tuple[Manifest, ...] = ()
 
 
 class Work:
@@ -91,6 +104,10 @@ class Work:
         self.is_lazy = True
         # What the iterable has raised; to be raised when what came before is done.
         self.error: BaseException | None = None
+        # The caller's definitions and globals, and the state of its process, as they are
+        # when this begins.
+        self.snapshot = Snapshot()
+        self.manifests = caller_manifests()
 
     @property
     def exhausted(self) -> bool:
@@ -205,12 +222,12 @@ class Work:
         """The names of the callables that these items stand for."""
         raise NotImplementedError
 
-    def pickle_common(self, buffers: Buffers) -> tuple[int, bytes]:
-        """What all tasks have in common: flags, and a pickle."""
+    def pickle_common(self, buffers: Buffers) -> tuple[int, bytes, Manifest]:
+        """What all tasks have in common: flags, a pickle, and what a worker needs for it."""
         raise NotImplementedError
 
-    def pickle(self, tasks: list[int]) -> bytes:
-        """The items of these tasks, for one batch."""
+    def pickle(self, tasks: list[int]) -> Batch:
+        """The items of these tasks, or of the first of them, for one batch."""
         raise NotImplementedError
 
 
@@ -222,9 +239,9 @@ class Callables(Work):
     def __init__(self, callables: Iterable[Any], input: Any) -> None:
         super().__init__(callables)
         self._input = input
-        # A callable, how often it was in a batch, and that batch's pickle. Not
-        # of lazy work: it may change while it is given again and again.
-        self._repeated: tuple[Any, int, bytes] = None, 0, b""
+        # A callable, and a batch that has it again and again. Not of lazy work: it may
+        # change meanwhile.
+        self._repeated: tuple[Any, Batch] = None, Batch(0, b"")
 
     def _check(self, item: Any, index: int) -> None:
         check_callable(item, f"callables[{index}]")
@@ -246,24 +263,33 @@ class Callables(Work):
             return None
         return frozenset(map(_kind, self._items))
 
-    def pickle_common(self, buffers: Buffers) -> tuple[int, bytes]:
+    def pickle_common(self, buffers: Buffers) -> tuple[int, bytes, Manifest]:
         flags = COMMON_SHARED if type(self._input) in SHAREABLE else 0
-        return flags, pickle_input(self._input, buffers)
+        needs = Needs()
+        pickled = pickle_input(self._input, needs, buffers)
+        return flags, pickled, self.snapshot.manifest(needs)
 
-    def pickle(self, tasks: list[int]) -> bytes:
+    def pickle(self, tasks: list[int]) -> Batch:
         callables = [self._items[task] for task in tasks]
         first = callables[0]
         if not _are_one(callables):
-            return pickle_callables(parted(callables))
+            needs = Needs()
+            pickled = pickle_callables(parted(callables), needs)
+            return Batch(len(tasks), pickled, (*self.manifests, self.snapshot.manifest(needs)))
         if self.is_lazy:
-            return pickle_repeated(first, len(tasks))
+            return self._pickle_one(first, len(tasks))
         # One callable many times is common, and a function that a script
         # defines is a long pickle: its code.
-        repeated, count, pickled = self._repeated
-        if repeated is not first or count != len(tasks):
-            pickled = pickle_repeated(first, len(tasks))
-            self._repeated = first, len(tasks), pickled
-        return pickled
+        repeated, batch = self._repeated
+        if repeated is not first or batch.count != len(tasks):
+            batch = self._pickle_one(first, len(tasks))
+            self._repeated = first, batch
+        return batch
+
+    def _pickle_one(self, candidate: Any, count: int) -> Batch:
+        needs = Needs()
+        pickled = pickle_repeated(candidate, count, needs)
+        return Batch(count, pickled, (*self.manifests, self.snapshot.manifest(needs)))
 
 
 class Inputs(Work):
@@ -284,11 +310,15 @@ class Inputs(Work):
     def kinds(self) -> frozenset[int] | None:
         return frozenset([_kind(self._function)])
 
-    def pickle_common(self, buffers: Buffers) -> tuple[int, bytes]:
-        return COMMON_FUNCTION, pickle_callables(self._function, buffers)
+    def pickle_common(self, buffers: Buffers) -> tuple[int, bytes, Manifest]:
+        needs = Needs()
+        pickled = pickle_function(self._function, needs, buffers)
+        return COMMON_FUNCTION, pickled, self.snapshot.manifest(needs)
 
-    def pickle(self, tasks: list[int]) -> bytes:
-        return pickle_inputs([self._items[task] for task in tasks])
+    def pickle(self, tasks: list[int]) -> Batch:
+        needs = Needs()
+        pickled = pickle_inputs([self._items[task] for task in tasks], needs)
+        return Batch(len(tasks), pickled, (*self.manifests, self.snapshot.manifest(needs)))
 
 
 def _are_one(items: list[Any]) -> bool:

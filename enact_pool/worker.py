@@ -23,10 +23,14 @@ from functools import partial
 
 from enact_pool.callables import run_coroutine
 from enact_pool.changes import Changes
-from enact_pool.common import Common, common_of
+from enact_pool.common import Common, common_of, run_to_the_end
 from enact_pool.descriptors import out_of_reach
 from enact_pool.intake import Permits, commands_from
+from enact_pool.mirror.arrival import unpacked
+from enact_pool.mirror.copies import Copies
+from enact_pool.mirror.results import pickle_output
 from enact_pool.recorder import FlightRecorder
+from enact_pool.sidechannel import Mail
 from enact_pool.surroundings import QUICK_NS, Surroundings, own_workers
 from enact_pool.texts import describe, shown, shows_itself, type_name
 from enact_pool.tree import kill_descendants, resident_bytes
@@ -39,6 +43,7 @@ from enact_pool.wire import (
     COMMON_SHOW_OUTPUTS,
     COMMON_WRAPPED,
     LARGE_BYTES,
+    LARGE_TAG_BITS,
     NONE,
     Answer,
     Command,
@@ -46,7 +51,6 @@ from enact_pool.wire import (
     FrameError,
     pack_answer,
     pack_ran,
-    pickle_output,
     ran_parts,
 )
 
@@ -114,6 +118,7 @@ def serve(
     cpus: int,
     spin: bool,
     idle_timeout: float | None,
+    definitions: bytes,
     initializer: bytes,
 ) -> None:
     """Work until the parent closes its end, or has sent nothing for `idle_timeout` seconds.
@@ -142,7 +147,7 @@ def serve(
     recorder = FlightRecorder.of_worker(recording)
     worker = _Worker(Permits(permits), answers, side, recorder, recording)
     try:
-        if worker.initialize(initializer):
+        if worker.initialize(definitions, initializer):
             worker.work(commands_from(commands, idle_timeout, spin, recorder))
         kill_descendants(but=own_workers())
         # What a callable has left behind may keep this process from ending. By
@@ -199,6 +204,9 @@ class _Worker:
         self._permits = permits
         self._answers = answers
         self._side = side
+        self._mail = Mail(side)
+        # What there is of the caller's definitions and globals.
+        self._copies = Copies()
         self._recorder = recorder
         self._recording = recording
         self._answers_inode = os.fstat(answers).st_ino
@@ -221,14 +229,19 @@ class _Worker:
         # Listens to what callables print and log, if somebody wants to know.
         self._witness: Witness | None = None
 
-    def initialize(self, initializer: bytes) -> bool:
-        """Run the user's initializer; gives whether this worker can be used."""
+    def initialize(self, definitions: bytes, initializer: bytes) -> bool:
+        """Run the user's initializer, which these definitions are for.
+
+        Gives whether this worker can be used.
+        """
         try:
+            self._copies.apply(unpacked(definitions, self._mail))
             function, args = pickle.loads(initializer)
             if function is not None:
                 function(*args)
         except BaseException as error:
             self._end_if_forked()
+            self._copies.explain(error)
             self._write(pack_answer(Answer.START_FAILED, payload=_description(error)))
             return False
         self._end_if_forked()
@@ -246,6 +259,8 @@ class _Worker:
                 flags = int.from_bytes(payload[:2], "little")
                 self._take_common(run, flags, payload[2:])
                 self._recorder.note_occupied(False)
+            elif kind == Command.DEFINE:
+                self._take_definitions(first + count - 1, payload)
             elif run == current_run:
                 if self._witness is None:
                     self._run_batch(first, first + count - 1, payload)
@@ -279,9 +294,8 @@ class _Worker:
         parcel = None
         if flags & COMMON_PARCEL:
             from enact_pool.parcel import Parcel  # not for every worker
-            from enact_pool.sidechannel import Mail
 
-            parcel = Parcel.receive(Mail(self._side), run, pickled)
+            parcel = Parcel.receive(self._mail, run << LARGE_TAG_BITS, pickled)
         self._common = common_of(flags, pickled, parcel, wrappers)
         if flags & (COMMON_CAPTURE_OUTPUT | COMMON_FORWARD_LOGS):
             from enact_pool.witness import Witness  # nor this
@@ -290,6 +304,13 @@ class _Worker:
             self._witness = Witness(
                 self._side, self._recorder, run, captures=captures, levels=levels
             )
+
+    def _take_definitions(self, last: int, payload: bytes) -> None:
+        """Take what the next batch, which ends with this number, refers to."""
+        self._recorder.note_loading(last, _monotonic_ns())
+        self._copies.apply(unpacked(payload, self._mail))
+        self._surroundings.accept()
+        self._recorder.note_loading(0, _monotonic_ns())
 
     def _run_batch(self, first: int, last: int, payload: bytes) -> None:
         """Run those callables of the batch `first` to `last` that have a permit."""
@@ -338,20 +359,30 @@ class _Worker:
     def _run(self, serial: int, batch: list[Any], index: int) -> None:
         """Run one callable of a batch, and answer for it."""
         # What a quick callable costs is spent here: few calls, few lookups.
-        begun_at = _monotonic_ns()
-        self._recorder.note_begun(serial, begun_at)
         ending, payload, value, common = Ending.VALUE, NONE, None, self._common
         doing = _REBUILDING_INPUT
+        begun_at = _monotonic_ns()
         try:
             # Out of the batch: its memory is to be free before the next one runs.
             item, batch[index] = batch[index], None
-            given = common.given(item)
+            if common.has_to_load(item):
+                # Not its own time: it may import modules.
+                self._recorder.note_loading(serial, begun_at)
+                try:
+                    given = common.given(item)
+                finally:
+                    begun_at = _monotonic_ns()
+                    self._recorder.note_loading(0, begun_at)
+            else:
+                given = common.given(item)
+            self._recorder.note_begun(serial, begun_at)
             doing = common.rebuilding
             run = common.called(item)
             if len(_modules) != self._modules_known:
                 self._surroundings.accept()
             doing = _RUNNING
-            value = run(given)
+            context = self._copies.context
+            value = run(given) if context is None else context.copy().run(run_to_the_end, run, given)
             if value is not None:
                 if (
                     id(type(value)) not in _NEVER_AWAITED
@@ -362,6 +393,8 @@ class _Worker:
                 doing = _PICKLING
                 ending, payload = self._pickled(serial, value)
         except BaseException as error:
+            if doing is _REBUILDING_INPUT:
+                self._recorder.note_begun(serial, begun_at)
             what = doing.format(type_name(type(value)))
             ending, payload = Ending.ERROR, self._pickled_error(error, what)
         # Freed before it is answered for: if that ends the process, it is to blame.
@@ -431,21 +464,22 @@ class _Worker:
         else:
             if self._show_outputs:
                 ending, text = Ending.SHOWN, shown(value)
-            payload = pickle_output(value, text, buffers)
+            payload = pickle_output(value, text, buffers, self._copies)
         if buffers or len(payload) >= LARGE_BYTES:
             parcel = self._send_parcel(serial, payload, buffers)
             if parcel is not None:
                 return _LARGE[ending], parcel
             if buffers:
-                payload = pickle_output(value, text, None)
+                payload = pickle_output(value, text, None, self._copies)
         return ending, payload
 
     def _pickled_error(self, error: BaseException, what: str) -> bytes:
         """What a callable raised, as texts, and as itself if somebody wants that."""
+        self._copies.explain(error)
         described = describe(error, what)
         if self._gives_exceptions:
             try:
-                return _dumps((*described, pickle_output(error, None, None)))
+                return _dumps((*described, pickle_output(error, None, None, self._copies)))
             except BaseException:
                 pass  # whatever it raises, the texts have to do
         return _dumps(described)

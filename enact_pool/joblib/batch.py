@@ -78,7 +78,7 @@ class Batch:
                 if known[0] is not function:
                     known = function, pickler.pickled(function)
                 arguments = pickler.pickled_arguments(args, kwargs)
-                self._submit(index, PreparedCall(function_name(function), known[1], arguments))
+                self._submit(index, self._prepared(function, known[1], arguments))
             except Exception as error:
                 self._end(error)
             if self._when_over is None:
@@ -96,6 +96,10 @@ class Batch:
         """Nobody wants its outcome any more; gives what is to be killed."""
         self._claim_end()
         return list(self._futures.values())
+
+    def _prepared(self, function: Any, pickled: bytes, arguments: bytes) -> PreparedCall:
+        name = function_name(function)
+        return PreparedCall(name, pickled, arguments, self._pickler.needs)
 
     def _submit(self, index: int, call: PreparedCall) -> None:
         future: Any = self._executor.submit(call)
@@ -130,7 +134,7 @@ class Batch:
             self._failed_fits[index] = named
             failing = self._pickler.pickled(partial(failed_fit, named, function))
             arguments = self._pickler.pickled_arguments(args, kwargs)
-            self._submit(index, PreparedCall(function_name(function), failing, arguments))
+            self._submit(index, self._prepared(function, failing, arguments))
         elif self._on_crash is not None:
             self._settle(index, self._on_crash(named))
         else:

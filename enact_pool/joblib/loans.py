@@ -18,10 +18,10 @@ from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from typing import Any
 
-import cloudpickle
 from joblib._memmapping_reducer import _get_backing_memmap, _reduce_memmap_backed
 
 from enact_pool.joblib.tasks import borrowed
+from enact_pool.mirror.pickler import ByValuePickler
 from enact_pool.parcel import Parcel
 from enact_pool.wire import SHAREABLE
 
@@ -116,7 +116,7 @@ class Loans:
         return loan
 
 
-class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+class Pickler(ByValuePickler):
     """Pickles by value what has to be, and puts loans in the place of large arrays.
 
     Those are in `loans`, and have to be there when it is unpickled.
@@ -124,7 +124,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
 
     def __init__(self, loans: Loans) -> None:
         self._file = BytesIO()
-        super().__init__(self._file, pickle.HIGHEST_PROTOCOL)
+        super().__init__(self._file)
         self.loans: list[Loan] = []
         self._loan = loans.loan
 

@@ -1,0 +1,448 @@
+"""What a worker has of its caller's definitions and globals.
+
+A frame of operations comes before the batch that needs them. Their pickles are loaded when
+they are needed: an object when something refers to it, its state when all that the state
+refers to can be found. So they may come in any order, and refer to each other.
+
+    scope      a module of the caller's that cannot be imported here
+    object     how to make a definition
+    state      what it refers to
+    bind       a global is this definition
+    set        a global has this plain value
+    import     a global is what a module has under the same name
+    absent     a global could not be sent, for this reason
+    unbind     the caller has deleted a global
+    change     the caller has set an attribute of a definition, or deleted one
+    lack       an attribute could not be sent, for this reason
+    wake       what came before is needed now
+    context    the caller's context variables
+"""
+
+from __future__ import annotations
+
+import builtins
+import io
+import os
+import pickle
+import sys
+
+from enact_pool.mirror.children import MainSpec
+from enact_pool.mirror.rebuild import change
+from enact_pool.mirror.registry import Mirror, MissingDefinition, registry, resolve
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from contextvars import Context
+    from typing import Any
+
+    # A pickle, or a function that loads it from where it travelled.
+    Content = bytes | Callable[[type[pickle.Unpickler]], Any] | None
+    # The kind, its arguments, its content, and whether it has to be complete before
+    # anything runs.
+    Operation = tuple[str, tuple[Any, ...], Content, bool]
+
+__all__ = ["Copies"]
+
+
+class Unpickler(pickle.Unpickler):
+    """Loads what refers to lists, dicts and sets by their keys."""
+
+    def persistent_load(self, pid: str) -> Any:
+        return resolve(pid)
+
+
+def _load(content: Any) -> Any:
+    if type(content) is bytes:
+        return Unpickler(io.BytesIO(content)).load()
+    return content(Unpickler)
+
+
+class Copies:
+    """The mirrors of this process, and what they consist of."""
+
+    def __init__(self) -> None:
+        # What has come and is not loaded yet, by key.
+        self._objects: dict[str, tuple[Any, str, list[str]]] = {}
+        self._states: dict[str, tuple[Any, list[str]]] = {}
+        self._changes: dict[str, list[tuple[str, Any, list[str]]]] = {}
+        # Globals that nobody has asked for yet: by the scope's key, and their names.
+        self._unasked: dict[str, dict[str, str]] = {}
+        # Likewise, those that are no definitions: to set them may take an import.
+        self._deferred: dict[str, dict[str, Callable[[], object]]] = {}
+        # Which globals a definition is, and which definition a global is.
+        self._names: dict[str, dict[tuple[str, str], None]] = {}
+        self._keys: dict[tuple[str, str], str] = {}
+        self._kinds: dict[str, str] = {}
+        # Why a definition, a global or an attribute is not here.
+        self._failures: dict[str, str] = {}
+        self._absent: dict[tuple[str, str], str] = {}
+        self._lacking: dict[str, dict[str, str]] = {}
+        # The caller's context variables, for callables to run in; None if it has set none.
+        self.context: Context | None = None
+        registry.load = self._load
+        registry.complete = self.complete
+        registry.find = self._find_unasked
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was ever sent."""
+        return not self._kinds
+
+    def key_of(self, value: Any) -> str | None:
+        """Return the key of a definition that came from the caller; None for other objects.
+
+        What is the value of a global here may not be that of the caller's any more.
+        """
+        key = registry.keys.get(id(value))
+        if key is None or self._kinds.get(key, "value") in ("value", "container", "cell"):
+            return None
+        return key
+
+    def apply(self, operations: Iterable[Operation]) -> None:
+        """Take what has come; make what has to be complete."""
+        urgent: list[Callable[[], object]] = []
+        for kind, arguments, content, now in operations:
+            step = _STEPS[kind](self, arguments, content)
+            if step is None:
+                continue
+            if now:
+                urgent.append(step)
+            elif kind == "set" or kind == "import":
+                self._deferred[arguments[0]][arguments[1]] = step
+        for step in urgent:
+            step()
+
+    # Scopes
+
+    def _scope(self, arguments: tuple[Any, ...], content: Any) -> None:
+        key, names, attributes = arguments
+        module = registry.modules.get(key)
+        if module is None:
+            module = Mirror(attributes["__name__"])
+            contents = module.__dict__
+            contents["__builtins__"] = builtins
+            registry.modules[key] = module
+            registry.namespaces[key] = contents
+            registry.keys[id(contents)] = key
+            self._unasked[key] = {}
+            self._deferred[key] = {}
+        for name, value in attributes.items():
+            module.__dict__[name] = value
+        for name in names:
+            if name == "__main__":
+                _keep(sys.modules.get(name))
+                module.__dict__["__spec__"] = MainSpec(module, self.load_all)
+            sys.modules[name] = module
+
+    # Globals
+
+    def _bind(self, arguments: tuple[str, str, str], content: Any) -> Callable[[], object]:
+        scope, name, key = arguments
+        if self._keys.get((scope, name)) != key:
+            self._unbound(scope, name)
+            self._keys[scope, name] = key
+            self._names.setdefault(key, {})[scope, name] = None
+        self._unasked[scope][name] = key
+        self._absent.pop((scope, name), None)
+        registry.namespaces[scope].pop(name, None)
+
+        def bind() -> None:
+            if self._unasked[scope].get(name) == key:
+                try:
+                    self.find(scope, name)
+                except MissingDefinition:
+                    return  # whoever needs it is told why
+
+        return bind
+
+    def find(self, scope: str, name: str) -> Any:
+        """Return a global that is a definition, complete; from now on it is in its place."""
+        key = self._unasked[scope][name]
+        try:
+            value = resolve(key)
+        except MissingDefinition as error:
+            self._absent[scope, name] = str(error)
+            raise
+        # First: it may refer to itself.
+        registry.namespaces[scope][name] = value
+        self._unasked[scope].pop(name, None)
+        self.complete(key)
+        return value
+
+    def load_all(self) -> None:
+        """Put all globals in their places."""
+        for deferred in self._deferred.values():
+            while deferred:
+                deferred.popitem()[1]()
+        for scope, names in self._unasked.items():
+            for name in list(names):
+                try:
+                    self.find(scope, name)
+                except MissingDefinition:
+                    continue  # whoever needs it is told why
+
+    def _find_unasked(self, module: Mirror, name: str) -> Any:
+        scope = registry.keys.get(id(module.__dict__), "")
+        deferred = self._deferred.get(scope)
+        if deferred and (name in deferred or name in self._unasked[scope]):
+            # What is found may be a function that refers to these.
+            while deferred:
+                deferred.popitem()[1]()
+        if name in module.__dict__:
+            return module.__dict__[name]
+        if name in self._unasked.get(scope, ()):
+            return self.find(scope, name)
+        text = f"module {module.__name__!r} has no attribute {name!r}"
+        raise AttributeError(text, name=name, obj=module)
+
+    def _set(self, arguments: tuple[str, str], content: Any) -> Callable[[], object]:
+        scope, name = arguments
+        self._unbound(scope, name)
+
+        def set_global() -> None:
+            try:
+                registry.namespaces[scope][name] = _load(content)
+            except BaseException as error:
+                _end_if_forked()
+                self._absent[scope, name] = f"{name}: {_text(error)}"
+
+        return set_global
+
+    def _import(self, arguments: tuple[str, str, str], content: Any) -> Callable[[], object]:
+        scope, name, module = arguments
+        self._unbound(scope, name)
+
+        def import_global() -> None:
+            try:
+                __import__(module)
+                registry.namespaces[scope][name] = sys.modules[module].__dict__[name]
+            except BaseException as error:
+                _end_if_forked()
+                self._absent[scope, name] = f"{name}: {_text(error)}"
+
+        return import_global
+
+    def _be_absent(self, arguments: tuple[str, str, str], content: Any) -> None:
+        scope, name, reason = arguments
+        self._unbound(scope, name)
+        registry.namespaces[scope].pop(name, None)
+        self._absent[scope, name] = reason
+
+    def _unbind(self, arguments: tuple[str, str], content: Any) -> None:
+        scope, name = arguments
+        self._unbound(scope, name)
+        registry.namespaces[scope].pop(name, None)
+
+    def _unbound(self, scope: str, name: str) -> None:
+        """The global gets another value: what it was before may not be needed any more."""
+        self._absent.pop((scope, name), None)
+        self._unasked[scope].pop(name, None)
+        self._deferred[scope].pop(name, None)
+        key = self._keys.pop((scope, name), None)
+        if key is not None:
+            places = self._names[key]
+            del places[scope, name]
+            if not places:
+                del self._names[key]
+                if self._kinds.get(key) in ("value", "container"):
+                    self._forget(key)
+
+    def _forget(self, key: str) -> None:
+        registry.discard(key)
+        for table in (self._objects, self._states, self._changes, self._kinds):
+            table.pop(key, None)  # type: ignore[attr-defined]
+
+    # Definitions
+
+    def _object(self, arguments: tuple[str, str, list[str]], content: Any) -> Any:
+        key, kind, needed = arguments
+        self._failures.pop(key, None)
+        self._kinds[key] = kind
+        self._objects[key] = content, kind, needed
+        known = registry.objects.get(key)
+        if known is None:
+            return None
+        # The value of a global, which the caller has changed: another object.
+        registry.discard(key)
+        for scope, name in self._names.get(key, ()):
+            registry.namespaces[scope].pop(name, None)
+            self._unasked[scope][name] = key
+
+        def load() -> None:
+            try:
+                for scope, name in list(self._names.get(key, ())):
+                    if self._unasked[scope].get(name) == key:
+                        self.find(scope, name)
+            except MissingDefinition:
+                return  # whoever needs it is told why
+
+        return load
+
+    def _state(self, arguments: tuple[str, list[str]], content: Any) -> Callable[[], object]:
+        key, needed = arguments
+        self._states[key] = content, needed
+        # The worker may have given the name to another object, which the caller did not.
+        known = registry.objects.get(key)
+        if known is not None:
+            for scope, name in self._names.get(key, ()):
+                registry.namespaces[scope][name] = known
+        return lambda: self._try_to_complete(key)
+
+    def _change(self, arguments: tuple[str, str, list[str]], content: Any) -> Callable[[], object]:
+        key, name, needed = arguments
+        self._lacking.get(key, {}).pop(name, None)
+        self._changes.setdefault(key, []).append((name, content, needed))
+        return lambda: self._try_to_complete(key)
+
+    def _take_context(self, arguments: tuple[()], content: Any) -> Callable[[], object]:
+        def enter() -> None:
+            import contextvars
+
+            values = _load(content)
+            self.context = contextvars.copy_context() if values else None
+            for variable, value in values:
+                assert self.context is not None
+                self.context.run(variable.set, value)
+
+        return enter
+
+    def _wake(self, arguments: tuple[str], content: Any) -> Callable[[], object]:
+        return lambda: self._try_to_complete(arguments[0])
+
+    def _lack(self, arguments: tuple[str, str, str], content: Any) -> None:
+        key, name, reason = arguments
+        self._lacking.setdefault(key, {})[name] = reason
+
+    def _load(self, key: str) -> Any:
+        """Make an object that has come. Raises `MissingDefinition`."""
+        if key in self._failures:
+            raise MissingDefinition(self._failures[key])
+        try:
+            content, kind, needed = self._objects.pop(key)
+        except KeyError:
+            raise MissingDefinition(f"the definition {key} has not come") from None
+        try:
+            if kind == "value":
+                # To make one of its class, that has to have its methods.
+                for each in needed:
+                    self.complete(each)
+            maker, made_of = _load(content)
+            value = maker(*made_of)
+        except BaseException as error:
+            _end_if_forked()
+            self._failures[key] = reason = self._reason(key, error)
+            raise MissingDefinition(reason) from error
+        registry.add(key, value)
+        return value
+
+    def _reason(self, key: str, error: BaseException) -> str:
+        if isinstance(error, MissingDefinition):
+            return str(error)
+        names = ", ".join(name for _, name in self._names.get(key, ())) or "a definition"
+        return f"{names} cannot be rebuilt: {_text(error)}"
+
+    def _try_to_complete(self, key: str) -> None:
+        try:
+            self.complete(key)
+        except MissingDefinition:
+            return  # whoever needs it is told why
+
+    def complete(self, key: str) -> None:
+        """Set what an object refers to, if that has come. Raises `MissingDefinition`."""
+        if key not in self._states and key not in self._changes:
+            return
+        value = resolve(key)
+        try:
+            state = self._states.pop(key, None)
+            if state is not None:
+                content, needed = state
+                for each in needed:
+                    self.complete(each)
+                setter, contents = _load(content)
+                setter(value, contents)
+            for name, content, needed in self._changes.pop(key, ()):
+                for each in needed:
+                    self.complete(each)
+                change(value, name, _load(content))
+        except BaseException as error:
+            _end_if_forked()
+            self._failures[key] = reason = self._reason(key, error)
+            registry.discard(key)
+            raise MissingDefinition(reason) from error
+
+    # Errors
+
+    def explain(self, error: BaseException) -> None:
+        """Say in the text of an error why the name or the attribute that it misses is not here."""
+        reason = self._explanation(error)
+        if not reason or not error.args or "could not be sent" in str(error.args[0]):
+            return
+        where = ""
+        traceback = error.__traceback__
+        while traceback is not None:
+            where = traceback.tb_frame.f_code.co_name
+            traceback = traceback.tb_next
+        error.args = (
+            f"{error.args[0]}: {where}() uses {reason}. Make it in the worker instead: in the "
+            "function, in an initializer, or in a module that workers can import",
+        )
+
+    def _explanation(self, error: BaseException) -> str:
+        if isinstance(error, NameError):
+            return self._absence(error.name)
+        if isinstance(error, AttributeError):
+            owner = error.obj if isinstance(error.obj, type) else type(error.obj)
+            if isinstance(error.obj, Mirror):
+                return self._absence(error.name)
+            for key, lacking in self._lacking.items():
+                if error.name in lacking and registry.objects.get(key) in owner.__mro__:
+                    return f"the attribute {error.name}, which could not be sent: {lacking[error.name]}"
+        if isinstance(error, ImportError) and error.name == "__main__":
+            for (_, name), reason in self._absent.items():
+                if f"'{name}'" in str(error):
+                    return f"the global {name}, which could not be sent: {reason}"
+        return ""
+
+    def _absence(self, missing: str | None) -> str:
+        for (_, name), reason in self._absent.items():
+            if name == missing:
+                return f"the global {name}, which could not be sent: {reason}"
+        return ""
+
+
+_STEPS: dict[str, Any] = {
+    "scope": Copies._scope,
+    "bind": Copies._bind,
+    "set": Copies._set,
+    "import": Copies._import,
+    "absent": Copies._be_absent,
+    "unbind": Copies._unbind,
+    "object": Copies._object,
+    "state": Copies._state,
+    "change": Copies._change,
+    "lack": Copies._lack,
+    "wake": Copies._wake,
+    "context": Copies._take_context,
+}
+
+_pid = os.getpid()
+_kept: list[Any] = []
+
+
+def _keep(module: Any) -> None:
+    """Keep a module whose place another takes: what it defines would lose its globals."""
+    _kept.append(module)
+
+
+def _end_if_forked() -> None:
+    """End here if this is a child that code of the user's has forked."""
+    if os.getpid() != _pid:
+        os._exit(0)
+
+
+def _text(error: BaseException) -> str:
+    from enact_pool.texts import describe
+
+    text, kind, _ = describe(error)
+    return f"{kind}: {text}"

@@ -1,0 +1,257 @@
+"""The pickler of definitions and globals, which are sent once and stay.
+
+Beside what tasks are sent, it takes what a module may have: locks, which are made anew, and
+random generators, of which each worker has its own. Another global is referred to by its key,
+so that all who have the same object here have the same object there.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import functools
+import pickle
+import queue
+import random
+import sys
+import threading
+import types
+import weakref
+from collections import ChainMap
+from collections.abc import Callable
+from io import BytesIO
+from itertools import islice
+from typing import Any
+
+from enact_pool.interrupts import is_interrupt
+from enact_pool.mirror.pickler import ByValuePickler, Needs, Unsendable
+from enact_pool.mirror.scopes import CONTAINERS, Definition, is_dispatcher, scopes
+from enact_pool.texts import describe
+from enact_pool.wire import SHAREABLE
+
+__all__ = ["DefinitionPickler", "culprit", "dumps"]
+
+_LOCK, _RLOCK = type(threading.Lock()), type(threading.RLock())
+
+
+def new_lock() -> Any:
+    """Make a lock that nobody holds."""
+    return threading.Lock()
+
+
+def new_rlock() -> Any:
+    """Make a re-entrant lock that nobody holds."""
+    return threading.RLock()
+
+
+def weak_reference(value: Any) -> Any:
+    """Make a weak reference; the object is what somebody else keeps, or nobody."""
+    return weakref.ref(value)
+
+
+def own_random(kind: Any) -> Any:
+    """Make a random generator with a stream of this process's own."""
+    return kind()
+
+
+def own_generator(kind: Any, bits: Any) -> Any:
+    """Make one of NumPy's generators, likewise."""
+    return kind(bits())
+
+
+def own_torch_generator(device: str) -> Any:
+    """Make one of torch's generators, likewise."""
+    import torch
+
+    generator = torch.Generator(device)
+    generator.seed()
+    return generator
+
+
+def cached_property_of(function: Any, name: str | None) -> Any:
+    """Make a cached property, whose lock is its own."""
+    made: Any = functools.cached_property(function)
+    made.attrname = name
+    return made
+
+
+def _reduce_simple_queue(waiting: Any) -> Any:
+    if not waiting.empty():
+        raise Unsendable("a SimpleQueue with something in it cannot be sent to another process")
+    return queue.SimpleQueue, ()
+
+
+def _reduce_weak_reference(reference: Any) -> Any:
+    value = reference()
+    if value is None or reference.__callback__ is not None:
+        raise Unsendable("a weak reference that is dead, or has a callback, cannot be sent")
+    return weak_reference, (value,)
+
+
+def _reduce_cached_property(value: Any) -> Any:
+    return cached_property_of, (value.func, value.attrname)
+
+
+_REPAIRS: dict[type, Callable[[Any], Any]] = {
+    _LOCK: lambda lock: (new_lock, ()),
+    _RLOCK: lambda lock: (new_rlock, ()),
+    threading.local: lambda local: (threading.local, ()),
+    queue.SimpleQueue: _reduce_simple_queue,
+    weakref.ref: _reduce_weak_reference,
+    weakref.WeakValueDictionary: lambda d: (weakref.WeakValueDictionary, (dict(d),)),
+    weakref.WeakKeyDictionary: lambda d: (weakref.WeakKeyDictionary, (dict(d),)),
+    weakref.WeakSet: lambda d: (weakref.WeakSet, (list(d),)),
+    functools.cached_property: _reduce_cached_property,
+    contextvars.Token: lambda token: (_never, ()),
+}
+
+
+def _never() -> Any:
+    raise Unsendable("a token of a context variable cannot be sent to another process")
+
+
+def dumps(
+    value: Any, own: Definition | None = None, *, instances_by_key: bool = True
+) -> tuple[bytes, list[pickle.PickleBuffer], Needs]:
+    """Return a pickle of what belongs to a definition, what it leaves out of band, and its needs."""
+    file = BytesIO()
+    buffers: list[pickle.PickleBuffer] = []
+    pickler = DefinitionPickler(
+        file, buffers.append, own=own, instances_by_key=instances_by_key
+    )
+    pickler.dump(value)
+    return file.getvalue(), buffers, pickler.needs
+
+
+# Of so many elements at most, one is looked for that cannot be pickled.
+_MANY = 10_000
+
+
+def culprit(name: str, value: Any, depth: int = 4) -> str:
+    """Return where in a value the part is that cannot be pickled: `config['db'][0]`."""
+    if not depth:
+        return name
+    parts: list[tuple[str, Any]] = []
+    if type(value) is dict:
+        parts = [(f"{name}[{key!r}]", part) for key, part in islice(value.items(), _MANY)]
+    elif type(value) in (list, tuple):
+        parts = [(f"{name}[{index}]", part) for index, part in enumerate(value[:_MANY])]
+    elif not isinstance(value, type) and type(getattr(value, "__dict__", None)) is dict:
+        parts = [(f"{name}.{key}", part) for key, part in islice(vars(value).items(), _MANY)]
+    for path, part in parts:
+        if type(part) not in SHAREABLE:
+            try:
+                dumps(part)
+            except Exception:
+                return culprit(path, part, depth - 1)
+    return name
+
+
+class DefinitionPickler(ByValuePickler):
+    """Pickles what belongs to a definition, or is the value of a global.
+
+    `own` is the definition that is being pickled. `instances_by_key` says whether it refers to
+    other globals by their keys if they are instances: of two values that refer to each other,
+    neither could be made first.
+    """
+
+    dispatch_table = ChainMap(_REPAIRS, *ByValuePickler.dispatch_table.maps)
+
+    def __init__(
+        self,
+        file: BytesIO,
+        buffer_callback: Callable[[pickle.PickleBuffer], object] | None,
+        *,
+        own: Definition | None = None,
+        instances_by_key: bool = False,
+    ) -> None:
+        super().__init__(file, buffer_callback, repeated=True)
+        self._own = own
+        # The attributes of a class that cannot be sent, and why.
+        self.unsendable: dict[str, str] = {}
+        self._instances_by_key = instances_by_key
+
+    def persistent_id(self, obj: Any) -> Any:
+        """The key of a list, dict or set that a global is."""
+        if type(obj) not in CONTAINERS:
+            return None
+        definition = scopes.known(obj)
+        if definition is None:
+            for scope in scopes:
+                if scope.name_of(obj) is not None and not scope.is_implicit(obj):
+                    definition = scopes.define(obj, "container", scope.module)
+                    break
+            else:
+                return None
+        self.needs.definitions[definition] = None
+        return definition.key
+
+    def _reduce_instance(self, obj: Any, kind: type) -> Any:
+        if self._instances_by_key and kind not in SHAREABLE:
+            definition = self._global(obj)
+            if definition is not None and definition is not self._own:
+                return self.refer(definition)
+        if issubclass(kind, random.Random) and kind is not random.SystemRandom:
+            return own_random, (kind,)
+        numpy: Any = sys.modules.get("numpy.random")
+        if numpy is not None and kind is numpy.Generator:
+            return own_generator, (kind, type(obj.bit_generator))
+        if numpy is not None and kind is numpy.RandomState:
+            return own_random, (kind,)
+        if kind.__name__ == "Generator" and kind.__module__ == "torch._C":
+            return own_torch_generator, (str(obj.device),)
+        return super()._reduce_instance(obj, kind)
+
+    def without_unsendable(
+        self, definition: Definition, attributes: dict[str, Any]
+    ) -> dict[str, Any]:
+        """The attributes that can be pickled; notes why others cannot be."""
+        try:
+            dumps(attributes, definition)
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
+        else:
+            return attributes
+        sendable = {}
+        for name, value in attributes.items():
+            try:
+                dumps(value, definition)
+            except BaseException as error:
+                if is_interrupt(error):
+                    raise
+                path = culprit(f"{definition.value.__qualname__}.{name}", value)
+                self.unsendable[name] = f"{path}: {describe(error)[0]}"
+            else:
+                sendable[name] = value
+        return sendable
+
+    def refer_to_member(
+        self, function: types.FunctionType, definition: Definition, name: str
+    ) -> Any:
+        """Refer to a function of a class, unless it is this class that is being pickled."""
+        if definition is self._own and name not in definition.functions:
+            return ByValuePickler.function_by_value(self, function)
+        return super().refer_to_member(function, definition, name)
+
+    def function_by_value(self, function: types.FunctionType) -> Any:
+        """A function that no global names has a key here, too: others may refer to it."""
+        if not is_dispatcher(function) and scopes.scope_of(function.__globals__) is not None:
+            definition = scopes.define(function, "function")
+            if definition is not self._own:
+                return self.refer(definition)
+        return super().function_by_value(function)
+
+    def cells(self, function: types.FunctionType) -> tuple[types.CellType, ...] | None:
+        """Each is a definition, since other functions may share it."""
+        for cell in function.__closure__ or ():
+            scopes.define(cell, "cell")
+        return function.__closure__
+
+    def _global(self, obj: Any) -> Definition | None:
+        definition = scopes.known(obj)
+        if definition is not None:
+            return definition if definition.kind == "value" else None
+        for scope in scopes:
+            if scope.name_of(obj) is not None and type(obj).__module__ != "builtins":
+                return scopes.define(obj, "value", scope.module)
+        return None

@@ -1,0 +1,87 @@
+"""How items reach a worker: each once, in a frame before the batch that needs them."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from enact_pool.mirror.snapshot import Item, Manifest
+from enact_pool.wire import LARGE_BYTES
+
+if TYPE_CHECKING:
+    from enact_pool.parcel import Parcel
+
+__all__ = ["Deliveries", "packed"]
+
+# For these, what the worker has of them is to be completed when it is needed.
+_COMPLETED = frozenset(("object", "state", "change"))
+
+_MOST_REMEMBERED = 64
+
+
+class Deliveries:
+    """What one worker has been sent.
+
+    `send` passes the descriptor of a large value to it, and returns the number by which the
+    worker finds that, or raises `OSError`. Without it, large values are part of the frame.
+    """
+
+    def __init__(self, send: Callable[[Parcel], int] | None) -> None:
+        self._send = send
+        # By slot: the number of the item, and whether it was needed at once.
+        self._sent: dict[tuple[Any, ...], tuple[int, bool]] = {}
+        # Manifests that are complete there, by their ids.
+        self._complete: dict[int, Manifest] = {}
+
+    def operations(self, manifests: Iterable[Manifest]) -> list[Any]:
+        """Return what the worker has to be told; from now on it counts as sent."""
+        operations: list[Any] = []
+        for manifest in manifests:
+            if id(manifest) in self._complete or not manifest:
+                continue
+            if len(self._complete) >= _MOST_REMEMBERED:
+                self._complete.clear()
+            for item, now in manifest:
+                before = self._sent.get(item.slot)
+                if before is None or before[0] != item.number:
+                    if before is not None:
+                        self._complete.clear()
+                    self._sent[item.slot] = item.number, now
+                    operations.append((item.kind, item.arguments, self._content(item), now))
+                elif now and not before[1]:
+                    self._sent[item.slot] = item.number, now
+                    if item.kind in _COMPLETED:
+                        operations.append(("wake", item.arguments[:1], None, now))
+                    elif item.slot[0] == "name":
+                        operations.append((item.kind, item.arguments, self._content(item), now))
+            self._complete[id(manifest)] = manifest
+        return operations
+
+    def assume(self, manifest: Manifest) -> None:
+        """The worker has these from its start."""
+        for item, now in manifest:
+            self._sent[item.slot] = item.number, now
+
+    def _content(self, item: Item) -> Any:
+        content = item.content
+        if content is None:
+            return None
+        buffers = list(item.buffers)
+        if self._send is not None and (buffers or len(content) >= LARGE_BYTES):
+            if item.large is None:
+                from enact_pool.parcel import parcel_if_large  # for those who need it
+
+                item.large = parcel_if_large(content, buffers)
+            if item.large is not None:
+                return self._send(item.large), item.large.layout
+        return _inline(content, buffers)
+
+
+def _inline(content: bytes, buffers: list[pickle.PickleBuffer]) -> Any:
+    return (content, [buffer.raw().tobytes() for buffer in buffers]) if buffers else content
+
+
+def packed(operations: list[Any]) -> bytes:
+    """Return the payload of a frame with these operations."""
+    return pickle.dumps(operations, pickle.HIGHEST_PROTOCOL)

@@ -1,0 +1,103 @@
+"""Which modules a worker can import: the caller's very file, under the same name.
+
+A worker has the caller's import path, but not what the caller did to its import system:
+finders that a test runner added, modules that were loaded from a file by hand, modules that
+were made in memory. A module of this kind is a scope: see the package.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder
+from types import ModuleType
+from typing import Any
+
+import cloudpickle
+
+from enact_pool.mirror.registry import Mirror
+
+__all__ = ["is_importable"]
+
+# By the names of modules: the module, its spec and file when it was looked up, and the result.
+_known: dict[str, tuple[Any, Any, Any, bool]] = {}
+_known_path: list[str] = []
+
+
+def is_importable(name: str) -> bool:
+    """Return whether a worker that imports this name gets the module that the caller has."""
+    module = sys.modules.get(name)
+    if not isinstance(module, ModuleType) or isinstance(module, Mirror):
+        return False
+    if name in ("__main__", "__mp_main__"):
+        return False
+    if _known_path != sys.path:
+        _known.clear()
+        _known_path[:] = sys.path
+    contents = module.__dict__
+    spec, file = contents.get("__spec__"), contents.get("__file__")
+    known = _known.get(name)
+    if known is not None and known[0] is module and known[1] is spec and known[2] is file:
+        return known[3]
+    result = _can_be_found(name, module, spec, file)
+    _known[name] = module, spec, file, result
+    return result
+
+
+def by_value_modules() -> set[str]:
+    """Return the names of modules that the user has registered to be sent by value."""
+    return cloudpickle.list_registry_pickle_by_value()  # type: ignore[no-any-return]
+
+
+def _can_be_found(name: str, module: ModuleType, spec: Any, file: Any) -> bool:
+    if file is None and _is_standard(name):
+        return True
+    parent, _, _ = name.rpartition(".")
+    path = None
+    if parent:
+        if parent in sys.modules and not is_importable(parent):
+            return False
+        path = getattr(sys.modules.get(parent), "__path__", None)
+        if path is None:
+            # Its parent makes it while it is imported, as `os` does with `os.path`.
+            return parent in sys.modules
+    elif spec is None and file is None:
+        return False
+    for finder in (BuiltinImporter, FrozenImporter, PathFinder, *filter(_is_at_start, sys.meta_path)):
+        try:
+            found = finder.find_spec(name, path)
+        except Exception:
+            # A finder of others, which has its own rules. The next one may know the module.
+            continue
+        if found is not None:
+            return _is_same(found, module, spec, file)
+    # A package may make a submodule that is in no file, while it is imported.
+    return bool(parent) and file is None
+
+
+def _is_standard(name: str) -> bool:
+    return name.partition(".")[0] in sys.stdlib_module_names
+
+
+def _is_at_start(finder: Any) -> bool:
+    """Return whether a finder is there in each process: those of editable installs are."""
+    kind = finder if isinstance(finder, type) else type(finder)
+    return kind.__module__.startswith("__editable__") or kind.__name__ == "_EditableFinder"
+
+
+def _is_same(found: Any, module: ModuleType, spec: Any, file: Any) -> bool:
+    if found.origin in ("built-in", "frozen"):
+        return True
+    if file is None:
+        # A namespace package has no file.
+        return found.origin is None and found.submodule_search_locations is not None
+    origin = found.origin
+    if not isinstance(origin, str) or not isinstance(file, str):
+        return False
+    if origin == file or getattr(spec, "origin", None) == origin:
+        return True
+    try:
+        return os.path.samefile(origin, file)
+    except OSError:
+        # In an archive, or without a source: compare the text.
+        return os.path.abspath(origin) == os.path.abspath(file)

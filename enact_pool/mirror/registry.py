@@ -1,0 +1,138 @@
+"""The objects that a caller and its workers both have, by keys that are unique over processes.
+
+Pickles contain calls of the functions below: `resolve(key)` is the caller's own object in the
+caller, and its copy in a worker.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from itertools import count
+from types import ModuleType
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+__all__ = [
+    "Mirror",
+    "MissingDefinition",
+    "imported",
+    "member",
+    "namespace",
+    "registry",
+    "resolve",
+    "scope_module",
+    "unwrapped",
+]
+
+
+class MissingDefinition(Exception):
+    """An object that was sent by its key is not here."""
+
+
+class Registry:
+    """Objects and namespaces by key, and the keys of objects by their ids.
+
+    An entry keeps its object alive, so that no other object can get its id.
+    """
+
+    def __init__(self) -> None:
+        self.objects: dict[str, Any] = {}
+        self.keys: dict[int, str] = {}
+        # The globals of scopes, and their modules.
+        self.namespaces: dict[str, dict[str, Any]] = {}
+        self.modules: dict[str, Any] = {}
+        # Makes an object that was sent and is not there yet. Raises `MissingDefinition`.
+        self.load: Callable[[str], Any] = _missing
+        # Makes the attributes of a class that was sent, if they are not there yet.
+        self.complete: Callable[[str], None] = lambda key: None
+        # Finds what a mirror does not have yet. Raises `AttributeError`.
+        self.find: Callable[[Mirror, str], Any] = _not_found
+        self._renew()
+        os.register_at_fork(after_in_child=self._renew)
+
+    def _renew(self) -> None:
+        # A forked child makes keys of its own.
+        self._origin = os.urandom(6).hex()
+        self._count = count(1)
+
+    def new_key(self) -> str:
+        """Return a key that no other object has, in any process."""
+        return f"{self._origin}.{next(self._count)}"
+
+    def add(self, key: str, value: Any) -> None:
+        """Enter an object."""
+        self.objects[key] = value
+        self.keys[id(value)] = key
+
+    def key_of(self, value: Any) -> str | None:
+        """Return the key of an object; None if it has none."""
+        return self.keys.get(id(value))
+
+    def discard(self, key: str) -> None:
+        """Forget an object."""
+        value = self.objects.pop(key, None)
+        if self.keys.get(id(value)) == key:
+            del self.keys[id(value)]
+
+
+def _missing(key: str) -> Any:
+    raise MissingDefinition(f"the definition {key} is not known in this process")
+
+
+def _not_found(module: Any, name: str) -> Any:
+    text = f"module {module.__name__!r} has no attribute {name!r}"
+    raise AttributeError(text, name=name, obj=module)
+
+
+registry = Registry()
+_objects = registry.objects
+
+
+def resolve(key: str) -> Any:
+    """Return the object with this key. Raises `MissingDefinition`."""
+    try:
+        return _objects[key]
+    except KeyError:
+        return registry.load(key)
+
+
+def member(key: str, name: str) -> Any:
+    """Return the function that the class with this key has under a name, without binding it."""
+    attributes = resolve(key).__dict__
+    if name not in attributes:
+        registry.complete(key)
+    return unwrapped(attributes[name])
+
+
+def unwrapped(value: Any) -> Any:
+    """Return the function in a static method or a class method; any other value as it is."""
+    kind = type(value)
+    return value.__func__ if kind is staticmethod or kind is classmethod else value
+
+
+def namespace(scope: str) -> dict[str, Any]:
+    """Return the globals of a scope."""
+    return registry.namespaces[scope]
+
+
+def scope_module(scope: str) -> Any:
+    """Return the module of a scope."""
+    return registry.modules[scope]
+
+
+class Mirror(ModuleType):
+    """A module that stands for one of the caller's, which cannot be imported here."""
+
+    def __getattr__(self, name: str) -> Any:
+        return registry.find(self, name)
+
+
+def imported(name: str) -> Any:
+    """Return a module that can be imported."""
+    __import__(name)
+    return sys.modules[name]
+

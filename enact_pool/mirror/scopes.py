@@ -1,0 +1,342 @@
+"""What the caller has: the scopes, and the definitions and objects in them that have keys.
+
+Nothing is pickled here: see `snapshot` for that.
+"""
+
+from __future__ import annotations
+
+import sys
+import typing
+from collections.abc import Iterator
+from enum import EnumMeta
+from functools import lru_cache, singledispatch
+from types import CellType, FunctionType, ModuleType
+from typing import Any
+
+from enact_pool.mirror.importable import by_value_modules, is_importable
+from enact_pool.mirror.registry import registry, unwrapped
+
+__all__ = ["CONTAINERS", "Definition", "LruCache", "Scope", "Scopes", "scopes"]
+
+LruCache = type(lru_cache(len))
+_DISPATCH_CODE: Any = singledispatch(len).__code__  # type: ignore[attr-defined]
+_TypeAlias: Any = getattr(typing, "TypeAliasType", None)
+_TypeVarTuple: Any = getattr(typing, "TypeVarTuple", None)
+
+CONTAINERS = (list, dict, set)
+
+# What kind of definition an object is, by its type; of classes and functions see `_kind`.
+_KINDS: dict[type, str] = {
+    LruCache: "cache",
+    typing.NewType: "new_type",
+    typing.TypeVar: "type_variable",
+    typing.ParamSpec: "type_variable",
+    CellType: "cell",
+    **({} if _TypeAlias is None else {_TypeAlias: "alias"}),
+    **({} if _TypeVarTuple is None else {_TypeVarTuple: "type_variable"}),
+}
+
+# What every module has: the copy of a module gets its own.
+IMPLICIT = frozenset(
+    (
+        "__name__",
+        "__builtins__",
+        "__doc__",
+        "__spec__",
+        "__loader__",
+        "__package__",
+        "__cached__",
+        "__file__",
+        "__path__",
+    )
+)
+
+_get_module = vars(type)["__module__"].__get__
+_get_qualname = vars(type)["__qualname__"].__get__
+
+
+class Definition:
+    """An object of the caller that workers have a copy of.
+
+    `kind` says how it is made there: a class, a function, a cell of a closure, the value of a
+    global, and so on. `scope` and `name` say which global it is, if it is one.
+    """
+
+    __slots__ = ("functions", "key", "kind", "name", "record", "scope", "value")
+
+    def __init__(self, key: str, kind: str, value: Any) -> None:
+        self.key = key
+        self.kind = kind
+        self.value = value
+        self.scope: Scope | None = None
+        self.name = ""
+        # Of a class: the names of the functions that are made along with it.
+        self.functions: frozenset[str] = frozenset()
+        # What was pickled of it: kept by `snapshot`.
+        self.record: Any = None
+
+    def __repr__(self) -> str:
+        return f"<Definition {self.key} {self.kind} {self.name}>"
+
+
+class Scope:
+    """A module that workers cannot import, and its globals."""
+
+    def __init__(self, key: str, contents: dict[str, Any], module: ModuleType | None) -> None:
+        self.key = key
+        self.contents = contents
+        self.module = module
+        # The ids of the values, in the order of the names, and the names by these ids.
+        self._ids: list[int] = []
+        self._names: dict[int, str] = {}
+        # How often it was seen to change.
+        self.version = 0
+        # What was sent of it, its globals and its other definitions: kept by `snapshot`.
+        self.item: Any = None
+        self.bindings: dict[str, Any] = {}
+        self.others: Any = None
+
+    def look(self) -> None:
+        """See which globals have other values now."""
+        # In C alone, so that no other thread can change the dict meanwhile.
+        ids = list(map(id, self.contents.values()))
+        if ids != self._ids:
+            names = list(self.contents)
+            if len(names) == len(ids):
+                # The first name of an object is the one that counts.
+                self._names = dict(zip(reversed(ids), reversed(names), strict=True))
+                self._ids = ids
+            self.version += 1
+
+    def names_in_modules(self) -> list[str]:
+        """Return the names under which the module is found."""
+        return [
+            name
+            for name in dict.fromkeys(("__main__", str(self.contents.get("__name__"))))
+            if sys.modules.get(name) is self.module
+        ]
+
+    def is_implicit(self, value: Any) -> bool:
+        """Return whether a value is what each module has."""
+        return any(self.contents.get(name) is value for name in ("__builtins__", "__path__"))
+
+    def name_of(self, value: Any) -> str | None:
+        """Return the name of the global with this value; None if there is none."""
+        name = self._names.get(id(value))
+        if name is None or self.contents.get(name) is not value:
+            return None
+        return name
+
+
+class Scopes:
+    """All scopes and definitions of this process."""
+
+    def __init__(self) -> None:
+        self._by_namespace: dict[int, Scope] = {}
+        self._definitions: dict[int, Definition] = {}
+        # Functions in the dicts of classes: the class's definition, and the name.
+        self._members: dict[int, tuple[Definition, str]] = {}
+        self._numbers: dict[str, int] = {}
+
+    # Scopes
+
+    def scope_of(self, contents: dict[str, Any]) -> Scope | None:
+        """Return the scope with these globals; None if a worker can import the module."""
+        scope = self._by_namespace.get(id(contents))
+        if scope is not None:
+            return scope
+        name = contents.get("__name__")
+        module = sys.modules.get(name) if type(name) is str else None
+        if not isinstance(module, ModuleType) or module.__dict__ is not contents:
+            return None
+        return self.scope_of_module(module)
+
+    def scope_of_module(self, module: ModuleType) -> Scope | None:
+        """Return the scope of this module; None if a worker can import it."""
+        contents = module.__dict__
+        scope = self._by_namespace.get(id(contents))
+        if scope is None:
+            name = contents.get("__name__")
+            if type(name) is not str or self.is_importable(name, module):
+                return None
+            number = self._numbers.get(name, 0) + 1
+            self._numbers[name] = number
+            key = registry.keys.get(id(contents)) or f"{registry.new_key()}:{name}"
+            scope = Scope(key, contents, module)
+            registry.namespaces[key] = contents
+            registry.modules[key] = module
+            self._by_namespace[id(contents)] = scope
+            scope.look()
+        return scope
+
+    def is_importable(self, name: str, module: ModuleType) -> bool:
+        """Return whether a worker that imports this name gets this module."""
+        if sys.modules.get(name) is not module or not is_importable(name):
+            return False
+        by_value = by_value_modules()
+        if by_value:
+            parts = name.split(".")
+            return not any(".".join(parts[:end]) in by_value for end in range(1, len(parts) + 1))
+        return True
+
+    def look(self) -> None:
+        """See which globals have other values now."""
+        for scope in list(self._by_namespace.values()):
+            scope.look()
+
+    def __iter__(self) -> Iterator[Scope]:
+        return iter(list(self._by_namespace.values()))
+
+    # Definitions
+
+    def known(self, value: Any) -> Definition | None:
+        """Return the definition of an object that has a key."""
+        found = self._definitions.get(id(value))
+        return found if found is not None and found.value is value else None
+
+    def member_of(self, function: Any) -> tuple[Definition, str] | None:
+        """Return the class that has this function in its dict, and the name it has there."""
+        found = self._members.get(id(function))
+        if found is not None:
+            definition, name = found
+            if unwrapped(definition.value.__dict__.get(name)) is function:
+                return found
+        return None
+
+    def find_class(self, cls: type) -> Definition | None:
+        """Return the definition of a class that workers cannot import; None for others."""
+        found = self.known(cls)
+        if found is not None:
+            return found
+        if not _is_heap(cls):
+            return None
+        module, qualname = _get_module(cls), _get_qualname(cls)
+        owner = sys.modules.get(module) if type(module) is str else None
+        if not isinstance(owner, ModuleType):
+            owner = None
+        elif _at(owner.__dict__, qualname) is cls and self.is_importable(module, owner):
+            return None
+        return self.define(cls, "enum" if isinstance(cls, EnumMeta) else "class", owner)
+
+    def find_function(self, function: FunctionType) -> Definition | tuple[Definition, str] | None:
+        """Return the definition of a function, or its place in a class; None if it has neither."""
+        found = self.known(function)
+        if found is not None:
+            return found
+        place = self.member_of(function)
+        if place is not None:
+            return place
+        scope = self.scope_of(function.__globals__)
+        if scope is None:
+            return None
+        qualname = function.__qualname__
+        if "<" not in qualname:
+            if "." not in qualname:
+                if scope.contents.get(qualname) is function:
+                    return self.define(function, "function", scope.module)
+            else:
+                return self._find_member(scope, function, qualname)
+        scope.look()
+        if scope.name_of(function) is not None:
+            return self.define(function, "function", scope.module)
+        return None
+
+    def _find_member(
+        self, scope: Scope, function: FunctionType, qualname: str
+    ) -> Definition | tuple[Definition, str] | None:
+        holder = _at(scope.contents, qualname.rpartition(".")[0])
+        if isinstance(holder, type):
+            self.find_class(holder)
+            place = self.member_of(function)
+            if place is not None:
+                return place
+        if scope.name_of(function) is not None:
+            return self.define(function, "function", scope.module)
+        return None
+
+    def find_other(self, value: Any) -> Definition | None:
+        """Return the definition of an object that is neither a class nor a function."""
+        found = self.known(value)
+        if found is not None:
+            return found
+        kind = _KINDS.get(type(value))
+        if kind is None or kind == "cell":
+            return None
+        module = getattr(value, "__module__", None)
+        owner = sys.modules.get(module) if type(module) is str else None
+        if not isinstance(owner, ModuleType):
+            return None
+        name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
+        scope = self.scope_of_module(owner)
+        if scope is None:
+            return None
+        if scope.name_of(value) is None and _at(scope.contents, str(name)) is not value:
+            return None
+        return self.define(value, kind, owner)
+
+    def define(self, value: Any, kind: str, owner: ModuleType | None = None) -> Definition:
+        """Return the definition of an object, with a key that it keeps."""
+        found = self.known(value)
+        if found is not None:
+            return found
+        key = registry.key_of(value)
+        if key is None or registry.objects.get(key) is not value:
+            key = registry.new_key()
+            registry.add(key, value)
+        definition = Definition(key, kind, value)
+        scope = self.scope_of_module(owner) if owner is not None else None
+        if scope is not None:
+            name = scope.name_of(value)
+            if name is not None:
+                definition.scope, definition.name = scope, name
+        self._definitions[id(value)] = definition
+        if isinstance(value, type):
+            for name, attribute in list(value.__dict__.items()):
+                function = unwrapped(attribute)
+                if type(function) is FunctionType:
+                    self._members.setdefault(id(function), (definition, name))
+        return definition
+
+    def release(self, definition: Definition, scope: Scope) -> None:
+        """Let go of the value of a global, which has another one now."""
+        if definition.kind not in ("value", "container") or scope.name_of(definition.value):
+            return
+        if self._definitions.get(id(definition.value)) is definition:
+            del self._definitions[id(definition.value)]
+        registry.discard(definition.key)
+
+
+def is_dispatcher(function: FunctionType) -> bool:
+    """Return whether a function was made by `functools.singledispatch`."""
+    return function.__code__ is _DISPATCH_CODE
+
+
+def kind_of_global(value: Any) -> str | None:
+    """Return the kind of definition that a global of this value is; None for a plain value."""
+    if isinstance(value, FunctionType):
+        return "dispatcher" if is_dispatcher(value) else "function"
+    return _KINDS.get(type(value))
+
+
+def _at(contents: Any, path: str) -> Any:
+    """Return what is found under a qualified name, without running code of the user's."""
+    for part in path.split("."):
+        if isinstance(contents, type):
+            contents = contents.__dict__
+        if not hasattr(type(contents), "get"):
+            return None
+        contents = contents.get(part)
+        if contents is None:
+            return None
+    return unwrapped(contents)
+
+
+_HEAP_TYPE = 1 << 9
+
+
+def _is_heap(cls: type) -> bool:
+    """Return whether a class was made by Python code, or at run time by C code."""
+    return bool(type.__dict__["__flags__"].__get__(cls) & _HEAP_TYPE)
+
+
+scopes = Scopes()

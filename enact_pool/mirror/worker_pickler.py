@@ -1,0 +1,51 @@
+"""The pickler for what a worker has made itself: classes, closures, what plain pickle refuses."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from io import BytesIO
+from types import FunctionType
+from typing import Any
+
+from enact_pool.mirror.copies import Copies
+from enact_pool.mirror.parts import parts_of
+from enact_pool.mirror.pickler import ByValuePickler
+from enact_pool.mirror.rebuild import finish_class, function_of, received_class
+from enact_pool.mirror.registry import resolve
+from enact_pool.mirror.scopes import Definition
+
+__all__ = ["WorkerPickler"]
+
+
+class WorkerPickler(ByValuePickler):
+    """Names what came from the caller; the caller makes a copy of everything else."""
+
+    def __init__(
+        self,
+        file: BytesIO,
+        buffer_callback: Callable[[pickle.PickleBuffer], object] | None,
+        copies: Copies,
+    ) -> None:
+        super().__init__(file, buffer_callback)
+        self._copies = copies
+
+    def refer(self, definition: Definition) -> Any:
+        """Refer to a definition by its key, or say how to make it."""
+        if self._copies.key_of(definition.value) is not None:
+            return resolve, (definition.key,)
+        maker, arguments, setter, state = parts_of(self, definition)
+        if isinstance(definition.value, type):
+            made = received_class, (definition.key, maker, arguments)
+            if setter is None:
+                return made
+            return *made, (setter, state), None, None, finish_class
+        if setter is None:
+            return maker, arguments
+        return maker, arguments, state, None, None, setter
+
+    def refer_to_member(self, function: FunctionType, definition: Definition, name: str) -> Any:
+        """Refer to a function of a class, which may have to be made first."""
+        if self._copies.key_of(definition.value) is not None:
+            return super().refer_to_member(function, definition, name)
+        return function_of, (definition.value, name)
