@@ -15,6 +15,7 @@ import os
 import sys
 import threading
 import warnings
+from fcntl import F_DUPFD_CLOEXEC, fcntl
 from operator import attrgetter
 
 from enact_pool.module_versions import ModuleVersions
@@ -200,9 +201,14 @@ def stream_descriptors() -> tuple[int, int]:
 
 
 def _duplicate(number: int) -> int:
-    if _stream(number) is None:
-        return os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-    return os.dup(number)
+    # Never as a closed one's number: the duplicate of 1 would become 2.
+    if _stream(number) is not None:
+        return fcntl(number, F_DUPFD_CLOEXEC, 3)
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        return fcntl(null, F_DUPFD_CLOEXEC, 3)
+    finally:
+        os.close(null)
 
 
 def _folder() -> str | None:
