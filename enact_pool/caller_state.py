@@ -18,7 +18,7 @@ import warnings
 from fcntl import F_DUPFD_CLOEXEC, fcntl
 from operator import attrgetter
 
-from enact_pool.module_versions import ModuleVersions
+from enact_pool.module_versions import ModuleVersions, is_current, mark
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ class _Seen:
         "folder",
         "int_digits",
         "locale",
+        "modules",
         "numpy",
         "out",
         "parts",
@@ -87,8 +88,9 @@ class _Seen:
         self.decimal = _kept_decimal(_decimal())
         self.locale = _set_locale(_ALL)
         self.filters: list[Any] = list(warnings.filters)
-        # Before the settings: if they change now, the next check sees it.
+        # Before what they stand for: if that changes now, the next check sees it.
         self.numpy = _numpy_token()
+        self.modules = mark()
         self.parts: tuple[Part, ...] = ()
 
     def values(self) -> dict[str, Any]:
@@ -172,7 +174,7 @@ def observe() -> tuple[Part, ...]:
             and _set_locale(_ALL) == seen.locale
             and warnings.filters == seen.filters
             and _numpy_token() == seen.numpy
-            and _latest.modules.are_unchanged()
+            and is_current(seen.modules)
         ):
             return seen.parts
     except Exception:

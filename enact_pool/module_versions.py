@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     # Path, time of modification in nanoseconds, size in bytes, and hash.
     Source = tuple[str, int, int, bytes]
 
-__all__ = ["ModuleVersions", "source_of"]
+__all__ = ["ModuleVersions", "is_current", "mark", "source_of"]
 
 _modules = sys.modules
 # A module may load itself when it is asked for an attribute: this does not ask it.
@@ -41,7 +41,6 @@ class ModuleVersions:
     """What is known of the modules of this process. Its users take turns in `look`."""
 
     def __init__(self) -> None:
-        self._mark: tuple[Any, ...] = ()
         # Kept, so that a new spec cannot have the identity of an old one.
         self._specs: dict[str, Any] = {}
         self._sources: dict[str, Source] = {}
@@ -49,29 +48,13 @@ class ModuleVersions:
         self._reloads: dict[str, int] = {}
         self._times: dict[str, float] = {}
 
-    def are_unchanged(self) -> bool:
-        """Whether no module was imported, removed or reloaded since the last `look`."""
-        mark = self._mark
-        if not mark:
-            return False
-        last = next(reversed(_modules), None)
-        module = _modules.get(last)  # type: ignore[arg-type]
-        return (
-            len(_modules) == mark[0]
-            and module is mark[1]
-            and _spec_of(module) is mark[2]
-            and (mark[3] is None or mark[3].execution_count == mark[4])
-        )
-
     def look(self) -> tuple[dict[str, Source], dict[str, int]]:
-        """Look at all modules.
+        """Look at all modules. A mark that says when to look again must be made before.
 
         Returns:
             The sources of the program's own modules, and how often modules were reloaded, in
             the order of their last reload.
         """
-        # First: what changes meanwhile is seen the next time.
-        mark = _mark()
         reloaded = []
         for name, module in list(_modules.items()):
             spec, known = _spec_of(module), self._specs.get(name)
@@ -89,7 +72,6 @@ class ModuleVersions:
             self._reloads[name] = self._reloads.pop(name, 0) + 1
         for name in self._sources.keys() - _modules.keys():
             del self._sources[name]
-        self._mark = mark
         return dict(self._sources), dict(self._reloads)
 
     def _note_source(self, name: str) -> None:
@@ -118,10 +100,25 @@ def source_of(path: str) -> Source:
         return path, status.st_mtime_ns, status.st_size, source_hash(file.read())
 
 
-def _mark() -> tuple[Any, ...]:
+def mark() -> tuple[Any, ...]:
+    """Return what changes when a module is imported, removed or reloaded."""
     module = _modules.get(next(reversed(_modules), None))  # type: ignore[arg-type]
-    shell = _shell()
-    return len(_modules), module, _spec_of(module), shell, getattr(shell, "execution_count", None)
+    # Not the shell's attribute, which takes ten times as long.
+    state = getattr(_shell(), "_trait_values", None)
+    cell = None if state is None else state.get("execution_count")
+    return len(_modules), module, _spec_of(module), state, cell
+
+
+def is_current(mark: tuple[Any, ...]) -> bool:
+    """Whether nothing that it stands for has changed since the mark was made."""
+    count, last, spec, state, cell = mark
+    module = _modules.get(next(reversed(_modules), None))  # type: ignore[arg-type]
+    return (
+        len(_modules) == count
+        and module is last
+        and _spec_of(module) is spec
+        and (state is None or state.get("execution_count") == cell)
+    )
 
 
 def _spec_of(module: Any) -> Any:

@@ -274,20 +274,20 @@ def test_functions_that_ipython_replaces_in_place_count_as_reloaded(
     reloader = types.SimpleNamespace(modules_mtimes=times)
     magics = types.SimpleNamespace(_reloader=reloader)
     shell = types.SimpleNamespace(
-        execution_count=1,
+        _trait_values={"execution_count": 1},
         magics_manager=types.SimpleNamespace(registry={"AutoreloadMagics": magics}),
     )
     module: Any = types.ModuleType("IPython.core.interactiveshell")
     module.InteractiveShell = types.SimpleNamespace(_instance=shell)
     monkeypatch.setitem(sys.modules, module.__name__, module)
     count = values()["modules"][1].get(name, 0)
-    shell.execution_count = 2
+    shell._trait_values["execution_count"] = 2
     assert values()["modules"][1].get(name, 0) == count
     times[name] = 2.0
-    shell.execution_count = 3
+    shell._trait_values["execution_count"] = 3
     assert values()["modules"][1][name] == count + 1
     before = observe()
-    shell.execution_count = 4
+    shell._trait_values["execution_count"] = 4
     assert observe() is before
 
 
