@@ -5,6 +5,7 @@ Each test runs in a process of its own, since it changes that process.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -28,8 +29,9 @@ def in_a_process(function: Callable[..., None], *args: object) -> str:
         pickled = cloudpickle.dumps((function, args))
     finally:
         cloudpickle.unregister_pickle_by_value(module)
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     done = subprocess.run(
-        [sys.executable, "-c", _PROGRAM], input=pickled, capture_output=True, timeout=50
+        [sys.executable, "-c", _PROGRAM], input=pickled, capture_output=True, timeout=50, env=env
     )
     assert done.returncode == 0, done.stderr.decode()
     return bytes(done.stdout).decode()
@@ -303,6 +305,7 @@ def test_reloaded_modules_are_current_in_all_that_refers_to_them(tmp_path: Path)
         old = (
             "LIMIT = 1\ndef function(): return 'old'\n"
             "class Base:\n  def method(self): return 'old'\n  gone = 1\n"
+            "  def text(self): return 'old' + super().__str__()[0]\n"
         )
         new = old.replace("1", "2").replace("old", "new").replace("gone", "come")
         user = (
@@ -340,6 +343,10 @@ def test_reloaded_modules_are_current_in_all_that_refers_to_them(tmp_path: Path)
         assert isinstance(derived, first_own.Base)
         assert not hasattr(instance, "gone")
         assert instance.come == 2
+        assert instance.text() == "new<"
+        first_own.LIMIT = "of the worker"
+        state.apply("modules", ({}, {"first_own": 1}))
+        assert first_own.LIMIT == "of the worker", "it was not reloaded again"
 
     in_a_process(check, str(tmp_path))
 
