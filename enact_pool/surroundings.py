@@ -96,6 +96,11 @@ class Surroundings:
             self._accept_folder()
         self._note()
 
+    def follow(self) -> None:
+        """Let what was applied of the caller's state be what is restored from now on."""
+        self._accept_folder()
+        self._note()
+
     def _accept_folder(self) -> None:
         try:
             folder = out_of_reach(_open(".", _TO_RETURN))
