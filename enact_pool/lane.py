@@ -30,13 +30,15 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from enact_pool.caller_state import stream_descriptors
 from enact_pool.death import Death
 from enact_pool.interrupts import handlers_deferred
 from enact_pool.lifeline import lifeline
+from enact_pool.mirror.caller import starting_manifest
 from enact_pool.mirror.delivery import Deliveries, packed
 from enact_pool.process import WorkerProcess
 from enact_pool.recorder import FlightRecorder, create_recording
-from enact_pool.sidechannel import Mail, pair
+from enact_pool.sidechannel import Kind, Mail, pair, send_descriptors
 from enact_pool.spawn import WorkerSpec, undisturbed
 from enact_pool.wire import (
     ANSWER,
@@ -142,7 +144,7 @@ class Lane(WorkerProcess):
         # How many bytes of answers it can write before they are read.
         self.answers_room = 0
         # What the worker has of definitions and globals.
-        self.deliveries = Deliveries(self._send_large)
+        self.deliveries = Deliveries(self._send_large, self._send_streams)
         self._large_sent = 0
         # What comes beside its answers.
         self.mail = Mail(-1)
@@ -184,7 +186,8 @@ class Lane(WorkerProcess):
                 recording,
                 lifeline.read_end(),
             ]
-            definitions = packed(self.deliveries.operations([spec.initializer.manifest]))
+            manifests = starting_manifest(), spec.initializer.manifest
+            definitions = packed(self.deliveries.operations(manifests))
             self._start_process(spec, inherited, definitions)
         finally:
             for end in worker_ends:
@@ -222,11 +225,24 @@ class Lane(WorkerProcess):
         self.held_since = time.monotonic()
         self.holder = run
 
-    def _send_large(self, large: Parcel) -> int:
-        # Numbers grow, those of what runs have in common between them.
+    def _next_tag(self) -> int:
+        # They grow, and those of what runs have in common are between them.
         self._large_sent += 1
-        tag = self._run << LARGE_TAG_BITS | self._large_sent
+        return self._run << LARGE_TAG_BITS | self._large_sent
+
+    def _send_large(self, large: Parcel) -> int:
+        tag = self._next_tag()
         large.send(self._side, tag)
+        return tag
+
+    def _send_streams(self) -> int:
+        tag = self._next_tag()
+        descriptors = stream_descriptors()
+        try:
+            send_descriptors(self._side, Kind.PARCEL, tag, descriptors)
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
         return tag
 
     def queue_definitions(self, count: int, *manifests: Manifest) -> None:

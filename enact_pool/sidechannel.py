@@ -3,7 +3,8 @@
 It is a Unix socket that carries messages, each of which comes whole or not at
 all, from whichever thread or child process it was sent:
 
-    PARCEL   the descriptor of a parcel, both ways: see `parcel`
+    PARCEL   the descriptor of a parcel, both ways: see `parcel`; or of the caller's stdout
+             and stderr
     OUTPUT   the descriptors of what callables print, from the worker: see `capture`
     RECORD   a log record, from the worker: see `forwarding`
     WARNING  a warning, likewise
@@ -149,7 +150,15 @@ class Mail:
         return descriptors if of_run == run else []
 
     def parcel(self, tag: int) -> int:
-        """The descriptor of the parcel that was sent with this tag, which is the caller's then.
+        """The descriptor of the parcel that was sent with this tag: see `descriptors`."""
+        descriptors = self.descriptors(tag)
+        if len(descriptors) != 1:
+            _close(descriptors)
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return descriptors[0]
+
+    def descriptors(self, tag: int) -> list[int]:
+        """The descriptors that were sent with this tag, which are the caller's then.
 
         Those before it are what somebody sent and did not live to tell of. Signal handlers
         must be deferred. Does not wait: raises `FrameError` if it is not there, and `OSError`
@@ -165,10 +174,7 @@ class Mail:
         descriptors = self._parcels.pop(tag)
         for other in [other for other in self._parcels if other < tag]:
             _close(self._parcels.pop(other))
-        if len(descriptors) != 1:
-            _close(descriptors)
-            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-        return descriptors[0]
+        return descriptors
 
     def _take(self, source: socket) -> bool:
         """Take one message; gives False if there are no more. Raises `OSError`."""

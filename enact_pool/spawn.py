@@ -115,8 +115,13 @@ class WorkerSpec:
 
     def environment(self) -> dict[str, str]:
         """The environment variables that a worker gets beside its parent's."""
-        limits = {name: str(self.cpus) for name in _THREAD_LIMITS if name not in os.environ}
-        return {**limits, **self.env}
+        limits = self.thread_limits()
+        unset = {name: limit for name, limit in limits.items() if name not in os.environ}
+        return {**unset, **self.env}
+
+    def thread_limits(self) -> dict[str, str]:
+        """The variables that limit the threads of native libraries, unless the caller has set them."""
+        return {name: str(self.cpus) for name in _THREAD_LIMITS}
 
 
 class _Inherited:
@@ -256,6 +261,8 @@ def spawn(spec: WorkerSpec, descriptors: Sequence[int], definitions: bytes) -> P
             spec.cpus,
             spec.spin,
             spec.idle_timeout,
+            dict(spec.env),
+            spec.thread_limits(),
             definitions,
             spec.initializer,
         ),

@@ -25,6 +25,7 @@ from enact_pool.callables import run_coroutine
 from enact_pool.changes import Changes
 from enact_pool.common import Common, common_of, run_to_the_end
 from enact_pool.descriptors import out_of_reach
+from enact_pool.followed_state import FollowedState
 from enact_pool.intake import Permits, commands_from
 from enact_pool.mirror.arrival import unpacked
 from enact_pool.mirror.copies import Copies
@@ -118,6 +119,8 @@ def serve(
     cpus: int,
     spin: bool,
     idle_timeout: float | None,
+    env: dict[str, str],
+    defaults: dict[str, str],
     definitions: bytes,
     initializer: bytes,
 ) -> None:
@@ -145,7 +148,8 @@ def serve(
     os.register_at_fork(after_in_child=faulthandler.disable)
     nesting.depth, nesting.cpus = depth, cpus
     recorder = FlightRecorder.of_worker(recording)
-    worker = _Worker(Permits(permits), answers, side, recorder, recording)
+    followed = FollowedState(env, defaults)
+    worker = _Worker(Permits(permits), answers, side, recorder, recording, followed)
     try:
         if worker.initialize(definitions, initializer):
             worker.work(commands_from(commands, idle_timeout, spin, recorder))
@@ -200,6 +204,7 @@ class _Worker:
         side: int,
         recorder: FlightRecorder,
         recording: int,
+        followed: FollowedState,
     ) -> None:
         self._permits = permits
         self._answers = answers
@@ -207,6 +212,9 @@ class _Worker:
         self._mail = Mail(side)
         # What there is of the caller's definitions and globals.
         self._copies = Copies()
+        self._followed = followed
+        # Why no batch can be run here, as a description; empty: it can.
+        self._refusal = b""
         self._recorder = recorder
         self._recording = recording
         self._answers_inode = os.fstat(answers).st_ino
@@ -235,7 +243,7 @@ class _Worker:
         Gives whether this worker can be used.
         """
         try:
-            self._copies.apply(unpacked(definitions, self._mail))
+            self._define(definitions)
             function, args = pickle.loads(initializer)
             if function is not None:
                 function(*args)
@@ -308,9 +316,34 @@ class _Worker:
     def _take_definitions(self, last: int, payload: bytes) -> None:
         """Take what the next batch, which ends with this number, refers to."""
         self._recorder.note_loading(last, _monotonic_ns())
-        self._copies.apply(unpacked(payload, self._mail))
-        self._surroundings.accept()
+        try:
+            if self._define(payload):
+                self._surroundings.follow()
+            else:
+                self._surroundings.accept()
+        except BaseException as error:
+            self._end_if_forked()
+            # No callable may run here, where it would see something else than its caller.
+            self._refusal = _description(error)
         self._recorder.note_loading(0, _monotonic_ns())
+
+    def _define(self, payload: bytes) -> bool:
+        """Take definitions, and the state of the caller's process; returns whether that changed."""
+        operations = []
+        follows = False
+        for operation in unpacked(payload, self._mail):
+            kind, arguments, content, _ = operation
+            if kind == "process":
+                follows = True
+                name, *tags = arguments
+                descriptors = [each for tag in tags for each in self._mail.descriptors(tag)]
+                self._followed.apply(name, pickle.loads(content), descriptors)
+            elif kind == "assume":
+                self._followed.assume(arguments[0], pickle.loads(content))
+            else:
+                operations.append(operation)
+        self._copies.apply(operations)
+        return follows
 
     def _run_batch(self, first: int, last: int, payload: bytes) -> None:
         """Run those callables of the batch `first` to `last` that have a permit."""
@@ -319,6 +352,11 @@ class _Worker:
         if not serial:
             # All of it was given to others, and is not even unpickled.
             self._write(pack_answer(Answer.SKIPPED, last))
+            return
+        if self._refusal:
+            # Another worker may be able to.
+            self._write(pack_answer(Answer.UNLOADABLE, last, self._refusal))
+            self._is_spoilt = True
             return
         self._recorder.note_loading(last, _monotonic_ns())
         try:

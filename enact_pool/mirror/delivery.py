@@ -25,10 +25,16 @@ class Deliveries:
 
     `send` passes the descriptor of a large value to it, and returns the number by which the
     worker finds that, or raises `OSError`. Without it, large values are part of the frame.
+    `send_streams` does the same with the descriptors of stdout and stderr.
     """
 
-    def __init__(self, send: Callable[[Parcel], int] | None) -> None:
+    def __init__(
+        self,
+        send: Callable[[Parcel], int] | None,
+        send_streams: Callable[[], int] | None = None,
+    ) -> None:
         self._send = send
+        self._send_streams = send_streams
         # By slot: the number of the item, and whether it was needed at once.
         self._sent: dict[tuple[Any, ...], tuple[int, bool]] = {}
         # Manifests that are complete there, by their ids.
@@ -48,7 +54,8 @@ class Deliveries:
                     if before is not None:
                         self._complete.clear()
                     self._sent[item.slot] = item.number, now
-                    operations.append((item.kind, item.arguments, self._content(item), now))
+                    content = self._content(item)
+                    operations.append((item.kind, self._arguments(item), content, now))
                 elif now and not before[1]:
                     self._sent[item.slot] = item.number, now
                     if item.kind in _COMPLETED:
@@ -58,10 +65,10 @@ class Deliveries:
             self._complete[id(manifest)] = manifest
         return operations
 
-    def assume(self, manifest: Manifest) -> None:
-        """The worker has these from its start."""
-        for item, now in manifest:
-            self._sent[item.slot] = item.number, now
+    def _arguments(self, item: Item) -> tuple[Any, ...]:
+        if item.kind == "process" and item.arguments == ("streams",) and self._send_streams:
+            return "streams", self._send_streams()
+        return item.arguments
 
     def _content(self, item: Item) -> Any:
         content = item.content

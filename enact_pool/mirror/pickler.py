@@ -47,7 +47,14 @@ from enact_pool.mirror.scopes import (
     scopes,
 )
 
-__all__ = ["EVERY_NAME", "PROTOCOL", "ByValuePickler", "Needs", "Unsendable"]
+__all__ = [
+    "EVERY_NAME",
+    "PROTOCOL",
+    "ByValuePickler",
+    "Needs",
+    "Unsendable",
+    "place_of_variable",
+]
 
 PROTOCOL = pickle.HIGHEST_PROTOCOL
 
@@ -404,7 +411,7 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
     def _reduce_context_variable(self, variable: contextvars.ContextVar[Any]) -> Any:
         definition = scopes.known(variable)
         if definition is None:
-            place = _place_in_scope(variable) or _place_in_module(variable)
+            place = place_of_variable(variable)
             if place is None:
                 return NotImplemented
             holder, name = place
@@ -475,6 +482,11 @@ def _reduce_whole_code(code: CodeType) -> tuple[Any, ...]:
         code.co_filename if type(field) is str and field == _FORGOTTEN else field
         for field in fields
     )
+
+
+def place_of_variable(variable: Any) -> tuple[Scope | str, str] | None:
+    """Return the scope or the module that has a context variable, and the name it has there."""
+    return _place_in_scope(variable) or _place_in_module(variable)
 
 
 def _place_in_scope(value: Any) -> tuple[Scope, str] | None:

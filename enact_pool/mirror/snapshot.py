@@ -35,7 +35,7 @@ from enact_pool.mirror.scopes import (
 from enact_pool.texts import describe
 from enact_pool.wire import SHAREABLE
 
-__all__ = ["Item", "Manifest", "Snapshot"]
+__all__ = ["Item", "Manifest", "Snapshot", "scope_item"]
 
 _numbers = count(1)
 
@@ -68,6 +68,12 @@ class Item:
         self.pin = pin
         # The file in memory that it travels in: see `delivery`.
         self.large: Any = None
+
+    def as_kind(self, kind: str) -> Item:
+        """Return the same thing, with which the worker does something else."""
+        twin = Item(self.slot, kind, self.arguments, self.content, self.buffers, self.pin)
+        twin.number = self.number
+        return twin
 
 
 # Items in the order in which they are sent, and whether the worker has to complete each
@@ -159,7 +165,7 @@ class Snapshot:
 def _look(what: Any, patient: bool) -> tuple[list[Item], Needs]:
     """Return the items of a scope, a definition or a global as it is now, and what they need."""
     if isinstance(what, Scope):
-        return [_scope_item(what)], Needs()
+        return [scope_item(what)], Needs()
     if isinstance(what, Definition):
         record = _current(what, patient)
         return [*record.items, *record.changes.values()], record.needs
@@ -177,7 +183,8 @@ def _look(what: Any, patient: bool) -> tuple[list[Item], Needs]:
 # Scopes
 
 
-def _scope_item(scope: Scope) -> Item:
+def scope_item(scope: Scope) -> Item:
+    """Return what makes the mirror of a scope."""
     names = scope.names_in_modules()
     item: Item | None = scope.item
     if item is None or item.arguments[1] != names:
