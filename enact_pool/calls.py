@@ -21,6 +21,7 @@ from enact_pool.interrupts import handlers_deferred, is_interrupt
 from enact_pool.mirror.caller import caller_manifests
 from enact_pool.mirror.pickler import Needs
 from enact_pool.mirror.snapshot import Manifest, Snapshot
+from enact_pool.mirror.scopes import scopes
 from enact_pool.pickles import NAMED, Buffers, is_named, pickle_function, pickle_value
 from enact_pool.results import TOLD, ParallelResult
 from enact_pool.supply import Doorbell
@@ -70,8 +71,9 @@ class _CallPickler:
     """Pickles calls, in the threads that submit them."""
 
     def __init__(self) -> None:
-        # A function that workers find by its name, and its pickle.
-        self._named: tuple[Any, bytes] = None, b""
+        # The last function that workers find by its name or its key, its pickle, and what
+        # that needs.
+        self._known: tuple[Any, bytes, Needs] = None, b"", Needs()
         self._called_with = pickle.dumps(called_with, pickle.HIGHEST_PROTOCOL)
 
     def pickle(
@@ -101,11 +103,15 @@ class _CallPickler:
             # Whatever has a state goes with the arguments: what calls have in common here
             # must not become common in the worker.
             return self._called_with, pickle_value(((function, args, kwargs), {}), needs)
-        known, pickled = self._named
-        if known is not function or not is_named(function):
+        known, pickled, known_needs = self._known
+        if known is function and (is_named(function) if not known_needs else is_keyed(function)):
+            needs.add(known_needs)
+        else:
             pickled = pickle_function(function, needs)
-            if not needs:
-                self._named = function, pickled
+            if is_named(function) or is_keyed(function):
+                own_needs = Needs()
+                own_needs.add(needs)
+                self._known = function, pickled, own_needs
         if SHAREABLE.issuperset(map(type, args)) and SHAREABLE.issuperset(
             map(type, kwargs.values())
         ):
@@ -415,6 +421,11 @@ def _compatible(calls: list[_Call]) -> tuple[list[_Call], tuple[Manifest, ...]]:
         chosen.update(wanted)
         manifests.update(dict.fromkeys(new))
     return calls, tuple(manifests)
+
+
+def is_keyed(function: Any) -> bool:
+    """Return whether workers find a function by its key: then its pickle never changes."""
+    return scopes.known(function) is not None
 
 
 def _is_bound(function: Any) -> bool:

@@ -7,6 +7,7 @@ refers to can be found. So they may come in any order, and refer to each other.
     scope      a module of the caller's that cannot be imported here
     object     how to make a definition
     state      what it refers to
+    broken     a definition could not be sent, for this reason
     bind       a global is this definition
     set        a global has this plain value
     import     a global is what a module has under the same name
@@ -279,6 +280,11 @@ class Copies:
 
         return load
 
+    def _break(self, arguments: tuple[str, str], content: Any) -> None:
+        key, reason = arguments
+        registry.discard(key)
+        self._failures[key] = reason
+
     def _state(self, arguments: tuple[str, list[str]], content: Any) -> Callable[[], object]:
         key, needed = arguments
         self._states[key] = content, needed
@@ -420,6 +426,7 @@ _STEPS: dict[str, Any] = {
     "unbind": Copies._unbind,
     "object": Copies._object,
     "state": Copies._state,
+    "broken": Copies._break,
     "change": Copies._change,
     "lack": Copies._lack,
     "wake": Copies._wake,

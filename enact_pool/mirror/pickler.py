@@ -117,7 +117,7 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
     def reducer_override(self, obj: Any) -> Any:
         kind = type(obj)
         if kind is FunctionType:
-            return self._reduce_function(obj)
+            return NotImplemented if id(obj) in _MAKERS else self._reduce_function(obj)
         if issubclass(kind, type):
             return self._reduce_class(obj)
         if issubclass(kind, Enum):
@@ -419,6 +419,14 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
                 return rebuild.module_value, (holder, name)
             definition = scopes.define(variable, "context_variable", holder.module)
         return self.refer(definition)
+
+
+# Functions of this package that pickles call: they are found by their names.
+_MAKERS = frozenset(
+    id(function)
+    for function in (*vars(rebuild).values(), resolve, member, imported, scope_module)
+    if type(function) is FunctionType
+)
 
 
 def _global_value(scope: str, name: str) -> Any:

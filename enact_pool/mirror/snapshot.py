@@ -87,7 +87,7 @@ _ABSENT: Any = object()
 _lock = threading.RLock()
 
 # The last manifests, by their needs.
-_last: dict[tuple[Any, ...], Manifest] = {}
+_last: dict[tuple[Any, ...], _Collected] = {}
 _MOST_REMEMBERED = 256
 
 # A value with a larger pickle is large: see `Snapshot`.
@@ -110,40 +110,54 @@ class Snapshot:
         self._looked_at: dict[Any, tuple[list[Item], Needs]] = {}
 
     def manifest(self, needs: Needs) -> Manifest:
-        """Return what a worker must have for a pickle with these needs."""
+        """Return what a worker must have for a pickle with these needs.
+
+        It is the same tuple as long as nothing changes: lanes know it by its identity.
+        """
         if not needs:
             return ()
         key = tuple(needs.definitions), tuple(needs.names), tuple(needs.scopes)
         found = self._manifests.get(key)
         if found is None:
             with _lock:
-                found = self._collect(needs)
-                # The same tuple as long as nothing changes: lanes know it by its identity.
-                if _last.get(key) == found:
-                    found = _last[key]
-                else:
+                scopes.look()
+                last, is_first = _last.get(key), not self._looked_at
+                # What was looked at before stays as it was then.
+                if last is None or not is_first or not last.is_current(self._patient):
+                    last = self._collected(needs, last)
+                    if is_first:
+                        _last[key] = last
                     if len(_last) > _MOST_REMEMBERED:
                         _last.clear()
-                    _last[key] = found
-                self._manifests[key] = found
+                found = self._manifests[key] = last.manifest
         return found
 
-    def _collect(self, needs: Needs) -> Manifest:
-        scopes.look()
+    def _collected(self, needs: Needs, last: _Collected | None) -> _Collected:
         now: dict[Item, None] = {}
         reached: dict[Scope, None] = {}
-        self._reach(needs, now, reached)
+        definitions: dict[Definition, None] = {}
+        self._reach(needs, now, reached, definitions)
         later: dict[Item, None] = {}
+        others: dict[Definition, None] = {}
         for scope in list(reached):
-            self._reach(_others_of(scope), later, {})
-        manifest = [
+            self._reach(_others_of(scope), later, {}, others)
+        entries = [
             *((item, True) for item in now),
             *((item, False) for item in later if item not in now),
         ]
         # All else belongs to a scope.
-        return tuple(sorted(manifest, key=lambda entry: entry[0].kind != "scope"))
+        manifest = tuple(sorted(entries, key=lambda entry: entry[0].kind != "scope"))
+        if last is not None and last.manifest == manifest:
+            manifest = last.manifest
+        return _Collected(manifest, list(reached), list(definitions), list(others))
 
-    def _reach(self, needs: Needs, into: dict[Item, None], reached: dict[Scope, None]) -> None:
+    def _reach(
+        self,
+        needs: Needs,
+        into: dict[Item, None],
+        reached: dict[Scope, None],
+        definitions: dict[Definition, None],
+    ) -> None:
         waiting: list[Any] = [*needs.scopes, *needs.definitions, *needs.names]
         seen: set[Any] = set()
         while waiting:
@@ -157,9 +171,52 @@ class Snapshot:
             items, more = found
             if isinstance(what, Scope):
                 reached[what] = None
+            elif isinstance(what, Definition):
+                definitions[what] = None
             for item in items:
                 into[self._chosen.setdefault(item.slot, item)] = None
             waiting += [*more.names, *more.definitions, *more.scopes]
+
+
+class _Collected:
+    """What a pickle with certain needs was found to take, and what that depends on."""
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        reached: list[Scope],
+        definitions: list[Definition],
+        others: list[Definition],
+    ) -> None:
+        self.manifest = manifest
+        self._scopes = [(scope, scope.version, scope.names_in_modules()) for scope in reached]
+        self._definitions = [(each, each.record, _version(each)) for each in definitions]
+        # Which a task may find, though nothing names them.
+        self._others = [(each, each.record, _version(each)) for each in others]
+        # What could not be sent may be whole by now.
+        self._is_whole = not any(item.kind == "absent" for item, now in manifest if now)
+
+    def is_current(self, patient: bool) -> bool:
+        """Return whether nothing has changed since."""
+        if not self._is_whole:
+            return False
+        for scope, version, names in self._scopes:
+            if scope.version != version or scope.names_in_modules() != names:
+                return False
+        looked_at = self._definitions if patient else [*self._definitions, *self._others]
+        try:
+            for definition, record, version in looked_at:
+                if _current(definition, patient) is not record or record.version != version:
+                    return False
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
+            return False  # it cannot be sent any more
+        return True
+
+
+def _version(definition: Definition) -> int:
+    return 0 if definition.record is None else definition.record.version
 
 
 def _look(what: Any, patient: bool) -> tuple[list[Item], Needs]:
@@ -167,7 +224,14 @@ def _look(what: Any, patient: bool) -> tuple[list[Item], Needs]:
     if isinstance(what, Scope):
         return [scope_item(what)], Needs()
     if isinstance(what, Definition):
-        record = _current(what, patient)
+        try:
+            record = _current(what, patient)
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
+            name = what.name or getattr(what.value, "__qualname__", what.kind)
+            reason = f"{name} cannot be sent: {describe(error)[0]}"
+            return [Item(("object", what.key), "broken", (what.key, reason))], Needs()
         return [*record.items, *record.changes.values()], record.needs
     scope, name = what
     if name == EVERY_NAME:
@@ -176,7 +240,7 @@ def _look(what: Any, patient: bool) -> tuple[list[Item], Needs]:
             if each not in IMPLICIT:
                 needs.names[scope, each] = None
         return [], needs
-    binding = _bound(scope, name)
+    binding = _bound(scope, name, patient)
     return ([], Needs()) if binding is None else ([binding.item], binding.needs)
 
 
@@ -236,7 +300,7 @@ class _Binding:
         self.definition = definition
 
 
-def _bound(scope: Scope, name: str) -> _Binding | None:
+def _bound(scope: Scope, name: str, patient: bool) -> _Binding | None:
     """Return what a global is now; None if there is none of that name, nor ever was."""
     if name in IMPLICIT:
         return None
@@ -244,7 +308,8 @@ def _bound(scope: Scope, name: str) -> _Binding | None:
     known: _Binding | None = scope.bindings.get(name)
     # What could not be sent may be whole by now.
     if known is not None and known.value is value and known.item.kind != "absent":
-        return known
+        if known.definition is None or _can_be_sent(known.definition, patient):
+            return known
     if value is _ABSENT:
         if known is None:
             return None
@@ -259,6 +324,16 @@ def _bound(scope: Scope, name: str) -> _Binding | None:
                 scopes.release(known.definition, scope)
     scope.bindings[name] = binding
     return binding
+
+
+def _can_be_sent(definition: Definition, patient: bool) -> bool:
+    try:
+        _current(definition, patient)
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        return False
+    return True
 
 
 def _new_binding(scope: Scope, name: str, value: Any) -> _Binding:
@@ -338,6 +413,8 @@ class _Record:
         self.fields: dict[str, Any] = {}
         self.ids: list[int] = []
         self.fingerprints: dict[str, Fingerprint | None] = {}
+        # Grows with each change.
+        self.version = 0
         # When a patient snapshot compares it again, on the monotonic clock.
         self.compare_at = 0.0
 
@@ -434,6 +511,9 @@ def _fields(definition: Definition) -> dict[str, Any]:
     }
 
 
+# How many a function has without attributes.
+_PLAIN_FIELDS = 3
+
 # What nobody changes in place.
 _NEVER_CHANGED = frozenset(
     (
@@ -496,6 +576,17 @@ def _watch(definition: Definition, record: _Record) -> None:
 
 def _note_changes(definition: Definition, record: _Record) -> None:
     """Note what the caller has changed of a definition since."""
+    value = definition.value
+    if type(value) is FunctionType and not value.__dict__ and not record.fingerprints:
+        # Most functions: nothing has to be made to compare them.
+        before = record.fields
+        if (
+            len(before) == _PLAIN_FIELDS
+            and value.__code__ is before["__code__"]
+            and value.__defaults__ is before["__defaults__"]
+            and value.__kwdefaults__ is before["__kwdefaults__"]
+        ):
+            return
     fields = _fields(definition)
     ids = list(map(id, fields.values()))
     if ids != record.ids or fields.keys() != record.fields.keys():
@@ -515,6 +606,7 @@ def _note_change(
 ) -> None:
     key = definition.key
     record.fingerprints.pop(name, None)
+    record.version += 1
     try:
         content, buffers, needs = dumps(contents, definition)
     except BaseException as error:
