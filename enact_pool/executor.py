@@ -26,6 +26,7 @@ from enact_pool.calls import Calls
 from enact_pool.emitter import Emitter
 from enact_pool.interrupts import handlers_deferred
 from enact_pool.limits import Limits
+from enact_pool.local import ProcessLocal
 from enact_pool.options import Options
 from enact_pool.pool import Pool
 from enact_pool.streams import run_through
@@ -40,7 +41,7 @@ __all__ = ["PoolExecutor"]
 T = TypeVar("T")
 
 
-class PoolExecutor(Executor):
+class PoolExecutor(ProcessLocal, Executor):
     """Runs calls in worker processes; a worker that dies costs the call that it ran, and no other.
 
     In the place of a `concurrent.futures.ProcessPoolExecutor`, whose arguments it

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from enact_pool.emitter import Emitter, check_emitter
 from enact_pool.limits import Limits
+from enact_pool.local import ProcessLocal
 from enact_pool.options import Options, Progress, RunOptions
 from enact_pool.protocols import ParallelCallable
 from enact_pool.results import ParallelResult
@@ -46,7 +47,7 @@ Input = TypeVar("Input")
 Output = TypeVar("Output")
 
 
-class Pool:
+class Pool(ProcessLocal):
     """Up to `max_workers` worker processes, started when needed and kept for the next run.
 
     `max_workers` defaults to the CPUs that this process may use: affinity and
