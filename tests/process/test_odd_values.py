@@ -99,6 +99,36 @@ def test_a_callable_that_changes_between_two_is_sent_as_it_is(pool: Pool) -> Non
     assert len(set(told)) > 2
 
 
+class Both:
+    """Can be called, and has a `run`."""
+
+    def __call__(self, _: object) -> str:
+        return "called"
+
+
+class BothWithRun(Both):
+    def run(self, _: object) -> str:
+        return "ran"
+
+
+class BothWithoutInput(Both):
+    def run(self) -> str:
+        return "ran"
+
+
+def test_of_run_and_call_the_one_that_accepts_the_input_is_used(pool: Pool) -> None:
+    """An executor calls the object, as all executors do."""
+    callables = [BothWithRun(), BothWithoutInput()]
+    results = pool.run_parallel(callables, 0)
+    assert [result.output for result in results] == [Ok("ran"), Ok("called")]
+    for callable_, result in zip(callables, results, strict=True):
+        assert pool.run_parallel([callable_], 0)[0].output == result.output
+        (mapped,) = map_parallel(callable_, [0], pool=pool)
+        assert mapped.output == result.output
+    with PoolExecutor(1) as executor:
+        assert list(executor.map(BothWithRun(), [0])) == ["called"]
+
+
 def test_events_hold_no_large_values(pool: Pool) -> None:
     emitter = EventEmitter()
     results = pool.run_parallel([lambda _: bytearray(5_000_000)] * 3, 0, emitter)
