@@ -13,6 +13,8 @@ from types import CodeType
 
 import cloudpickle
 
+from enact_pool.locks import AdvisingPickler
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import pickle
@@ -33,7 +35,7 @@ def _reduce_whole_code(code: CodeType) -> tuple[Any, ...]:
     )
 
 
-class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
+class ByValuePickler(AdvisingPickler, cloudpickle.Pickler):  # type: ignore[misc]
     """cloudpickle's, with the file names of functions."""
 
     dispatch_table: ClassVar[Any] = ChainMap(

@@ -19,6 +19,7 @@ from enact_pool.callables import name_of
 from enact_pool.common import called_with, prepared
 from enact_pool.futures import Call, CallFuture, fate_of, log_untold
 from enact_pool.interrupts import handlers_deferred
+from enact_pool.locks import AdvisingPickler
 from enact_pool.results import TOLD, ParallelResult
 from enact_pool.supply import Doorbell
 from enact_pool.wire import COMMON_CALLS, NAMED, SHAREABLE, Buffers, pickle_functions
@@ -332,7 +333,7 @@ def _reduce_method(method: types.MethodType) -> tuple[Any, ...]:
     return types.MethodType, (method.__func__, owner)
 
 
-class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+class _Pickler(AdvisingPickler, cloudpickle.Pickler):  # type: ignore[misc]
     dispatch_table: ClassVar[Any] = ChainMap(
         {types.MethodType: _reduce_method}, *cloudpickle.Pickler.dispatch_table.maps
     )

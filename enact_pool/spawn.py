@@ -29,6 +29,7 @@ import cloudpickle
 from attrs import field, frozen
 
 from enact_pool.interrupts import handlers_deferred, signals_blocked
+from enact_pool.locks import AdvisingPickler, check_lock
 from enact_pool.worker import serve
 
 # joblib has a copy of loky, and each finds itself by a name that both put into this
@@ -86,13 +87,17 @@ class Initializer:
         return bytes, (self._pickle() if self._has_descriptors else self._pickled,)
 
 
-class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+class _Pickler(AdvisingPickler, cloudpickle.Pickler):  # type: ignore[misc]
     """With what multiprocessing knows of connections and sockets."""
 
     _reducers: Any = ForkingPickler
     dispatch_table: ClassVar[Any] = ChainMap(
         _reducers._extra_reducers, *cloudpickle.Pickler.dispatch_table.maps
     )
+
+    def reducer_override(self, value: Any) -> Any:
+        check_lock(value)
+        return super().reducer_override(value)
 
 
 class _Rehearsal:
