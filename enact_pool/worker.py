@@ -394,7 +394,12 @@ class _Worker:
             self._recorder.note_resting()
             self._write_journal()
             self._write(pack_ran(serial, 1, ran_parts(begun_at, ran_ns, ending, payload)))
-        elif journal.is_full or ended_at - self._written_at >= _COLLECT_NS:
+        elif (
+            journal.is_full
+            or ended_at - self._written_at >= _COLLECT_NS
+            # The parent takes what is logged behind a parcel when it has the answer.
+            or (witness is not None and ending > Ending.ERROR)
+        ):
             self._write_journal()
             self._written_at = ended_at
         if not quick:
