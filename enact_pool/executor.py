@@ -57,7 +57,7 @@ class PoolExecutor(ProcessLocal, Executor):
     arguments do when they are pickled runs there, too, and must not wait for another call.
 
     `timeout` is for how many seconds a call may run, and `max_memory` how many bytes
-    its worker may have resident; `idle_timeout` and `env` are those of `Pool`. The
+    its worker may have of its own; `idle_timeout` and `env` are those of `Pool`. The
     `emitter` is given the events of the calls, in the order in which they end, in a
     thread of the executor.
 

@@ -93,8 +93,10 @@ def run_parallel(
 
     `timeout` is for how many seconds a callable may run, from its start in the
     worker; to be unpickled, which may import modules, it has 30 seconds more.
-    `max_memory` is how many bytes its worker may have resident, with the
-    processes that callables have started; what they share counts for each. One
+    `max_memory` is how many bytes of its own its worker may have, with the processes
+    that callables have started. Not counted are pages of mapped files, shared memory, and
+    a large input as long as only the kernel's one copy of it is read; where the system
+    does not tell (macOS, of processes it protects), all that is resident counts. One
     that takes more is killed, with its worker and all that it has started,
     whatever it is doing: it comes to an `Err` under its own name and id, with an
     `error` of category `timeout` or `quota_exceeded`, and nobody else notices.

@@ -29,7 +29,7 @@ from enact_pool.intake import Permits, commands_from
 from enact_pool.recorder import FlightRecorder
 from enact_pool.surroundings import QUICK_NS, Surroundings, own_workers
 from enact_pool.texts import describe, shown, shows_itself, type_name
-from enact_pool.tree import kill_descendants, resident_bytes
+from enact_pool.tree import kill_descendants, own_bytes
 from enact_pool.wire import (
     COMMON_CAPTURE_OUTPUT,
     COMMON_EXCEPTIONS,
@@ -423,9 +423,10 @@ class _Worker:
     def _look_at_memory(self) -> None:
         """If it is too much, let no other callable be killed for it."""
         most = self._max_memory
-        # A peak may be past, and that of a large parent counts as its child's.
+        # A peak may be past, that of a large parent counts as its child's, and what is
+        # shared is among it.
         if most and (_peak_bytes() > most or self._surroundings.has_company):
-            self._is_spoilt |= resident_bytes(self._pid) > most
+            self._is_spoilt |= own_bytes(self._pid, most) > most
 
     def _pickled(self, serial: int, value: Any) -> tuple[int, bytes]:
         """A returned value, and the kind of ending; raises whatever pickling it raises."""
