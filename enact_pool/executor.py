@@ -26,6 +26,7 @@ from enact_pool.calls import Calls
 from enact_pool.emitter import Emitter
 from enact_pool.interrupts import handlers_deferred
 from enact_pool.limits import Limits
+from enact_pool.loading import check_not_imported
 from enact_pool.local import ProcessLocal
 from enact_pool.options import Options
 from enact_pool.pool import Pool
@@ -115,8 +116,10 @@ class PoolExecutor(ProcessLocal, Executor):
 
         `Future.cancel` works until a worker begins the call (of calls that take
         microseconds, a worker may have taken up to seven more), and
-        `Future.running` is true from then on. Raises `RuntimeError` after `shutdown`.
+        `Future.running` is true from then on. Raises `RuntimeError` after `shutdown`,
+        and at the top level of a module that a worker imports for what it was sent.
         """
+        check_not_imported()
         driver = self._driver
         if driver is None or self._is_shut or driver.pid != os.getpid():
             driver = self._drive()

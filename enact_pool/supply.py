@@ -19,6 +19,7 @@ from attrs import evolve
 
 from enact_pool.interrupts import handlers_deferred
 from enact_pool.lane import Holder, Lane
+from enact_pool.loading import check_not_imported
 from enact_pool.spawn import WorkerSpec
 
 __all__ = [
@@ -145,7 +146,11 @@ class LaneSupply:
     # Runs
 
     def enter(self, run: Holder) -> None:
-        """A run begins, in this thread. Raises `PoolClosed` if the supply is closed."""
+        """A run begins, in this thread.
+
+        Raises `PoolClosed` if the supply is closed, and what `check_not_imported` raises.
+        """
+        check_not_imported()
         thread = threading.get_ident()
         # Those that one interrupt after another has kept from leaving.
         for other, of in list(self._runs.items()):

@@ -26,6 +26,7 @@ from enact_pool.changes import Changes
 from enact_pool.common import Common, common_of
 from enact_pool.descriptors import out_of_reach
 from enact_pool.intake import Permits, commands_from
+from enact_pool.loading import load
 from enact_pool.recorder import FlightRecorder
 from enact_pool.surroundings import QUICK_NS, Surroundings, own_workers
 from enact_pool.texts import describe, shown, shows_itself, type_name
@@ -224,7 +225,7 @@ class _Worker:
     def initialize(self, initializer: bytes) -> bool:
         """Run the user's initializer; gives whether this worker can be used."""
         try:
-            function, args = pickle.loads(initializer)
+            function, args = load(initializer)
             if function is not None:
                 function(*args)
         except BaseException as error:
