@@ -46,10 +46,10 @@ def _refuses_input(run: Callable[..., Any]) -> bool:
 
 
 def run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """What a coroutine comes to."""
-    import asyncio  # the largest import of all, and rarely needed
+    """Return what a coroutine returns; raises what it raises. All of a process share one loop."""
+    from enact_pool.coroutines import run  # the largest import of all, and rarely needed
 
-    return asyncio.run(coroutine)
+    return run(coroutine)
 
 
 def check_callable(candidate: Any, where: str) -> None:

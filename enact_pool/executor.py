@@ -63,7 +63,7 @@ class PoolExecutor(ProcessLocal, Executor):
     thread of the executor.
 
     Functions that cannot be imported, lambdas and closures too, are pickled by
-    value, and coroutines that calls return are awaited in the worker.
+    value, and coroutines that calls return are awaited in the worker, in its one event loop.
 
     A future raises
 

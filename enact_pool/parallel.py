@@ -77,7 +77,9 @@ def run_parallel(
 
     `callables` are objects with `run(input)` and a `name`, or plain callables,
     lambdas and closures too; coroutines that they return are awaited in the
-    worker. Callables that travel to a worker together share what they have
+    worker, all in one event loop: a client that a module keeps can be used by the
+    next one, and a task that one leaves goes on while others run.
+    Callables that travel to a worker together share what they have
     captured in common; the input they never share, unless it is immutable.
 
     `emitter` is given one event per callable, in the same order, each as soon
