@@ -17,22 +17,39 @@ __all__ = ["check_callable", "entry_point", "name_of", "run_coroutine"]
 
 
 def entry_point(candidate: Any) -> Callable[[Any], Any] | None:
-    """What to call with the input: `candidate.run`, or `candidate`; None if neither can be.
+    """Return what to call with the input: `candidate.run`, or `candidate`; None if neither can be.
 
-    A class is called even if its instances have a `run`.
+    An object that can be called itself is called, unless its `run` accepts an input: many
+    have a `run()` that means something else. A class is called even if its instances have
+    a `run`.
     """
     if type(candidate) is not FunctionType and not isinstance(candidate, type):
         run = getattr(candidate, "run", None)
-        if callable(run):
+        if callable(run) and not (callable(candidate) and _refuses_input(run)):
             return run  # type: ignore[no-any-return]
     return candidate if callable(candidate) else None
 
 
-def run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """What a coroutine comes to."""
-    import asyncio  # the largest import of all, and rarely needed
+def _refuses_input(run: Callable[..., Any]) -> bool:
+    """Return whether a `run` cannot be called with one positional argument, if that is known."""
+    from inspect import signature  # few objects have both, and it takes long to import
 
-    return asyncio.run(coroutine)
+    try:
+        parameters = signature(run)
+    except (TypeError, ValueError):
+        return False  # it is written in C, say
+    try:
+        parameters.bind(None)
+    except TypeError:
+        return True
+    return False
+
+
+def run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Return what a coroutine returns; raises what it raises. All of a process share one loop."""
+    from enact_pool.coroutines import run  # the largest import of all, and rarely needed
+
+    return run(coroutine)
 
 
 def check_callable(candidate: Any, where: str) -> None:
@@ -68,7 +85,8 @@ def name_of(candidate: Any) -> str:
 
 
 def _own_name(candidate: Any) -> Any:
-    if not isinstance(candidate, type) and callable(getattr(candidate, "run", None)):
+    run = entry_point(candidate)
+    if run is not None and run is not candidate:
         name = getattr(candidate, "name", None)
         return name() if callable(name) else name
     while isinstance(candidate, partial):

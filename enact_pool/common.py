@@ -6,13 +6,14 @@ so that each has its own copy, and a function once.
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable, Coroutine
 from functools import partial
 from types import FunctionType
 
 from enact_pool.callables import entry_point, run_coroutine
 from enact_pool.kin import reunited
+from enact_pool.loading import load as _loads
+from enact_pool.loading import loading
 from enact_pool.wire import COMMON_CALLS, COMMON_FUNCTION, COMMON_SHARED
 
 TYPE_CHECKING = False
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from enact_pool.parcel import Parcel
 
 __all__ = ["Common", "called_with", "common_of", "prepared", "run_to_the_end"]
-
-# Bound here: a callable may clear or patch the module it comes from.
-_loads = pickle.loads
 
 
 def called_with(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -214,7 +212,7 @@ class _Calls(Common):
 
 def common_of(flags: int, pickled: bytes, parcel: Parcel | None, wrappers: bytes) -> Common:
     """What a COMMON frame brings."""
-    load = partial(_loads, pickled) if parcel is None else parcel.rebuild
+    load = partial(_loads, pickled) if parcel is None else partial(loading, parcel.rebuild)
     common: Common
     if flags & COMMON_CALLS:
         common = _Calls()

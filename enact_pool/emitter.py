@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol, overload
 
 from enact_pool.events import StepEnd, StreamEvent
 from enact_pool.ids import ExecutionId
+from enact_pool.local import ProcessLocal
 
 __all__ = [
     "Emitter",
@@ -166,7 +167,7 @@ class Events(Sequence[StreamEvent]):
         return repr(list(self))
 
 
-class EventEmitter:
+class EventEmitter(ProcessLocal):
     """A queue of events: `emit` from any thread, `drain` or iterate in any other.
 
     Each event is given once, to whoever asks first.

@@ -18,6 +18,7 @@ from types import TracebackType
 
 from enact_pool.emitter import Emitter, EmitterMode, check_emitter, is_live
 from enact_pool.events import ExecutionCancelled, ExecutionFailed, StepEnd, StreamEvent
+from enact_pool.local import ProcessLocal
 
 __all__ = ["EventLog", "read_events"]
 
@@ -27,7 +28,7 @@ _BEGINNING = b'{"type": "data-'
 _READ_BYTES = 1 << 16
 
 
-class EventLog:
+class EventLog(ProcessLocal):
     """An emitter that appends each event to a file, and then passes it on to `emitter`.
 
     What `emitter` is told is in the file by then: an event that could not be written

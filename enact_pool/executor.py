@@ -26,6 +26,8 @@ from enact_pool.calls import Calls
 from enact_pool.emitter import Emitter
 from enact_pool.interrupts import handlers_deferred
 from enact_pool.limits import Limits
+from enact_pool.loading import check_not_imported
+from enact_pool.local import ProcessLocal
 from enact_pool.options import Options
 from enact_pool.pool import Pool
 from enact_pool.streams import run_through
@@ -40,7 +42,7 @@ __all__ = ["PoolExecutor"]
 T = TypeVar("T")
 
 
-class PoolExecutor(Executor):
+class PoolExecutor(ProcessLocal, Executor):
     """Runs calls in worker processes; a worker that dies costs the call that it ran, and no other.
 
     In the place of a `concurrent.futures.ProcessPoolExecutor`, whose arguments it
@@ -56,12 +58,12 @@ class PoolExecutor(Executor):
     arguments do when they are pickled runs there, too, and must not wait for another call.
 
     `timeout` is for how many seconds a call may run, and `max_memory` how many bytes
-    its worker may have resident; `idle_timeout` and `env` are those of `Pool`. The
+    its worker may have of its own; `idle_timeout` and `env` are those of `Pool`. The
     `emitter` is given the events of the calls, in the order in which they end, in a
     thread of the executor.
 
     Functions that cannot be imported, lambdas and closures too, are pickled by
-    value, and coroutines that calls return are awaited in the worker.
+    value, and coroutines that calls return are awaited in the worker, in its one event loop.
 
     A future raises
 
@@ -114,8 +116,10 @@ class PoolExecutor(Executor):
 
         `Future.cancel` works until a worker begins the call (of calls that take
         microseconds, a worker may have taken up to seven more), and
-        `Future.running` is true from then on. Raises `RuntimeError` after `shutdown`.
+        `Future.running` is true from then on. Raises `RuntimeError` after `shutdown`,
+        and at the top level of a module that a worker imports for what it was sent.
         """
+        check_not_imported()
         driver = self._driver
         if driver is None or self._is_shut or driver.pid != os.getpid():
             driver = self._drive()

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from enact_pool.errors import ExecutionError, ExecutionErrorCategory
 from enact_pool.interrupts import handlers_deferred
+from enact_pool.local import ProcessLocal
 from enact_pool.results import Err, Ok, RemoteError
 
 __all__ = ["Call", "CallFuture", "WorkerCrashError", "fate_of", "log_untold"]
@@ -53,8 +54,10 @@ class Owner(Protocol):
     def kill(self, future: CallFuture) -> bool: ...
 
 
-class CallFuture(Future[Any]):
+class CallFuture(ProcessLocal, Future[Any]):
     """The future of a call, which can be cancelled until a worker begins it."""
+
+    _instead = "send its result"
 
     # Its number in the run; None: it waits for its turn.
     _task: int | None = None

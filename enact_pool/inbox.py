@@ -10,8 +10,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from enact_pool.crew import Crew
+from enact_pool.interrupts import is_interrupt
 from enact_pool.lane import Lane
-from enact_pool.outcomes import Outcomes, close_parcels
+from enact_pool.outcomes import Outcomes, Rebuilt
 from enact_pool.results import Err, ParallelResult
 from enact_pool.schedule import Schedule
 from enact_pool.texts import describe
@@ -28,7 +29,6 @@ from enact_pool.wire import (
 
 if TYPE_CHECKING:
     from enact_pool.live import Live
-    from enact_pool.parcel import Parcel
 
 __all__ = ["LOOK_SECONDS", "ROUND_SECONDS", "Inbox"]
 
@@ -106,8 +106,12 @@ class Inbox:
         """Take the log records that its callables have sent, if they are to be told."""
         if self._records is None:
             return
-        if not lane.mail.collect():
+        was_at_parcel = lane.mail.is_at_parcel
+        if not lane.mail.collect() or lane.mail.is_at_parcel:
+            # There is nothing to be waited for: at a parcel, until the answer that it is of.
             self._crew.watch.remove_mail(lane)
+        elif was_at_parcel:
+            self._crew.watch.add_mail(lane)
         for kind, serial, content in lane.mail.records():
             has_task = serial and lane in self._crew.working
             task = self._schedule.task_at(lane, serial) if has_task else None
@@ -158,7 +162,7 @@ class Inbox:
         begun_ns: list[int],
         ran_ns: list[int],
         endings: bytearray,
-        payloads: list[bytes | Parcel],
+        payloads: list[bytes | Rebuilt],
     ) -> None:
         """Take what has run to the outcomes: answers of `size` bytes in all."""
         # What was read out of the journal may come through the pipe as well.
@@ -169,8 +173,7 @@ class Inbox:
             begun_ns = begun_ns[known:]
             if not serials:
                 return
-        has_parcels = max(endings) > Ending.ERROR
-        if has_parcels:
+        if max(endings) > Ending.ERROR:
             self._take_parcels(lane, serials, endings, payloads)
         size, self._printed_bytes = size + self._printed_bytes, 0
         tasks = self._schedule.finished(lane, serials, ran_ns, size)
@@ -178,30 +181,41 @@ class Inbox:
         if self._live is not None:
             self._live.ran(lane, tasks, begun_ns, ran_ns)
         self._outcomes.answered(tasks, ran_ns, endings, payloads)
-        if has_parcels:
-            # Each holds a descriptor.
-            self._outcomes.make_results()
         self._crew.hungry.add(lane)
         if len(tasks) < len(serials):
             raise FrameError(f"callable {serials[len(tasks)]} was not there to be run")
 
     def _take_parcels(
-        self, lane: Lane, serials: range, endings: bytearray, payloads: list[bytes | Parcel]
+        self, lane: Lane, serials: range, endings: bytearray, payloads: list[bytes | Rebuilt]
     ) -> None:
-        """Put parcels in the place of their layouts, and errors where one cannot be received."""
-        try:
-            for index, (serial, ending) in enumerate(zip(serials, endings, strict=True)):
-                layout = payloads[index]
-                if ending > Ending.ERROR and isinstance(layout, bytes):
-                    try:
-                        payloads[index] = lane.receive_parcel(serial, layout)
-                    except OSError as error:
-                        what = "the return value cannot be received: "
-                        endings[index] = Ending.ERROR
-                        payloads[index] = pickle.dumps(describe(error, what))
-        except BaseException:
-            close_parcels(payloads)
-            raise
+        """Put values in the place of layouts, and errors where one cannot be had.
+
+        Each is rebuilt before the next one is received, so that all of them together take
+        one descriptor: a process may have few.
+        """
+        for index, (serial, ending) in enumerate(zip(serials, endings, strict=True)):
+            layout = payloads[index]
+            if ending <= Ending.ERROR or not isinstance(layout, bytes):
+                continue
+            try:
+                parcel = lane.receive_parcel(serial, layout)
+            except OSError as error:
+                endings[index] = Ending.ERROR
+                what = "the return value cannot be received: "
+                payloads[index] = pickle.dumps(describe(error, what))
+                continue
+            try:
+                payloads[index] = Rebuilt(parcel.rebuild())
+            except BaseException as error:
+                if is_interrupt(error):
+                    raise
+                endings[index] = Ending.ERROR
+                what = "the return value cannot be rebuilt: "
+                payloads[index] = pickle.dumps(describe(error, what))
+            finally:
+                parcel.close()
+        # What was sent between these parcels was logged by these callables.
+        self.read_mail(lane)
 
     def look_around(self) -> None:
         """From time to time, see what nobody tells of."""

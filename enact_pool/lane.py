@@ -369,8 +369,7 @@ class Lane(WorkerProcess):
     def clear_mail(self) -> None:
         """Forget what has come beside its answers: the run that it is of is over."""
         with handlers_deferred():
-            self.mail.collect()
-            self.mail.clear()
+            self.mail.drain()
 
     @property
     def is_receiving(self) -> bool:

@@ -43,8 +43,8 @@ class Limits:
     """What the callables of a run may take; None: any.
 
     `timeout` is in seconds from a callable's start in the worker, `max_memory` in
-    bytes that its worker has resident, with its children. A worker is replaced
-    after `max_tasks_per_worker` callables. `fail_fast` says whether the first
+    bytes of its own that its worker has, with its children (see `tree.own_bytes`). A
+    worker is replaced after `max_tasks_per_worker` callables. `fail_fast` says whether the first
     outcome that is not `Ok` ends the run.
 
     Raises `TypeError` or `ValueError` for what makes no sense.
@@ -99,11 +99,11 @@ class Excess:
 
     @classmethod
     def of_memory(cls, max_memory: int, peak: int) -> Excess:
-        """Its worker had `peak` bytes resident, more than `max_memory`."""
+        """Its worker had `peak` bytes of its own, more than `max_memory`."""
         return cls(
             ExecutionErrorCategory.QUOTA_EXCEEDED,
             "max_memory",
             f"exceeded its memory limit of {max_memory / 1e6:.6g} MB, "
-            f"with {peak / 1e6:.6g} MB resident in its worker",
+            f"with {peak / 1e6:.6g} MB of its own in its worker",
             {"max_memory_bytes": max_memory, "peak_bytes": peak},
         )

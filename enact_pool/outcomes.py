@@ -23,13 +23,21 @@ from enact_pool.wire import NONE, Ending
 from enact_pool.work import Work
 
 if TYPE_CHECKING:
-    from enact_pool.parcel import Parcel
     from enact_pool.records import Records
 
-__all__ = ["Outcomes", "close_parcels"]
+__all__ = ["Outcomes", "Rebuilt"]
 
 # Who has put another one in its place, or overrides it, is given each event by it.
 _EMIT = EventEmitter.emit
+
+
+class Rebuilt:
+    """A value that has come in a parcel, in the place of a pickle."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
 
 
 class Outcomes:
@@ -64,7 +72,7 @@ class Outcomes:
         # What callables have printed that have no result yet.
         self._printed: dict[int, tuple[bytes, bytes]] = {}
         # What has run and is no result yet: tasks, nanoseconds, endings, payloads.
-        self._ran: tuple[list[int], list[int], bytearray, list[bytes | Parcel]]
+        self._ran: tuple[list[int], list[int], bytearray, list[bytes | Rebuilt]]
         self._ran = [], [], bytearray(), []
         # Of those that are known, told or not; None if nobody wants to see it.
         self.tally: Tally | None = None
@@ -86,7 +94,7 @@ class Outcomes:
         tasks: list[int],
         ran_ns: list[int],
         endings: bytearray,
-        payloads: list[bytes | Parcel],
+        payloads: list[bytes | Rebuilt],
     ) -> None:
         """These callables have run: for so long, and with these endings and payloads.
 
@@ -331,25 +339,15 @@ class Outcomes:
                 self.emitter_error = error
 
 
-def close_parcels(payloads: list[bytes | Parcel]) -> None:
-    """Close those of these that are parcels."""
-    for payload in payloads:
-        if not isinstance(payload, bytes):
-            payload.close()
-
-
-def _rebuilt(payloads: list[bytes | Parcel]) -> tuple[list[Any], dict[int, Err]]:
+def _rebuilt(payloads: list[bytes | Rebuilt]) -> tuple[list[Any], dict[int, Err]]:
     """The values, and by their indices what is in the place of those that cannot be had."""
     if not set(map(type, payloads)) - {bytes}:
         return _loaded(payloads, pickle.loads)
-    try:
-        return _loaded(payloads, _value)
-    finally:
-        close_parcels(payloads)
+    return _loaded(payloads, _value)
 
 
 def _loaded(
-    payloads: list[bytes | Parcel], rebuild: Callable[[Any], Any]
+    payloads: list[bytes | Rebuilt], rebuild: Callable[[Any], Any]
 ) -> tuple[list[Any], dict[int, Err]]:
     values: list[Any] = []
     errors: dict[int, Err] = {}
@@ -368,5 +366,5 @@ def _loaded(
     return values, errors
 
 
-def _value(payload: bytes | Parcel) -> Any:
-    return pickle.loads(payload) if isinstance(payload, bytes) else payload.rebuild()
+def _value(payload: bytes | Rebuilt) -> Any:
+    return pickle.loads(payload) if isinstance(payload, bytes) else payload.value

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Generator, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from enact_pool.emitter import Emitter
+from enact_pool.emitter import Emitter, check_emitter
+from enact_pool.interrupts import is_interrupt
 from enact_pool.options import Options, Progress, RunOptions
 from enact_pool.pool import Pool, checked_workers, default_pool
 from enact_pool.protocols import ParallelCallable
 from enact_pool.results import ParallelResult
 from enact_pool.streams import Results, gathered, one_by_one
+from enact_pool.supply import PoolClosed
 from enact_pool.work import Callables, Inputs, Work
 
 if TYPE_CHECKING:
@@ -75,7 +77,9 @@ def run_parallel(
 
     `callables` are objects with `run(input)` and a `name`, or plain callables,
     lambdas and closures too; coroutines that they return are awaited in the
-    worker. Callables that travel to a worker together share what they have
+    worker, all in one event loop: a client that a module keeps can be used by the
+    next one, and a task that one leaves goes on while others run.
+    Callables that travel to a worker together share what they have
     captured in common; the input they never share, unless it is immutable.
 
     `emitter` is given one event per callable, in the same order, each as soon
@@ -83,15 +87,18 @@ def run_parallel(
     the run goes on; its first exception is raised at the end, with the results
     in its attribute `results`.
 
-    `pool` defaults to one of this process, which is kept for the next call.
+    `pool` defaults to one of this process, which is kept for the next call; if it
+    was closed, the next call makes another one.
     `max_workers` is how many of the pool's workers to use at most; it defaults
     to all of them; for the default pool, which grows if more are asked for, to
     as many as there are CPUs that this process may use.
 
     `timeout` is for how many seconds a callable may run, from its start in the
     worker; to be unpickled, which may import modules, it has 30 seconds more.
-    `max_memory` is how many bytes its worker may have resident, with the
-    processes that callables have started; what they share counts for each. One
+    `max_memory` is how many bytes of its own its worker may have, with the processes
+    that callables have started. Not counted are pages of mapped files, shared memory, and
+    a large input as long as only the kernel's one copy of it is read; where the system
+    does not tell (macOS, of processes it protects), all that is resident counts. One
     that takes more is killed, with its worker and all that it has started,
     whatever it is doing: it comes to an `Err` under its own name and id, with an
     `error` of category `timeout` or `quota_exceeded`, and nobody else notices.
@@ -136,7 +143,7 @@ def run_parallel(
     Raises `TypeError` if something is no callable, no emitter or no `progress`,
     `TypeError` or `ValueError` for a `max_workers` that is no number of workers or
     a limit that makes no sense, `ImportError` without tqdm, and `RuntimeError` if
-    the pool is closed; nothing has been started then. What a callable does is never
+    `pool` is closed; nothing has been started then. What a callable does is never
     raised: it is an outcome.
     """
     limits = timeout, max_memory, max_tasks_per_worker, fail_fast
@@ -322,9 +329,25 @@ def _start(
 ) -> Results:
     limit = None if max_workers is None else checked_workers(max_workers)
     if pool is None:
+        check_emitter(emitter)
+        return _in_default_pool(work, emitter, options, limit, ordered)
+    if not isinstance(pool, Pool):
+        raise TypeError(f"pool must be a Pool, not {type(pool).__name__}")
+    return pool._run(work, emitter, options, limit, ordered=ordered)
+
+
+def _in_default_pool(
+    work: Work, emitter: Emitter | None, options: Options, limit: int | None, ordered: bool
+) -> Results:
+    while True:
         pool = default_pool()
         if limit is not None:
             pool._grow(limit)
-    elif not isinstance(pool, Pool):
-        raise TypeError(f"pool must be a Pool, not {type(pool).__name__}")
-    return pool._run(work, emitter, options, limit, ordered=ordered)
+        try:
+            return (yield from pool._run(work, emitter, options, limit, ordered=ordered))
+        except PoolClosed as error:
+            # Another thread has closed it since it was looked up. Only the beginning of a
+            # run raises this (or a signal handler, from a run of its own): nothing has been
+            # done, and the next default pool can do it.
+            if pool._supply.terminated or is_interrupt(error):
+                raise

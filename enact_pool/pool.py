@@ -27,13 +27,14 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from enact_pool.emitter import Emitter, check_emitter
 from enact_pool.limits import Limits
+from enact_pool.local import ProcessLocal
 from enact_pool.options import Options, Progress, RunOptions
 from enact_pool.protocols import ParallelCallable
 from enact_pool.results import ParallelResult
 from enact_pool.run import run
 from enact_pool.spawn import MAX_DEPTH, Initializer, WorkerSpec, cpu_count
 from enact_pool.streams import Results, gathered
-from enact_pool.supply import LaneSupply
+from enact_pool.supply import LaneSupply, PoolClosed
 from enact_pool.work import Callables, Work
 from enact_pool.worker import nesting
 
@@ -46,7 +47,7 @@ Input = TypeVar("Input")
 Output = TypeVar("Output")
 
 
-class Pool:
+class Pool(ProcessLocal):
     """Up to `max_workers` worker processes, started when needed and kept for the next run.
 
     `max_workers` defaults to the CPUs that this process may use: affinity and
@@ -186,7 +187,7 @@ class Pool:
         """Raises `TypeError` for what is no emitter, and `RuntimeError` if the pool is closed."""
         check_emitter(emitter)
         if self._supply.closed:
-            raise RuntimeError("the pool is closed")
+            raise PoolClosed
         if os.getpid() != self._pid:
             self._arrange_end()
         if limit is None:
@@ -253,7 +254,7 @@ def checked_workers(max_workers: object) -> int:
 
 
 class _Default:
-    """The pool that is used when none is named, made at its first use."""
+    """The pool that runs use if they name none. The first use after it was closed makes another."""
 
     def __init__(self) -> None:
         self._pool: Pool | None = None
@@ -267,11 +268,16 @@ class _Default:
         self._lock = threading.RLock()
 
     def default_pool(self) -> Pool:
-        """The pool that runs are in that name none: to cancel them, say. Made at its first use."""
+        """Return the open pool that runs use if they name none: to cancel them, say.
+
+        The first use makes it, and so does the first use after it was closed. (While the
+        interpreter exits no other is made.)
+        """
         with self._lock:
-            if self._pool is None:
-                self._pool = Pool()
-            return self._pool
+            pool = self._pool
+            if pool is None or (pool._supply.closed and not pool._supply.terminated):
+                self._pool = pool = Pool()
+            return pool
 
 
 default_pool = _Default().default_pool

@@ -17,6 +17,9 @@ class ParallelCallable(Protocol[Input, Output]):
 
     Its `name`, an attribute or a method without arguments, is told in results
     and events; without one its type's name is.
+
+    If the object can be called as well, `run` goes before `__call__`, but only if it accepts
+    one positional argument. `PoolExecutor.submit` calls the object.
     """
 
     def run(self, input: Input, /) -> Output:

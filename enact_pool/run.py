@@ -488,7 +488,7 @@ class _Run:
             self._outcomes.live is not None
             or self.crew.starting
             or self._watch.has_clogged
-            or any(lane.is_receiving for lane in self.crew.working)
+            or any(lane.is_receiving or lane.mail.is_at_parcel for lane in self.crew.working)
         ):
             # Answers of quick callables are not worth waking up for one by one.
             room = min((lane.answers_room for lane in self.crew.working), default=0)

@@ -21,6 +21,7 @@ from _socket import (
     AF_UNIX,
     CMSG_LEN,
     MSG_DONTWAIT,
+    MSG_PEEK,
     SCM_RIGHTS,
     SOCK_DGRAM,
     SOCK_SEQPACKET,
@@ -121,16 +122,26 @@ class Mail:
         self._parcels: dict[int, list[int]] = {}
         # The number of a run, and what its callables print to.
         self._output: tuple[int, list[int]] = 0, []
+        # Whether a parcel was what `collect` came to, and nothing behind it can be taken.
+        self.is_at_parcel = False
 
     def fileno(self) -> int:
         """What to wait for."""
         return self._source
 
     def collect(self) -> bool:
-        """Take what is there; gives whether there may be more later."""
+        """Take what is there, up to a parcel; gives whether there may be more later.
+
+        A parcel stays where it is until it is asked for: it is a descriptor, of which a
+        process may have few, and its sender does not wait for its answer to be read.
+        """
+        self.is_at_parcel = False
         with handlers_deferred(), _borrowed(self._source) as source:
             for _ in range(_MOST_MESSAGES):
                 try:
+                    if _next_kind(source) == Kind.PARCEL:
+                        self.is_at_parcel = True
+                        break
                     if not self._take(source):
                         return False
                 except BlockingIOError:
@@ -210,6 +221,14 @@ class Mail:
             _close(descriptors)
             self._records.append((kind, tag, message[HEADER.size :]))
 
+    def drain(self) -> None:
+        """Forget all that came, and what is there. Signal handlers must be deferred."""
+        while self.collect() and self.is_at_parcel:
+            with _borrowed(self._source) as source:
+                self._take(source)
+            self.clear()
+        self.clear()
+
     def clear(self) -> None:
         """Forget all that came. Signal handlers must be deferred."""
         self._records.clear()
@@ -217,6 +236,15 @@ class Mail:
         self._output = 0, []
         while self._parcels:
             _close(self._parcels.popitem()[1])
+
+
+def _next_kind(source: socket) -> int:
+    """The kind of the next message, which stays there, with its descriptors; 0 if it is none."""
+    start = source.recv(HEADER.size, MSG_PEEK | MSG_DONTWAIT)
+    if len(start) < HEADER.size:
+        return 0
+    magic, kind, _ = HEADER.unpack(start)
+    return int(kind) if magic == _MAGIC else 0
 
 
 def _close(descriptors: list[int]) -> None:

@@ -16,6 +16,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from io import BytesIO
 from multiprocessing import Process, context, resource_tracker
 from multiprocessing.context import get_spawning_popen, set_spawning_popen
 from multiprocessing.util import Finalize
@@ -25,9 +26,9 @@ from typing import Any
 from attrs import field, frozen
 
 from enact_pool.interrupts import handlers_deferred, signals_blocked
-from enact_pool.mirror.pickler import Needs
+from enact_pool.locks import check_lock
+from enact_pool.mirror.pickler import ByValuePickler, Needs
 from enact_pool.mirror.snapshot import Manifest, Snapshot
-from enact_pool.pickles import pickle_value
 from enact_pool.worker import serve
 
 # joblib has a copy of loky, and each finds itself by a name that both put into this
@@ -71,19 +72,29 @@ class Initializer:
         before = get_spawning_popen()
         set_spawning_popen(rehearsal)
         try:
-            needs = Needs()
-            self._pickled = pickle_value(self._call, needs)
+            self._pickled, needs = self._pickle()
             # What a worker must have to call it.
             self.manifest: Manifest = Snapshot().manifest(needs)
         finally:
             set_spawning_popen(before)
         self._has_descriptors = rehearsal.has_descriptors
 
-    def _pickle(self) -> bytes:
-        return pickle_value(self._call, Needs())
+    def _pickle(self) -> tuple[bytes, Needs]:
+        file = BytesIO()
+        pickler = _Pickler(file)
+        pickler.dump(self._call)
+        return file.getvalue(), pickler.needs
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return bytes, (self._pickle() if self._has_descriptors else self._pickled,)
+        return bytes, (self._pickle()[0] if self._has_descriptors else self._pickled,)
+
+
+class _Pickler(ByValuePickler):
+    """With advice on locks that no worker can have."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        check_lock(obj)
+        return super().reducer_override(obj)
 
 
 class _Rehearsal:

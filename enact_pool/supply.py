@@ -19,6 +19,7 @@ from attrs import evolve
 
 from enact_pool.interrupts import handlers_deferred
 from enact_pool.lane import Holder, Lane
+from enact_pool.loading import check_not_imported
 from enact_pool.spawn import WorkerSpec
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "GRACE_SECONDS",
     "Doorbell",
     "LaneSupply",
+    "PoolClosed",
     "end_idle_workers",
     "worker_pids",
 ]
@@ -41,6 +43,13 @@ _TURN_SECONDS = 0.1
 # How long a run may keep its lanes while its caller's code runs, in an emitter or
 # in a loop over results, before others may start lanes in their place.
 AWAY_SECONDS = 0.5
+
+
+class PoolClosed(RuntimeError):
+    """No run may begin: the pool is closed."""
+
+    def __init__(self) -> None:
+        super().__init__("the pool is closed")
 
 
 class Doorbell:
@@ -116,6 +125,11 @@ class LaneSupply:
         """Whether no run may begin any more."""
         return self._closed
 
+    @property
+    def terminated(self) -> bool:
+        """Whether the interpreter is exiting, or the pool is garbage."""
+        return self._terminated
+
     def grow(self, limit: int) -> None:
         """Let there be `limit` lanes, if that is more than before."""
         with self._lock:
@@ -132,7 +146,11 @@ class LaneSupply:
     # Runs
 
     def enter(self, run: Holder) -> None:
-        """A run begins, in this thread. Raises `RuntimeError` if the supply is closed."""
+        """A run begins, in this thread.
+
+        Raises `PoolClosed` if the supply is closed, and what `check_not_imported` raises.
+        """
+        check_not_imported()
         thread = threading.get_ident()
         # Those that one interrupt after another has kept from leaving.
         for other, of in list(self._runs.items()):
@@ -140,7 +158,7 @@ class LaneSupply:
                 other.disband()
         with self._lock:
             if self._closed:
-                raise RuntimeError("the pool is closed")
+                raise PoolClosed
             self._runs[run] = thread
 
     def leave(self, run: Holder, doorbell: Doorbell | None) -> None:

@@ -22,7 +22,7 @@ from enact_pool.lane import Lane
 from enact_pool.limits import Excess, Limits
 from enact_pool.printed import trim
 from enact_pool.recorder import Activity
-from enact_pool.tree import resident_bytes
+from enact_pool.tree import own_bytes
 
 __all__ = ["Watchdog"]
 
@@ -146,7 +146,7 @@ class Watchdog:
             activity = lane.notes.activity if lane.ready else None
             if activity is None:
                 continue
-            size = resident_bytes(lane.pid)
+            size = own_bytes(lane.pid, most)
             if size > most:
                 self._convict(lane, activity, Excess.of_memory(most, size))
 

@@ -27,6 +27,7 @@ from enact_pool.common import Common, common_of, run_to_the_end
 from enact_pool.descriptors import out_of_reach
 from enact_pool.followed_state import FollowedState
 from enact_pool.intake import Permits, commands_from
+from enact_pool.loading import load, loading
 from enact_pool.mirror.arrival import unpacked
 from enact_pool.mirror.copies import Copies
 from enact_pool.mirror.results import pickle_output
@@ -34,7 +35,7 @@ from enact_pool.recorder import FlightRecorder
 from enact_pool.sidechannel import Mail
 from enact_pool.surroundings import QUICK_NS, Surroundings, own_workers
 from enact_pool.texts import describe, shown, shows_itself, type_name
-from enact_pool.tree import kill_descendants, resident_bytes
+from enact_pool.tree import kill_descendants, own_bytes
 from enact_pool.wire import (
     COMMON_CAPTURE_OUTPUT,
     COMMON_EXCEPTIONS,
@@ -244,7 +245,7 @@ class _Worker:
         """
         try:
             self._define(definitions)
-            function, args = pickle.loads(initializer)
+            function, args = load(initializer)
             if function is not None:
                 function(*args)
         except BaseException as error:
@@ -342,7 +343,7 @@ class _Worker:
                 self._followed.assume(arguments[0], pickle.loads(content))
             else:
                 operations.append(operation)
-        self._copies.apply(operations)
+        loading(self._copies.apply, operations)
         return follows
 
     def _run_batch(self, first: int, last: int, payload: bytes) -> None:
@@ -465,7 +466,12 @@ class _Worker:
             self._recorder.note_resting()
             self._write_journal()
             self._write(pack_ran(serial, 1, ran_parts(begun_at, ran_ns, ending, payload)))
-        elif journal.is_full or ended_at - self._written_at >= _COLLECT_NS:
+        elif (
+            journal.is_full
+            or ended_at - self._written_at >= _COLLECT_NS
+            # The parent takes what is logged behind a parcel when it has the answer.
+            or (witness is not None and ending > Ending.ERROR)
+        ):
             self._write_journal()
             self._written_at = ended_at
         if not quick:
@@ -489,9 +495,10 @@ class _Worker:
     def _look_at_memory(self) -> None:
         """If it is too much, let no other callable be killed for it."""
         most = self._max_memory
-        # A peak may be past, and that of a large parent counts as its child's.
+        # A peak may be past, that of a large parent counts as its child's, and what is
+        # shared is among it.
         if most and (_peak_bytes() > most or self._surroundings.has_company):
-            self._is_spoilt |= resident_bytes(self._pid) > most
+            self._is_spoilt |= own_bytes(self._pid, most) > most
 
     def _pickled(self, serial: int, value: Any) -> tuple[int, bytes]:
         """A returned value, and the kind of ending; raises whatever pickling it raises."""

@@ -64,7 +64,7 @@ class EnactBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc
     """joblib's tasks in worker processes; one that dies costs the task that it ran.
 
     `task_timeout` is for how many seconds a task may run, and `max_memory` how many
-    bytes its worker may have resident; the other options are those of `PoolExecutor`,
+    bytes its worker may have of its own; the other options are those of `PoolExecutor`,
     `idle_worker_timeout` (joblib's name) its `idle_timeout`. All but `on_crash` can
     be given to `joblib.Parallel` too (of joblib 1.5 or later).
 

@@ -30,6 +30,7 @@ from typing import Any, ClassVar
 import cloudpickle
 from cloudpickle import cloudpickle as _cloudpickle
 
+from enact_pool.locks import AdvisingPickler
 from enact_pool.mirror import rebuild
 from enact_pool.mirror.arrays import numpy_is_loaded, reduce_array
 from enact_pool.mirror.registry import (
@@ -97,7 +98,7 @@ _SENTINELS: dict[int, tuple[Any, str]] = {
 }
 
 
-class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
+class ByValuePickler(AdvisingPickler, cloudpickle.Pickler):  # type: ignore[misc]
     """Pickles what is sent: callables, inputs and results. `needs` grows with what is pickled."""
 
     dispatch_table: ClassVar[Any]

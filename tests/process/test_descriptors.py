@@ -31,9 +31,9 @@ def none_to_be_had() -> Iterator[None]:
 
 @pytest.fixture
 def pool() -> Iterator[Pool]:
-    """One whose worker is there."""
+    """One whose worker is there, and what functions of tests are pickled with."""
     with Pool(1) as pool:
-        pool.run_parallel([len], "")
+        pool.run_parallel([lambda _: None], "")
         yield pool
 
 
@@ -88,3 +88,45 @@ def test_a_large_input_is_sent_without_one() -> None:
         [sys.executable, "-c", SENDER], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.stdout, done.stderr) == ("Ok(1048576)\n", "")
+
+
+RECEIVER = """
+import logging, resource, sys
+from enact_pool import Pool, PoolExecutor, map_parallel
+
+limit, workers, count = map(int, sys.argv[1:4])
+resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+records = []
+logging.basicConfig(handlers=[logging.NullHandler()])
+logging.getLogger("values").addFilter(lambda record: records.append(record))
+
+def value(number):
+    logging.getLogger("values").warning("%d", number)
+    return bytes([number % 256]) * 300_000
+
+expected = [value(number) for number in range(count)]
+records.clear()
+with PoolExecutor(workers) as executor:
+    print(list(executor.map(value, range(count))) == expected)
+with Pool(workers) as pool:
+    for options in ({}, {"forward_logs": True}):
+        results = map_parallel(value, range(count), pool=pool, **options)
+        print([result.output.unwrap() for result in results] == expected)
+print(len(records) == count)
+"""
+
+
+@pytest.mark.parametrize(("limit", "workers", "count"), [(64, 2, 400), (256, 32, 800)])
+def test_many_large_return_values_arrive_where_descriptors_are_few(
+    limit: int, workers: int, count: int
+) -> None:
+    """Quick ones, of which more come at once than can be open; log records come along."""
+    numbers = map(str, (limit, workers, count))
+    done = subprocess.run(
+        [sys.executable, "-c", RECEIVER, *numbers],
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout == "True\n" * 4

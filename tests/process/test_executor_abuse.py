@@ -6,6 +6,7 @@ import concurrent.futures
 import gc
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -20,8 +21,9 @@ from typing import Any, cast
 
 import deeds
 import pytest
+from tqdm import tqdm
 
-from enact_pool import PoolExecutor, RemoteError
+from enact_pool import Err, Pool, PoolExecutor, RemoteError
 
 
 def note(path: str, index: int) -> int:
@@ -361,10 +363,55 @@ def test_initializers_may_be_given_locks_and_queues() -> None:
         assert executor.submit(tell, "again").result() is True
         assert queue.get() == "again"
     queue.close()
-    forked = get_context("fork").Lock()
-    if hasattr(forked, "_is_fork_ctx"):  # else the worker finds out
-        with pytest.raises(RuntimeError, match="fork context"):
-            PoolExecutor(1, initializer=share, initargs=(forked, None))
+
+
+_SPAWN = re.escape('multiprocessing.get_context("spawn")')
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: get_context("fork").Lock(),
+        lambda: get_context("fork").RLock(),
+        lambda: get_context("fork").Event(),
+        lambda: get_context("fork").BoundedSemaphore(),
+        tqdm.get_lock,
+    ],
+    ids=["lock", "rlock", "event", "semaphore", "tqdm"],
+)
+def test_locks_that_a_clean_interpreter_cannot_open_are_refused(make: Callable[[], Any]) -> None:
+    """On Python 3.10 their use in a worker would be a segmentation fault."""
+    lock = make()
+    expected = rf"objects of multiprocessing's fork context cannot be shared .*{_SPAWN}"
+    with pytest.raises(RuntimeError, match=expected):
+        PoolExecutor(1, initializer=print, initargs=(lock,))
+    with pytest.raises(RuntimeError, match=expected):
+        PoolExecutor(1, initializer=lambda: print(lock))
+
+
+@pytest.mark.parametrize("make", [threading.Lock, threading.RLock])
+def test_an_initializer_is_refused_a_lock_of_threads(make: Callable[[], Any]) -> None:
+    expected = rf"objects of threading cannot be shared with workers; use one .*{_SPAWN}"
+    with pytest.raises(TypeError, match=f"(?i)^r?lock {expected}"):
+        PoolExecutor(1, initializer=print, initargs=(make(),))
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_lock_in_a_call_says_how_workers_can_have_it(method: str) -> None:
+    context: Any = get_context(method)
+    expected = rf"pass it in the `initargs` of a pool, created by {_SPAWN}"
+    lock, queue = context.Lock(), context.SimpleQueue()
+    with PoolExecutor(1) as executor:
+        for function, argument in ((print, lock), (lambda _: print(lock), 0), (print, queue)):
+            error = executor.submit(function, argument).exception()
+            assert isinstance(error, RuntimeError)
+            assert re.search(expected, str(error))
+    with Pool(1) as pool:
+        for callables, given in (([print], lock), ([lambda _: print(lock)], 0)):
+            (result,) = pool.run_parallel(callables, given)
+            assert isinstance(result.output, Err)
+            assert re.search(expected, result.output.error)
+    queue.close()
 
 
 def test_workers_that_have_been_idle_for_long_are_replaced() -> None:

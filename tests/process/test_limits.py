@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import subprocess
 import threading
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import deeds
+import numpy as np
 import psutil
 import pytest
 from test_deaths import assert_each_started_once, noted
@@ -239,6 +241,71 @@ def test_a_worker_that_has_too_much_memory_is_replaced_before_the_next_callable(
     first, *others = [result.output.unwrap() for result in results]
     assert first not in others
     assert len(set(others)) == 1
+
+
+def read_only(array: Any) -> float:
+    total = float(array.sum())
+    time.sleep(0.2)
+    return total
+
+
+def write_all(array: Any) -> float:
+    array += 1
+    return read_only(array)
+
+
+def test_an_input_that_all_workers_share_does_not_count_until_it_is_written_to() -> None:
+    """A page that a callable writes to is copied, and its own from then on."""
+    count = 20_000_000
+    with Pool(2) as pool:
+        results = pool.run_parallel(
+            [read_only, write_all, read_only], np.ones(count), max_memory=110 * MEGABYTE
+        )
+    writer = results.pop(1)
+    assert [result.output for result in results] == [Ok(float(count))] * 2
+    assert writer.error is not None
+    assert writer.error.code == "max_memory"
+    assert "exceeded its memory limit of 115.343 MB, with " in writer.error.message
+    assert " MB of its own in its worker while running" in writer.error.message
+    assert writer.error.details["peak_bytes"] > 110 * MEGABYTE
+
+
+def read_map(path: Path) -> int:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        count = sum(mapped[at] for at in range(0, len(mapped), mmap.PAGESIZE))
+        time.sleep(0.2)
+    return count
+
+
+def test_pages_of_mapped_files_do_not_count(tmp_path: Path) -> None:
+    path = tmp_path / "large"
+    with path.open("wb") as file:
+        file.write(b"\1" * (150 * MEGABYTE))
+    with Pool(1) as pool:
+        (result,) = pool.run_parallel([read_map], path, max_memory=80 * MEGABYTE)
+    assert result.output == Ok(150 * MEGABYTE // mmap.PAGESIZE)
+
+
+def fork_idle_children(size: int) -> int:
+    """Three children that have nothing of their own, beside so many bytes here."""
+    hoarded = b"x" * size
+    for _ in range(3):
+        if not os.fork():
+            time.sleep(60)
+    time.sleep(0.3)
+    return len(hoarded)
+
+
+def test_memory_that_forked_children_share_with_their_parent_counts_once() -> None:
+    with Pool(1) as pool:
+        (result,) = pool.run_parallel(
+            [fork_idle_children], 60 * MEGABYTE, max_memory=120 * MEGABYTE
+        )
+    assert result.output == Ok(60 * MEGABYTE)
+    with Pool(1) as pool:
+        (result,) = pool.run_parallel([fork_idle_children], 60 * MEGABYTE, max_memory=50 * MEGABYTE)
+    assert result.error is not None
+    assert 50 * MEGABYTE < result.error.details["peak_bytes"] < 120 * MEGABYTE
 
 
 def test_a_worker_is_replaced_after_so_many_callables() -> None:

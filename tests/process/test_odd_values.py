@@ -9,12 +9,23 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import deeds
 import pytest
 
-from enact_pool import Err, EventEmitter, Ok, Pool, StepEnd, iter_parallel
+from enact_pool import (
+    Err,
+    EventEmitter,
+    EventLog,
+    Ok,
+    Pool,
+    PoolExecutor,
+    StepEnd,
+    iter_parallel,
+    map_parallel,
+)
 
 
 @pytest.fixture
@@ -86,6 +97,36 @@ def test_a_callable_that_changes_between_two_is_sent_as_it_is(pool: Pool) -> Non
     # Taken ahead of being sent, but not long.
     assert told == sorted(told)
     assert len(set(told)) > 2
+
+
+class Both:
+    """Can be called, and has a `run`."""
+
+    def __call__(self, _: object) -> str:
+        return "called"
+
+
+class BothWithRun(Both):
+    def run(self, _: object) -> str:
+        return "ran"
+
+
+class BothWithoutInput(Both):
+    def run(self) -> str:
+        return "ran"
+
+
+def test_of_run_and_call_the_one_that_accepts_the_input_is_used(pool: Pool) -> None:
+    """An executor calls the object, as all executors do."""
+    callables = [BothWithRun(), BothWithoutInput()]
+    results = pool.run_parallel(callables, 0)
+    assert [result.output for result in results] == [Ok("ran"), Ok("called")]
+    for callable_, result in zip(callables, results, strict=True):
+        assert pool.run_parallel([callable_], 0)[0].output == result.output
+        (mapped,) = map_parallel(callable_, [0], pool=pool)
+        assert mapped.output == result.output
+    with PoolExecutor(1) as executor:
+        assert list(executor.map(BothWithRun(), [0])) == ["called"]
 
 
 def test_events_hold_no_large_values(pool: Pool) -> None:
@@ -253,3 +294,63 @@ def test_functions_that_note_their_call_are_no_methods(pool: Pool) -> None:
 
     results = pool.run_parallel([go, lambda _: os.chdir, lambda _: os.getcwd()], 0)
     assert [result.output for result in results] == [Ok("/"), Ok(os.chdir), Ok(os.getcwd())]
+
+
+class Owner:
+    """Has something that belongs to its process."""
+
+    def __init__(self, owned: Any) -> None:
+        self.owned = owned
+
+    def work(self, number: int) -> int:
+        return 2 * number
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda path: Pool(1), "a Pool"),
+        (lambda path: PoolExecutor(1), "a PoolExecutor"),
+        (lambda path: EventEmitter(), "an EventEmitter"),
+        (EventLog, "an EventLog"),
+    ],
+    ids=["pool", "executor", "emitter", "log"],
+)
+def test_what_belongs_to_its_process_says_that_it_cannot_be_sent(
+    make: Callable[[Path], Any], name: str, pool: Pool, tmp_path: Path
+) -> None:
+    """As an attribute of the object whose method is run, as an input, and as a call's argument."""
+    message = f"{name} cannot be sent to a worker; create it there, or exclude it in __getstate__"
+    owned = make(tmp_path / "log")
+    (result,) = pool.run_parallel([Owner(owned).work], 1)
+    assert result.output == Err(f"the callable cannot be pickled: TypeError: {message}")
+    (other,) = pool.run_parallel([type], owned)
+    assert other.output == Err(f"the input cannot be pickled: TypeError: {message}")
+    with PoolExecutor(1) as executor, pytest.raises(TypeError, match=message):
+        executor.submit(type, owned).result()
+    close = getattr(owned, "shutdown", owned.close if hasattr(owned, "close") else None)
+    assert close is not None
+    close()
+
+
+def test_a_future_says_that_it_cannot_be_sent(pool: Pool) -> None:
+    with PoolExecutor(1) as executor:
+        future = executor.submit(abs, -1)
+        (result,) = pool.run_parallel([Owner(future).work], 1)
+    assert isinstance(result.output, Err)
+    assert result.output.error.endswith("a CallFuture cannot be sent to a worker; send its result")
+
+
+class Forgetful(EventEmitter):
+    """An emitter whose copies are empty."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        EventEmitter.__init__(self)
+
+
+def test_a_subclass_may_say_how_it_is_sent(pool: Pool) -> None:
+    (result,) = map_parallel(lambda emitter: len(emitter.drain()), [Forgetful()], pool=pool)
+    assert result.output == Ok(0)

@@ -23,7 +23,16 @@ from conftest import MARK, end_default_pool, processes
 from loky import cpu_count
 
 import enact_pool.pool
-from enact_pool import Err, EventEmitter, Ok, Pool, StepId, iter_parallel, run_parallel
+from enact_pool import (
+    Err,
+    EventEmitter,
+    Ok,
+    Pool,
+    StepId,
+    default_pool,
+    iter_parallel,
+    run_parallel,
+)
 from enact_pool.ids import fresh_ids
 
 
@@ -82,6 +91,72 @@ def test_callables_are_slow_when_they_were_so_twice() -> None:
 def test_the_default_pool_is_kept_between_runs() -> None:
     first, second = (outputs(run_parallel([pid_of], 0)) for _ in range(2))
     assert first == second
+
+
+def test_a_run_after_the_default_pool_was_closed_makes_a_new_one() -> None:
+    (first,) = outputs(run_parallel([pid_of], 0))
+    closed = default_pool()
+    closed.close()
+    (second,) = outputs(run_parallel([pid_of], 0))
+    assert second != first
+    assert default_pool() is default_pool() is not closed
+    assert repr(default_pool()) == f"<Pool max_workers={cpu_count()}>"
+    with pytest.raises(RuntimeError, match="the pool is closed"):
+        run_parallel([pid_of], 0, pool=closed)
+
+
+def test_a_lazy_run_may_begin_after_the_default_pool_was_closed() -> None:
+    emitter = EventEmitter(mode="live")
+    results = iter_parallel([len] * 3, "abc", emitter)
+    default_pool().close()
+    assert outputs(list(results)) == [3] * 3
+    kinds = [type(event).__name__ for event in emitter.drain()]
+    assert kinds.count("ExecutionStart") == kinds.count("ExecutionEnd") == 1
+
+
+def test_runs_of_other_threads_go_on_while_the_default_pool_is_closed() -> None:
+    """Each callable runs once, whether its pool is closed before, while or after it runs."""
+    is_over = threading.Event()
+    got: list[list[Any]] = []
+
+    def run() -> None:
+        while not is_over.is_set():
+            got.append(outputs(run_parallel([len] * 3, "abc")))
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for _ in range(20):
+        time.sleep(0.02)
+        default_pool().close()
+    is_over.set()
+    for thread in threads:
+        thread.join()
+    assert len(got) > 2
+    assert got == [[3] * 3] * len(got)
+
+
+def test_what_a_signal_handler_raises_of_a_closed_pool_is_not_taken_for_ours() -> None:
+    """The run is not begun again."""
+    log: list[object] = []
+    closed = Pool(1)
+    closed.close()
+
+    def handler(_number: int, _frame: object) -> None:
+        closed.run_parallel([len], "")
+
+    class Emitter:
+        def emit(self, event: object) -> None:
+            log.append(event)
+            signal.raise_signal(signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, handler)
+    try:
+        with pytest.raises(RuntimeError, match="the pool is closed"):
+            run_parallel([len], "abc", Emitter())
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert len(log) == 1
 
 
 def test_a_run_starts_no_more_workers_than_it_has_callables(mark: str) -> None:

@@ -33,6 +33,14 @@ def test_memory_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     assert tree.resident_bytes(os.getpid()) == pytest.approx(by_proc, rel=0.5)
 
 
+def test_own_memory_is_the_same_but_for_what_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    most = 1 << 40
+    before = tree.own_bytes(os.getpid(), most)
+    assert 1 << 20 < before < tree.resident_bytes(os.getpid())
+    monkeypatch.setattr(tree, "_HAS_PROC", False)
+    assert tree.own_bytes(os.getpid(), most) == pytest.approx(before, rel=0.5)
+
+
 @pytest.mark.parametrize("has_proc", [True, False])
 def test_a_stopped_process_is_told_from_one_that_goes_on(
     sleeper: int, has_proc: bool, monkeypatch: pytest.MonkeyPatch
@@ -48,5 +56,5 @@ def test_who_is_gone_has_no_children_and_no_memory() -> None:
     with subprocess.Popen(["true"]) as process:
         pass
     assert tree.children(process.pid) == []
-    assert tree.resident_bytes(process.pid) == 0
+    assert tree.resident_bytes(process.pid) == tree.own_bytes(process.pid, 0) == 0
     assert tree.is_stopped(process.pid)

@@ -33,6 +33,7 @@ from enact_pool import (
     StepId,
     StreamEvent,
 )
+from enact_pool.callables import entry_point, name_of
 from enact_pool.emitter import EventBatch
 from enact_pool.ids import IdSequence, TaskIds, fresh_ids
 
@@ -43,6 +44,77 @@ def test_all_public_names_can_be_had() -> None:
     assert set(enact_pool.__all__) <= set(dir(enact_pool))
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         enact_pool.nothing  # noqa: B018
+
+
+# Callables
+
+
+class Both:
+    """Can be called, and has a `run`."""
+
+    name = "its own"
+
+    def __call__(self, input: object) -> str:
+        return "called"
+
+
+class RunsOneInput(Both):
+    def run(self, input: object, *, deep: bool = False) -> str:
+        return "ran"
+
+
+class RunsAnything(Both):
+    def run(self, *args: object, **kwargs: object) -> str:
+        return "ran"
+
+
+class RunsNoInput(Both):
+    def run(self) -> str:
+        return "ran"
+
+
+class RunsTwoInputs(Both):
+    def run(self, first: object, second: object) -> str:
+        return "ran"
+
+
+class RunsByKeyword(Both):
+    def run(self, input: object, *, deep: bool) -> str:
+        return "ran"
+
+
+class RunsNoInputOnly:
+    def run(self) -> str:
+        return "ran"
+
+
+@pytest.mark.parametrize("kind", [RunsOneInput, RunsAnything])
+def test_an_object_that_can_be_called_is_run_if_its_run_accepts_the_input(kind: type[Both]) -> None:
+    candidate = kind()
+    run = entry_point(candidate)
+    assert run is not None
+    assert run("input") == "ran"
+    assert name_of(candidate) == "its own"
+
+
+@pytest.mark.parametrize("kind", [RunsNoInput, RunsTwoInputs, RunsByKeyword])
+def test_an_object_whose_run_does_not_accept_the_input_is_called(kind: type[Both]) -> None:
+    """It has the name of its type, as other objects that are called."""
+    candidate = kind()
+    assert entry_point(candidate) is candidate
+    assert name_of(candidate) == kind.__name__
+
+
+def test_a_run_that_does_not_say_what_it_accepts_is_used() -> None:
+    candidate: Any = Both()
+    candidate.run = min
+    assert entry_point(candidate) is min
+
+
+def test_an_object_that_cannot_be_called_is_run_whatever_its_run_accepts() -> None:
+    """Then the error of the call says what is wrong."""
+    candidate: Any = RunsNoInputOnly()
+    assert entry_point(candidate) == candidate.run
 
 
 # Ids

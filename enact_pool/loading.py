@@ -1,0 +1,75 @@
+"""What a worker loads: batches, functions, inputs and initializers, and the modules they are of.
+
+A module whose top level runs callables can be imported by a script. But a worker that is
+sent a function of the module has to import it too, and would begin the same run at that
+moment, whose workers would import it, and so on. The first of these runs is refused.
+
+A run that a callable begins is never refused, nor is one of a module that a callable
+imports while it runs: only what is loaded for a callable is loaded again in each worker.
+"""
+
+from __future__ import annotations
+
+import pickle
+import sys
+import threading
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+    from typing import Any
+
+__all__ = ["check_not_imported", "load", "loading"]
+
+# Bound here: a callable may clear or patch the module it comes from.
+_loads = pickle.loads
+_get_ident = threading.get_ident
+
+
+class _Now:
+    """What happens in this process now."""
+
+    # The thread that loads something; 0 if none does.
+    loading_thread = 0
+
+
+_now = _Now()
+
+
+def loading(rebuild: Callable[..., Any], *args: Any) -> Any:
+    """Call what unpickles something that a worker was sent. Raises whatever that raises."""
+    before, _now.loading_thread = _now.loading_thread, _get_ident()
+    try:
+        return rebuild(*args)
+    finally:
+        _now.loading_thread = before
+
+
+def load(pickled: bytes) -> Any:
+    """Unpickle what a worker was sent. Raises whatever that raises."""
+    return loading(_loads, pickled)
+
+
+def check_not_imported() -> None:
+    """Raise `RuntimeError` if the top level of a module calls this as a worker loads the module."""
+    if _now.loading_thread != _get_ident():
+        return
+    name = _module_in_import(sys._getframe(1))
+    if name:
+        raise RuntimeError(
+            f"module {name!r} runs callables while a worker imports it; "
+            'put the run under `if __name__ == "__main__":` or into a function'
+        )
+
+
+def _module_in_import(frame: FrameType | None) -> str:
+    """The name of the innermost module whose top level is being executed; empty without one."""
+    while frame is not None:
+        if frame.f_code.co_name == "<module>":
+            spec: Any = frame.f_globals.get("__spec__")
+            # The import system's own mark of a module that is not complete.
+            if getattr(spec, "_initializing", False):
+                return str(spec.name)
+        frame = frame.f_back
+    return ""
