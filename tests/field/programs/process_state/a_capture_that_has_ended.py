@@ -18,7 +18,6 @@ def complain(_):
     print("an error from a task", file=sys.stderr, flush=True)
 
 
-# --- run ---
 kept = os.dup(1)
 reader, writer = os.pipe()
 os.dup2(writer, 1)  # as pytest's capfd, a notebook or a daemon does

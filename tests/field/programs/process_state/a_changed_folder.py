@@ -23,7 +23,6 @@ def read(name):
     return Path(name).read_text()
 
 
-# --- run ---
 for folder in ("old", "new"):
     Path(folder).mkdir()
 os.chdir("old")

@@ -16,7 +16,6 @@ def imports(x):
     return late_helper.late(x)
 
 
-# --- run ---
 with PoolExecutor(1) as executor:
     print(executor.submit(abs, -1).result())
     map_parallel(abs, [-1, -2, -3])

@@ -24,7 +24,6 @@ def redirect(name):
     os.close(descriptor)
 
 
-# --- run ---
 kept = os.dup(1)
 with Pool(1) as pool, PoolExecutor(1) as executor:
     pool.run_parallel([say], "to the first place")

@@ -13,7 +13,6 @@ def digits(_):
     return len(str(decimal.Decimal(1) / 3)) - 2
 
 
-# --- run ---
 context = decimal.getcontext()
 with Pool(1) as pool, PoolExecutor(1) as executor:
     executor.submit(abs, 1).result()

@@ -22,7 +22,6 @@ def deep(n):
     return 0 if n == 0 else 1 + deep(n - 1)
 
 
-# --- run ---
 with Pool(1) as pool, PoolExecutor(1) as executor:
     pool.run_parallel([abs], 1)
     executor.submit(abs, 1).result()

@@ -12,7 +12,6 @@ def current(_):
     return locale.setlocale(locale.LC_NUMERIC), locale.setlocale(locale.LC_TIME)
 
 
-# --- run ---
 with Pool(1) as pool, PoolExecutor(1) as executor:
     pool.run_parallel([abs], 1)
     for name in ("C.UTF-8", "en_US.UTF-8"):

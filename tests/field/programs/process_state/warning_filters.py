@@ -14,7 +14,6 @@ def warn(_):
     return "said"
 
 
-# --- run ---
 warnings.simplefilter("ignore")
 with Pool(1) as pool, PoolExecutor(1) as executor:
     print(pool.run_parallel([warn], 0)[0].output)

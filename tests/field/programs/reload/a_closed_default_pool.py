@@ -14,7 +14,6 @@ def process(_):
     return os.getpid()
 
 
-# --- run ---
 print([r.output for r in map_parallel(abs, [-1])])
 first = run_parallel([process], 0)[0].output.unwrap()
 default_pool().close()
