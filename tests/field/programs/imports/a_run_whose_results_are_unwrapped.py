@@ -1,0 +1,25 @@
+"""A run at the top level of a module that unwraps its results ends soon, by value or by error."""
+
+# stderr: a refusal in the worker may be told there
+# expect: answers, or an error that names the module: True
+# expect: few imports: True
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path.cwd()))
+Path("pipeline.py").write_text(
+    "with open('imports.txt', 'a') as file:\n"
+    "    file.write('x')\n"
+    "from enact_pool import run_parallel\n"
+    "def f(x): return x\n"
+    "VALUES = [r.output.unwrap() for r in run_parallel([f] * 4, 1, max_workers=2)]\n"
+)
+try:
+    import pipeline
+except Exception as error:
+    right = "pipeline" in str(error) or error
+else:
+    right = pipeline.VALUES == [1] * 4 or pipeline.VALUES
+print("answers, or an error that names the module:", right)
+imports = len(Path("imports.txt").read_text())
+print("few imports:", imports <= 9 or imports)  # once here, and once for each callable and retry
