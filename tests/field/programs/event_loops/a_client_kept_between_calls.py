@@ -34,7 +34,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
 # --- run ---
 with Server("socket", Echo) as server:
-    threading.Thread(target=server.serve_forever).start()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
     with Pool(1) as pool:
         print([result.output for result in pool.run_parallel([call] * 3, "socket")])
         print([result.output for result in map_parallel(call, ["socket"] * 3, pool=pool)])
