@@ -188,7 +188,7 @@ def names(_):
 
 
 def bases(_):
-    return [c.__name__ for c in Base.__subclasses__()], IntBox.__orig_bases__ == (Box[int],)
+    return sorted(c.__name__ for c in Base.__subclasses__()), IntBox.__orig_bases__ == (Box[int],)
 
 
 def single(_):
