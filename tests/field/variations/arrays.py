@@ -18,6 +18,7 @@ class Record(np.recarray):
 
 
 LARGE = np.arange(1_000_000.0)
+SMALL = np.arange(3.0)
 VIEW = LARGE[::2]
 MAPPED = np.memmap("map.dat", "i4", "w+", shape=(100_000,))
 MAPPED[:] = 7
@@ -76,16 +77,16 @@ def flags(_):
 
 
 def written(_):
-    LARGE[0] = -1
-    return float(LARGE[0])
+    SMALL[0] = -1
+    return float(SMALL[0])
 
 
 same(sums, shapes, values, kinds, labels, functions, flags)
 equals(written, -1.0)
-equals(lambda _: float(LARGE[0]), -1.0)
-assert LARGE[0] == 0, "a task's change is not the caller's"
-LARGE[0] = 5
-same(sums, lambda _: float(LARGE[0]))
+equals(lambda _: float(SMALL[0]), -1.0)
+assert SMALL[0] == 0, "a task's change is not the caller's"
+LARGE[0] = SMALL[0] = 5
+same(sums, lambda _: float(LARGE[0]), lambda _: float(SMALL[0]))
 MAPPED[:10] = 1
 MAPPED.flush()
 same(sums)

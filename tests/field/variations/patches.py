@@ -54,7 +54,7 @@ def wrapped(*arguments):
 
 def everything(_):
     return [
-        *(LIMIT, TABLE, NAMES, Base.kind, Derived.kind, Base().get(), Derived().get()),
+        *(LIMIT, dict(TABLE), list(NAMES), Base.kind, Derived.kind, Base().get(), Derived().get()),
         *(
             Base.static(),
             Base().size,
