@@ -7,6 +7,7 @@ what it wrote to stdout, its result, and its error, if there is one.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ def _shown(outputs: list[dict[str, Any]]) -> dict[str, str]:
         if output["output_type"] == "stream":
             shown["stdout" if output["name"] == "stdout" else "error"] += output["text"]
         elif output["output_type"] == "error":
-            shown["error"] += "\n".join(output["traceback"])
+            shown["error"] += re.sub(r"\x1b\[[\d;]*m", "", "\n".join(output["traceback"]))
         elif output["output_type"] == "execute_result":
             shown["result"] += output["data"]["text/plain"]
     return shown

@@ -133,6 +133,8 @@ def run_python(arguments: list[str], folder: Path, stdin: str = "") -> Outcome:
     """
     paths = [str(Path(enact_pool.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    # A kernel, and a pytest, that find it behave in another way than users see.
+    environment.pop("PYTEST_CURRENT_TEST", None)
     with (
         tempfile.TemporaryFile("w+") as given,
         tempfile.TemporaryFile("a+") as printed,
