@@ -21,7 +21,8 @@ __all__ = ["execute"]
 
 def execute(cells: list[str], seconds: float) -> list[dict[str, str]]:
     """Execute the cells in a new kernel; return what each has shown."""
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    v4: Any = nbformat.v4  # its functions have no types
+    notebook = v4.new_notebook(cells=[v4.new_code_cell(cell) for cell in cells])
     client = NotebookClient(
         notebook,
         timeout=seconds,

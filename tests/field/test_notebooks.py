@@ -110,8 +110,17 @@ with PoolExecutor(1) as executor:
     print(executor.submit(lambda: inspect.getsource(fib).splitlines()[0]).result())
     def locked():
         with LOCK: return "locked"
-    print(executor.submit(locked).result(), dataclasses.fields(Row)[0].default is dataclasses.MISSING)
-""": ["55 True", "True", "Row(n=2, next=None)", "<class 'int'>", "@functools.cache", "locked True"],
+    print(executor.submit(locked).result())
+print(dataclasses.fields(Row)[0].default is dataclasses.MISSING)
+""": [
+            "55 True",
+            "True",
+            "Row(n=2, next=None)",
+            "<class 'int'>",
+            "@functools.cache",
+            "locked",
+            "True",
+        ],
         """
 [result.output for result in map_parallel(fib, [1, 2, 30])]
 """: ["[Ok(1), Ok(1), Ok(832040)]"],

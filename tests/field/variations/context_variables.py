@@ -7,7 +7,7 @@ import threading
 from variation_checks import equals, own, same
 
 PLAIN = contextvars.ContextVar("plain")
-DEFAULT = contextvars.ContextVar("default", default={"a": 1})
+DEFAULT = contextvars.ContextVar("default", default=("a", 1))
 NONE = contextvars.ContextVar("none", default=None)
 TABLE = {"plain": PLAIN}
 

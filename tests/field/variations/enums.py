@@ -36,7 +36,7 @@ class Text(str, Enum):
 
 
 class Generated(Enum):
-    def _generate_next_value_(name, start, count, last):  # noqa: N805 - so it is written
+    def _generate_next_value_(name, start, count, last):
         return name.lower()
 
     X = auto()
@@ -161,6 +161,6 @@ for member in (
 for member in (Described.B, Functional.P, FunctionalFlag.Q, Number.UNO, Ignoring.FIRST):
     own(lambda _, member=member: member, member)
 own(lambda _: Described, Described)
-own(lambda _: [m for m in Functional][1], Functional.Q)
+own(lambda _: list(Functional)[1], Functional.Q)
 equals(lambda _: type(Kept.ONE | Kept.TWO), Kept)
 equals(lambda _: isinstance(Ordered.LOW, Ordered) and isinstance(Ordered, enum.EnumMeta), True)

@@ -40,7 +40,7 @@ same(lambda _: package.classes.Thing().tell())
 # The file is the same; its module is imported anew.
 del sys.modules["package.plain"]
 write("plain", "VALUE = 'three, and longer'\ndef f(_): return VALUE\n")
-import package.plain  # noqa: E402, F811
+import package.plain  # noqa: E402
 
 same(package.plain.f, lambda _: package.plain.VALUE)
 

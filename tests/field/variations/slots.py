@@ -30,7 +30,7 @@ class Text:
 
 
 class Described:
-    __slots__ = {"a": "documented"}  # noqa: RUF012 - a way to document slots
+    __slots__ = {"a": "documented"}
 
     def __init__(self):
         self.a = 1
@@ -179,5 +179,6 @@ def nested(_):
 same(slots, without_dict, refusals, contents, values, nested)
 for kind in KINDS:
     instance(lambda _, kind=kind: kind(), kind)
-    instance(lambda _, value=kind(): value, kind)
+    made = kind()
+    instance(lambda _, made=made: made, kind)
 same(values)

@@ -112,7 +112,7 @@ def define(_):
 
 
 equals(define, "by the worker")
-equals(lambda _: defined, "by the worker")  # noqa: F821 - a task has defined it
+equals(lambda _: defined, "by the worker")
 defined = "by the caller"
 equals(lambda _: defined, "by the caller")
 

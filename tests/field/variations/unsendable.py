@@ -15,13 +15,13 @@ LOCK, RLOCK, CONDITION = threading.Lock(), threading.RLock(), threading.Conditio
 BARRIER = threading.Barrier(1)
 BOUNDED = threading.BoundedSemaphore(1)
 LIFO, SIMPLE = queue.LifoQueue(3), queue.SimpleQueue()
-VARIABLE = contextvars.ContextVar("variable", default=[1])
+VARIABLE = contextvars.ContextVar("variable", default=(1,))
 NESTED = {"locks": [threading.Lock()], "variable": VARIABLE}
 STREAM, ERRORS = sys.stdout, sys.stderr
 WEAK = weakref.WeakKeyDictionary()
 
-OUT = open("out.txt", "wb")  # noqa: SIM115 - these stay open
-BINARY = open(__file__, "rb")  # noqa: SIM115
+OUT = open("out.txt", "wb")
+BINARY = open(__file__, "rb")
 SOCKET = socket.socket()
 CONNECTION = sqlite3.connect(":memory:")
 CURSOR = CONNECTION.cursor()
@@ -95,7 +95,7 @@ def not_used(x):
 
 def local_of_that_name(_):
     OUT = "local"
-    return OUT
+    return OUT.upper()
 
 
 def attribute_of_that_name(_):

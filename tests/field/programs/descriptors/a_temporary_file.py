@@ -10,7 +10,7 @@ import tempfile
 
 from enact_pool import Pool, PoolExecutor
 
-FILE = tempfile.NamedTemporaryFile("w+")  # noqa: SIM115 - the script goes on to use it
+FILE = tempfile.NamedTemporaryFile("w+")
 FILE.write("results")
 FILE.flush()
 FOLDER = tempfile.TemporaryDirectory()

@@ -11,7 +11,7 @@ from pathlib import Path
 from enact_pool import Pool, PoolExecutor
 
 Path("log.txt").write_text("x" * 1000)
-HANDLE = open("log.txt")  # noqa: SIM115 - it stays open
+HANDLE = open("log.txt")
 HANDLE.read(3)
 
 

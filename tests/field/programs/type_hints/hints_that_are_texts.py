@@ -14,7 +14,7 @@ from enact_pool import Pool
 class A:
     b: B
     many: list[B]
-    next: typing.Optional[A]  # noqa: UP045 - its repr is the same on every Python
+    next: typing.Optional[A]
 
 
 @dataclasses.dataclass

@@ -10,7 +10,7 @@ import sqlite3
 
 from enact_pool import Pool, PoolExecutor, map_parallel
 
-LOG = open("log.txt", "a")  # noqa: SIM115 - it stays open, as a log does
+LOG = open("log.txt", "a")
 CONNECTION = sqlite3.connect(":memory:")
 
 

@@ -12,7 +12,7 @@ import threading
 
 from enact_pool import Pool, PoolExecutor
 
-OUT = open("out.txt", "w+")  # noqa: SIM115 - it stays open, as a log does
+OUT = open("out.txt", "w+")
 OUT.write("kept")
 OUT.flush()
 CONNECTION = sqlite3.connect(":memory:")
@@ -47,7 +47,7 @@ with Pool(1) as pool:
         ("OUT", through_another),
     ]:
         output = pool.run_parallel([function], 0)[0].output
-        print(name, "named:", not output.is_ok and name in output.error or output)
+        print(name, "named:", (not output.is_ok and name in output.error) or output)
     with PoolExecutor(1) as executor:
         error = executor.submit(write, 0).exception()
     print("executor OUT named:", "OUT" in str(error) or error)
