@@ -3,9 +3,13 @@
 # expect: inside mocked
 # expect: after real
 import time
+from pathlib import Path
 from unittest import mock
 
 from enact_pool import PoolExecutor
+
+
+GO = Path("go")
 
 
 class Api:
@@ -14,14 +18,15 @@ class Api:
 
 
 def call(_):
-    time.sleep(0.2)
+    while not GO.exists():
+        time.sleep(0.01)
     return Api()
 
 
 # --- run ---
 with PoolExecutor(1) as executor:
     future = executor.submit(call, 0)
-    time.sleep(0.1)
     with mock.patch.object(Api, "get", lambda self: "mocked"):
+        GO.touch()
         print("inside", future.result().get())
     print("after", future.result().get())

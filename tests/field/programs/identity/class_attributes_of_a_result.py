@@ -4,8 +4,12 @@
 # expect: executor: opened 14, the same list True
 # ways: -c stdin
 import time
+from pathlib import Path
 
 from enact_pool import Pool, PoolExecutor, map_parallel
+
+
+GO = Path("go")
 
 
 class Account:
@@ -18,7 +22,8 @@ class Account:
 
 
 def load(n):
-    time.sleep(0.1)
+    while not GO.exists():
+        time.sleep(0.01)
     return Account(n)
 
 
@@ -26,13 +31,15 @@ def load(n):
 names = Account.names
 for i in range(4):
     Account(i)
+GO.touch()
 with Pool(1) as pool:
     map_parallel(load, [1], pool=pool)
 print(f"map_parallel: opened {Account.opened}, the same list {Account.names is names}")
+GO.unlink()
 with PoolExecutor(1) as executor:
     future = executor.submit(load, 1)
-    time.sleep(0.05)
     for i in range(10):
         Account(i)
+    GO.touch()
     future.result()
 print(f"executor: opened {Account.opened}, the same list {Account.names is names}")

@@ -11,7 +11,7 @@ SOURCE = """
 import os, time
 
 def f(x):
-    time.sleep(.01)
+    time.sleep(.05)
     if x == 3:
         os._exit(1)
     return {version!r}
