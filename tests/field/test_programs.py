@@ -14,10 +14,10 @@ PROGRAMS = find_programs()
 
 def assert_printed(outcome: Outcome, expected: list[str], program: Program) -> None:
     """Fail with all that is known of a program that printed something else."""
-    told = "\n".join([*outcome.lines, "-- stderr --", outcome.stderr])
-    assert outcome.lines == expected, told
-    assert outcome.code == 0, told
-    assert program.may_write_to_stderr or not outcome.stderr, told
+    shown = "\n".join([*outcome.lines, "-- stderr --", outcome.stderr])
+    assert outcome.lines == expected, shown
+    assert outcome.code == 0, shown
+    assert program.may_write_to_stderr or not outcome.stderr, shown
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_a_script_prints_what_it_does_with_its_definitions_in_a_module(
     assert_printed(run_program(program.text, folder, way, program.name), expected, program)
 
 
-def test_there_are_programs_enough() -> None:
+def test_there_are_enough_programs() -> None:
     assert len(PROGRAMS) >= 60
     assert sum("-c" in program.ways for program in PROGRAMS) >= 10
     assert sum("stdin" in program.ways for program in PROGRAMS) >= 10

@@ -24,11 +24,11 @@ def test_variations_of_a_kind_are_right_too(script: Program, tmp_path: Path) -> 
     shutil.copy(variation_checks.__file__, tmp_path)
     # Another name: one of the standard library's would hide that module.
     outcome = run_program(script.text, tmp_path, name="variations")
-    told = "\n".join([*outcome.lines, "-- stderr --", outcome.stderr])
-    assert [line for line in outcome.lines if not line.startswith("right: ")] == [], told
-    assert outcome.code == 0, told
-    assert not outcome.stderr, told
-    assert len(outcome.lines) >= 5, told
+    shown = "\n".join([*outcome.lines, "-- stderr --", outcome.stderr])
+    assert [line for line in outcome.lines if not line.startswith("right: ")] == [], shown
+    assert outcome.code == 0, shown
+    assert not outcome.stderr, shown
+    assert len(outcome.lines) >= 5, shown
 
 
 def test_every_kind_of_program_has_variations() -> None:

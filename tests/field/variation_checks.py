@@ -21,7 +21,7 @@ def _there(function: Callable[[object], object]) -> Ok[object] | Err:
     return _pool.run_parallel([function], None)[0].output
 
 
-def _tell(function: Callable[[object], object], right: object, outcome: object) -> None:
+def _print(function: Callable[[object], object], right: object, outcome: object) -> None:
     code = getattr(function, "__code__", None)
     name = getattr(function, "__name__", type(function).__name__)
     if code is not None:
@@ -34,28 +34,28 @@ def same(*functions: Callable[[object], object]) -> None:
     for function in functions:
         outcome = _there(function)
         here = function(None)
-        _tell(function, outcome == Ok(here), f"{outcome}, but here {here!r}")
+        _print(function, outcome == Ok(here), f"{outcome}, but here {here!r}")
 
 
 def equals(function: Callable[[object], object], value: object) -> None:
     """Check that a function returns `value` in the worker."""
     outcome = _there(function)
-    _tell(function, outcome == Ok(value), outcome)
+    _print(function, outcome == Ok(value), outcome)
 
 
 def own(function: Callable[[object], object], definition: object) -> None:
     """Check that a function returns this very object, which the script defines."""
     outcome = _there(function)
-    _tell(function, outcome.is_ok and outcome.unwrap() is definition, outcome)
+    _print(function, outcome.is_ok and outcome.unwrap() is definition, outcome)
 
 
 def instance(function: Callable[[object], object], kind: type) -> None:
     """Check that a function returns an instance of this very class."""
     outcome = _there(function)
-    _tell(function, outcome.is_ok and type(outcome.unwrap()) is kind, outcome)
+    _print(function, outcome.is_ok and type(outcome.unwrap()) is kind, outcome)
 
 
 def fails(function: Callable[[object], object], word: str) -> None:
     """Check that a function fails in the worker, by an error that has `word` in it."""
     outcome = _there(function)
-    _tell(function, isinstance(outcome, Err) and word in outcome.error, outcome)
+    _print(function, isinstance(outcome, Err) and word in outcome.error, outcome)

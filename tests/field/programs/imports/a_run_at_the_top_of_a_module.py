@@ -1,6 +1,6 @@
 """A run at the top level of an imported module works, or is one error; it is not repeated."""
 
-# stderr: a refusal in the worker may be told there
+# stderr: the worker may report a refusal there
 # expect: answers, or an error that names the module: True
 # expect: few imports: True
 import sys

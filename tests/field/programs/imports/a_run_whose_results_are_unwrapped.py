@@ -1,6 +1,6 @@
 """A run at the top level of a module that unwraps its results ends soon, by value or by error."""
 
-# stderr: a refusal in the worker may be told there
+# stderr: the worker may report a refusal there
 # expect: answers, or an error that names the module: True
 # expect: few imports: True
 import sys

@@ -1,6 +1,6 @@
 """An executor at the top level of an imported module works, or is refused; it never hangs."""
 
-# stderr: a refusal in the worker may be told there
+# stderr: the worker may report a refusal there
 # expect: True
 import sys
 from pathlib import Path

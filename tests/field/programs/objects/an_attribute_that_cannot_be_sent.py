@@ -16,7 +16,7 @@ class Runner:
 
 
 def clear(output):
-    """Whether it is right, or an error that tells the attribute or the type of what is in it."""
+    """Return whether it is right, or an error that names the attribute or its value's type."""
     if output.is_ok:
         return output.unwrap() == 1 or output
     return any(word in output.error for word in ("crew", "Pool", "EventEmitter", "file")) or output
