@@ -1,5 +1,6 @@
 """Coroutines of one worker share an event loop, so a client can be kept between calls."""
 
+# stderr: a client that nothing closes may complain when its worker exits
 # expect: [Ok(b'X\n'), Ok(b'X\n'), Ok(b'X\n')]
 # expect: [Ok(b'X\n'), Ok(b'X\n'), Ok(b'X\n')]
 # expect: executor [b'X\n', b'X\n']

@@ -8,7 +8,6 @@ from unittest import mock
 
 from enact_pool import PoolExecutor
 
-
 GO = Path("go")
 
 

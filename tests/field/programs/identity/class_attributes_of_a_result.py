@@ -8,7 +8,6 @@ from pathlib import Path
 
 from enact_pool import Pool, PoolExecutor, map_parallel
 
-
 GO = Path("go")
 
 
