@@ -1,0 +1,166 @@
+"""Cells of a notebook, executed in a real kernel."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+from user_programs import run_python
+
+pytestmark = pytest.mark.skipif(
+    not all(importlib.util.find_spec(name) for name in ("nbclient", "ipykernel")),
+    reason="needs nbclient and ipykernel",
+)
+
+EXECUTE = Path(__file__).with_name("notebook_program.py")
+
+
+def executed(cells: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Execute cells; return for each the lines that it has printed, then its result."""
+    for name in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_DATA_DIR"):
+        monkeypatch.setenv(name, str(folder / name.lower()))
+    outcome = run_python([str(EXECUTE)], folder, json.dumps(cells))
+    assert outcome.code == 0, outcome.stderr
+    shown = json.loads(outcome.lines[-1])
+    assert not any(cell["error"] for cell in shown), "\n".join(cell["error"] for cell in shown)
+    return [[*cell["stdout"].splitlines(), *filter(None, [cell["result"]])] for cell in shown]
+
+
+def test_a_class_may_be_defined_again_in_a_later_cell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Old instances stay instances of the old class, here and in tasks; new ones are new."""
+    cells = {
+        """
+from enact_pool import Pool
+pool = Pool(1)
+def there(function, given=None):
+    return pool.run_parallel([function], given)[0].output.unwrap()
+class Point:
+    def __init__(self, x): self.x = x
+    def version(self): return "one"
+    def copy(self): return type(self)(self.x)
+def make(x): return Point(x)
+kept = []
+def keep(x): kept.append(Point(x)); return len(kept)
+print(there(make, 1).version(), type(there(make, 1)) is Point, there(keep, 5))
+old, OldPoint = Point(1), Point
+""": ["one True 1"],
+        """
+class Point:
+    def __init__(self, x): self.x = x
+    def version(self): return "two"
+""": [],
+        """
+there(make, 1).version(), type(there(make, 1)) is Point
+""": ["('two', True)"],
+        """
+print(there(lambda point: (point.version(), isinstance(point, Point)), old))
+print(type(there(lambda point: point.copy(), old)) is OldPoint)
+print(type(there(lambda _: kept[0])) is OldPoint)
+""": ["('one', False)", "True", "True"],
+        """
+def make(x): return helper(x)
+""": [],
+        """
+def helper(x): return f"helped {x}"
+there(make, 2)
+""": ["'helped 2'"],
+        """
+def helper(x): return f"helped again {x}"
+there(make, 2)
+""": ["'helped again 2'"],
+        """
+seen = set()
+def is_new(x): new = x not in seen; seen.add(x); return new
+print(there(is_new, 1), there(is_new, 1))
+seen = set()
+print(there(is_new, 1))
+pool.close()
+""": ["True False", "True"],
+    }
+    assert executed(list(cells), tmp_path, monkeypatch) == list(cells.values())
+
+
+def test_definitions_of_cells_are_found_as_those_of_scripts_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = {
+        """
+from __future__ import annotations
+import dataclasses, enum, functools, inspect, pickle, threading, typing
+from enact_pool import PoolExecutor, map_parallel
+LOCK = threading.Lock()
+@functools.cache
+def fib(n): return n if n < 2 else fib(n - 1) + fib(n - 2)
+@dataclasses.dataclass(slots=True)
+class Row: n: int; next: Row | None = None
+class Level(enum.Enum):
+    LOW = 1
+    BOTTOM = 1
+""": [],
+        """
+with PoolExecutor(1) as executor:
+    print(executor.submit(fib, 10).result(), executor.submit(Row, 1).result() == Row(1))
+    print(executor.submit(lambda: Level.BOTTOM).result() is Level.LOW)
+    print(executor.submit(lambda: pickle.loads(pickle.dumps(Row(2)))).result())
+    print(executor.submit(lambda: typing.get_type_hints(Row)["n"]).result())
+    print(executor.submit(lambda: inspect.getsource(fib).splitlines()[0]).result())
+    def locked():
+        with LOCK: return "locked"
+    print(executor.submit(locked).result())
+print(dataclasses.fields(Row)[0].default is dataclasses.MISSING)
+""": [
+            "55 True",
+            "True",
+            "Row(n=2, next=None)",
+            "<class 'int'>",
+            "@functools.cache",
+            "locked",
+            "True",
+        ],
+        """
+[result.output for result in map_parallel(fib, [1, 2, 30])]
+""": ["[Ok(1), Ok(1), Ok(832040)]"],
+    }
+    assert executed(list(cells), tmp_path, monkeypatch) == list(cells.values())
+
+
+def test_what_tasks_print_is_shown_in_the_cell_that_runs_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also after a cell whose own output was captured."""
+    cells = {
+        """
+import os, time
+from enact_pool import map_parallel
+def say(text): print(text, flush=True); return text
+def shown(text):
+    (result,) = map_parallel(say, [text])
+    time.sleep(.2)  # the kernel reads its stdout in a thread
+    return result.output.unwrap()
+""": [],
+        """shown("first")""": ["first", "'first'"],
+        """shown("second")""": ["second", "'second'"],
+        """
+%%capture captured
+print("from the cell")
+returned = shown("third")
+""": None,
+        """print(returned, "from the cell" in captured.stdout)""": ["third True"],
+        """shown("fourth")""": ["fourth", "'fourth'"],
+        """
+from pathlib import Path
+Path("sub").mkdir(); os.chdir("sub"); os.environ["MODE_OF_THIS"] = "new"
+def look(_): return Path.cwd().name, os.environ.get("MODE_OF_THIS")
+map_parallel(look, [0])[0].output
+""": ["Ok(('sub', 'new'))"],
+    }
+    found = executed(list(cells), tmp_path, monkeypatch)
+    # Whether %%capture gets what a task prints depends on how the kernel captures.
+    expected = [
+        now if then is None else then for now, then in zip(found, cells.values(), strict=True)
+    ]
+    assert found == expected
