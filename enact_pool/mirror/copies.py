@@ -29,7 +29,13 @@ import sys
 
 from enact_pool.mirror.children import MainSpec
 from enact_pool.mirror.rebuild import change
-from enact_pool.mirror.registry import Mirror, MissingDefinition, registry, resolve
+from enact_pool.mirror.registry import (
+    Mirror,
+    MissingDefinition,
+    note_members,
+    registry,
+    resolve,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,6 +81,8 @@ class Copies:
         self._names: dict[str, dict[tuple[str, str], None]] = {}
         self._keys: dict[tuple[str, str], str] = {}
         self._kinds: dict[str, str] = {}
+        # Values that are being made.
+        self._loading: set[str] = set()
         # Why a definition, a global or an attribute is not here.
         self._failures: dict[str, str] = {}
         self._absent: dict[tuple[str, str], str] = {}
@@ -324,17 +332,26 @@ class Copies:
         """Make an object that has come. Raises `MissingDefinition`."""
         if key in self._failures:
             raise MissingDefinition(self._failures[key])
+        if key not in self._objects:
+            raise MissingDefinition(f"the definition {key} has not come")
+        content, kind, needed = self._objects[key]
         try:
-            content, kind, needed = self._objects.pop(key)
-        except KeyError:
-            raise MissingDefinition(f"the definition {key} has not come") from None
-        try:
-            if kind == "value":
-                # To make one of its class, that has to have its methods.
-                for each in needed:
-                    self.complete(each)
+            if kind == "value" and key not in self._loading:
+                # To make one of its class, that has to be complete; which may take this
+                # very value, as a class attribute.
+                self._loading.add(key)
+                try:
+                    for each in needed:
+                        self.complete(each)
+                finally:
+                    self._loading.discard(key)
+                if key in registry.objects:
+                    return registry.objects[key]
+            self._objects.pop(key, None)
             maker, made_of = _load(content)
             value = maker(*made_of)
+            if isinstance(value, type):
+                note_members(key, value)
         except BaseException as error:
             _end_if_forked()
             self._failures[key] = reason = self._reason(key, error)

@@ -252,6 +252,9 @@ class DefinitionPickler(ByValuePickler):
         if definition is not None:
             return definition if definition.kind == "value" else None
         for scope in scopes:
-            if scope.name_of(obj) is not None and type(obj).__module__ != "builtins":
+            kind = type(obj)
+            if scope.name_of(obj) is not None and (
+                kind is object or kind.__module__ != "builtins"
+            ):
                 return scopes.define(obj, "value", scope.module)
         return None

@@ -89,8 +89,12 @@ def _is_same(found: Any, module: ModuleType, spec: Any, file: Any) -> bool:
     if found.origin in ("built-in", "frozen"):
         return True
     if file is None:
-        # A namespace package has no file.
-        return found.origin is None and found.submodule_search_locations is not None
+        # A namespace package has no file, but folders.
+        places = found.submodule_search_locations
+        ours = getattr(module, "__path__", None)
+        if found.origin is not None or places is None or ours is None:
+            return False
+        return set(map(os.path.realpath, places)) == set(map(os.path.realpath, ours))
     origin = found.origin
     if not isinstance(origin, str) or not isinstance(file, str):
         return False

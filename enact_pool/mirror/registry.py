@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from itertools import count
-from types import ModuleType
+from types import FunctionType, ModuleType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ __all__ = [
     "MissingDefinition",
     "imported",
     "member",
+    "member_key",
+    "note_members",
     "namespace",
     "registry",
     "resolve",
@@ -100,12 +102,31 @@ def resolve(key: str) -> Any:
         return registry.load(key)
 
 
+def member_key(key: str, name: str) -> str:
+    """Return the key of the function that a class was made with under a name."""
+    return f"{key}/{name}"
+
+
 def member(key: str, name: str) -> Any:
-    """Return the function that the class with this key has under a name, without binding it."""
-    attributes = resolve(key).__dict__
-    if name not in attributes:
+    """Return the function that the class with this key was made with under a name.
+
+    It may have another one there by now.
+    """
+    cls = resolve(key)
+    found = _objects.get(member_key(key, name))
+    if found is not None:
+        return found
+    if name not in cls.__dict__:
         registry.complete(key)
-    return unwrapped(attributes[name])
+    return unwrapped(cls.__dict__[name])
+
+
+def note_members(key: str, cls: type) -> None:
+    """Note the functions that a class has now, so that they are found when others replace them."""
+    for name, attribute in list(cls.__dict__.items()):
+        function = unwrapped(attribute)
+        if type(function) is FunctionType:
+            _objects.setdefault(member_key(key, name), function)
 
 
 def unwrapped(value: Any) -> Any:

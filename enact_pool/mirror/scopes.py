@@ -14,7 +14,7 @@ from types import CellType, FunctionType, ModuleType
 from typing import Any
 
 from enact_pool.mirror.importable import by_value_modules, is_importable
-from enact_pool.mirror.registry import registry, unwrapped
+from enact_pool.mirror.registry import member_key, note_members, registry, unwrapped
 
 __all__ = ["CONTAINERS", "Definition", "LruCache", "Scope", "Scopes", "scopes"]
 
@@ -199,7 +199,7 @@ class Scopes:
         found = self._members.get(id(function))
         if found is not None:
             definition, name = found
-            if unwrapped(definition.value.__dict__.get(name)) is function:
+            if registry.objects.get(member_key(definition.key, name)) is function:
                 return found
         return None
 
@@ -291,9 +291,10 @@ class Scopes:
                 definition.scope, definition.name = scope, name
         self._definitions[id(value)] = definition
         if isinstance(value, type):
-            for name, attribute in list(value.__dict__.items()):
-                function = unwrapped(attribute)
-                if type(function) is FunctionType:
+            note_members(key, value)
+            for name in list(value.__dict__):
+                function = registry.objects.get(member_key(key, name))
+                if function is not None:
                     self._members.setdefault(id(function), (definition, name))
         return definition
 

@@ -384,7 +384,7 @@ def _definition_of_global(scope: Scope, value: Any) -> Definition | None:
         return scopes.define(value, "container", scope.module)
     if kind is ContextVar:
         return scopes.define(value, "context_variable", scope.module)
-    if kind.__module__ == "builtins" and kind is not bytearray:
+    if kind.__module__ == "builtins" and kind is not bytearray and kind is not object:
         return None
     return scopes.define(value, "value", scope.module)
 
