@@ -8,7 +8,7 @@ from unittest import mock
 
 from enact_pool import PoolExecutor
 
-GO = Path("go")
+STARTED, GO = Path("started"), Path("go")
 
 
 class Api:
@@ -17,6 +17,7 @@ class Api:
 
 
 def call(_):
+    STARTED.touch()
     while not GO.exists():
         time.sleep(0.01)
     return Api()
@@ -25,6 +26,8 @@ def call(_):
 # --- run ---
 with PoolExecutor(1) as executor:
     future = executor.submit(call, 0)
+    while not STARTED.exists():
+        time.sleep(0.01)
     with mock.patch.object(Api, "get", lambda self: "mocked"):
         GO.touch()
         print("inside", future.result().get())
