@@ -8,6 +8,7 @@ so that all who have the same object here have the same object there.
 from __future__ import annotations
 
 import contextvars
+import copyreg
 import functools
 import pickle
 import queue
@@ -23,7 +24,7 @@ from itertools import islice
 from typing import Any
 
 from enact_pool.interrupts import is_interrupt
-from enact_pool.mirror.pickler import ByValuePickler, Needs, Unsendable
+from enact_pool.mirror.pickler import PROTOCOL, ByValuePickler, Needs, Unsendable
 from enact_pool.mirror.scopes import CONTAINERS, Definition, is_dispatcher, scopes
 from enact_pool.texts import describe
 from enact_pool.wire import SHAREABLE
@@ -146,6 +147,38 @@ def culprit(name: str, value: Any, depth: int = 4) -> str:
     return name
 
 
+def _check(definition: Definition) -> None:
+    """Raise what pickling the value of a global raises; who refers to it cannot be sent then."""
+    if definition.can_be_sent:
+        return
+    # First: it may refer to itself.
+    definition.can_be_sent = True
+    value = definition.value
+    try:
+        if definition.kind == "container":
+            dumps(list(value.items()) if type(value) is dict else list(value), definition)
+        else:
+            dumps(value, definition, instances_by_key=False)
+    except BaseException:
+        definition.can_be_sent = False
+        raise
+
+
+_newobj: Any = vars(copyreg)["__newobj__"]
+
+
+def _has_own_new(kind: type) -> bool:
+    """Whether instances are made by Python code of the user's, and by no other."""
+    makers = [base.__dict__["__new__"] for base in kind.__mro__ if "__new__" in base.__dict__]
+    python = [isinstance(getattr(new, "__func__", new), types.FunctionType) for new in makers]
+    return python[0] and all(python[:-1]) and makers[-1] is object.__new__
+
+
+def bare_instance(kind: Any) -> Any:
+    """Make an instance, without its class's own `__new__`."""
+    return object.__new__(kind)
+
+
 class DefinitionPickler(ByValuePickler):
     """Pickles what belongs to a definition, or is the value of a global.
 
@@ -182,6 +215,8 @@ class DefinitionPickler(ByValuePickler):
                     break
             else:
                 return None
+        if definition is not self._own:
+            _check(definition)
         self.needs.definitions[definition] = None
         return definition.key
 
@@ -189,6 +224,7 @@ class DefinitionPickler(ByValuePickler):
         if self._instances_by_key and kind not in SHAREABLE:
             definition = self._global(obj)
             if definition is not None and definition is not self._own:
+                _check(definition)
                 return self.refer(definition)
         if issubclass(kind, random.Random) and kind is not random.SystemRandom:
             return own_random, (kind,)
@@ -199,6 +235,11 @@ class DefinitionPickler(ByValuePickler):
             return own_random, (kind,)
         if kind.__name__ == "Generator" and kind.__module__ == "torch._C":
             return own_torch_generator, (str(obj.device),)
+        if self._own is not None and obj is self._own.value and _has_own_new(kind):
+            reduced = obj.__reduce_ex__(PROTOCOL)
+            if type(reduced) is tuple and reduced[0] is _newobj and len(reduced[1]) == 1:
+                # It may look for this very object, as those of singletons do.
+                return bare_instance, reduced[1], *reduced[2:]
         return super()._reduce_instance(obj, kind)
 
     def without_unsendable(

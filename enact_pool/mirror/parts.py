@@ -17,7 +17,7 @@ from enact_pool.mirror import rebuild
 from enact_pool.mirror.pickler import ByValuePickler
 from enact_pool.mirror.scopes import Definition, scopes
 
-__all__ = ["DESCRIPTORS", "MADE", "Parts", "parts_of"]
+__all__ = ["DESCRIPTORS", "MADE", "Parts", "parts_of", "registered_with"]
 
 Parts = tuple[Callable[..., Any], tuple[Any, ...], Callable[..., Any] | None, Any]
 
@@ -217,17 +217,20 @@ def _state(
         if state:
             states.append((name, state))
     state = {"attributes": attributes, "functions": states}
-    if "_abc_impl" in cls.__dict__:
-        get_dump: Any = vars(abc)["_get_dump"]
-        registered = [found for each in get_dump(cls)[0] if (found := each()) is not None]
-        if registered:
-            state["_abc_impl"] = registered
+    if "_abc_impl" in cls.__dict__ and (registered := registered_with(cls)):
+        state["_abc_impl"] = registered
     annotations = cls.__dict__.get("__annotations__")
     module = sys.modules.get(cls.__module__) if type(cls.__module__) is str else None
     scope = scopes.scope_of_module(module) if isinstance(module, ModuleType) else None
     if annotations and scope is not None:
         pickler.note_annotations(annotations, scope)
     return state
+
+
+def registered_with(cls: Any) -> list[type]:
+    """Return the classes that were registered with an abstract base class."""
+    get_dump: Any = vars(abc)["_get_dump"]
+    return [found for each in get_dump(cls)[0] if (found := each()) is not None]
 
 
 _PARTS: dict[str, Callable[[ByValuePickler, Definition], Parts]] = {

@@ -194,8 +194,30 @@ def _made_behind_hooks(
         except TypeError:
             continue  # another layout
         return cls
-    # A type of C code, which has no other way.
+    if metaclass is not type:
+        try:
+            return _made_behind_order(new, metaclass, name, bases, contents)
+        except TypeError:
+            pass  # the metaclass is of C code
+    # There is no other way.
     return new(metaclass, name, bases, dict(contents))  # type: ignore[no-any-return]
+
+
+def _made_behind_order(
+    new: Any, metaclass: Any, name: str, bases: tuple[type, ...], contents: dict[str, Any]
+) -> type:
+    """Make a class that has a hookless one next to it in the order of its bases, for a moment."""
+
+    class Ordering(metaclass):  # type: ignore[misc]
+        def mro(cls) -> list[type]:
+            first, *rest = super().mro()
+            return [first, _HooklessSlots, *rest]
+
+    cls: type = new(Ordering, name, bases, dict(contents))
+    cls.__class__ = metaclass  # type: ignore[assignment]
+    # Has the order made anew.
+    cls.__bases__ = bases
+    return cls
 
 
 def set_class(cls: type, state: dict[str, Any]) -> type:
@@ -339,10 +361,17 @@ def fill(container: Any, contents: Any) -> Any:
     return container
 
 
+# What the name of a change begins with that registers a class with an abstract base class.
+REGISTERED = "registered with: "
+
+
 def change(value: Any, name: str, contents: tuple[Any, ...]) -> None:
     """Set an attribute that the caller has set, or delete one that it has deleted."""
     if isinstance(value, CellType):
         set_cell(value, contents)
+    elif name.startswith(REGISTERED):
+        if contents:
+            value.register(contents[0])
     elif contents:
         if isinstance(value, type):
             _set_attribute(value, name, contents[0])

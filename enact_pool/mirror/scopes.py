@@ -62,7 +62,7 @@ class Definition:
     global, and so on. `scope` and `name` say which global it is, if it is one.
     """
 
-    __slots__ = ("functions", "key", "kind", "name", "record", "scope", "value")
+    __slots__ = ("can_be_sent", "functions", "key", "kind", "name", "record", "scope", "value")
 
     def __init__(self, key: str, kind: str, value: Any) -> None:
         self.key = key
@@ -74,6 +74,8 @@ class Definition:
         self.functions: frozenset[str] = frozenset()
         # What was pickled of it: kept by `snapshot`.
         self.record: Any = None
+        # Of the value of a global: whether it was found that it can be pickled.
+        self.can_be_sent = False
 
     def __repr__(self) -> str:
         return f"<Definition {self.key} {self.kind} {self.name}>"

@@ -21,8 +21,9 @@ from typing import Any
 from enact_pool.interrupts import is_interrupt
 from enact_pool.mirror.definition_pickler import DefinitionPickler, culprit, dumps
 from enact_pool.mirror.fingerprint import Fingerprint
-from enact_pool.mirror.parts import DESCRIPTORS, MADE, parts_of
+from enact_pool.mirror.parts import DESCRIPTORS, MADE, parts_of, registered_with
 from enact_pool.mirror.pickler import EVERY_NAME, Needs
+from enact_pool.mirror.rebuild import REGISTERED
 from enact_pool.mirror.scopes import (
     CONTAINERS,
     IMPLICIT,
@@ -495,7 +496,10 @@ def _fields(definition: Definition) -> dict[str, Any]:
     """What can be changed of a definition, by name."""
     value = definition.value
     if isinstance(value, type):
-        return dict(value.__dict__)
+        fields = dict(value.__dict__)
+        if "_abc_impl" in fields:
+            fields.update((REGISTERED + str(id(each)), each) for each in registered_with(value))
+        return fields
     if isinstance(value, CellType):
         try:
             return {"": value.cell_contents}
