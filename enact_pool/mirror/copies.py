@@ -398,6 +398,8 @@ class Copies:
 
     def explain(self, error: BaseException) -> None:
         """Say in the text of an error why the name or the attribute that it misses is not here."""
+        if not (self._absent or self._lacking):
+            return
         reason = self._explanation(error)
         if not reason or not error.args or "could not be sent" in str(error.args[0]):
             return
@@ -411,17 +413,19 @@ class Copies:
             "function, in an initializer, or in a module that workers can import",
         )
 
-    def _explanation(self, error: BaseException) -> str:
-        if isinstance(error, NameError):
+    def _explanation(self, error: Any) -> str:
+        # By its type: an exception may refuse to be asked for its class.
+        kind = type(error)
+        if issubclass(kind, NameError):
             return self._absence(error.name)
-        if isinstance(error, AttributeError):
+        if issubclass(kind, AttributeError):
             owner = error.obj if isinstance(error.obj, type) else type(error.obj)
             if isinstance(error.obj, Mirror):
                 return self._absence(error.name)
             for key, lacking in self._lacking.items():
                 if error.name in lacking and registry.objects.get(key) in owner.__mro__:
                     return f"the attribute {error.name}, which could not be sent: {lacking[error.name]}"
-        if isinstance(error, ImportError) and error.name == "__main__":
+        if issubclass(kind, ImportError) and error.name == "__main__":
             for (_, name), reason in self._absent.items():
                 if f"'{name}'" in str(error):
                     return f"the global {name}, which could not be sent: {reason}"

@@ -30,6 +30,7 @@ from typing import Any, ClassVar
 import cloudpickle
 from cloudpickle import cloudpickle as _cloudpickle
 
+from enact_pool.local import ProcessLocal
 from enact_pool.locks import AdvisingPickler
 from enact_pool.mirror import rebuild
 from enact_pool.mirror.arrays import numpy_is_loaded, reduce_array
@@ -281,7 +282,7 @@ class ByValuePickler(AdvisingPickler, cloudpickle.Pickler):  # type: ignore[misc
     def _reduce_instance(self, obj: Any, kind: type) -> Any:
         if kind in _shared_reducers:
             return self._reduce_shared(obj, kind)
-        if issubclass(kind, _REFUSED):
+        if issubclass(kind, _REFUSED) and not issubclass(kind, ProcessLocal):
             raise Unsendable(
                 f"a {kind.__name__} cannot be sent to another process: make it there"
             )

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,8 @@ def print_to_a_full_pipe(_: object) -> None:
     except BlockingIOError:
         os.set_blocking(into, True)
     sys.stdout = open(into, "w")  # noqa: SIM115 - it is left open
+    # The caller's filters, which hold there too, make a failure of a stream left open.
+    warnings.simplefilter("ignore", ResourceWarning)
     sys.stdout.write("nobody reads this")
 
 

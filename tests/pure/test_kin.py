@@ -11,14 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enact_pool.kin import parted, reunited
-from enact_pool.wire import pickle_callables
+from enact_pool.mirror.pickler import Needs
+from enact_pool.pickles import pickle_callables
 
 PLAIN = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 
 
 def travelled(callables: list[Any]) -> list[Any]:
     """The callables as a worker gets them."""
-    return reunited(*pickle.loads(pickle_callables(parted(callables))))
+    return reunited(*pickle.loads(pickle_callables(parted(callables), Needs())))
 
 
 def captures(value: object) -> Callable[..., object]:

@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
+from enact_pool.mirror.copies import Copies
+from enact_pool.mirror.results import pickle_output
 from enact_pool.parcel import Parcel, parcel_if_large
 from enact_pool.sidechannel import Kind, Mail, header, pair
-from enact_pool.wire import LARGE_BYTES, FrameError, pickle_output
+from enact_pool.wire import LARGE_BYTES, FrameError
 
 
 class Block:
@@ -28,7 +30,7 @@ class Block:
 
 def parcel_of(value: object) -> Parcel:
     buffers: list[pickle.PickleBuffer] = []
-    parcel = parcel_if_large(pickle_output(value, None, buffers), buffers)
+    parcel = parcel_if_large(pickle_output(value, None, buffers, Copies()), buffers)
     assert parcel is not None
     return parcel
 

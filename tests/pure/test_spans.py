@@ -83,7 +83,8 @@ class Remembers:
 
 def current_in_worker(event: ExecutionStart, index: int) -> trace.SpanContext:
     """The span that a callable finds there."""
-    (handover,) = map(pickle.loads, event.take_call_wrappers())
+    ((pickled, _),) = event.take_call_wrappers()
+    handover = pickle.loads(pickled)
     return handover(  # type: ignore[no-any-return]
         index, lambda: trace.get_current_span().get_span_context()
     )

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import builtins
 import linecache
+import pickle
 import sys
 from collections.abc import Callable
 from typing import Any
 
-import cloudpickle
 import pytest
 
-from enact_pool.byvalue import dumps
 from enact_pool.death import Death
 from enact_pool.sources import with_sources
+from enact_pool.mirror.pickler import Needs
+from enact_pool.pickles import pickle_value
 from enact_pool.texts import OUR_FOLDER, describe, duration_text
 from enact_pool.worker import serve
 
@@ -107,7 +108,7 @@ def test_a_function_that_travels_by_value_knows_its_file() -> None:
     def captures() -> object:
         return captures
 
-    rebuilt = cloudpickle.loads(dumps(captures, 5, None))
+    rebuilt = pickle.loads(pickle_value(captures, Needs()))
     assert rebuilt is not captures
     assert rebuilt.__code__.co_filename == __file__
     assert rebuilt.__code__.co_firstlineno == captures.__code__.co_firstlineno
