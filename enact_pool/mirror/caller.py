@@ -13,7 +13,7 @@ from typing import Any
 from enact_pool.caller_state import Part, observe
 from enact_pool.interrupts import is_interrupt
 from enact_pool.mirror.fingerprint import Fingerprint
-from enact_pool.mirror.pickler import Needs, place_of_variable
+from enact_pool.mirror.pickler import Needs, can_refer_to_variable
 from enact_pool.mirror.scopes import scopes
 from enact_pool.mirror.snapshot import Item, Manifest, Snapshot, scope_item
 from enact_pool.pickles import pickle_value
@@ -91,7 +91,7 @@ class _Context:
         values = [
             (variable, value)
             for variable, value in context.items()
-            if place_of_variable(variable) is not None
+            if can_refer_to_variable(variable)
         ]
         if not values and self._item is None:
             return ()

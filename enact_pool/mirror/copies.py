@@ -278,15 +278,7 @@ class Copies:
             registry.namespaces[scope].pop(name, None)
             self._unasked[scope][name] = key
 
-        def load() -> None:
-            try:
-                for scope, name in list(self._names.get(key, ())):
-                    if self._unasked[scope].get(name) == key:
-                        self.find(scope, name)
-            except MissingDefinition:
-                return  # whoever needs it is told why
-
-        return load
+        return lambda: self._find_places(key)
 
     def _break(self, arguments: tuple[str, str], content: Any) -> None:
         key, reason = arguments
@@ -322,7 +314,22 @@ class Copies:
         return enter
 
     def _wake(self, arguments: tuple[str], content: Any) -> Callable[[], object]:
-        return lambda: self._try_to_complete(arguments[0])
+        key = arguments[0]
+
+        def wake() -> None:
+            self._find_places(key)
+            self._try_to_complete(key)
+
+        return wake
+
+    def _find_places(self, key: str) -> None:
+        """Let the globals that are this definition be it."""
+        try:
+            for scope, name in list(self._names.get(key, ())):
+                if self._unasked[scope].get(name) == key:
+                    self.find(scope, name)
+        except MissingDefinition:
+            return  # whoever needs it is told why
 
     def _lack(self, arguments: tuple[str, str, str], content: Any) -> None:
         key, name, reason = arguments

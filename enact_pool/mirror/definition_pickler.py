@@ -24,7 +24,13 @@ from itertools import islice
 from typing import Any
 
 from enact_pool.interrupts import is_interrupt
-from enact_pool.mirror.pickler import PROTOCOL, ByValuePickler, Needs, Unsendable
+from enact_pool.mirror.pickler import (
+    PROTOCOL,
+    ByValuePickler,
+    Needs,
+    Unsendable,
+    place_of_variable,
+)
 from enact_pool.mirror.scopes import CONTAINERS, Definition, is_dispatcher, scopes
 from enact_pool.texts import describe
 from enact_pool.wire import SHAREABLE
@@ -174,6 +180,14 @@ def _has_own_new(kind: type) -> bool:
     return python[0] and all(python[:-1]) and makers[-1] is object.__new__
 
 
+def _state_of(obj: Any, kind: type) -> Any:
+    """What plain pickle keeps of an instance that does not say how."""
+    slots: Any = vars(copyreg)["_slotnames"](kind)
+    values = {name: getattr(obj, name) for name in slots if hasattr(obj, name)}
+    attributes = getattr(obj, "__dict__", None) or None
+    return (attributes, values) if values else attributes
+
+
 def bare_instance(kind: Any) -> Any:
     """Make an instance, without its class's own `__new__`."""
     return object.__new__(kind)
@@ -240,6 +254,11 @@ class DefinitionPickler(ByValuePickler):
             if type(reduced) is tuple and reduced[0] is _newobj and len(reduced[1]) == 1:
                 # It may look for this very object, as those of singletons do.
                 return bare_instance, reduced[1], *reduced[2:]
+        if self._own is not None and obj is self._own.value and scopes.known(kind) is not None:
+            reduced = obj.__reduce_ex__(PROTOCOL)
+            if type(reduced) is str:
+                # It says that it is a global: this one.
+                return _newobj, (kind,), _state_of(obj, kind)
         return super()._reduce_instance(obj, kind)
 
     def without_unsendable(
@@ -287,6 +306,15 @@ class DefinitionPickler(ByValuePickler):
         for cell in function.__closure__ or ():
             scopes.define(cell, "cell")
         return function.__closure__
+
+    def _reduce_context_variable(self, variable: contextvars.ContextVar[Any]) -> Any:
+        place = place_of_variable(variable)
+        if place is not None and isinstance(place[0], str):
+            return super()._reduce_context_variable(variable)
+        definition = scopes.define(variable, "context_variable")
+        if definition is self._own:
+            return NotImplemented
+        return self.refer(definition)
 
     def _global(self, obj: Any) -> Definition | None:
         definition = scopes.known(obj)

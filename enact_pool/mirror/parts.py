@@ -171,8 +171,9 @@ def _skeleton(
     """What a class must have when it is made, and the parts of its functions."""
     cls: Any = definition.value
     contents = {"__module__": cls.__module__, "__qualname__": cls.__qualname__}
-    if "__slots__" in cls.__dict__:
-        contents["__slots__"] = cls.__dict__["__slots__"]
+    for name in ("__slots__", "__parameters__"):
+        if name in cls.__dict__:
+            contents[name] = cls.__dict__[name]
     functions: Functions = []
     for name, value in list(cls.__dict__.items()):
         wrapper = {classmethod: "class", staticmethod: "static"}.get(type(value), "")

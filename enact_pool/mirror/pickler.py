@@ -55,6 +55,7 @@ __all__ = [
     "ByValuePickler",
     "Needs",
     "Unsendable",
+    "can_refer_to_variable",
     "place_of_variable",
 ]
 
@@ -453,7 +454,8 @@ _SPECIAL: dict[type, Any] = {
     CellType: ByValuePickler._reduce_cell,
     ModuleType: ByValuePickler._reduce_module,
     MethodType: ByValuePickler._reduce_method,
-    contextvars.ContextVar: ByValuePickler._reduce_context_variable,
+    # Looked up when it is needed: the pickler of definitions has another one.
+    contextvars.ContextVar: lambda pickler, variable: pickler._reduce_context_variable(variable),
 }
 
 
@@ -492,6 +494,11 @@ def _reduce_whole_code(code: CodeType) -> tuple[Any, ...]:
         code.co_filename if type(field) is str and field == _FORGOTTEN else field
         for field in fields
     )
+
+
+def can_refer_to_variable(variable: Any) -> bool:
+    """Return whether workers find a context variable."""
+    return scopes.known(variable) is not None or place_of_variable(variable) is not None
 
 
 def place_of_variable(variable: Any) -> tuple[Scope | str, str] | None:

@@ -458,12 +458,15 @@ def _pickle(definition: Definition, record: _Record) -> None:
     if definition.kind == "with_alias":
         return  # a parameter of an alias, which is made along with that
     key, kind, begun = definition.key, definition.kind, time.monotonic()
+    if kind not in _DATA and kind not in _CONSTANT:
+        _key_what_others_may_share(definition)
     pickler = DefinitionPickler(BytesIO(), None, own=definition)
     maker, arguments, setter, state = parts_of(pickler, definition)
     record.needs.add(pickler.needs)
     # A value's own parts are pickled by value: of two that refer to each other, neither
     # could be made first.
-    content, buffers, needs = dumps((maker, arguments), definition, instances_by_key=False)
+    by_key = kind == "context_variable"
+    content, buffers, needs = dumps((maker, arguments), definition, instances_by_key=by_key)
     record.needs.add(needs)
     needed = [each.key for each in needs.definitions] if kind == "value" else []
     slot = "object", key
@@ -482,6 +485,27 @@ def _pickle(definition: Definition, record: _Record) -> None:
             record.compare_at = ended + (ended - begun) / _SHARE
     for name, reason in pickler.unsendable.items():
         record.changes[name] = _lacking(definition, name, reason)
+
+
+def _key_what_others_may_share(definition: Definition) -> None:
+    """Give keys to the containers and instances that a definition refers to.
+
+    A decorator puts the same dict into a cell and into an attribute, say.
+    """
+    for name, value in _fields(definition).items():
+        if name.startswith("__") and name not in ("__defaults__", "__kwdefaults__"):
+            continue
+        for each in (
+            value
+            if name == "__defaults__" and value
+            else value.values()
+            if name == "__kwdefaults__" and value
+            else (value,)
+        ):
+            if type(each) in CONTAINERS:
+                scopes.define(each, "container")
+            elif not isinstance(each, (type, Enum)) and scopes.known(type(each)) is not None:
+                scopes.define(each, "value")
 
 
 def _lacking(definition: Definition, name: str, reason: str) -> Item:

@@ -33,7 +33,7 @@ with (
         for make in (tempfile.NamedTemporaryFile, tempfile.SpooledTemporaryFile):
             if make is tempfile.SpooledTemporaryFile and mode == "r+":
                 continue
-            with make(mode, dir=folder) as file:
+            with make(mode=mode, dir=folder) as file:
                 content = b"kept" if "b" in mode else "kept"
                 file.write(content)
                 file.flush()

@@ -3,7 +3,7 @@ import sys
 import time
 from pathlib import Path
 
-from variation_checks import equals, same
+from variation_checks import equals, fails, same
 
 sys.path.insert(0, str(Path.cwd()))
 
@@ -45,7 +45,8 @@ with PoolExecutor(1) as executor:
 def roots(_): return ROOTS
 """,
 )
-equals(lambda _: (others.ROOTS, others.SIZE), ([2, 3], 3))
+assert (others.ROOTS, others.SIZE) == ([2, 3], 3)
+fails(lambda _: others.ROOTS, "'runs_others' runs callables while a worker imports it")
 
 # An import that fails says so, and is not tried without end.
 Path("counted.txt").touch()
