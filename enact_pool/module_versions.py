@@ -24,10 +24,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    # Path, time of modification in nanoseconds, size in bytes, and hash.
-    Source = tuple[str, int, int, bytes]
+# Path, time of modification in nanoseconds, size in bytes, and hash.
+Source = tuple[str, int, int, bytes]
 
-__all__ = ["ModuleVersions", "is_current", "mark", "source_of"]
+__all__ = ["ModuleVersions", "Source", "is_current", "is_programs_own", "mark", "source_of"]
 
 _modules = sys.modules
 # A module may load itself when it is asked for an attribute: this does not ask it.
@@ -77,7 +77,7 @@ class ModuleVersions:
     def _note_source(self, name: str) -> None:
         self._sources.pop(name, None)
         path = getattr(self._specs.get(name), "origin", None)
-        if isinstance(path, str) and _is_programs_own(name, path):
+        if isinstance(path, str) and is_programs_own(name, path):
             try:
                 self._sources[name] = source_of(path)
             except OSError:
@@ -126,7 +126,7 @@ def _spec_of(module: Any) -> Any:
     return _variables_of(module).get("__spec__") if issubclass(type(module), ModuleType) else None
 
 
-def _is_programs_own(name: str, path: str) -> bool:
+def is_programs_own(name: str, path: str) -> bool:
     """Whether a module is the program's, and workers import it by its name."""
     return (
         path.endswith(".py")

@@ -15,6 +15,8 @@ import os
 import sys
 from types import FunctionType, ModuleType
 
+from enact_pool.mirror.registry import Mirror
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -74,9 +76,11 @@ class Reloading:
         for name, count in reloads.items():
             if count == self._reloads.get(name, 0):
                 continue
-            if isinstance(sys.modules.get(name), ModuleType):
+            module = sys.modules.get(name)
+            # What the caller sends of a module is what it is there.
+            if isinstance(module, ModuleType) and not isinstance(module, Mirror):
                 try:
-                    _reload(sys.modules[name], self._sources)
+                    _reload(module, self._sources)
                 except BaseException as error:  # whatever the module raises
                     raise ImportError(
                         f"the module {name!r}, which the program has reloaded, cannot be "

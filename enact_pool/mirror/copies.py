@@ -16,6 +16,7 @@ refers to can be found. So they may come in any order, and refer to each other.
     change     the caller has set an attribute of a definition, or deleted one
     lack       an attribute could not be sent, for this reason
     wake       what came before is needed now
+    source     the lines of what is in no file
     context    the caller's context variables
 """
 
@@ -36,6 +37,8 @@ from enact_pool.mirror.registry import (
     registry,
     resolve,
 )
+
+from enact_pool.texts import traceback_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,6 +90,8 @@ class Copies:
         self._failures: dict[str, str] = {}
         self._absent: dict[tuple[str, str], str] = {}
         self._lacking: dict[str, dict[str, str]] = {}
+        # Globals that could not be sent, and are what the module has that they come from.
+        self._imported: dict[tuple[str, str], tuple[str, str]] = {}
         # The caller's context variables, for callables to run in; None if it has set none.
         self.context: Context | None = None
         registry.load = self._load
@@ -218,9 +223,10 @@ class Copies:
 
         return set_global
 
-    def _import(self, arguments: tuple[str, str, str], content: Any) -> Callable[[], object]:
-        scope, name, module = arguments
+    def _import(self, arguments: tuple[str, str, str, str], content: Any) -> Callable[[], object]:
+        scope, name, module, reason = arguments
         self._unbound(scope, name)
+        self._imported[scope, name] = module, reason
 
         def import_global() -> None:
             try:
@@ -246,6 +252,7 @@ class Copies:
     def _unbound(self, scope: str, name: str) -> None:
         """The global gets another value: what it was before may not be needed any more."""
         self._absent.pop((scope, name), None)
+        self._imported.pop((scope, name), None)
         self._unasked[scope].pop(name, None)
         self._deferred[scope].pop(name, None)
         key = self._keys.pop((scope, name), None)
@@ -312,6 +319,12 @@ class Copies:
                 self.context.run(variable.set, value)
 
         return enter
+
+    def _take_source(self, arguments: tuple[str], content: Any) -> None:
+        import linecache
+
+        lines = pickle.loads(content)
+        linecache.cache[arguments[0]] = sum(map(len, lines)), None, lines, arguments[0]
 
     def _wake(self, arguments: tuple[str], content: Any) -> Callable[[], object]:
         key = arguments[0]
@@ -405,16 +418,13 @@ class Copies:
 
     def explain(self, error: BaseException) -> None:
         """Say in the text of an error why the name or the attribute that it misses is not here."""
-        if not (self._absent or self._lacking):
+        if not (self._absent or self._lacking or self._imported):
             return
-        reason = self._explanation(error)
+        frames = _frames_of(error)
+        reason = self._explanation(error) or self._of_another_state(frames)
         if not reason or not error.args or "could not be sent" in str(error.args[0]):
             return
-        where = ""
-        traceback = error.__traceback__
-        while traceback is not None:
-            where = traceback.tb_frame.f_code.co_name
-            traceback = traceback.tb_next
+        where = next((each.f_code.co_name for each in reversed(frames) if _is_ours(each)), "")
         error.args = (
             f"{error.args[0]}: {where}() uses {reason}. Make it in the worker instead: in the "
             "function, in an initializer, or in a module that workers can import",
@@ -438,11 +448,41 @@ class Copies:
                     return f"the global {name}, which could not be sent: {reason}"
         return ""
 
+    def _of_another_state(self, frames: list[Any]) -> str:
+        """What to say of an error that a module raised which a global was imported from anew."""
+        if not frames:
+            return ""
+        raised_in = str(frames[-1].f_globals.get("__name__")).partition(".")[0]
+        for (scope, name), (module, reason) in self._imported.items():
+            if module.partition(".")[0] == raised_in and any(
+                each.f_globals is registry.namespaces[scope] and name in each.f_code.co_names
+                for each in frames
+            ):
+                return (
+                    f"the global {name}, which could not be sent ({reason}), "
+                    f"and is what {module} has in a new process"
+                )
+        return ""
+
     def _absence(self, missing: str | None) -> str:
         for (_, name), reason in self._absent.items():
             if name == missing:
                 return f"the global {name}, which could not be sent: {reason}"
         return ""
+
+
+def _frames_of(error: BaseException) -> list[Any]:
+    frames = []
+    traceback = traceback_of(error)
+    while traceback is not None:
+        frames.append(traceback.tb_frame)
+        traceback = traceback.tb_next
+    return frames
+
+
+def _is_ours(frame: Any) -> bool:
+    """Whether a frame is of a function that the caller has sent."""
+    return any(frame.f_globals is contents for contents in registry.namespaces.values())
 
 
 _STEPS: dict[str, Any] = {
@@ -458,6 +498,7 @@ _STEPS: dict[str, Any] = {
     "change": Copies._change,
     "lack": Copies._lack,
     "wake": Copies._wake,
+    "source": Copies._take_source,
     "context": Copies._take_context,
 }
 

@@ -16,12 +16,18 @@ from typing import Any
 import cloudpickle
 
 from enact_pool.mirror.registry import Mirror
+from enact_pool.module_versions import Source, is_programs_own, source_of
 
 __all__ = ["is_importable"]
 
 # By the names of modules: the module, its spec and file when it was looked up, and the result.
 _known: dict[str, tuple[Any, Any, Any, bool]] = {}
 _known_path: list[str] = []
+
+# The sources of the program's own modules, as they were when these were looked up first.
+_sources: dict[str, tuple[Any, Source]] = {}
+# Modules that were edited since they were imported: a worker would get another version.
+_edited: dict[str, ModuleType] = {}
 
 
 def is_importable(name: str) -> bool:
@@ -34,14 +40,47 @@ def is_importable(name: str) -> bool:
     if _known_path != sys.path:
         _known.clear()
         _known_path[:] = sys.path
+    if name in _edited and _edited[name] is module:
+        return False
     contents = module.__dict__
     spec, file = contents.get("__spec__"), contents.get("__file__")
     known = _known.get(name)
     if known is not None and known[0] is module and known[1] is spec and known[2] is file:
-        return known[3]
+        return known[3] and not _was_edited(name, module, spec)
     result = _can_be_found(name, module, spec, file)
+    if result:
+        _note_source(name, spec)
     _known[name] = module, spec, file, result
     return result
+
+
+def _note_source(name: str, spec: Any) -> None:
+    path = getattr(spec, "origin", None)
+    if isinstance(path, str) and is_programs_own(name, path):
+        try:
+            _sources[name] = spec, source_of(path)
+        except OSError:
+            _sources.pop(name, None)  # it is in an archive
+
+
+def _was_edited(name: str, module: ModuleType, spec: Any) -> bool:
+    """Return whether the source of a module was edited, and the module not reloaded."""
+    noted = _sources.get(name)
+    if noted is None or noted[0] is not spec:
+        return False
+    path, modified, size, digest = noted[1]
+    try:
+        status = os.stat(path)
+        if (status.st_mtime_ns, status.st_size) == (modified, size):
+            return False
+        source = source_of(path)
+    except OSError:
+        return False  # it is gone: workers say so
+    if source[3] == digest:
+        _sources[name] = spec, source
+        return False
+    _edited[name] = module
+    return True
 
 
 def by_value_modules() -> set[str]:

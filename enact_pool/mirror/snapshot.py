@@ -6,6 +6,7 @@ with what was sent before, and stays as it was then for the rest of the run.
 
 from __future__ import annotations
 
+import linecache
 import pickle
 import sys
 import threading
@@ -15,6 +16,7 @@ from contextvars import ContextVar
 from enum import Enum
 from io import BytesIO
 from itertools import count
+from os.path import exists
 from types import BuiltinFunctionType, CellType, CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -356,7 +358,7 @@ def _new_binding(scope: Scope, name: str, value: Any) -> _Binding:
             raise
         module = _module_with(name, value)
         if module is not None:
-            item = Item(slot, "import", (scope.key, name, module))
+            item = Item(slot, "import", (scope.key, name, module, describe(error)[0]))
         else:
             reason = f"{culprit(name, value)}: {describe(error)[0]}"
             item = Item(slot, "absent", (scope.key, name, reason))
@@ -478,6 +480,8 @@ def _pickle(definition: Definition, record: _Record) -> None:
         record.needs.add(needs)
         needed = [each.key for each in needs.definitions]
         record.items.append(Item(("state", key), "state", (key, needed), content, buffers))
+    if kind not in _DATA and kind not in _CONSTANT:
+        record.items += _sources_of(definition)
     if kind in _DATA:
         record.fingerprints[""] = Fingerprint.of(content, buffers)
         if len(content) + sum(buffer.raw().nbytes for buffer in buffers) > _LARGE_BYTES:
@@ -506,6 +510,32 @@ def _key_what_others_may_share(definition: Definition) -> None:
                 scopes.define(each, "container")
             elif not isinstance(each, (type, Enum)) and scopes.known(type(each)) is not None:
                 scopes.define(each, "value")
+
+
+def _sources_of(definition: Definition) -> list[Item]:
+    """Items with the source lines of what is in no file: a cell of a notebook, say."""
+    value = definition.value
+    if isinstance(value, type):
+        functions = [value.__dict__[name] for name in definition.functions]
+    else:
+        functions = [getattr(value, "__wrapped__", value)]
+    items = []
+    for function in functions:
+        function = getattr(function, "__func__", function)
+        if type(function) is not FunctionType:
+            continue
+        name = function.__code__.co_filename
+        lines = linecache.cache.get(name)
+        if name not in _sources and lines is not None and len(lines) > 2 and not exists(name):
+            content = pickle.dumps(list(lines[2]))
+            _sources[name] = Item(("source", name), "source", (name,), content)
+        if name in _sources:
+            items.append(_sources[name])
+    return items
+
+
+# By the names of the files that there are not.
+_sources: dict[str, Item] = {}
 
 
 def _lacking(definition: Definition, name: str, reason: str) -> Item:

@@ -1,6 +1,7 @@
 """Loky's workers in a task know the script's definitions, and do not run the script."""
 
 # needs: loky
+# stderr: loky keeps its resource tracker, and a task is told what it leaves running
 # expect: [9, 16]
 # expect: the script ran once
 from pathlib import Path
