@@ -41,7 +41,12 @@ class Brief:
     """
 
     def __init__(
-        self, work: Work, options: Options, *, show_outputs: bool, call_wrappers: list[CallWrapperPickle]
+        self,
+        work: Work,
+        options: Options,
+        *,
+        show_outputs: bool,
+        call_wrappers: list[CallWrapperPickle],
     ) -> None:
         self.refusal: Err | None = None
         self._wraps_calls = bool(call_wrappers)

@@ -20,8 +20,8 @@ from enact_pool.futures import CallFuture, fate_of, log_untold
 from enact_pool.interrupts import handlers_deferred, is_interrupt
 from enact_pool.mirror.caller import caller_manifests
 from enact_pool.mirror.pickler import Needs
-from enact_pool.mirror.snapshot import Manifest, Snapshot
 from enact_pool.mirror.scopes import scopes
+from enact_pool.mirror.snapshot import Manifest, Snapshot
 from enact_pool.pickles import NAMED, Buffers, is_named, pickle_function, pickle_value
 from enact_pool.results import TOLD, ParallelResult
 from enact_pool.supply import Doorbell
@@ -153,9 +153,7 @@ class Calls(Work):
 
     # For any thread
 
-    def submit(
-        self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> CallFuture:
+    def submit(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> CallFuture:
         """Take another call, as it is now. Raises `RuntimeError` if no more are taken."""
         if self._is_closed:
             raise RuntimeError(_SHUT)
@@ -304,7 +302,7 @@ class Calls(Work):
         return self._call(task).name
 
     def _call(self, task: int) -> _Call:
-        call = self._futures[task]._call
+        call: Any = self._futures[task]._call
         assert isinstance(call, _Call), "it is let go of with its outcome"
         return call
 

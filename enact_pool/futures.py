@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import pickle
-from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures._base import CANCELLED
 from concurrent.futures.process import BrokenProcessPool, _RemoteTraceback
@@ -24,7 +23,8 @@ _set_cause = vars(BaseException)["__cause__"].__set__
 class Call(Protocol):
     """What is to be called: see `calls`."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
 
 class WorkerCrashError(BrokenProcessPool):

@@ -24,6 +24,7 @@ from enact_pool.events import (
 from enact_pool.ids import ExecutionId, fresh_ids
 from enact_pool.lane import Lane
 from enact_pool.live_events import (
+    CallWrapperPickle,
     ExecutionEnd,
     ExecutionStart,
     StepStart,

@@ -34,6 +34,10 @@ class CallWrapper(Protocol):
         ...
 
 
+# A call wrapper's pickle, and what a worker must have to load it.
+CallWrapperPickle = tuple[bytes, Needs]
+
+
 @define(match_args=False, repr=False)
 class ExecutionStart(StreamEvent):
     """A run begins; `execution_id` is its own.

@@ -62,7 +62,7 @@ def pickle_function(function: Any, needs: Needs, buffers: Buffers = None) -> byt
 
 def pickle_repeated(function: Any, count: int, needs: Needs) -> bytes:
     """Return what `pickle_callables` returns for the same callable so many times."""
-    value = [function] * count, []
+    value: tuple[list[Any], list[Any]] = [function] * count, []
     if is_named(function):
         return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
     return pickle_callables(value, needs)

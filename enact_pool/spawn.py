@@ -131,7 +131,7 @@ class WorkerSpec:
         return {**unset, **self.env}
 
     def thread_limits(self) -> dict[str, str]:
-        """The variables that limit the threads of native libraries, unless the caller has set them."""
+        """The variables that limit the threads of native libraries, with a worker's share."""
         return {name: str(self.cpus) for name in _THREAD_LIMITS}
 
 

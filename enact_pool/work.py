@@ -66,7 +66,7 @@ class Workshop(Protocol):
 
 @frozen
 class Batch:
-    """Items that are pickled: those of the first `count` tasks, and what a worker needs for them."""
+    """The pickled items of the first `count` tasks, and what a worker needs for them."""
 
     count: int
     payload: bytes

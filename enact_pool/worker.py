@@ -333,7 +333,8 @@ class _Worker:
         operations = []
         follows = False
         for operation in unpacked(payload, self._mail):
-            kind, arguments, content, _ = operation
+            kind, arguments, _, _ = operation
+            content: Any = operation[2]
             if kind == "process":
                 follows = True
                 name, *tags = arguments
@@ -421,7 +422,9 @@ class _Worker:
                 self._surroundings.accept()
             doing = _RUNNING
             context = self._copies.context
-            value = run(given) if context is None else context.copy().run(run_to_the_end, run, given)
+            value = (
+                run(given) if context is None else context.copy().run(run_to_the_end, run, given)
+            )
             if value is not None:
                 if (
                     id(type(value)) not in _NEVER_AWAITED

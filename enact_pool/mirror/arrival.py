@@ -22,7 +22,9 @@ def unpacked(payload: bytes, mail: Mail | None) -> Iterator[Operation]:
     for kind, arguments, content, now in pickle.loads(payload):
         if type(content) is tuple:
             first, second = content
-            content = _Large.receive(mail, first, second) if mail and type(first) is int else content
+            content = (
+                _Large.receive(mail, first, second) if mail and type(first) is int else content
+            )
             if type(content) is tuple:
                 content = _Inline(first, second)
         yield kind, arguments, content, now

@@ -33,7 +33,7 @@ class MainSpec(ModuleSpec):
         self._file = -1
 
     @property
-    def name(self) -> str:  # type: ignore[override]
+    def name(self) -> str:
         """The module that a new process runs."""
         self._load_all()
         os.environ[VARIABLE] = self._written()

@@ -37,7 +37,6 @@ from enact_pool.mirror.registry import (
     registry,
     resolve,
 )
-
 from enact_pool.texts import traceback_of
 
 TYPE_CHECKING = False
@@ -267,7 +266,7 @@ class Copies:
     def _forget(self, key: str) -> None:
         registry.discard(key)
         for table in (self._objects, self._states, self._changes, self._kinds):
-            table.pop(key, None)  # type: ignore[attr-defined]
+            table.pop(key, None)
 
     # Definitions
 
@@ -441,7 +440,8 @@ class Copies:
                 return self._absence(error.name)
             for key, lacking in self._lacking.items():
                 if error.name in lacking and registry.objects.get(key) in owner.__mro__:
-                    return f"the attribute {error.name}, which could not be sent: {lacking[error.name]}"
+                    reason = lacking[error.name]
+                    return f"the attribute {error.name}, which could not be sent: {reason}"
         if issubclass(kind, ImportError) and error.name == "__main__":
             for (_, name), reason in self._absent.items():
                 if f"'{name}'" in str(error):

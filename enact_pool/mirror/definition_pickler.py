@@ -21,7 +21,7 @@ from collections import ChainMap
 from collections.abc import Callable
 from io import BytesIO
 from itertools import islice
-from typing import Any
+from typing import Any, ClassVar
 
 from enact_pool.interrupts import is_interrupt
 from enact_pool.mirror.pickler import (
@@ -67,8 +67,7 @@ def own_generator(kind: Any, bits: Any) -> Any:
 
 def own_torch_generator(device: str) -> Any:
     """Make one of torch's generators, likewise."""
-    import torch
-
+    torch: Any = sys.modules["torch"] if "torch" in sys.modules else __import__("torch")
     generator = torch.Generator(device)
     generator.seed()
     return generator
@@ -119,12 +118,10 @@ def _never() -> Any:
 def dumps(
     value: Any, own: Definition | None = None, *, instances_by_key: bool = True
 ) -> tuple[bytes, list[pickle.PickleBuffer], Needs]:
-    """Return a pickle of what belongs to a definition, what it leaves out of band, and its needs."""
+    """Return a pickle of what a definition consists of, its buffers, and its needs."""
     file = BytesIO()
     buffers: list[pickle.PickleBuffer] = []
-    pickler = DefinitionPickler(
-        file, buffers.append, own=own, instances_by_key=instances_by_key
-    )
+    pickler = DefinitionPickler(file, buffers.append, own=own, instances_by_key=instances_by_key)
     pickler.dump(value)
     return file.getvalue(), buffers, pickler.needs
 
@@ -201,7 +198,7 @@ class DefinitionPickler(ByValuePickler):
     neither could be made first.
     """
 
-    dispatch_table = ChainMap(_REPAIRS, *ByValuePickler.dispatch_table.maps)
+    dispatch_table: ClassVar[Any] = ChainMap(_REPAIRS, *ByValuePickler.dispatch_table.maps)
 
     def __init__(
         self,
@@ -322,8 +319,6 @@ class DefinitionPickler(ByValuePickler):
             return definition if definition.kind == "value" else None
         for scope in scopes:
             kind = type(obj)
-            if scope.name_of(obj) is not None and (
-                kind is object or kind.__module__ != "builtins"
-            ):
+            if scope.name_of(obj) is not None and (kind is object or kind.__module__ != "builtins"):
                 return scopes.define(obj, "value", scope.module)
         return None

@@ -102,7 +102,9 @@ def _can_be_found(name: str, module: ModuleType, spec: Any, file: Any) -> bool:
             return parent in sys.modules
     elif spec is None and file is None:
         return False
-    for finder in (BuiltinImporter, FrozenImporter, PathFinder, *filter(_is_at_start, sys.meta_path)):
+    others = filter(_is_at_start, sys.meta_path)
+    finders: list[Any] = [BuiltinImporter, FrozenImporter, PathFinder, *others]
+    for finder in finders:
         try:
             found = finder.find_spec(name, path)
         except Exception:

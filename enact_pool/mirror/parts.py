@@ -165,9 +165,7 @@ def _bare(member: Any, member_type: Any) -> Any:
 Functions = list[tuple[str, str, Any]]
 
 
-def _skeleton(
-    pickler: ByValuePickler, definition: Definition
-) -> tuple[dict[str, Any], Functions]:
+def _skeleton(pickler: ByValuePickler, definition: Definition) -> tuple[dict[str, Any], Functions]:
     """What a class must have when it is made, and the parts of its functions."""
     cls: Any = definition.value
     contents = {"__module__": cls.__module__, "__qualname__": cls.__qualname__}
@@ -220,7 +218,7 @@ def _state(
     state = {"attributes": attributes, "functions": states}
     if "_abc_impl" in cls.__dict__ and (registered := registered_with(cls)):
         state["_abc_impl"] = registered
-    annotations = cls.__dict__.get("__annotations__")
+    annotations = cls.__dict__.get("__annotations__")  # noqa: RUF063 - evaluates nothing
     module = sys.modules.get(cls.__module__) if type(cls.__module__) is str else None
     scope = scopes.scope_of_module(module) if isinstance(module, ModuleType) else None
     if annotations and scope is not None:

@@ -253,9 +253,12 @@ class ByValuePickler(AdvisingPickler, cloudpickle.Pickler):  # type: ignore[misc
         """How to make a dispatcher; None if workers can import it."""
         module = function.__module__
         owner = sys.modules.get(module)
-        if isinstance(owner, ModuleType) and scopes.is_importable(module, owner):
-            if "<locals>" not in function.__qualname__:
-                return None
+        if (
+            isinstance(owner, ModuleType)
+            and "<locals>" not in function.__qualname__
+            and scopes.is_importable(module, owner)
+        ):
+            return None
         functions = list(function.registry.items())
         attributes = {
             name: value
@@ -284,9 +287,7 @@ class ByValuePickler(AdvisingPickler, cloudpickle.Pickler):  # type: ignore[misc
         if kind in _shared_reducers:
             return self._reduce_shared(obj, kind)
         if issubclass(kind, _REFUSED) and not issubclass(kind, ProcessLocal):
-            raise Unsendable(
-                f"a {kind.__name__} cannot be sent to another process: make it there"
-            )
+            raise Unsendable(f"a {kind.__name__} cannot be sent to another process: make it there")
         if numpy_is_loaded() and (reduced := reduce_array(obj, kind)) is not None:
             return reduced
         if scopes.known(kind) is None:
@@ -537,6 +538,7 @@ _places: dict[int, tuple[Any, tuple[str, str] | None]] = {}
 
 
 # What cannot be sent
+
 
 class Unsendable(pickle.PicklingError, TypeError):
     """An object that exists in one process only."""

@@ -214,7 +214,7 @@ def _made_behind_order(
             return [first, _HooklessSlots, *rest]
 
     cls: type = new(Ordering, name, bases, dict(contents))
-    cls.__class__ = metaclass  # type: ignore[assignment]
+    cls.__class__ = metaclass
     # Has the order made anew.
     cls.__bases__ = bases
     return cls
@@ -250,7 +250,7 @@ def make_enum(
 ) -> type:
     """Make an enum with its members, which have no values yet."""
     cls = make_class(metaclass, name, bases, contents, functions)
-    made = {}
+    made: dict[str, Any] = {}
     for member, value in members:
         if member_type is object:
             made[member] = object.__new__(cls)
@@ -307,7 +307,8 @@ def make_new_type(name: str, module: Any) -> Any:
     """Make a `NewType`, whose supertype is told later."""
     import typing
 
-    made: Any = typing.NewType(name, object)
+    new_type: Any = typing.NewType
+    made = new_type(name, object)
     made.__module__ = module
     return made
 

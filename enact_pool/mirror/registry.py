@@ -156,4 +156,3 @@ def imported(name: str) -> Any:
     """Return a module that can be imported."""
     __import__(name)
     return sys.modules[name]
-

@@ -88,9 +88,13 @@ class _NamingPickler(pickle.Pickler):
             return enum_member, (kind, name)
         elif id(obj) in registry.keys:
             raise _Unknown
-        elif kind.__reduce__ is not object.__reduce__ and self._copies.key_of(kind) is not None:
+        elif _reduces_itself(kind) and self._copies.key_of(kind) is not None:
             raise _Unknown  # it may give the name of a global
         return NotImplemented
+
+
+def _reduces_itself(kind: Any) -> bool:
+    return kind.__reduce__ is not object.__reduce__
 
 
 def _owner(obj: Any) -> Any:

@@ -50,7 +50,7 @@ class Item:
     with it: see `copies`. `content` is a pickle, and `buffers` what that leaves out of band.
     """
 
-    __slots__ = ("slot", "number", "kind", "arguments", "content", "buffers", "pin", "large")
+    __slots__ = ("arguments", "buffers", "content", "kind", "large", "number", "pin", "slot")
 
     def __init__(
         self,
@@ -292,7 +292,7 @@ def _others_of(scope: Scope) -> Needs:
 class _Binding:
     """What a global was when it was looked at last."""
 
-    __slots__ = ("value", "item", "needs", "definition")
+    __slots__ = ("definition", "item", "needs", "value")
 
     def __init__(
         self, value: Any, item: Item, needs: Needs, definition: Definition | None = None
@@ -310,9 +310,13 @@ def _bound(scope: Scope, name: str, patient: bool) -> _Binding | None:
     value = scope.contents.get(name, _ABSENT)
     known: _Binding | None = scope.bindings.get(name)
     # What could not be sent may be whole by now.
-    if known is not None and known.value is value and known.item.kind != "absent":
-        if known.definition is None or _can_be_sent(known.definition, patient):
-            return known
+    if (
+        known is not None
+        and known.value is value
+        and known.item.kind != "absent"
+        and (known.definition is None or _can_be_sent(known.definition, patient))
+    ):
+        return known
     if value is _ABSENT:
         if known is None:
             return None
@@ -395,9 +399,12 @@ def _definition_of_global(scope: Scope, value: Any) -> Definition | None:
 def _module_with(name: str, value: Any) -> str | None:
     """Return the module that has this very object under this name, and can be imported."""
     for module_name, module in list(sys.modules.items()):
-        if isinstance(module, ModuleType) and module.__dict__.get(name, _ABSENT) is value:
-            if scopes.is_importable(module_name, module):
-                return module_name
+        if (
+            isinstance(module, ModuleType)
+            and module.__dict__.get(name, _ABSENT) is value
+            and scopes.is_importable(module_name, module)
+        ):
+            return module_name
     return None
 
 
@@ -472,9 +479,7 @@ def _pickle(definition: Definition, record: _Record) -> None:
     record.needs.add(needs)
     needed = [each.key for each in needs.definitions] if kind == "value" else []
     slot = "object", key
-    record.items = [
-        Item(slot, "object", (key, kind, needed), content, buffers, definition.value)
-    ]
+    record.items = [Item(slot, "object", (key, kind, needed), content, buffers, definition.value)]
     if setter is not None:
         content, buffers, needs = dumps((setter, state), definition)
         record.needs.add(needs)
@@ -634,15 +639,15 @@ def _watch(definition: Definition, record: _Record) -> None:
 
 def _note_changes(definition: Definition, record: _Record) -> None:
     """Note what the caller has changed of a definition since."""
-    value = definition.value
-    if type(value) is FunctionType and not value.__dict__ and not record.fingerprints:
+    function = definition.value
+    if type(function) is FunctionType and not function.__dict__ and not record.fingerprints:
         # Most functions: nothing has to be made to compare them.
-        before = record.fields
+        known = record.fields
         if (
-            len(before) == _PLAIN_FIELDS
-            and value.__code__ is before["__code__"]
-            and value.__defaults__ is before["__defaults__"]
-            and value.__kwdefaults__ is before["__kwdefaults__"]
+            len(known) == _PLAIN_FIELDS
+            and function.__code__ is known["__code__"]
+            and function.__defaults__ is known["__defaults__"]
+            and function.__kwdefaults__ is known["__kwdefaults__"]
         ):
             return
     fields = _fields(definition)

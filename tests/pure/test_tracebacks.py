@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from enact_pool.death import Death
-from enact_pool.sources import with_sources
 from enact_pool.mirror.pickler import Needs
 from enact_pool.pickles import pickle_value
+from enact_pool.sources import with_sources
 from enact_pool.texts import OUR_FOLDER, describe, duration_text
 from enact_pool.worker import serve
 
