@@ -121,9 +121,24 @@ def dumps(
     """Return a pickle of what a definition consists of, its buffers, and its needs."""
     file = BytesIO()
     buffers: list[pickle.PickleBuffer] = []
-    pickler = DefinitionPickler(file, buffers.append, own=own, instances_by_key=instances_by_key)
+    kind = DefinitionPickler if own is not None and _is_large(own) else _SharingPickler
+    pickler = kind(file, buffers.append, own=own, instances_by_key=instances_by_key)
     pickler.dump(value)
     return file.getvalue(), buffers, pickler.needs
+
+
+def _is_large(own: Definition) -> bool:
+    """Whether a container has so many elements that asking about each takes too long.
+
+    Then only the elements themselves are asked about: what is inside them is copied.
+    """
+    value = own.value
+    if own.kind != "container" or len(value) <= _MANY:
+        return False
+    elements = value.values() if type(value) is dict else value
+    return not any(
+        type(each) in CONTAINERS and scopes.is_shared(each) for each in elements
+    )
 
 
 # Of so many elements at most, one is looked for that cannot be pickled.
@@ -213,23 +228,6 @@ class DefinitionPickler(ByValuePickler):
         # The attributes of a class that cannot be sent, and why.
         self.unsendable: dict[str, str] = {}
         self._instances_by_key = instances_by_key
-
-    def persistent_id(self, obj: Any) -> Any:
-        """The key of a list, dict or set that a global is."""
-        if type(obj) not in CONTAINERS:
-            return None
-        definition = scopes.known(obj)
-        if definition is None:
-            for scope in scopes:
-                if scope.name_of(obj) is not None and not scope.is_implicit(obj):
-                    definition = scopes.define(obj, "container", scope.module)
-                    break
-            else:
-                return None
-        if definition is not self._own:
-            _check(definition)
-        self.needs.definitions[definition] = None
-        return definition.key
 
     def _reduce_instance(self, obj: Any, kind: type) -> Any:
         if self._instances_by_key and kind not in SHAREABLE:
@@ -322,3 +320,27 @@ class DefinitionPickler(ByValuePickler):
             if scope.name_of(obj) is not None and (kind is object or kind.__module__ != "builtins"):
                 return scopes.define(obj, "value", scope.module)
         return None
+
+
+class _SharingPickler(DefinitionPickler):
+    """Refers by their keys to lists, dicts and sets that are globals, too.
+
+    It is asked about each object that it pickles, in Python.
+    """
+
+    def persistent_id(self, obj: Any) -> Any:
+        """The key of a list, dict or set that a global is."""
+        if type(obj) not in CONTAINERS:
+            return None
+        definition = scopes.known(obj)
+        if definition is None:
+            for scope in scopes:
+                if scope.name_of(obj) is not None and not scope.is_implicit(obj):
+                    definition = scopes.define(obj, "container", scope.module)
+                    break
+            else:
+                return None
+        if definition is not self._own:
+            _check(definition)
+        self.needs.definitions[definition] = None
+        return definition.key

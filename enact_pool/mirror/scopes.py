@@ -300,6 +300,12 @@ class Scopes:
                     self._members.setdefault(id(function), (definition, name))
         return definition
 
+    def is_shared(self, container: Any) -> bool:
+        """Return whether a list, dict or set has a key, or is a global of a scope."""
+        return self.known(container) is not None or any(
+            scope.name_of(container) is not None for scope in self._by_namespace.values()
+        )
+
     def release(self, definition: Definition, scope: Scope) -> None:
         """Let go of the value of a global, which has another one now."""
         if definition.kind not in ("value", "container") or scope.name_of(definition.value):

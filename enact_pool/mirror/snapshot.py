@@ -98,6 +98,16 @@ _LARGE_BYTES = 1 << 16
 _SHARE = 0.1
 
 
+class _Look:
+    """One look at the definitions: what was compared in it is not compared again."""
+
+    __slots__ = ("mark", "patient")
+
+    def __init__(self, patient: bool) -> None:
+        self.patient = patient
+        self.mark = object()
+
+
 class Snapshot:
     """The definitions and globals of a run, as they were when it first needed each.
 
@@ -107,7 +117,7 @@ class Snapshot:
     """
 
     def __init__(self, *, patient: bool = False) -> None:
-        self._patient = patient
+        self._look = _Look(patient)
         self._chosen: dict[tuple[Any, ...], Item] = {}
         self._manifests: dict[tuple[Any, ...], Manifest] = {}
         self._looked_at: dict[Any, tuple[list[Item], Needs]] = {}
@@ -126,7 +136,7 @@ class Snapshot:
                 scopes.look()
                 last, is_first = _last.get(key), not self._looked_at
                 # What was looked at before stays as it was then.
-                if last is None or not is_first or not last.is_current(self._patient):
+                if last is None or not is_first or not last.is_current(self._look):
                     last = self._collected(needs, last)
                     if is_first:
                         _last[key] = last
@@ -170,7 +180,7 @@ class Snapshot:
             seen.add(what)
             found = self._looked_at.get(what)
             if found is None:
-                found = self._looked_at[what] = _look(what, self._patient)
+                found = self._looked_at[what] = _looked_up(what, self._look)
             items, more = found
             if isinstance(what, Scope):
                 reached[what] = None
@@ -199,17 +209,17 @@ class _Collected:
         # What could not be sent may be whole by now.
         self._is_whole = not any(item.kind == "absent" for item, now in manifest if now)
 
-    def is_current(self, patient: bool) -> bool:
+    def is_current(self, look: _Look) -> bool:
         """Return whether nothing has changed since."""
         if not self._is_whole:
             return False
         for scope, version, names in self._scopes:
             if scope.version != version or scope.names_in_modules() != names:
                 return False
-        looked_at = self._definitions if patient else [*self._definitions, *self._others]
+        looked_at = self._definitions if look.patient else [*self._definitions, *self._others]
         try:
             for definition, record, version in looked_at:
-                if _current(definition, patient) is not record or record.version != version:
+                if _current(definition, look) is not record or record.version != version:
                     return False
         except BaseException as error:
             if is_interrupt(error):
@@ -222,13 +232,13 @@ def _version(definition: Definition) -> int:
     return 0 if definition.record is None else definition.record.version
 
 
-def _look(what: Any, patient: bool) -> tuple[list[Item], Needs]:
+def _looked_up(what: Any, look: _Look) -> tuple[list[Item], Needs]:
     """Return the items of a scope, a definition or a global as it is now, and what they need."""
     if isinstance(what, Scope):
         return [scope_item(what)], Needs()
     if isinstance(what, Definition):
         try:
-            record = _current(what, patient)
+            record = _current(what, look)
         except BaseException as error:
             if is_interrupt(error):
                 raise
@@ -243,7 +253,7 @@ def _look(what: Any, patient: bool) -> tuple[list[Item], Needs]:
             if each not in IMPLICIT:
                 needs.names[scope, each] = None
         return [], needs
-    binding = _bound(scope, name, patient)
+    binding = _bound(scope, name, look)
     return ([], Needs()) if binding is None else ([binding.item], binding.needs)
 
 
@@ -303,7 +313,7 @@ class _Binding:
         self.definition = definition
 
 
-def _bound(scope: Scope, name: str, patient: bool) -> _Binding | None:
+def _bound(scope: Scope, name: str, look: _Look) -> _Binding | None:
     """Return what a global is now; None if there is none of that name, nor ever was."""
     if name in IMPLICIT:
         return None
@@ -314,7 +324,7 @@ def _bound(scope: Scope, name: str, patient: bool) -> _Binding | None:
         known is not None
         and known.value is value
         and known.item.kind != "absent"
-        and (known.definition is None or _can_be_sent(known.definition, patient))
+        and (known.definition is None or _can_be_sent(known.definition, look))
     ):
         return known
     if value is _ABSENT:
@@ -323,7 +333,7 @@ def _bound(scope: Scope, name: str, patient: bool) -> _Binding | None:
         item = Item(("name", scope.key, name), "unbind", (scope.key, name))
         binding = _Binding(value, item, Needs())
     else:
-        binding = _new_binding(scope, name, value)
+        binding = _new_binding(scope, name, value, look)
         if known is not None:
             if known.item.kind == "absent" and known.item.arguments == binding.item.arguments:
                 binding.item = known.item
@@ -333,9 +343,9 @@ def _bound(scope: Scope, name: str, patient: bool) -> _Binding | None:
     return binding
 
 
-def _can_be_sent(definition: Definition, patient: bool) -> bool:
+def _can_be_sent(definition: Definition, look: _Look) -> bool:
     try:
-        _current(definition, patient)
+        _current(definition, look)
     except BaseException as error:
         if is_interrupt(error):
             raise
@@ -343,14 +353,14 @@ def _can_be_sent(definition: Definition, patient: bool) -> bool:
     return True
 
 
-def _new_binding(scope: Scope, name: str, value: Any) -> _Binding:
+def _new_binding(scope: Scope, name: str, value: Any, look: _Look) -> _Binding:
     slot = "name", scope.key, name
     needs = Needs()
     needs.scopes[scope] = None
     try:
         definition = _definition_of_global(scope, value)
         if definition is not None:
-            _current(definition)
+            _current(definition, look)
             needs.definitions[definition] = None
             item = Item(slot, "bind", (scope.key, name, definition.key), pin=value)
             return _Binding(value, item, needs, definition)
@@ -425,6 +435,8 @@ class _Record:
         self.fingerprints: dict[str, Fingerprint | None] = {}
         # Grows with each change.
         self.version = 0
+        # The look in which it was compared last.
+        self.look: object = None
         # When a patient snapshot compares it again, on the monotonic clock.
         self.compare_at = 0.0
 
@@ -434,24 +446,26 @@ _DATA = frozenset(("container", "value", "dispatcher"))
 _CONSTANT = frozenset(("new_type", "type_variable", "alias", "with_alias", "context_variable"))
 
 
-def _current(definition: Definition, patient: bool = False) -> _Record:
+def _current(definition: Definition, look: _Look) -> _Record:
     """Return what was pickled of a definition, with all that has changed since."""
     record: _Record | None = definition.record
     if record is None:
         record = definition.record = _Record()
         try:
             _pickle(definition, record)
+            record.look = look.mark
         except BaseException:
             definition.record = None
             raise
         if definition.kind not in _DATA and definition.kind not in _CONSTANT:
             _watch(definition, record)
     elif definition.kind in _DATA:
-        if patient and time.monotonic() < record.compare_at:
+        if record.look is look.mark or (look.patient and time.monotonic() < record.compare_at):
             return record
         fresh = _Record()
         _pickle(definition, fresh)
         record.compare_at = fresh.compare_at
+        record.look = fresh.look = look.mark
         if fresh.fingerprints != record.fingerprints:
             # The container itself is there; what is in it is new.
             definition.record = fresh
