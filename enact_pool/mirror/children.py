@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 from importlib.machinery import ModuleSpec
 
 TYPE_CHECKING = False
@@ -23,8 +24,12 @@ __all__ = ["VARIABLE", "MainSpec", "inherited"]
 VARIABLE = "ENACT_POOL_DEFINITIONS"
 
 
+# The function, of multiprocessing and of loky, that asks what a new process is to run.
+_ASKS = "get_preparation_data"
+
+
 class MainSpec(ModuleSpec):
-    """The spec of the mirror of `__main__`. Its name is asked for when a process is started."""
+    """The spec of the mirror of `__main__`, which has another name for new processes."""
 
     def __init__(self, module: ModuleType, load_all: Callable[[], None]) -> None:
         super().__init__("__main__", None)
@@ -34,7 +39,9 @@ class MainSpec(ModuleSpec):
 
     @property
     def name(self) -> str:
-        """The module that a new process runs."""
+        """The module that a new process runs; for others, such as tracebacks, `__main__`."""
+        if sys._getframe(1).f_code.co_name != _ASKS:
+            return "__main__"
         self._load_all()
         os.environ[VARIABLE] = self._written()
         return "enact_pool.mirror.child_main"

@@ -24,6 +24,7 @@ from itertools import islice
 from typing import Any, ClassVar
 
 from enact_pool.interrupts import is_interrupt
+from enact_pool.mirror import rebuild
 from enact_pool.mirror.pickler import (
     PROTOCOL,
     ByValuePickler,
@@ -40,46 +41,6 @@ __all__ = ["DefinitionPickler", "culprit", "dumps"]
 _LOCK, _RLOCK = type(threading.Lock()), type(threading.RLock())
 
 
-def new_lock() -> Any:
-    """Make a lock that nobody holds."""
-    return threading.Lock()
-
-
-def new_rlock() -> Any:
-    """Make a re-entrant lock that nobody holds."""
-    return threading.RLock()
-
-
-def weak_reference(value: Any) -> Any:
-    """Make a weak reference; the object is what somebody else keeps, or nobody."""
-    return weakref.ref(value)
-
-
-def own_random(kind: Any) -> Any:
-    """Make a random generator with a stream of this process's own."""
-    return kind()
-
-
-def own_generator(kind: Any, bits: Any) -> Any:
-    """Make one of NumPy's generators, likewise."""
-    return kind(bits())
-
-
-def own_torch_generator(device: str) -> Any:
-    """Make one of torch's generators, likewise."""
-    torch: Any = sys.modules["torch"] if "torch" in sys.modules else __import__("torch")
-    generator = torch.Generator(device)
-    generator.seed()
-    return generator
-
-
-def cached_property_of(function: Any, name: str | None) -> Any:
-    """Make a cached property, whose lock is its own."""
-    made: Any = functools.cached_property(function)
-    made.attrname = name
-    return made
-
-
 def _reduce_simple_queue(waiting: Any) -> Any:
     if not waiting.empty():
         raise Unsendable("a SimpleQueue with something in it cannot be sent to another process")
@@ -90,16 +51,16 @@ def _reduce_weak_reference(reference: Any) -> Any:
     value = reference()
     if value is None or reference.__callback__ is not None:
         raise Unsendable("a weak reference that is dead, or has a callback, cannot be sent")
-    return weak_reference, (value,)
+    return rebuild.weak_reference, (value,)
 
 
 def _reduce_cached_property(value: Any) -> Any:
-    return cached_property_of, (value.func, value.attrname)
+    return rebuild.cached_property_of, (value.func, value.attrname)
 
 
 _REPAIRS: dict[type, Callable[[Any], Any]] = {
-    _LOCK: lambda lock: (new_lock, ()),
-    _RLOCK: lambda lock: (new_rlock, ()),
+    _LOCK: lambda lock: (rebuild.new_lock, ()),
+    _RLOCK: lambda lock: (rebuild.new_rlock, ()),
     threading.local: lambda local: (threading.local, ()),
     queue.SimpleQueue: _reduce_simple_queue,
     weakref.ref: _reduce_weak_reference,
@@ -136,9 +97,7 @@ def _is_large(own: Definition) -> bool:
     if own.kind != "container" or len(value) <= _MANY:
         return False
     elements = value.values() if type(value) is dict else value
-    return not any(
-        type(each) in CONTAINERS and scopes.is_shared(each) for each in elements
-    )
+    return not any(type(each) in CONTAINERS and scopes.is_shared(each) for each in elements)
 
 
 # Of so many elements at most, one is looked for that cannot be pickled.
@@ -200,11 +159,6 @@ def _state_of(obj: Any, kind: type) -> Any:
     return (attributes, values) if values else attributes
 
 
-def bare_instance(kind: Any) -> Any:
-    """Make an instance, without its class's own `__new__`."""
-    return object.__new__(kind)
-
-
 class DefinitionPickler(ByValuePickler):
     """Pickles what belongs to a definition, or is the value of a global.
 
@@ -236,19 +190,19 @@ class DefinitionPickler(ByValuePickler):
                 _check(definition)
                 return self.refer(definition)
         if issubclass(kind, random.Random) and kind is not random.SystemRandom:
-            return own_random, (kind,)
+            return rebuild.own_random, (kind,)
         numpy: Any = sys.modules.get("numpy.random")
         if numpy is not None and kind is numpy.Generator:
-            return own_generator, (kind, type(obj.bit_generator))
+            return rebuild.own_generator, (kind, type(obj.bit_generator))
         if numpy is not None and kind is numpy.RandomState:
-            return own_random, (kind,)
+            return rebuild.own_random, (kind,)
         if kind.__name__ == "Generator" and kind.__module__ == "torch._C":
-            return own_torch_generator, (str(obj.device),)
+            return rebuild.own_torch_generator, (str(obj.device),)
         if self._own is not None and obj is self._own.value and _has_own_new(kind):
             reduced = obj.__reduce_ex__(PROTOCOL)
             if type(reduced) is tuple and reduced[0] is _newobj and len(reduced[1]) == 1:
                 # It may look for this very object, as those of singletons do.
-                return bare_instance, reduced[1], *reduced[2:]
+                return rebuild.bare_instance, reduced[1], *reduced[2:]
         if self._own is not None and obj is self._own.value and scopes.known(kind) is not None:
             reduced = obj.__reduce_ex__(PROTOCOL)
             if type(reduced) is str:

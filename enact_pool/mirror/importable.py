@@ -89,7 +89,8 @@ def by_value_modules() -> set[str]:
 
 
 def _can_be_found(name: str, module: ModuleType, spec: Any, file: Any) -> bool:
-    if file is None and _is_standard(name):
+    if _is_standard(name) and (file is None or str(file).startswith(_STANDARD_FOLDER)):
+        # Some of these have another name than their file.
         return True
     parent, _, _ = name.rpartition(".")
     path = None
@@ -101,7 +102,7 @@ def _can_be_found(name: str, module: ModuleType, spec: Any, file: Any) -> bool:
             # Its parent makes it while it is imported, as `os` does with `os.path`.
             return parent in sys.modules
     elif spec is None and file is None:
-        return False
+        return name.startswith(_CYTHON)
     others = filter(_is_at_start, sys.meta_path)
     finders: list[Any] = [BuiltinImporter, FrozenImporter, PathFinder, *others]
     for finder in finders:
@@ -112,12 +113,25 @@ def _can_be_found(name: str, module: ModuleType, spec: Any, file: Any) -> bool:
             continue
         if found is not None:
             return _is_same(found, module, spec, file)
-    # A package may make a submodule that is in no file, while it is imported.
-    return bool(parent) and file is None
+    # A package may make a submodule while it is imported, or find it in a way of its own.
+    return bool(parent) and (file is None or _is_found_by(parent, spec))
+
+
+# Modules that each extension made by Cython shares, and makes if they are not there.
+_CYTHON = "_cython_", "_cyutility", "cython_runtime"
+
+_STANDARD_FOLDER = os.path.dirname(os.__file__) + os.sep
 
 
 def _is_standard(name: str) -> bool:
     return name.partition(".")[0] in sys.stdlib_module_names
+
+
+def _is_found_by(package: str, spec: Any) -> bool:
+    """Return whether the loader of a module belongs to a package."""
+    loader = getattr(spec, "loader", None)
+    kind = loader if isinstance(loader, type) else type(loader)
+    return kind.__module__.partition(".")[0] == package.partition(".")[0]
 
 
 def _is_at_start(finder: Any) -> bool:

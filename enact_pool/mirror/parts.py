@@ -31,16 +31,11 @@ def parts_of(pickler: ByValuePickler, definition: Definition) -> Parts:
     return _PARTS[definition.kind](pickler, definition)
 
 
-def same(value: Any) -> Any:
-    """Return what is found by its name."""
-    return value
-
-
 def _function(pickler: ByValuePickler, definition: Definition) -> Parts:
     function = definition.value
     scope = scopes.scope_of(function.__globals__)
     if scope is None:
-        return same, (function,), None, None
+        return rebuild.same, (function,), None, None
     parts = pickler.function_parts(function, scope)
     state = pickler.function_state(function, scope)
     return rebuild.make_function, parts, rebuild.set_function, state
@@ -73,13 +68,13 @@ def _cache(pickler: ByValuePickler, definition: Definition) -> Parts:
 def _dispatcher(pickler: ByValuePickler, definition: Definition) -> Parts:
     parts = pickler.dispatcher_parts(definition.value)
     if parts is None:
-        return same, (definition.value,), None, None
+        return rebuild.same, (definition.value,), None, None
     maker, arguments, state = parts
     return maker, arguments, rebuild.set_dispatcher, state
 
 
 def _other(pickler: ByValuePickler, definition: Definition) -> Parts:
-    return pickler.other_parts(definition.value) or (same, (definition.value,), None, None)
+    return pickler.other_parts(definition.value) or (rebuild.same, (definition.value,), None, None)
 
 
 def _context_variable(pickler: ByValuePickler, definition: Definition) -> Parts:
@@ -106,7 +101,7 @@ def _container(pickler: ByValuePickler, definition: Definition) -> Parts:
 
 
 def _value(pickler: ByValuePickler, definition: Definition) -> Parts:
-    return same, (definition.value,), None, None
+    return rebuild.same, (definition.value,), None, None
 
 
 # Classes

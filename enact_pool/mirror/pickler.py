@@ -37,7 +37,6 @@ from enact_pool.mirror.arrays import numpy_is_loaded, reduce_array
 from enact_pool.mirror.registry import (
     imported,
     member,
-    namespace,
     resolve,
     scope_module,
 )
@@ -321,7 +320,7 @@ class ByValuePickler(AdvisingPickler, cloudpickle.Pickler):  # type: ignore[misc
         if scope is None:
             return name
         self.needs.names[scope, name] = None
-        return _global_value, (scope.key, name)
+        return rebuild.global_value, (scope.key, name)
 
     # Other types
 
@@ -431,10 +430,6 @@ _MAKERS = frozenset(
     for function in (*vars(rebuild).values(), resolve, member, imported, scope_module)
     if type(function) is FunctionType
 )
-
-
-def _global_value(scope: str, name: str) -> Any:
-    return namespace(scope)[name]
 
 
 # torch adds to these.

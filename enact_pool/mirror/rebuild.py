@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import abc
 import sys
-from functools import lru_cache, singledispatch
+from functools import cached_property, lru_cache, singledispatch
+from threading import Lock, RLock
 from types import CellType, FunctionType
-from weakref import WeakSet, WeakValueDictionary
+from weakref import WeakSet, WeakValueDictionary, ref
 
 from enact_pool.mirror.registry import namespace, registry, unwrapped
 
@@ -383,6 +384,61 @@ def change(value: Any, name: str, contents: tuple[Any, ...]) -> None:
             _delete_attribute(value, name)
         else:
             delattr(value, name)
+
+
+def new_lock() -> Any:
+    """Make a lock that nobody holds."""
+    return Lock()
+
+
+def new_rlock() -> Any:
+    """Make a re-entrant lock that nobody holds."""
+    return RLock()
+
+
+def weak_reference(value: Any) -> Any:
+    """Make a weak reference; the object is what somebody else keeps, or nobody."""
+    return ref(value)
+
+
+def own_random(kind: Any) -> Any:
+    """Make a random generator with a stream of this process's own."""
+    return kind()
+
+
+def own_generator(kind: Any, bits: Any) -> Any:
+    """Make one of NumPy's generators, likewise."""
+    return kind(bits())
+
+
+def own_torch_generator(device: str) -> Any:
+    """Make one of torch's generators, likewise."""
+    torch: Any = sys.modules["torch"] if "torch" in sys.modules else __import__("torch")
+    generator = torch.Generator(device)
+    generator.seed()
+    return generator
+
+
+def cached_property_of(function: Any, name: str | None) -> Any:
+    """Make a cached property, whose lock is its own."""
+    made: Any = cached_property(function)
+    made.attrname = name
+    return made
+
+
+def bare_instance(kind: Any) -> Any:
+    """Make an instance, without its class's own `__new__`."""
+    return object.__new__(kind)
+
+
+def same(value: Any) -> Any:
+    """Return what is found by its name."""
+    return value
+
+
+def global_value(scope: str, name: str) -> Any:
+    """Return the global of a scope with this name."""
+    return namespace(scope)[name]
 
 
 def bound_method(owner: Any, name: str) -> Any:
