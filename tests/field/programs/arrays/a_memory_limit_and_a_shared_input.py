@@ -2,14 +2,13 @@
 
 # needs: numpy
 # expect: ['Ok', 'Ok']
-# expect: executor 25000000.0
 # expect: a memory map: Ok
 # expect: its own memory: quota_exceeded
 import time
 
 import numpy as np
 
-from enact_pool import Pool, PoolExecutor
+from enact_pool import Pool
 
 LIMIT = 150_000_000
 
@@ -31,8 +30,6 @@ big = np.ones(25_000_000)
 with Pool(2) as pool:
     results = pool.run_parallel([total] * 2, big, max_memory=LIMIT)
     print([type(result.output).__name__ for result in results])
-    with PoolExecutor(1, max_memory=LIMIT) as executor:
-        print("executor", executor.submit(total, big).result())
     mapped = np.memmap("map.dat", "u1", "w+", shape=(200_000_000,))
     print(
         "a memory map:",
