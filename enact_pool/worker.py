@@ -27,12 +27,9 @@ from enact_pool.common import Common, common_of, run_to_the_end
 from enact_pool.descriptors import out_of_reach
 from enact_pool.followed_state import FollowedState
 from enact_pool.intake import Permits, commands_from
-from enact_pool.loading import load, loading
-from enact_pool.mirror.arrival import unpacked
-from enact_pool.mirror.copies import Copies
-from enact_pool.mirror.results import pickle_output
+from enact_pool.loading import load
+from enact_pool.mirror.received import Received
 from enact_pool.recorder import FlightRecorder
-from enact_pool.sidechannel import Mail
 from enact_pool.surroundings import QUICK_NS, Surroundings, own_workers
 from enact_pool.texts import describe, shown, shows_itself, type_name
 from enact_pool.tree import kill_descendants, own_bytes
@@ -149,8 +146,8 @@ def serve(
     os.register_at_fork(after_in_child=faulthandler.disable)
     nesting.depth, nesting.cpus = depth, cpus
     recorder = FlightRecorder.of_worker(recording)
-    followed = FollowedState(env, defaults)
-    worker = _Worker(Permits(permits), answers, side, recorder, recording, followed)
+    received = Received(side, FollowedState(env, defaults))
+    worker = _Worker(Permits(permits), answers, side, recorder, recording, received)
     try:
         if worker.initialize(definitions, initializer):
             worker.work(commands_from(commands, idle_timeout, spin, recorder))
@@ -205,15 +202,12 @@ class _Worker:
         side: int,
         recorder: FlightRecorder,
         recording: int,
-        followed: FollowedState,
+        received: Received,
     ) -> None:
         self._permits = permits
         self._answers = answers
         self._side = side
-        self._mail = Mail(side)
-        # What there is of the caller's definitions and globals.
-        self._copies = Copies()
-        self._followed = followed
+        self._received = received
         # Why no batch can be run here, as a description; empty: it can.
         self._refusal = b""
         self._recorder = recorder
@@ -244,13 +238,13 @@ class _Worker:
         Gives whether this worker can be used.
         """
         try:
-            self._define(definitions)
+            self._received.take(definitions)
             function, args = load(initializer)
             if function is not None:
                 function(*args)
         except BaseException as error:
             self._end_if_forked()
-            self._copies.explain(error)
+            self._received.explain(error)
             self._write(pack_answer(Answer.START_FAILED, payload=_description(error)))
             return False
         self._end_if_forked()
@@ -304,7 +298,7 @@ class _Worker:
         if flags & COMMON_PARCEL:
             from enact_pool.parcel import Parcel  # not for every worker
 
-            parcel = Parcel.receive(self._mail, run << LARGE_TAG_BITS, pickled)
+            parcel = Parcel.receive(self._received.mail, run << LARGE_TAG_BITS, pickled)
         self._common = common_of(flags, pickled, parcel, wrappers)
         if flags & (COMMON_CAPTURE_OUTPUT | COMMON_FORWARD_LOGS):
             from enact_pool.witness import Witness  # nor this
@@ -318,7 +312,7 @@ class _Worker:
         """Take what the next batch, which ends with this number, refers to."""
         self._recorder.note_loading(last, _monotonic_ns())
         try:
-            if self._define(payload):
+            if self._received.take(payload):
                 self._surroundings.follow()
             else:
                 self._surroundings.accept()
@@ -327,25 +321,6 @@ class _Worker:
             # No callable may run here, where it would see something else than its caller.
             self._refusal = _description(error)
         self._recorder.note_loading(0, _monotonic_ns())
-
-    def _define(self, payload: bytes) -> bool:
-        """Take definitions, and the state of the caller's process; returns whether that changed."""
-        operations = []
-        follows = False
-        for operation in unpacked(payload, self._mail):
-            kind, arguments, _, _ = operation
-            content: Any = operation[2]
-            if kind == "process":
-                follows = True
-                name, *tags = arguments
-                descriptors = [each for tag in tags for each in self._mail.descriptors(tag)]
-                self._followed.apply(name, pickle.loads(content), descriptors)
-            elif kind == "assume":
-                self._followed.assume(arguments[0], pickle.loads(content))
-            else:
-                operations.append(operation)
-        loading(self._copies.apply, operations)
-        return follows
 
     def _run_batch(self, first: int, last: int, payload: bytes) -> None:
         """Run those callables of the batch `first` to `last` that have a permit."""
@@ -421,7 +396,7 @@ class _Worker:
             if len(_modules) != self._modules_known:
                 self._surroundings.accept()
             doing = _RUNNING
-            context = self._copies.context
+            context = self._received.context
             value = (
                 run(given) if context is None else context.copy().run(run_to_the_end, run, given)
             )
@@ -512,22 +487,22 @@ class _Worker:
         else:
             if self._show_outputs:
                 ending, text = Ending.SHOWN, shown(value)
-            payload = pickle_output(value, text, buffers, self._copies)
+            payload = self._received.pickled(value, text, buffers)
         if buffers or len(payload) >= LARGE_BYTES:
             parcel = self._send_parcel(serial, payload, buffers)
             if parcel is not None:
                 return _LARGE[ending], parcel
             if buffers:
-                payload = pickle_output(value, text, None, self._copies)
+                payload = self._received.pickled(value, text, None)
         return ending, payload
 
     def _pickled_error(self, error: BaseException, what: str) -> bytes:
         """What a callable raised, as texts, and as itself if somebody wants that."""
-        self._copies.explain(error)
+        self._received.explain(error)
         described = describe(error, what)
         if self._gives_exceptions:
             try:
-                return _dumps((*described, pickle_output(error, None, None, self._copies)))
+                return _dumps((*described, self._received.pickled(error, None, None)))
             except BaseException:
                 pass  # whatever it raises, the texts have to do
         return _dumps(described)

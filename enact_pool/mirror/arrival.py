@@ -7,19 +7,19 @@ import pickle
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
     from enact_pool.mirror.copies import Operation
     from enact_pool.parcel import Parcel
     from enact_pool.sidechannel import Mail
 
-__all__ = ["unpacked"]
+__all__ = ["opened"]
 
 
-def unpacked(payload: bytes, mail: Mail | None) -> Iterator[Operation]:
-    """Return the operations in a frame; large contents are taken from the side channel."""
-    for kind, arguments, content, now in pickle.loads(payload):
+def opened(operations: Iterable[Any], mail: Mail | None) -> Iterator[Operation]:
+    """Return the operations of a frame; large contents are taken from the side channel."""
+    for kind, arguments, content, now in operations:
         if type(content) is tuple:
             first, second = content
             content = (

@@ -1,21 +1,19 @@
 """What each callable finds in its worker as its caller has it when a run or a call begins.
 
-That is the state of the caller's process, the context variables, and `__main__`.
+That is the state of the caller's process, and the context variables.
 """
 
 from __future__ import annotations
 
 import contextvars
 import pickle
-import sys
 from typing import Any
 
 from enact_pool.caller_state import Part, observe
 from enact_pool.interrupts import is_interrupt
 from enact_pool.mirror.fingerprint import Fingerprint
 from enact_pool.mirror.pickler import Needs, can_refer_to_variable
-from enact_pool.mirror.scopes import scopes
-from enact_pool.mirror.snapshot import Item, Manifest, Snapshot, scope_item
+from enact_pool.mirror.snapshot import Item, Manifest, Snapshot
 from enact_pool.pickles import pickle_value
 from enact_pool.wire import SHAREABLE
 
@@ -30,23 +28,18 @@ class _State:
 
     def __init__(self) -> None:
         self._parts: tuple[Part, ...] = ()
-        self._main: Any = None
         self._items: dict[Part, Item] = {}
         self._manifest: Manifest = ()
 
     def manifest(self) -> Manifest:
         """Return the same manifest as long as nothing changes."""
-        parts, main = observe(), sys.modules.get("__main__")
-        if parts is not self._parts or main is not self._main:
+        parts = observe()
+        if parts is not self._parts:
             before, self._items = self._items, {}
             for part in parts:
                 self._items[part] = before.get(part) or _item_of(part)
-            items = list(self._items.values())
-            scope = None if main is None else scopes.scope_of_module(main)
-            if scope is not None:
-                items.append(scope_item(scope))
-            self._manifest = tuple((item, True) for item in items)
-            self._parts, self._main = parts, main
+            self._manifest = tuple((item, True) for item in self._items.values())
+            self._parts = parts
         return self._manifest
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import pickle
 import sys
 from importlib.machinery import ModuleSpec
 
@@ -94,12 +95,12 @@ def _write_all(descriptor: int, content: bytes) -> None:
 
 def inherited() -> dict[str, Any]:
     """Return the globals that the main module of this process has from the worker's."""
-    from enact_pool.mirror.arrival import unpacked
+    from enact_pool.mirror.arrival import opened
     from enact_pool.mirror.copies import Copies
     from enact_pool.mirror.registry import registry
 
     with open(os.environ[VARIABLE], "rb") as file:
-        operations = list(unpacked(file.read(), None))
+        operations = list(opened(pickle.loads(file.read()), None))
     copies = Copies()
     # `__main__` is this process's own, for now.
     kept = [
