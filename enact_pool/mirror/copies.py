@@ -424,10 +424,8 @@ class Copies:
         if not reason or not error.args or "could not be sent" in str(error.args[0]):
             return
         where = next((each.f_code.co_name for each in reversed(frames) if _is_ours(each)), "")
-        error.args = (
-            f"{error.args[0]}: {where}() uses {reason}. Make it in the worker instead: in the "
-            "function, in an initializer, or in a module that workers can import",
-        )
+        advice = "" if "initargs" in reason else _ADVICE
+        error.args = (f"{error.args[0]}: {where}() uses {reason}{advice}",)
 
     def _explanation(self, error: Any) -> str:
         # By its type: an exception may refuse to be asked for its class.
@@ -469,6 +467,12 @@ class Copies:
             if name == missing:
                 return f"the global {name}, which could not be sent: {reason}"
         return ""
+
+
+_ADVICE = (
+    ". Make it in the worker instead: in the function, in an initializer, or in a module that "
+    "workers can import"
+)
 
 
 def _frames_of(error: BaseException) -> list[Any]:

@@ -8,6 +8,7 @@ were made in memory. A module of this kind is a scope: see the package.
 from __future__ import annotations
 
 import os
+import struct
 import sys
 from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder
 from types import ModuleType
@@ -48,19 +49,42 @@ def is_importable(name: str) -> bool:
     if known is not None and known[0] is module and known[1] is spec and known[2] is file:
         return known[3] and not _was_edited(name, module, spec)
     result = _can_be_found(name, module, spec, file)
-    if result:
-        _note_source(name, spec)
+    if result and _note_source(name, spec):
+        _edited[name] = module
+        result = False
     _known[name] = module, spec, file, result
     return result
 
 
-def _note_source(name: str, spec: Any) -> None:
+def _note_source(name: str, spec: Any) -> bool:
+    """Note what the source of a module is; return whether it was edited since the import."""
     path = getattr(spec, "origin", None)
     if isinstance(path, str) and is_programs_own(name, path):
         try:
             _sources[name] = spec, source_of(path)
         except OSError:
             _sources.pop(name, None)  # it is in an archive
+            return False
+        return _is_compiled_otherwise(spec, _sources[name][1])
+    return False
+
+
+def _is_compiled_otherwise(spec: Any, source: Source) -> bool:
+    """Return whether the import has left a compiled file of another source."""
+    cached = getattr(spec, "cached", None)
+    if not isinstance(cached, str) or not os.access(cached, os.W_OK):
+        return False
+    try:
+        with open(cached, "rb") as file:
+            header = file.read(16)
+    except OSError:
+        return False
+    _, modified, size, _ = source
+    flags, compiled_modified, compiled_size = struct.unpack_from("<4xIII", header)
+    if flags:
+        return False  # it is known by a hash of its source
+    expected = int(modified // 1_000_000_000) & 0xFFFFFFFF, size & 0xFFFFFFFF
+    return expected != (compiled_modified, compiled_size)
 
 
 def _was_edited(name: str, module: ModuleType, spec: Any) -> bool:

@@ -24,7 +24,16 @@ from enum import Enum
 from functools import partial
 from io import BytesIO
 from multiprocessing.reduction import ForkingPickler
-from types import CellType, CodeType, FunctionType, MethodType, ModuleType
+from types import (
+    AsyncGeneratorType,
+    CellType,
+    CodeType,
+    CoroutineType,
+    FunctionType,
+    GeneratorType,
+    MethodType,
+    ModuleType,
+)
 from typing import Any, ClassVar
 
 import cloudpickle
@@ -287,6 +296,8 @@ class ByValuePickler(AdvisingPickler, cloudpickle.Pickler):  # type: ignore[misc
             return self._reduce_shared(obj, kind)
         if issubclass(kind, _REFUSED) and not issubclass(kind, ProcessLocal):
             raise Unsendable(f"a {kind.__name__} cannot be sent to another process: make it there")
+        if "ctypes" in sys.modules and issubclass(kind, sys.modules["ctypes"].CDLL):
+            return rebuild.library, (kind, obj._name, _functions_of(obj))
         if numpy_is_loaded() and (reduced := reduce_array(obj, kind)) is not None:
             return reduced
         if scopes.known(kind) is None:
@@ -383,9 +394,11 @@ class ByValuePickler(AdvisingPickler, cloudpickle.Pickler):  # type: ignore[misc
         if definition is not None:
             return self.refer(definition)
         try:
-            return rebuild.full_cell, (cell.cell_contents,)
+            contents = cell.cell_contents
         except ValueError:
-            return rebuild.full_cell, ()
+            return rebuild.make_cell, ()
+        # As a state, since it may refer to the cell: a recursive function does.
+        return rebuild.make_cell, (), (contents,), None, None, rebuild.set_cell
 
     def _reduce_module(self, module: ModuleType) -> Any:
         scope = scopes.scope_of_module(module)
@@ -559,9 +572,28 @@ def _closed_file_wrapper(kind: str) -> Callable[[Any], Any]:
     return refuse
 
 
+def _functions_of(library: Any) -> list[tuple[str, Any, Any]]:
+    """The functions that were used of a library of ctypes, with their types."""
+    return [
+        (name, function.restype, function.argtypes)
+        for name, function in vars(library).items()
+        if isinstance(function, library._FuncPtr)
+    ]
+
+
+def _refuse_generator(generator: Any) -> Any:
+    raise Unsendable(
+        f"a {type(generator).__name__} cannot be sent to another process: send a list of its values"
+    )
+
+
 _temporary: Any = tempfile
 _REFUSALS: dict[type, Callable[[Any], Any]] = {
-    io.TextIOWrapper: _refuse_file,
+    **dict.fromkeys(
+        (io.TextIOWrapper, io.BufferedReader, io.BufferedWriter, io.BufferedRandom, io.FileIO),
+        _refuse_file,
+    ),
+    **dict.fromkeys((GeneratorType, CoroutineType, AsyncGeneratorType), _refuse_generator),
     _temporary._TemporaryFileWrapper: _closed_file_wrapper("temporary file"),
     _temporary._TemporaryFileCloser: _closed_file_wrapper("temporary file"),
     tempfile.SpooledTemporaryFile: _closed_file_wrapper("temporary file"),

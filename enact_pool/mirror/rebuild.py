@@ -95,11 +95,6 @@ def set_cell(cell: CellType, contents: tuple[Any, ...]) -> CellType:
     return cell
 
 
-def full_cell(*contents: Any) -> CellType:
-    """Make a cell with this value in it, or with none."""
-    return CellType(*contents)
-
-
 def make_cached(parameters: dict[str, Any], function: Any) -> Any:
     """Make a function that caches, with nothing in its cache."""
     return lru_cache(**parameters)(function)
@@ -429,6 +424,17 @@ def cached_property_of(function: Any, name: str | None) -> Any:
 def bare_instance(kind: Any) -> Any:
     """Make an instance, without its class's own `__new__`."""
     return object.__new__(kind)
+
+
+def library(kind: Any, name: Any, functions: list[tuple[str, Any, Any]]) -> Any:
+    """Load a library of ctypes, and give its functions their types."""
+    loaded = kind(name)
+    for function_name, result, arguments in functions:
+        function = getattr(loaded, function_name)
+        function.restype = result
+        if arguments is not None:
+            function.argtypes = arguments
+    return loaded
 
 
 def same(value: Any) -> Any:

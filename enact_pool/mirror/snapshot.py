@@ -19,6 +19,7 @@ from itertools import count
 from os.path import exists
 from types import BuiltinFunctionType, CellType, CodeType, FunctionType, ModuleType
 from typing import Any
+from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary, ref
 
 from enact_pool.interrupts import is_interrupt
 from enact_pool.mirror.definition_pickler import DefinitionPickler, culprit, dumps
@@ -242,6 +243,9 @@ def _looked_up(what: Any, look: _Look) -> tuple[list[Item], Needs]:
         except BaseException as error:
             if is_interrupt(error):
                 raise
+            if what.record is not None:
+                # As it was when it could be sent, for those that have it.
+                return list(what.record.items), what.record.needs
             name = what.name or getattr(what.value, "__qualname__", what.kind)
             reason = f"{name} cannot be sent: {describe(error)[0]}"
             return [Item(("object", what.key), "broken", (what.key, reason))], Needs()
@@ -324,7 +328,12 @@ def _bound(scope: Scope, name: str, look: _Look) -> _Binding | None:
         known is not None
         and known.value is value
         and known.item.kind != "absent"
-        and (known.definition is None or _can_be_sent(known.definition, look))
+        and (
+            known.definition is None
+            or _can_be_sent(known.definition, look)
+            # It is sent to workers that are started, and never again.
+            or type(value).__module__.startswith("multiprocessing.")
+        )
     ):
         return known
     if value is _ABSENT:
@@ -382,7 +391,7 @@ def _new_binding(scope: Scope, name: str, value: Any, look: _Look) -> _Binding:
 def _definition_of_global(scope: Scope, value: Any) -> Definition | None:
     """Return the definition of the value of a global; None for a plain value."""
     kind = type(value)
-    if kind in SHAREABLE or kind is ModuleType or kind is tuple or isinstance(value, Enum):
+    if kind in SHAREABLE or kind is ModuleType or isinstance(value, Enum):
         return None
     if isinstance(value, type):
         return scopes.find_class(value)
@@ -401,7 +410,7 @@ def _definition_of_global(scope: Scope, value: Any) -> Definition | None:
         return scopes.define(value, "container", scope.module)
     if kind is ContextVar:
         return scopes.define(value, "context_variable", scope.module)
-    if kind.__module__ == "builtins" and kind is not bytearray and kind is not object:
+    if kind is not object and not _may_change(value):
         return None
     return scopes.define(value, "value", scope.module)
 
@@ -443,6 +452,8 @@ class _Record:
 
 # Their contents are compared as a whole.
 _DATA = frozenset(("container", "value", "dispatcher"))
+# They refer to what others keep.
+_WEAK_TYPES = (ref, WeakSet, WeakKeyDictionary, WeakValueDictionary)
 _CONSTANT = frozenset(("new_type", "type_variable", "alias", "with_alias", "context_variable"))
 
 
@@ -488,7 +499,7 @@ def _pickle(definition: Definition, record: _Record) -> None:
     record.needs.add(pickler.needs)
     # A value's own parts are pickled by value: of two that refer to each other, neither
     # could be made first.
-    by_key = kind == "context_variable"
+    by_key = kind == "context_variable" or type(definition.value) in _WEAK_TYPES
     content, buffers, needs = dumps((maker, arguments), definition, instances_by_key=by_key)
     record.needs.add(needs)
     needed = [each.key for each in needs.definitions] if kind == "value" else []
