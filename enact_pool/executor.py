@@ -52,8 +52,9 @@ class PoolExecutor(ProcessLocal, Executor):
     calls `initializer(*initargs)` first, and is replaced after
     `max_tasks_per_child` calls. What the initializer or a call sets, globals too, stays in
     the worker for later calls. Before a call runs, its worker receives what the caller has
-    changed of the globals that the call needs, and of the process state. Locks, queues and shared values of multiprocessing can be
-    among `initargs`, if they are not of its "fork" context.
+    changed of the globals that the call needs, and of the process state. Locks, queues and
+    shared values of multiprocessing can be among `initargs`, if they are not of its "fork"
+    context.
 
     Calls can be submitted and cancelled from any thread, from signal handlers, finalizers
     and callbacks. Arguments are pickled when the call is submitted, in the thread that
@@ -64,9 +65,9 @@ class PoolExecutor(ProcessLocal, Executor):
     `emitter` is given the events of the calls, in the order in which they end, in a
     thread of the executor.
 
-    Functions and classes that cannot be imported are sent once to each worker if they belong
-    to a script, a notebook or such a module. Lambdas and closures are pickled for each call.
-    Coroutines that calls return are awaited in the worker, in its one event loop.
+    Functions and classes of a script, a notebook or another module that workers cannot import
+    are sent once to each worker. Lambdas and closures are pickled for each call. Coroutines
+    that calls return are awaited in the worker, in its one event loop.
 
     A future raises
 
