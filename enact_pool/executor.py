@@ -48,31 +48,35 @@ class PoolExecutor(ProcessLocal, Executor):
     In the place of a `concurrent.futures.ProcessPoolExecutor`, whose arguments it
     takes: `max_workers` defaults to the CPUs that this process may use. Workers
     are started when there is work for them, always as clean interpreters, which
-    need no `if __name__ == "__main__":`; `mp_context` is taken and not used. Each
+    need no `if __name__ == "__main__":`; `mp_context` is accepted and not used. Each
     calls `initializer(*initargs)` first, and is replaced after
-    `max_tasks_per_child` calls. Locks, queues and shared values of multiprocessing can be
-    among `initargs`, if they are not of its "fork" context.
+    `max_tasks_per_child` calls. What the initializer or a call sets, globals too, stays in
+    the worker for later calls. Before a call runs, its worker receives what the caller has
+    changed of the globals that the call needs, and of the process state. Locks, queues and
+    shared values of multiprocessing can be among `initargs`, if they are not of its "fork"
+    context.
 
     Calls can be submitted and cancelled from any thread, from signal handlers, finalizers
-    and callbacks. Callbacks run in the executor's thread, and keep it from its work; what
-    arguments do when they are pickled runs there, too, and must not wait for another call.
+    and callbacks. Arguments are pickled when the call is submitted, in the thread that
+    submits it. Callbacks run in the executor's thread, and keep it from its work.
 
     `timeout` is for how many seconds a call may run, and `max_memory` how many bytes
     its worker may have of its own; `idle_timeout` and `env` are those of `Pool`. The
     `emitter` is given the events of the calls, in the order in which they end, in a
     thread of the executor.
 
-    Functions that cannot be imported, lambdas and closures too, are pickled by
-    value, and coroutines that calls return are awaited in the worker, in its one event loop.
+    Functions and classes of a script, a notebook or another module that workers cannot import
+    are sent once to each worker. Lambdas and closures are pickled for each call. Coroutines
+    that calls return are awaited in the worker, in its one event loop.
 
     A future raises
 
     * what its call has raised, with the worker's traceback as its cause (or
-      `RemoteError` with the same texts, if that exception cannot be pickled);
+      `RemoteError` with the same texts, if that exception cannot be pickled or rebuilt);
     * `WorkerCrashError` if the worker died meanwhile, or had more than `max_memory`,
       or if none could be started: its `error` says how;
     * `TimeoutError` if the call took longer than `timeout`;
-    * what pickling it has raised, if the call or its value cannot be pickled.
+    * the error of pickling, if the call or its value cannot be pickled.
 
     Raises what `Pool` raises.
     """

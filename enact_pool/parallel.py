@@ -126,10 +126,10 @@ def run_parallel(
     handlers, with `callable_name`, `callable_index` and `execution_id` added (None for
     what comes between callables, or from what one of them has left running; of one
     whose worker dies, the id is not its result's). A warning goes through the filters
-    here, once for each place in a worker, and says which callable it is of. What is
-    longer than 48 KiB is cut. Handlers are treated as emitters are, and so are
-    warnings that filters make an error: what is raised is raised at the end. A
-    callable that logs faster than its records are taken here waits for that, and
+    here, once for each place in a worker, and says which callable it is of. A warning that
+    the filters make an error is raised in the callable. What is longer than 48 KiB is cut.
+    Handlers are treated as emitters are: what a handler raises is raised at the end. A
+    callable that logs faster than its records are received here waits for that, and
     `timeout` counts the wait.
 
     `progress` shows a bar on stderr (tqdm's, for which `enact_pool[progress]` is to
@@ -261,9 +261,11 @@ def map_parallel(
 ) -> list[ParallelResult[Any]]:
     """Run one function (or object with `run`) on many inputs; one result for each, in order.
 
-    The function is pickled once, and sent once to each worker: what it has
-    captured, its calls in one worker share. Each input is pickled by itself,
-    so no two share anything. All else is as in `run_parallel`.
+    The function is pickled once, and sent once to each worker: its calls in one worker share
+    what the function has captured. A function that a global names keeps that for later runs in
+    the worker; any other function begins anew in each run. Globals stay in the worker in both
+    cases. Each input is pickled by itself, so no two inputs share anything. All else is as in
+    `run_parallel`.
 
     Raises what `run_parallel` raises; `TypeError` if the function is no callable.
     """

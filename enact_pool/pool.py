@@ -53,12 +53,16 @@ class Pool(ProcessLocal):
     `max_workers` defaults to the CPUs that this process may use: affinity and
     cgroup limits count. A worker ends after `idle_timeout` seconds without
     work (None: never), and waits for its first callable for a second at least.
-    Each worker calls `initializer(*initargs)` before its first callable; one
-    that raises is a failed start. `env` is added to the
-    workers' environment variables. Those that limit the threads of NumPy and
+    Each worker calls `initializer(*initargs)` before its first callable; an
+    initializer that raises is a failed start. What it sets, in globals of a script too,
+    stays until the worker ends or the caller changes the same thing.
+
+    Workers follow the working directory, the environment variables, `sys.path` and other
+    process state of this process, as they are when a run begins. The variables in `env` are
+    added, and never replaced by the caller's. Variables that limit the threads of NumPy and
     its kin (`OMP_NUM_THREADS`, `OPENBLAS_NUM_THREADS`, `MKL_NUM_THREADS` and
-    others) are set to the worker's share of the CPUs, unless this process has
-    them or `env` says otherwise.
+    others) are set to the worker's share of the CPUs, unless this process or `env`
+    sets them.
 
     `timeout`, `max_memory` and `max_tasks_per_worker` hold for all runs here that
     do not say otherwise: see `run_parallel`.

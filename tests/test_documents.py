@@ -1,4 +1,4 @@
-"""The README's snippets and the examples, run as a user would run them."""
+"""The snippets of documents and the examples, run as a user would run them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,12 @@ import pytest
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 SNIPPETS = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+# Those of the other document that has some, each with what it prints, if the document says so.
+SEEN = re.findall(
+    r"^```python\n(.*?)^```$(?:\n\n```text\n(.*?)^```$)?",
+    (ROOT / "docs" / "what-a-callable-sees.md").read_text(),
+    re.MULTILINE | re.DOTALL,
+)
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 
@@ -38,6 +44,18 @@ def test_the_first_snippet_prints_what_the_readme_says(tmp_path: Path) -> None:
     # How long it took till the crash is never the same.
     times = re.compile(r", [\d.]+ m?s after it began$", re.MULTILINE)
     assert times.sub("", run(path, tmp_path)) == times.sub("", expected[1])
+
+
+@pytest.mark.parametrize("number", range(len(SEEN)))
+def test_snippets_of_what_a_callable_sees_print_what_it_says(number: int, tmp_path: Path) -> None:
+    snippet, expected = SEEN[number]
+    if "import numpy" in snippet:
+        pytest.importorskip("numpy")
+    path = tmp_path / "snippet.py"
+    path.write_text(snippet)
+    printed = run(path, tmp_path)
+    assert printed
+    assert printed == (expected or printed)
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
