@@ -262,6 +262,8 @@ class Copies:
                 del self._names[key]
                 if self._kinds.get(key) in ("value", "container"):
                     self._forget(key)
+                elif getattr(registry.objects.get(key), "__qualname__", None) == name:
+                    registry.release(key)
 
     def _forget(self, key: str) -> None:
         registry.discard(key)

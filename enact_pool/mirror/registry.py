@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import weakref
 from itertools import count
 from types import FunctionType, ModuleType
 
@@ -53,6 +54,7 @@ class Registry:
         self.complete: Callable[[str], None] = lambda key: None
         # Finds what a mirror does not have yet. Raises `AttributeError`.
         self.find: Callable[[Mirror, str], Any] = _not_found
+        self._released: dict[str, weakref.ref[Any]] = {}
         self._renew()
         os.register_at_fork(after_in_child=self._renew)
 
@@ -80,6 +82,31 @@ class Registry:
         if self.keys.get(id(value)) == key:
             del self.keys[id(value)]
 
+    def release(self, key: str) -> None:
+        """Know an object only as long as others keep it: another one has its name now."""
+        value = self.objects.pop(key, None)
+        if value is None:
+            return
+        identity = id(value)
+
+        def forget(_: object) -> None:
+            self._released.pop(key, None)
+            if self.keys.get(identity) == key:
+                del self.keys[identity]
+
+        try:
+            self._released[key] = weakref.ref(value, forget)
+        except TypeError:
+            self.objects[key] = value  # it cannot be referred to weakly
+            return
+        for member in [each for each in self.objects if each.startswith(f"{key}/")]:
+            del self.objects[member]
+
+    def released(self, key: str) -> Any:
+        """Return an object that was released and is still there, or None."""
+        reference = self._released.get(key)
+        return None if reference is None else reference()
+
 
 def _missing(key: str) -> Any:
     raise MissingDefinition(f"the definition {key} is not known in this process")
@@ -99,7 +126,8 @@ def resolve(key: str) -> Any:
     try:
         return _objects[key]
     except KeyError:
-        return registry.load(key)
+        found = registry.released(key)
+        return registry.load(key) if found is None else found
 
 
 def member_key(key: str, name: str) -> str:

@@ -306,13 +306,28 @@ class Scopes:
             scope.name_of(container) is not None for scope in self._by_namespace.values()
         )
 
-    def release(self, definition: Definition, scope: Scope) -> None:
-        """Let go of the value of a global, which has another one now."""
-        if definition.kind not in ("value", "container") or scope.name_of(definition.value):
+    def release(self, definition: Definition, scope: Scope, name: str) -> None:
+        """Let go of the definition of a global, which has another value now.
+
+        That is, of a redefined function or class. Another name, such as a loop's variable,
+        says nothing of where else the object is.
+
+        Results of tasks that run may name it: it is found as long as a snapshot keeps it.
+        """
+        value = definition.value
+        if scope.name_of(value) is not None:
             return
-        if self._definitions.get(id(definition.value)) is definition:
-            del self._definitions[id(definition.value)]
-        registry.discard(definition.key)
+        if self._definitions.get(id(value)) is definition:
+            del self._definitions[id(value)]
+        if definition.kind in ("value", "container"):
+            registry.discard(definition.key)
+            return
+        if getattr(value, "__qualname__", None) != name:
+            return
+        for identity, (owner, _) in list(self._members.items()):
+            if owner is definition:
+                del self._members[identity]
+        registry.release(definition.key)
 
 
 def is_dispatcher(function: FunctionType) -> bool:

@@ -347,7 +347,9 @@ def _bound(scope: Scope, name: str, look: _Look) -> _Binding | None:
             if known.item.kind == "absent" and known.item.arguments == binding.item.arguments:
                 binding.item = known.item
             elif known.definition is not None and known.value is not value:
-                scopes.release(known.definition, scope)
+                scopes.release(known.definition, scope, name)
+                # They keep it.
+                _last.clear()
     scope.bindings[name] = binding
     return binding
 
