@@ -33,6 +33,7 @@ from cloudpickle import cloudpickle as _cloudpickle
 from enact_pool.locks import AdvisingPickler
 from enact_pool.mirror import rebuild
 from enact_pool.mirror.arrays import numpy_is_loaded, reduce_array
+from enact_pool.mirror.database_schema import add_reducers, reducers
 from enact_pool.mirror.registry import (
     imported,
     member,
@@ -111,6 +112,7 @@ class ByValuePickler(AdvisingPickler, cloudpickle.Pickler):  # type: ignore[misc
         repeated: bool = False,
     ) -> None:
         """`repeated` says that the pickle is loaded more than once."""
+        add_reducers()
         super().__init__(file, PROTOCOL, buffer_callback)
         self.needs = Needs()
         self._repeated = repeated
@@ -563,5 +565,5 @@ _REFUSALS: dict[type, Callable[[Any], Any]] = {
 }
 
 ByValuePickler.dispatch_table = ChainMap(
-    {CodeType: _reduce_whole_code, **_REFUSALS}, cloudpickle.Pickler.dispatch_table
+    {CodeType: _reduce_whole_code, **_REFUSALS}, reducers, cloudpickle.Pickler.dispatch_table
 )
