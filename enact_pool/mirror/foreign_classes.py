@@ -152,6 +152,26 @@ def _c_parts(pickler: ByValuePickler, definition: Definition, skeleton: Skeleton
     return rebuild_foreign.make_c_type, arguments, rebuild_foreign.set_c_type, state
 
 
+# pydantic
+
+
+def _is_parametrized(cls: Any) -> bool:
+    metadata = cls.__dict__.get("__pydantic_generic_metadata__")
+    return isinstance(metadata, dict) and metadata.get("origin") is not None
+
+
+def _parametrized_parts(
+    pickler: ByValuePickler, definition: Definition, skeleton: Skeleton
+) -> Parts:
+    """`Model[int]`, which must be the very class that this expression gives in a worker."""
+    cls: Any = definition.value
+    metadata = cls.__pydantic_generic_metadata__
+    made_of = type(cls), cls.__name__, cls.__bases__, skeleton.contents, skeleton.functions
+    arguments = *made_of, metadata["origin"], metadata["args"]
+    maker, setter = rebuild_foreign.make_parametrized, rebuild_foreign.set_parametrized
+    return maker, arguments, setter, skeleton.state
+
+
 # SQLAlchemy
 
 
@@ -363,5 +383,6 @@ def _module(name: str) -> Any:
 _LIBRARIES = {
     "msgspec": Library(_is_struct, _struct_owns, _struct_parts),
     "ctypes": Library(_is_of_c, _c_owns, _c_parts),
+    "pydantic": Library(_is_parametrized, lambda name, value: False, _parametrized_parts),
     "sqlalchemy.orm": Library(_is_declared, _declared_owns, _declared_parts),
 }

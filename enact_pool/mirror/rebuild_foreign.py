@@ -22,12 +22,14 @@ __all__ = [
     "make_c_type",
     "make_declared",
     "make_metadata",
+    "make_parametrized",
     "make_prototype",
     "make_registry",
     "make_struct",
     "make_table",
     "set_c_type",
     "set_declared",
+    "set_parametrized",
     "set_struct",
     "token_of",
 ]
@@ -137,6 +139,33 @@ def make_prototype(result: Any, arguments: tuple[Any, ...], flags: int) -> type:
     )
 
 
+# pydantic
+
+
+def make_parametrized(
+    metaclass: type,
+    name: str,
+    bases: tuple[type, ...],
+    contents: dict[str, Any],
+    functions: Functions,
+    origin: Any,
+    arguments: tuple[Any, ...],
+) -> type:
+    """Return the model that is a generic one with these arguments; make it if it is not here."""
+    from pydantic._internal import _generics
+
+    made: Any = _generics.get_cached_generic_type_early(origin, arguments)
+    if made is None:
+        made = make_class(metaclass, name, bases, contents, functions)
+        _generics.set_cached_generic_type(origin, arguments, made, origin, arguments)
+    return made  # type: ignore[no-any-return]
+
+
+def set_parametrized(cls: type, state: dict[str, Any]) -> type:
+    """Give such a model its attributes, if it was not complete before."""
+    return cls if "__pydantic_fields__" in cls.__dict__ else set_class(cls, state)
+
+
 # SQLAlchemy
 
 # Registries and metadata, by tokens that are the same in all processes.
@@ -221,9 +250,7 @@ def set_declared(cls: Any, state: dict[str, Any]) -> Any:
     else:
         set_class(cls, state)
         _waiting.append((cls, mapping))
-    ready = True
-    while ready:
-        ready = [each for each in _waiting if _is_ready(each[1])]
+    while ready := [each for each in _waiting if _is_ready(each[1])]:
         for each in ready:
             _waiting.remove(each)
             _map(*each)
