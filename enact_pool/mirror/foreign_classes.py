@@ -16,11 +16,14 @@ from typing import Any
 from attrs import frozen
 
 from enact_pool.mirror import rebuild_foreign
-from enact_pool.mirror.database_schema import is_usual_constructor, note_place
+from enact_pool.mirror.foreign_values import is_usual_constructor, note_place
 from enact_pool.mirror.pickler import ByValuePickler, Unsendable
 from enact_pool.mirror.scopes import Definition, scopes
 
 __all__ = ["Library", "Skeleton", "library_of"]
+
+
+_IDENTIFIER = re.compile(r"[^\W\d]\w*")
 
 
 @frozen
@@ -108,7 +111,9 @@ def _struct_parts(pickler: ByValuePickler, definition: Definition, skeleton: Ske
             contents[name] = attributes.pop(name)
     made_of = type(cls), cls.__name__, cls.__bases__, contents, skeleton.functions
     arguments = *made_of, fields, keyword_only, keywords
-    return rebuild_foreign.make_struct, arguments, rebuild_foreign.set_struct, skeleton.state
+    texts = [str(annotation) for annotation in annotations.values()]
+    state = {**skeleton.state, "names": sorted(set(_IDENTIFIER.findall(" ".join(texts))))}
+    return rebuild_foreign.make_struct, arguments, rebuild_foreign.set_struct, state
 
 
 # ctypes
@@ -299,14 +304,7 @@ def _without_annotations(value: Any) -> Any:
         return [*map(_without_annotations, value)]
     if isinstance(value, _module("sqlalchemy.orm").QueryableAttribute):
         value = value.__clause_element__()
-    if not isinstance(value, sql.ClauseElement):
-        return value
-    copy = sql.util._deep_deannotate(value)
-    for element in sql.visitors.iterate(copy):
-        if not isinstance(element, sql.schema.SchemaItem):  # these are not copied
-            for name in ("_propagate_attrs", "_is_clone_of"):
-                element.__dict__.pop(name, None)
-    return copy
+    return sql.util._deep_deannotate(value) if isinstance(value, sql.ClauseElement) else value
 
 
 def _column_options(prop: Any) -> dict[str, Any]:
@@ -342,7 +340,6 @@ _RELATIONSHIP_OPTIONS = (
     "uselist",
     "viewonly",
 )
-_IDENTIFIER = re.compile(r"[^\W\d]\w*")
 
 
 def _relationship_options(pickler: ByValuePickler, prop: Any) -> dict[str, Any]:
@@ -371,8 +368,10 @@ def _relationship_options(pickler: ByValuePickler, prop: Any) -> dict[str, Any]:
                     _needs_class(pickler, mapper.class_)
             if argument.name == "secondary":
                 options["secondary"] = prop.parent.registry.metadata.tables.get(value, value)
+    # SQLAlchemy 2.0 does not have it among the arguments.
+    options.setdefault("back_populates", prop.back_populates)
     if prop.backref is not None:
-        options.pop("back_populates", None)  # it is set when the mappers are configured
+        options.pop("back_populates")  # it is set when the mappers are configured
     return options
 
 

@@ -33,7 +33,7 @@ from cloudpickle import cloudpickle as _cloudpickle
 from enact_pool.locks import AdvisingPickler
 from enact_pool.mirror import rebuild
 from enact_pool.mirror.arrays import numpy_is_loaded, reduce_array
-from enact_pool.mirror.database_schema import add_reducers, reducers
+from enact_pool.mirror.foreign_values import add_reducers, reducers
 from enact_pool.mirror.registry import (
     imported,
     member,

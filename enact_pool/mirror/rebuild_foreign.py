@@ -5,8 +5,10 @@ The libraries are imported when the first such class is made.
 
 from __future__ import annotations
 
+import sys
+
 from enact_pool.mirror.rebuild import make_class, make_function, set_class
-from enact_pool.mirror.registry import registry, resolve
+from enact_pool.mirror.registry import MissingDefinition, registry, resolve
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     Functions = Iterable[tuple[str, str, Any]]
 
 __all__ = [
+    "call",
     "column_of",
     "make_array",
     "make_c_type",
@@ -52,6 +55,11 @@ def _complete(cls: Any) -> None:
         registry.complete(key)
 
 
+def call(function: Any, keywords: dict[str, Any]) -> Any:
+    """Call a function with keywords, which pickles cannot do."""
+    return function(**keywords)
+
+
 # msgspec
 
 
@@ -72,12 +80,42 @@ def make_struct(
     for field, how in fields.items():
         if how:
             contents[field] = msgspec.field(**how)
-    cls: type = metaclass(name, bases, contents, kw_only=bool(keyword_only), **keywords)
+    keywords = {**keywords, "kw_only": bool(keyword_only)}
+    cls: type
+    if any(_has_hook(kind) for base in bases for kind in base.__mro__):
+        try:
+            made_by: Any = type(msgspec.Struct)
+            shadow = made_by("Hookless", (msgspec.Struct,), dict(_HOOKLESS))
+            cls = metaclass(name, (shadow, *bases), contents, **keywords)
+            cls.__bases__ = bases
+        except TypeError:
+            pass  # another layout
+        else:
+            return cls
+    cls = metaclass(name, bases, contents, **keywords)
     return cls
 
 
+def _has_hook(kind: type) -> bool:
+    hook = kind.__dict__.get("__init_subclass__")
+    return kind.__module__ != "typing" and type(hook) is classmethod
+
+
+# Keeps the hook of a base from running once more.
+_HOOKLESS = {"__module__": __name__, "__init_subclass__": lambda cls, **keywords: None}
+
+
 def set_struct(cls: type, state: dict[str, Any]) -> type:
-    """Give a struct its attributes, and its functions what they refer to."""
+    """Give a struct its attributes, and its functions what they refer to.
+
+    msgspec looks up the names in annotations that are texts, in the dict of the module.
+    """
+    module = sys.modules.get(cls.__module__)
+    for name in state.pop("names"):
+        try:
+            getattr(module, name, None)
+        except MissingDefinition:
+            continue  # msgspec says that the name is missing
     return set_class(cls, state)
 
 
@@ -217,6 +255,15 @@ def mapper_of(cls: Any) -> Any:
     """Return the mapper of a model."""
     _complete(cls)
     return cls.__mapper__
+
+
+def make_dict(kind: Any, others: dict[str, Any], models: dict[str, Any]) -> Any:
+    """Make a dict that has the mappers of models, without those of models that are not mapped."""
+    for cls in models.values():
+        _complete(cls)
+    if not all("__mapper__" in cls.__dict__ for cls in models.values()):
+        return kind()
+    return kind({**others, **{name: cls.__mapper__ for name, cls in models.items()}})
 
 
 def make_default(function: Any) -> Any:

@@ -1,6 +1,7 @@
-"""How the registries, metadata, tables and columns of SQLAlchemy are sent.
+"""How objects of libraries are sent that pickle cannot copy, or must not.
 
-A worker has one of each, to which models and statements refer. They must not bring copies.
+Models and statements of SQLAlchemy refer to registries, metadata, tables and columns, of which
+a worker has one each. What msgspec has made in C cannot be pickled.
 """
 
 from __future__ import annotations
@@ -15,23 +16,56 @@ from enact_pool.mirror.rebuild_foreign import token_of
 
 __all__ = ["add_reducers", "is_usual_constructor", "note_place", "reducers"]
 
-# By the types of what they reduce; empty as long as SQLAlchemy is not imported.
+# By the types of what they reduce. Those of a library are added when it is imported.
 reducers: dict[type, Callable[[Any], Any]] = {}
 
 
 def add_reducers() -> None:
-    """Fill `reducers` if SQLAlchemy is imported."""
-    if reducers or "sqlalchemy.orm" not in sys.modules:
-        return
+    """Add the reducers of libraries that have been imported since."""
+    for name, (last, add) in list(_not_added.items()):
+        # Another thread may be importing it.
+        if hasattr(sys.modules.get(name), last):
+            add()
+            _not_added.pop(name, None)
+
+
+# msgspec
+
+
+def _add_msgspec() -> None:
+    msgspec = _module("msgspec")
+    reducers[msgspec.Meta] = _reduce_meta
+    for coding in (msgspec.json, msgspec.msgpack):
+        reducers[coding.Encoder] = reducers[coding.Decoder] = _reduce_coder
+
+
+def _reduce_meta(meta: Any) -> Any:
+    names = [name for name in dir(meta) if not name.startswith("_")]
+    return rebuild_foreign.call, (type(meta), _options(meta, names))
+
+
+def _reduce_coder(coder: Any) -> Any:
+    names = [name for name in dir(coder) if name.endswith(("_hook", "_format"))]
+    return rebuild_foreign.call, (type(coder), _options(coder, [*names, "order", "strict", "type"]))
+
+
+def _options(value: Any, names: list[str]) -> dict[str, Any]:
+    found = {name: getattr(value, name, None) for name in names}
+    return {name: option for name, option in found.items() if option is not None}
+
+
+# SQLAlchemy
+
+
+def _add_sqlalchemy() -> None:
     sqlalchemy, orm = _module("sqlalchemy"), _module("sqlalchemy.orm")
-    if hasattr(orm, "registry"):  # else it is being imported, by another thread
-        schema = _module("sqlalchemy.sql.schema")
-        reducers[schema.CallableColumnDefault] = _reduce_default
-        reducers[sqlalchemy.Table] = _reduce_table
-        reducers[sqlalchemy.Column] = _reduce_column
-        reducers[sqlalchemy.MetaData] = _reduce_metadata
-        reducers[orm.registry] = _reduce_registry
-        reducers[orm.Mapper] = _reduce_mapper
+    reducers[_module("sqlalchemy.sql.schema").CallableColumnDefault] = _reduce_default
+    reducers[_module("sqlalchemy.util").immutabledict] = _reduce_dict
+    reducers[sqlalchemy.Table] = _reduce_table
+    reducers[sqlalchemy.Column] = _reduce_column
+    reducers[sqlalchemy.MetaData] = _reduce_metadata
+    reducers[orm.registry] = _reduce_registry
+    reducers[orm.Mapper] = _reduce_mapper
 
 
 # Registries and metadata that a worker finds in a module: the class that has each, and the name.
@@ -59,6 +93,14 @@ def _reduce_registry(registry: Any) -> Any:
 
 def _reduce_mapper(mapper: Any) -> Any:
     return rebuild_foreign.mapper_of, (mapper.class_,)
+
+
+def _reduce_dict(values: Any) -> Any:
+    """What is noted at an expression: in that of a model, which is not mapped before it."""
+    mapper = _module("sqlalchemy.orm").Mapper
+    models = {name: value.class_ for name, value in values.items() if isinstance(value, mapper)}
+    others = {name: value for name, value in values.items() if name not in models}
+    return rebuild_foreign.make_dict, (type(values), others, models)
 
 
 def _reduce_metadata(metadata: Any) -> Any:
@@ -100,3 +142,10 @@ _DETACHED = "enact_pool: a copy of one table"
 
 def _module(name: str) -> Any:
     return sys.modules[name]
+
+
+# The libraries that were not imported yet: the name that they define last, and what adds theirs.
+_not_added: dict[str, tuple[str, Callable[[], None]]] = {
+    "msgspec": ("to_builtins", _add_msgspec),
+    "sqlalchemy.orm": ("registry", _add_sqlalchemy),
+}
