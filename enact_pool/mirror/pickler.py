@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextvars
 import dataclasses
+import inspect
 import io
 import pickle
 import re
@@ -463,9 +464,23 @@ _SPECIAL: dict[type, Any] = {
 _main_mentioned: weakref.WeakKeyDictionary[CodeType, bool] = weakref.WeakKeyDictionary()
 
 
+_names: weakref.WeakKeyDictionary[CodeType, dict[str, None]] = weakref.WeakKeyDictionary()
+
+
 def _names_of(code: CodeType) -> dict[str, None]:
-    """The globals that code refers to, with the code of functions in it."""
-    return _cloudpickle._extract_code_globals(code)  # type: ignore[no-any-return]
+    """The globals that code refers to, with the code of functions and classes in it."""
+    found = _names.get(code)
+    if found is None:
+        found = dict(_cloudpickle._extract_code_globals(code))
+        waiting = [code]
+        while waiting:
+            each = waiting.pop()
+            waiting += [constant for constant in each.co_consts if type(constant) is CodeType]
+            if not each.co_flags & inspect.CO_OPTIMIZED:
+                # The body of a class looks names up in its own dict first.
+                found.update(dict.fromkeys(each.co_names))
+        _names[code] = found
+    return found
 
 
 def _mentions_main(code: CodeType) -> bool:
