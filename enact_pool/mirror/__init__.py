@@ -15,5 +15,8 @@ A function, class or global object has a *key*, which is unique over all process
 name the key, in both directions. So a worker has one copy of each object, which keeps its
 state between tasks, and the caller gets its own objects back: nothing is ever rebuilt there.
 
+Some libraries make classes in C, or keep a registry of them: `foreign_classes` takes these apart,
+`foreign_values` does so for objects of these libraries, and `rebuild_foreign` makes both.
+
 `registry` is the table of keys, the same on both sides.
 """

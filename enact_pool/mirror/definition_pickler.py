@@ -198,7 +198,8 @@ class DefinitionPickler(ByValuePickler):
             return rebuild.own_random, (kind,)
         if kind.__name__ == "Generator" and kind.__module__ == "torch._C":
             return rebuild.own_torch_generator, (str(obj.device),)
-        if self._own is not None and obj is self._own.value and _has_own_new(kind):
+        is_own = self._own is not None and obj is self._own.value
+        if is_own and _has_own_new(kind) and kind not in self.dispatch_table:
             reduced = obj.__reduce_ex__(PROTOCOL)
             if type(reduced) is tuple and reduced[0] is _newobj and len(reduced[1]) == 1:
                 # It may look for this very object, as those of singletons do.

@@ -14,6 +14,7 @@ from types import FunctionType, GetSetDescriptorType, MemberDescriptorType, Modu
 from typing import Any
 
 from enact_pool.mirror import rebuild
+from enact_pool.mirror.foreign_classes import Skeleton, library_of
 from enact_pool.mirror.pickler import ByValuePickler
 from enact_pool.mirror.scopes import Definition, scopes
 
@@ -109,8 +110,14 @@ def _value(pickler: ByValuePickler, definition: Definition) -> Parts:
 
 def _class(pickler: ByValuePickler, definition: Definition) -> Parts:
     cls: Any = definition.value
+    library = library_of(cls)
+    if library is not None:
+        definition.is_made_anew = library.owns
     contents, functions = _skeleton(pickler, definition)
     attributes = _attributes(pickler, definition, functions)
+    if library is not None:
+        state = _state(pickler, definition, attributes, functions)
+        return library.parts(pickler, definition, Skeleton(contents, functions, state))
     if _is_made_by_c(type(cls)):
         # It must have all its attributes when it is made, its functions too.
         known = {
@@ -188,7 +195,7 @@ def _attributes(
     made = {name for name, _, _ in functions}
     attributes = {
         name: value
-        for name, value in list(cls.__dict__.items())
+        for name, value in definition.attributes().items()
         if name not in MADE
         and name not in made
         and not (isinstance(value, DESCRIPTORS) and value.__objclass__ is cls)

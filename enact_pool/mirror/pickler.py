@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextvars
 import dataclasses
+import inspect
 import io
 import pickle
 import re
@@ -43,6 +44,7 @@ from enact_pool.local import ProcessLocal
 from enact_pool.locks import AdvisingPickler
 from enact_pool.mirror import rebuild
 from enact_pool.mirror.arrays import numpy_is_loaded, reduce_array
+from enact_pool.mirror.foreign_values import add_reducers, reducers
 from enact_pool.mirror.registry import (
     imported,
     member,
@@ -121,6 +123,7 @@ class ByValuePickler(AdvisingPickler, cloudpickle.Pickler):  # type: ignore[misc
         repeated: bool = False,
     ) -> None:
         """`repeated` says that the pickle is loaded more than once."""
+        add_reducers()
         super().__init__(file, PROTOCOL, buffer_callback)
         self.needs = Needs()
         self._repeated = repeated
@@ -473,9 +476,23 @@ _SPECIAL: dict[type, Any] = {
 _main_mentioned: weakref.WeakKeyDictionary[CodeType, bool] = weakref.WeakKeyDictionary()
 
 
+_names: weakref.WeakKeyDictionary[CodeType, dict[str, None]] = weakref.WeakKeyDictionary()
+
+
 def _names_of(code: CodeType) -> dict[str, None]:
-    """The globals that code refers to, with the code of functions in it."""
-    return _cloudpickle._extract_code_globals(code)  # type: ignore[no-any-return]
+    """The globals that code refers to, with the code of functions and classes in it."""
+    found = _names.get(code)
+    if found is None:
+        found = dict(_cloudpickle._extract_code_globals(code))
+        waiting = [code]
+        while waiting:
+            each = waiting.pop()
+            waiting += [constant for constant in each.co_consts if type(constant) is CodeType]
+            if not each.co_flags & inspect.CO_OPTIMIZED:
+                # The body of a class looks names up in its own dict first.
+                found.update(dict.fromkeys(each.co_names))
+        _names[code] = found
+    return found
 
 
 def _mentions_main(code: CodeType) -> bool:
@@ -600,5 +617,5 @@ _REFUSALS: dict[type, Callable[[Any], Any]] = {
 }
 
 ByValuePickler.dispatch_table = ChainMap(
-    {CodeType: _reduce_whole_code, **_REFUSALS}, cloudpickle.Pickler.dispatch_table
+    {CodeType: _reduce_whole_code, **_REFUSALS}, reducers, cloudpickle.Pickler.dispatch_table
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import typing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import EnumMeta
 from functools import lru_cache, singledispatch
 from types import CellType, FunctionType, ModuleType
@@ -62,7 +62,17 @@ class Definition:
     global, and so on. `scope` and `name` say which global it is, if it is one.
     """
 
-    __slots__ = ("can_be_sent", "functions", "key", "kind", "name", "record", "scope", "value")
+    __slots__ = (
+        "can_be_sent",
+        "functions",
+        "is_made_anew",
+        "key",
+        "kind",
+        "name",
+        "record",
+        "scope",
+        "value",
+    )
 
     def __init__(self, key: str, kind: str, value: Any) -> None:
         self.key = key
@@ -72,10 +82,20 @@ class Definition:
         self.name = ""
         # Of a class: the names of the functions that are made along with it.
         self.functions: frozenset[str] = frozenset()
+        # Of a class: whether a library makes an attribute anew in a worker.
+        self.is_made_anew: Callable[[str, Any], bool] | None = None
         # What was pickled of it: kept by `snapshot`.
         self.record: Any = None
         # Of the value of a global: whether it was found that it can be pickled.
         self.can_be_sent = False
+
+    def attributes(self) -> dict[str, Any]:
+        """Return what a class has of its own, without what a library makes anew."""
+        attributes = dict(self.value.__dict__)
+        made_anew = self.is_made_anew
+        if made_anew is None:
+            return attributes
+        return {name: v for name, v in attributes.items() if not made_anew(name, v)}
 
     def __repr__(self) -> str:
         return f"<Definition {self.key} {self.kind} {self.name}>"

@@ -582,7 +582,7 @@ def _fields(definition: Definition) -> dict[str, Any]:
     """What can be changed of a definition, by name."""
     value = definition.value
     if isinstance(value, type):
-        fields = dict(value.__dict__)
+        fields = definition.attributes()
         if "_abc_impl" in fields:
             fields.update((REGISTERED + str(id(each)), each) for each in registered_with(value))
         return fields

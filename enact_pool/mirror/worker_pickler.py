@@ -12,7 +12,7 @@ from enact_pool.mirror.copies import Copies
 from enact_pool.mirror.parts import parts_of
 from enact_pool.mirror.pickler import ByValuePickler
 from enact_pool.mirror.rebuild import finish_class, function_of, received_class
-from enact_pool.mirror.registry import resolve
+from enact_pool.mirror.registry import member, resolve
 from enact_pool.mirror.scopes import Definition
 
 __all__ = ["WorkerPickler"]
@@ -32,8 +32,10 @@ class WorkerPickler(ByValuePickler):
 
     def refer(self, definition: Definition) -> Any:
         """Refer to a definition by its key, or say how to make it."""
-        if self._copies.key_of(definition.value) is not None:
-            return resolve, (definition.key,)
+        # The worker may have given the class a key before the caller's came.
+        key = self._copies.key_of(definition.value)
+        if key is not None:
+            return resolve, (key,)
         maker, arguments, setter, state = parts_of(self, definition)
         if isinstance(definition.value, type):
             made = received_class, (definition.key, maker, arguments)
@@ -46,6 +48,7 @@ class WorkerPickler(ByValuePickler):
 
     def refer_to_member(self, function: FunctionType, definition: Definition, name: str) -> Any:
         """Refer to a function of a class, which may have to be made first."""
-        if self._copies.key_of(definition.value) is not None:
-            return super().refer_to_member(function, definition, name)
+        key = self._copies.key_of(definition.value)
+        if key is not None:
+            return member, (key, name)
         return function_of, (definition.value, name)
