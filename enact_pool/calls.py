@@ -9,10 +9,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
+from operator import is_
 from types import FunctionType, ModuleType
 from typing import Any
 
-from attrs import frozen
+from attrs import define
 
 from enact_pool.callables import name_of
 from enact_pool.common import called_with, prepared
@@ -21,7 +22,7 @@ from enact_pool.interrupts import handlers_deferred, is_interrupt
 from enact_pool.mirror.caller import caller_manifests
 from enact_pool.mirror.pickler import Needs
 from enact_pool.mirror.scopes import scopes
-from enact_pool.mirror.snapshot import Manifest, Snapshot
+from enact_pool.mirror.snapshot import Manifest, Snapshot, manifest_of
 from enact_pool.pickles import NAMED, Buffers, is_named, pickle_function, pickle_value
 from enact_pool.results import TOLD, ParallelResult
 from enact_pool.supply import Doorbell
@@ -52,7 +53,7 @@ class PreparedCall:
         return prepared(*self.pickles)()
 
 
-@frozen(eq=False)
+@define(eq=False)
 class _Call:
     """A call as it was when it was submitted: its function's pickle, and its arguments.
 
@@ -71,10 +72,12 @@ class _CallPickler:
     """Pickles calls, in the threads that submit them."""
 
     def __init__(self) -> None:
-        # The last function that workers find by its name or its key, its pickle, and what
-        # that needs.
-        self._known: tuple[Any, bytes, Needs] = None, b"", Needs()
+        # The last function that workers find by its name or its key, its pickle, what that
+        # needs, and the key of that.
+        self._known: tuple[Any, bytes, Needs, Any] = None, b"", Needs(), None
         self._called_with = pickle.dumps(called_with, pickle.HIGHEST_PROTOCOL)
+        # What the last call wanted of its worker: the same tuple for those that want the same.
+        self._manifests: tuple[Manifest, ...] = ()
 
     def pickle(
         self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], *, patient: bool
@@ -82,41 +85,54 @@ class _CallPickler:
         """Return the call; `patient` if others are in progress: see `Snapshot`."""
         name = function.__name__ if type(function) is FunctionType else name_of(function)
         try:
-            needs = Needs()
-            pickled, given = self._pickled(function, args, kwargs, needs)
+            pickled, given, manifest = self._pickled(function, args, kwargs, patient)
             manifests = caller_manifests()
-            if needs:
-                manifests = *manifests, Snapshot(patient=patient).manifest(needs)
         except BaseException as error:
             if is_interrupt(error):
                 raise
             return _Call(name, refusal=error)
+        if manifest:
+            manifests = *manifests, manifest
+        last = self._manifests
+        if len(last) == len(manifests) and all(map(is_, last, manifests)):
+            manifests = last
+        else:
+            self._manifests = manifests
         return _Call(name, pickled, given, manifests)
 
     def _pickled(
-        self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], needs: Needs
-    ) -> tuple[bytes, tuple[Any, ...] | bytes]:
+        self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], patient: bool
+    ) -> tuple[bytes, tuple[Any, ...] | bytes, Manifest]:
+        """Return the pickle of the function, the arguments, and what a worker needs for both."""
+        are_plain = SHAREABLE.issuperset(map(type, args)) and SHAREABLE.issuperset(
+            map(type, kwargs.values())
+        )
+        known, pickled, needs, key = self._known
+        if known is function and are_plain:
+            if not needs:
+                if patient or is_named(function):
+                    return pickled, (args, kwargs), ()
+            elif is_keyed(function):
+                return pickled, (args, kwargs), manifest_of(needs, key, patient=patient)
+        needs = Needs()
+        given: tuple[Any, ...] | bytes = args, kwargs
         if type(function) is PreparedCall:
             needs.add(function.needs)
-            return pickle.dumps(function, pickle.HIGHEST_PROTOCOL), (args, kwargs)
-        if type(function) not in NAMED or _is_bound(function):
+            pickled = pickle.dumps(function, pickle.HIGHEST_PROTOCOL)
+        elif type(function) not in NAMED or _is_bound(function):
             # Whatever has a state goes with the arguments: what calls have in common here
             # must not become common in the worker.
-            return self._called_with, pickle_value(((function, args, kwargs), {}), needs)
-        known, pickled, known_needs = self._known
-        if known is function and (is_named(function) if not known_needs else is_keyed(function)):
-            needs.add(known_needs)
+            pickled = self._called_with
+            given = pickle_value(((function, args, kwargs), {}), needs)
         else:
             pickled = pickle_function(function, needs)
             if is_named(function) or is_keyed(function):
                 own_needs = Needs()
                 own_needs.add(needs)
-                self._known = function, pickled, own_needs
-        if SHAREABLE.issuperset(map(type, args)) and SHAREABLE.issuperset(
-            map(type, kwargs.values())
-        ):
-            return pickled, (args, kwargs)
-        return pickled, pickle_value((args, kwargs), needs)
+                self._known = function, pickled, own_needs, own_needs.key()
+            if not are_plain:
+                given = pickle_value((args, kwargs), needs)
+        return pickled, given, Snapshot(patient=patient).manifest(needs)
 
 
 class Calls(Work):
@@ -403,22 +419,21 @@ def _compatible(calls: list[_Call]) -> tuple[list[_Call], tuple[Manifest, ...]]:
 
     A worker has one value of a global at a time.
     """
-    manifests: dict[Manifest, None] = dict.fromkeys(calls[0].manifests)
+    wanted, latest = list(calls[0].manifests), calls[0].manifests
     chosen: dict[tuple[Any, ...], int] = {}
     for count, call in enumerate(calls):
-        if call.manifests is calls[count - 1].manifests and count:
+        if call.manifests is latest:
             continue
-        new = [manifest for manifest in call.manifests if manifest not in manifests]
-        if not new:
-            continue
+        latest = call.manifests
+        new = [manifest for manifest in latest if not any(manifest is each for each in wanted)]
         if not chosen:
-            chosen = {item.slot: item.number for each in manifests for item, _ in each}
-        wanted = {item.slot: item.number for each in new for item, _ in each}
-        if any(chosen.get(slot, number) != number for slot, number in wanted.items()):
-            return calls[:count], tuple(manifests)
-        chosen.update(wanted)
-        manifests.update(dict.fromkeys(new))
-    return calls, tuple(manifests)
+            chosen = {item.slot: item.number for each in wanted for item, _ in each}
+        numbers = {item.slot: item.number for each in new for item, _ in each}
+        if any(chosen.get(slot, number) != number for slot, number in numbers.items()):
+            return calls[:count], tuple(wanted)
+        chosen.update(numbers)
+        wanted += new
+    return calls, tuple(wanted)
 
 
 def is_keyed(function: Any) -> bool:

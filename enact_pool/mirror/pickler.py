@@ -95,6 +95,10 @@ class Needs:
     def __bool__(self) -> bool:
         return bool(self.definitions or self.names or self.scopes)
 
+    def key(self) -> tuple[Any, ...]:
+        """Return what is equal for the same needs."""
+        return tuple(self.definitions), tuple(self.names), tuple(self.scopes)
+
     def add(self, other: Needs) -> None:
         """Add those of another pickle."""
         self.definitions.update(other.definitions)
