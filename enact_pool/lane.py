@@ -188,6 +188,7 @@ class Lane(WorkerProcess):
             ]
             manifests = starting_manifest(), spec.initializer.manifest
             definitions = packed(self.deliveries.operations(manifests))
+            self.deliveries.sent(manifests)
             self._start_process(spec, inherited, definitions)
         finally:
             for end in worker_ends:
@@ -250,9 +251,14 @@ class Lane(WorkerProcess):
 
         The next batch needs them, which has so many callables.
         """
-        operations = self.deliveries.operations(manifests)
-        if operations:
-            self._queue(Command.DEFINE, self.sent + 1, count, packed(operations))
+        if self.deliveries.has_all(manifests):
+            return
+        # Either all of it is queued and noted, or nothing.
+        with handlers_deferred():
+            operations = self.deliveries.operations(manifests)
+            if operations:
+                self._queue(Command.DEFINE, self.sent + 1, count, packed(operations))
+            self.deliveries.sent(manifests)
 
     def queue_common(self, payload: bytes, parcel: Parcel | None = None) -> None:
         """Put what a run's callables have in common behind what waits to be sent.

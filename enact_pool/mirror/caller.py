@@ -11,7 +11,6 @@ from typing import Any
 
 from enact_pool.caller_state import Part, observe
 from enact_pool.interrupts import is_interrupt
-from enact_pool.mirror.fingerprint import Fingerprint
 from enact_pool.mirror.pickler import Needs, can_refer_to_variable
 from enact_pool.mirror.snapshot import Item, Manifest, Snapshot
 from enact_pool.pickles import pickle_value
@@ -27,20 +26,19 @@ class _State:
     """The state of the process, as the items that workers are sent of it."""
 
     def __init__(self) -> None:
-        self._parts: tuple[Part, ...] = ()
-        self._items: dict[Part, Item] = {}
-        self._manifest: Manifest = ()
+        # The parts, their items, and the manifest with these: replaced as one, since any
+        # thread may look at them.
+        self._seen: tuple[tuple[Part, ...], dict[Part, Item], Manifest] = (), {}, ()
 
     def manifest(self) -> Manifest:
         """Return the same manifest as long as nothing changes."""
         parts = observe()
-        if parts is not self._parts:
-            before, self._items = self._items, {}
-            for part in parts:
-                self._items[part] = before.get(part) or _item_of(part)
-            self._manifest = tuple((item, True) for item in self._items.values())
-            self._parts = parts
-        return self._manifest
+        known, before, manifest = self._seen
+        if parts is not known:
+            items = {part: before.get(part) or _item_of(part) for part in parts}
+            manifest = tuple((item, True) for item in items.values())
+            self._seen = parts, items, manifest
+        return manifest
 
 
 def _item_of(part: Part) -> Item:
@@ -72,54 +70,46 @@ class _Context:
     """The caller's context variables, as far as workers can have them."""
 
     def __init__(self) -> None:
-        self._values: list[tuple[Any, Any]] = []
-        self._fingerprint: Fingerprint | None = None
-        self._item: Item | None = None
+        # The variables with their values, and the manifest with these: replaced as one.
+        self._seen: tuple[list[tuple[Any, Any]], Manifest] = [], ()
 
     def manifests(self) -> tuple[Manifest, ...]:
         """Return what workers must have for the variables; nothing if none was ever set."""
         context = contextvars.copy_context()
-        if not len(context) and self._item is None:
+        before, manifest = self._seen
+        if not len(context) and not manifest:
             return ()
-        values = [
-            (variable, value)
-            for variable, value in context.items()
-            if can_refer_to_variable(variable)
-        ]
-        if not values and self._item is None:
+        values = [pair for pair in context.items() if can_refer_to_variable(pair[0])]
+        if not values and not manifest:
             return ()
-        same = len(values) == len(self._values) and all(
-            one[0] is other[0] and one[1] is other[1]
-            for one, other in zip(values, self._values, strict=True)
-        )
-        if same and all(type(value) in SHAREABLE for _, value in values):
-            assert self._item is not None
-            return (self._whole(self._item, Needs() if not values else self._needs),)
-        return (self._renewed(values),)
+        if not (
+            len(values) == len(before)
+            and all(
+                one[0] is other[0] and one[1] is other[1] and type(one[1]) in SHAREABLE
+                for one, other in zip(values, before, strict=True)
+            )
+        ):
+            manifest = _with_values(values, manifest)
+            self._seen = values, manifest
+        return (manifest,)
 
-    _needs = Needs()
 
-    def _renewed(self, values: list[tuple[Any, Any]]) -> Manifest:
-        needs = Needs()
-        sendable = []
-        for pair in values:
-            try:
-                pickle_value(pair, needs, repeated=True)
-            except BaseException as error:
-                if is_interrupt(error):
-                    raise
-                continue  # documented: only values that can be pickled are sent
-            sendable.append(pair)
-        pickled = pickle_value(sendable, needs, repeated=True)
-        fingerprint = Fingerprint.of(pickled)
-        if fingerprint != self._fingerprint or self._item is None:
-            self._item = Item(("context",), "context", (), pickled)
-            self._fingerprint = fingerprint
-        self._values, self._needs = values, needs
-        return self._whole(self._item, needs)
-
-    def _whole(self, item: Item, needs: Needs) -> Manifest:
-        return (*Snapshot().manifest(needs), (item, True))
+def _with_values(values: list[tuple[Any, Any]], before: Manifest) -> Manifest:
+    needs = Needs()
+    sendable = []
+    for pair in values:
+        try:
+            pickle_value(pair, needs, repeated=True)
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
+            continue  # as documented: only values that can be pickled are sent
+        sendable.append(pair)
+    pickled = pickle_value(sendable, needs, repeated=True)
+    item = before[-1][0] if before else None
+    if item is None or item.content != pickled:
+        item = Item(("context",), "context", (), pickled)
+    return (*Snapshot().manifest(needs), (item, True))
 
 
 _context = _Context()

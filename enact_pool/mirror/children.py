@@ -70,7 +70,8 @@ class MainSpec(ModuleSpec):
         assert scope is not None
         needs.scopes[scope] = None
         needs.names[scope, EVERY_NAME] = None
-        content = packed(Deliveries(None).operations([Snapshot().manifest(needs)]))
+        manifest = Snapshot().manifest(needs)
+        content = packed(Deliveries(None).operations([manifest]))
         if os.path.isdir("/proc/self/fd"):
             before, self._file = self._file, create_file()
             if before >= 0:

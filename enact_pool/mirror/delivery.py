@@ -39,31 +39,44 @@ class Deliveries:
         self._sent: dict[tuple[Any, ...], tuple[int, bool]] = {}
         # Manifests that are complete there, by their ids.
         self._complete: dict[int, Manifest] = {}
+        # What is about to be sent.
+        self._new: dict[tuple[Any, ...], tuple[int, bool]] = {}
+
+    def has_all(self, manifests: Iterable[Manifest]) -> bool:
+        """Return whether the worker is known to have these."""
+        return all(id(manifest) in self._complete or not manifest for manifest in manifests)
 
     def operations(self, manifests: Iterable[Manifest]) -> list[Any]:
-        """Return what the worker has to be told; from now on it counts as sent."""
+        """Return what the worker has to be told. When it is on its way, call `sent`.
+
+        Raises `OSError` if a descriptor cannot be sent.
+        """
         operations: list[Any] = []
+        self._new = {}
         for manifest in manifests:
-            if id(manifest) in self._complete or not manifest:
+            if id(manifest) in self._complete:
                 continue
-            if len(self._complete) >= _MOST_REMEMBERED:
-                self._complete.clear()
             for item, now in manifest:
-                before = self._sent.get(item.slot)
+                before = self._new.get(item.slot) or self._sent.get(item.slot)
                 if before is None or before[0] != item.number:
-                    if before is not None:
-                        self._complete.clear()
-                    self._sent[item.slot] = item.number, now
-                    content = self._content(item)
-                    operations.append((item.kind, self._arguments(item), content, now))
-                elif now and not before[1]:
-                    self._sent[item.slot] = item.number, now
-                    if item.kind in _COMPLETED:
-                        operations.append(("wake", item.arguments[:1], None, now))
-                    elif item.slot[0] == "name":
-                        operations.append((item.kind, item.arguments, self._content(item), now))
-            self._complete[id(manifest)] = manifest
+                    content, arguments = self._content(item), self._arguments(item)
+                    operations.append((item.kind, arguments, content, now))
+                elif not now or before[1]:
+                    continue
+                elif item.kind in _COMPLETED:
+                    operations.append(("wake", item.arguments[:1], None, now))
+                elif item.slot[0] == "name":
+                    operations.append((item.kind, item.arguments, self._content(item), now))
+                self._new[item.slot] = item.number, now
         return operations
+
+    def sent(self, manifests: Iterable[Manifest]) -> None:
+        """The operations for these are on their way."""
+        if self._new.keys() & self._sent.keys() or len(self._complete) >= _MOST_REMEMBERED:
+            self._complete.clear()
+        self._sent.update(self._new)
+        self._complete.update((id(manifest), manifest) for manifest in manifests)
+        self._new = {}
 
     def _arguments(self, item: Item) -> tuple[Any, ...]:
         if item.kind == "process" and item.arguments == ("streams",) and self._send_streams:

@@ -7,6 +7,7 @@ with what was sent before, and stays as it was then for the rest of the run.
 from __future__ import annotations
 
 import linecache
+import os
 import pickle
 import sys
 import threading
@@ -86,9 +87,29 @@ Manifest = tuple[tuple[Item, bool], ...]
 
 _ABSENT: Any = object()
 
-# Held while anything here is looked at or pickled. Re-entrant: a signal handler, or a
-# `__getstate__`, may start a run.
-_lock = threading.RLock()
+
+class _Turn:
+    """Whose turn it is to look at definitions: one thread's.
+
+    Re-entrant, since a signal handler, or a `__getstate__`, may start a run. A forked child
+    has another one: a thread that it does not have may have held this one.
+    """
+
+    def __init__(self) -> None:
+        self._renew()
+        os.register_at_fork(after_in_child=self._renew)
+
+    def _renew(self) -> None:
+        self._lock = threading.RLock()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+_turn = _Turn()
 
 # The last manifests, by their needs.
 _last: dict[tuple[Any, ...], _Collected] = {}
@@ -133,7 +154,7 @@ class Snapshot:
         key = needs.key()
         found = self._manifests.get(key)
         if found is None:
-            with _lock:
+            with _turn:
                 scopes.look()
                 last, is_first = _last.get(key), not self._looked_at
                 # What was looked at before stays as it was then.
@@ -200,7 +221,7 @@ def manifest_of(needs: Needs, key: tuple[Any, ...], *, patient: bool) -> Manifes
     """
     last = _last.get(key)
     if last is not None:
-        with _lock:
+        with _turn:
             scopes.look()
             if last.is_current(_Look(patient)):
                 return last.manifest
@@ -227,7 +248,7 @@ class _Collected:
 
     def is_current(self, look: _Look) -> bool:
         """Return whether nothing has changed since."""
-        if not self._is_whole:
+        if not self._is_whole and not look.patient:
             return False
         for scope, version, names in self._scopes:
             if scope.version != version or scope.names_in_modules() != names:
@@ -342,7 +363,7 @@ def _bound(scope: Scope, name: str, look: _Look) -> _Binding | None:
     if (
         known is not None
         and known.value is value
-        and known.item.kind != "absent"
+        and (known.item.kind != "absent" or look.patient)
         and (
             known.definition is None
             or _can_be_sent(known.definition, look)
