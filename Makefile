@@ -4,11 +4,15 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: test foreign demo check bench chaos chromium pictures clean
+.PHONY: test field foreign demo check bench chaos chromium pictures clean
 
 # On two CPUs at once: each process has workers, temporary files and a mark of its own.
 test: $(VENV)/test.done
-	$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore tests/field $(PYTEST_ARGS)
+
+# Programs, notebooks and test modules as users write and run them.
+field: $(VENV)/test.done
+	$(BIN)/python -m pytest -n 2 --dist worksteal tests/field $(PYTEST_ARGS)
 
 foreign: $(VENV)/test.done
 	$(BIN)/python tests/foreign/cpython.py $(FOREIGN_ARGS)
