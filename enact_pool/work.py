@@ -106,7 +106,7 @@ class Work:
         self.error: BaseException | None = None
         # The caller's definitions and globals, and the state of its process, as they are
         # when this begins.
-        self.snapshot = Snapshot()
+        self.snapshot = Snapshot(begins=not self.goes_on)
         self.manifests = caller_manifests()
 
     @property

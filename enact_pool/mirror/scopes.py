@@ -206,6 +206,13 @@ class Scopes:
         for scope in list(self._by_namespace.values()):
             scope.look()
 
+    def contents(self) -> dict[Scope, dict[str, Any]]:
+        """Return copies of the globals of all scopes."""
+        main = sys.modules.get("__main__")
+        if isinstance(main, ModuleType):
+            self.scope_of_module(main)
+        return {scope: scope.contents.copy() for scope in list(self._by_namespace.values())}
+
     def __iter__(self) -> Iterator[Scope]:
         return iter(list(self._by_namespace.values()))
 

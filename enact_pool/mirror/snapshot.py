@@ -123,11 +123,16 @@ _SHARE = 0.1
 class _Look:
     """One look at the definitions: what was compared in it is not compared again."""
 
-    __slots__ = ("mark", "patient")
+    __slots__ = ("_begun", "mark", "patient")
 
-    def __init__(self, patient: bool) -> None:
+    def __init__(self, patient: bool, begun: dict[Scope, dict[str, Any]] | None = None) -> None:
         self.patient = patient
         self.mark = object()
+        self._begun = begun or {}
+
+    def global_of(self, scope: Scope, name: str) -> Any:
+        """Return the value of a global, or `_ABSENT`."""
+        return self._begun.get(scope, scope.contents).get(name, _ABSENT)
 
 
 class Snapshot:
@@ -138,8 +143,9 @@ class Snapshot:
     in progress.
     """
 
-    def __init__(self, *, patient: bool = False) -> None:
-        self._look = _Look(patient)
+    def __init__(self, *, patient: bool = False, begins: bool = False) -> None:
+        """`begins` notes the values of all globals now, for those that are needed later."""
+        self._look = _Look(patient, scopes.contents() if begins else None)
         self._chosen: dict[tuple[Any, ...], Item] = {}
         self._manifests: dict[tuple[Any, ...], Manifest] = {}
         self._looked_at: dict[Any, tuple[list[Item], Needs]] = {}
@@ -357,7 +363,7 @@ def _bound(scope: Scope, name: str, look: _Look) -> _Binding | None:
     """Return what a global is now; None if there is none of that name, nor ever was."""
     if name in IMPLICIT:
         return None
-    value = scope.contents.get(name, _ABSENT)
+    value = look.global_of(scope, name)
     known: _Binding | None = scope.bindings.get(name)
     # What could not be sent may be whole by now.
     if (
