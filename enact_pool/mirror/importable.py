@@ -11,11 +11,12 @@ import os
 import struct
 import sys
 from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import cloudpickle
 
+from enact_pool.mirror.patches import was_patched
 from enact_pool.mirror.registry import Mirror
 from enact_pool.module_versions import Source, is_programs_own, source_of
 
@@ -27,7 +28,7 @@ _known_path: list[str] = []
 
 # The sources of the program's own modules, as they were when these were looked up first.
 _sources: dict[str, tuple[Any, Source]] = {}
-# Modules that were edited since they were imported: a worker would get another version.
+# Modules that were edited since they were imported, or patched: importing gives others.
 _edited: dict[str, ModuleType] = {}
 
 
@@ -49,7 +50,7 @@ def is_importable(name: str) -> bool:
     if known is not None and known[0] is module and known[1] is spec and known[2] is file:
         return known[3] and not _was_edited(name, module, spec)
     result = _can_be_found(name, module, spec, file)
-    if result and _note_source(name, spec):
+    if result and (_note_source(name, spec) or _was_edited(name, module, spec)):
         _edited[name] = module
         result = False
     _known[name] = module, spec, file, result
@@ -67,6 +68,14 @@ def _note_source(name: str, spec: Any) -> bool:
             return False
         return _is_compiled_otherwise(spec, _sources[name][1])
     return False
+
+
+def _is_foreign(value: Any) -> bool:
+    """Return whether a function or a class is of a module that workers cannot import."""
+    if type(value) is not FunctionType and not isinstance(value, type):
+        return False
+    owner = value.__module__
+    return owner in ("__main__", "__mp_main__") or isinstance(sys.modules.get(owner), Mirror)
 
 
 def _is_compiled_otherwise(spec: Any, source: Source) -> bool:
@@ -88,10 +97,13 @@ def _is_compiled_otherwise(spec: Any, source: Source) -> bool:
 
 
 def _was_edited(name: str, module: ModuleType, spec: Any) -> bool:
-    """Return whether the source of a module was edited, and the module not reloaded."""
+    """Return whether a module is not what its source is: one was edited, or the other patched."""
     noted = _sources.get(name)
     if noted is None or noted[0] is not spec:
         return False
+    if was_patched(name, module, _is_foreign):
+        _edited[name] = module
+        return True
     path, modified, size, digest = noted[1]
     try:
         status = os.stat(path)
