@@ -25,13 +25,14 @@ class Deliveries:
 
     `send` passes the descriptor of a large value to it, and returns the number by which the
     worker finds that, or raises `OSError`. Without it, large values are part of the frame.
-    `send_streams` does the same with the descriptors of stdout and stderr.
+    `send_streams` does the same with the descriptors of stdout and stderr, or of the relay
+    that it is called with.
     """
 
     def __init__(
         self,
         send: Callable[[Parcel], int] | None,
-        send_streams: Callable[[], int] | None = None,
+        send_streams: Callable[[Any], int] | None = None,
     ) -> None:
         self._send = send
         self._send_streams = send_streams
@@ -53,9 +54,10 @@ class Deliveries:
                 if before is None or before[0] != item.number:
                     if before is not None:
                         self._complete.clear()
+                    arguments, content = self._arguments(item), self._content(item)
+                    # Not before: if these raise, it was not sent.
                     self._sent[item.slot] = item.number, now
-                    content = self._content(item)
-                    operations.append((item.kind, self._arguments(item), content, now))
+                    operations.append((item.kind, arguments, content, now))
                 elif now and not before[1]:
                     self._sent[item.slot] = item.number, now
                     if item.kind in _COMPLETED:
@@ -67,7 +69,7 @@ class Deliveries:
 
     def _arguments(self, item: Item) -> tuple[Any, ...]:
         if item.kind == "process" and item.arguments == ("streams",) and self._send_streams:
-            return "streams", self._send_streams()
+            return "streams", self._send_streams(item.pin)
         return item.arguments
 
     def _content(self, item: Item) -> Any:
