@@ -341,7 +341,8 @@ class Calls(Work):
         return Batch(len(calls), payload, manifests)
 
     def open_relay(self) -> None:
-        """Do nothing: each call has the relay of when it was submitted."""
+        """Open none for all: each call has the relay of when it was submitted."""
+        self._replaced = None
 
     @property
     def is_relayed(self) -> bool:

@@ -28,6 +28,11 @@ what the worker prints when it exits. A process that a task has left running kee
 and prints to a broken one. To keep the pipe open for it would stop it instead, when the pipe
 is full, and would leave a descriptor and a thread behind.
 
+`write` is called in either thread, in one at a time. It may be slow: results wait for it. It must
+not wait for the thread that runs tasks, which waits for it. What C code has in a buffer of its
+own, and what a pool inside a worker prints without a line break, is shown when it is flushed;
+what is flushed after the end of its run is shown on the descriptor, if at all.
+
 What an object's `write` raises does not end anything: the first such error is raised when all
 is done, as that of an emitter is.
 """
@@ -35,6 +40,7 @@ is done, as that of an emitter is.
 from __future__ import annotations
 
 import codecs
+import contextvars
 import errno
 import fcntl
 import os
@@ -45,6 +51,7 @@ import termios
 import threading
 import weakref
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -145,7 +152,9 @@ class Relay:
             self._by_stream[index], self._numbers[index] = pipe, next(_numbers)
         self._woken, self._wake = os.pipe()
         self._open += [self._woken, self._wake]
-        thread = threading.Thread(target=self._read, name="enact_pool-relay", daemon=True)
+        # Consoles may tell by a context variable whose text it is.
+        read = partial(contextvars.copy_context().run, self._read)
+        thread = threading.Thread(target=read, name="enact_pool-relay", daemon=True)
         thread.start()
         self._thread = thread
 
@@ -273,13 +282,14 @@ class _Relays:
 
     def use(self, replaced: Replaced) -> Use:
         out, err = replaced
-        with handlers_deferred(), self.lock:
+        with self.lock:
             for relay in self.active:
                 same = relay.replaced[0] is out and relay.replaced[1] is err
                 if same and not relay.is_claimed:
                     return Use(relay)
-            relay = Relay(replaced)
-            self.active = *self.active, relay
+            with handlers_deferred():  # one that nothing knows would never end
+                relay = Relay(replaced)
+                self.active = *self.active, relay
             return Use(relay)
 
     def end_unused(self) -> None:
@@ -363,7 +373,9 @@ def _is_replaced(stream: Any) -> bool:
     if stream is None:
         return False
     try:
-        return not isinstance(stream.fileno(), int)
+        number = stream.fileno()
+        if isinstance(number, int) and number >= 0:  # Textual returns -1
+            return False
     except BaseException as error:
         if is_interrupt(error):
             raise

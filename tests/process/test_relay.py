@@ -358,8 +358,8 @@ def test_a_forked_child_has_a_relay_of_its_own(tmp_path: Path) -> None:
 def test_an_interrupted_run_leaves_no_relay() -> None:
     class Interrupting(io.StringIO):
         def write(self, text: str) -> int:
-            if threading.current_thread() is threading.main_thread():
-                signal.raise_signal(signal.SIGINT)
+            if not self.tell():
+                os.kill(os.getpid(), signal.SIGINT)
             return super().write(text)
 
     interrupts = 0
@@ -372,7 +372,7 @@ def test_an_interrupted_run_leaves_no_relay() -> None:
                     interrupts += 1
             pool.run_parallel([len], "")
             assert not relays.active
-    assert interrupts
+    assert interrupts == 10
 
 
 def test_the_program_ends_while_calls_print_to_an_object() -> None:
@@ -405,12 +405,17 @@ class _NoDescriptor(io.StringIO):
         return None
 
 
+class _Negative(io.StringIO):
+    def fileno(self) -> int:
+        return -1
+
+
 class _Exiting(io.StringIO):
     def fileno(self) -> int:
         raise SystemExit
 
 
-@pytest.mark.parametrize("make", [io.StringIO, _NoDescriptor, _Exiting, Broken])
+@pytest.mark.parametrize("make", [io.StringIO, _NoDescriptor, _Negative, _Exiting, Broken])
 def test_an_object_without_a_descriptor_is_in_the_place_of_stdout(make: Callable[[], Any]) -> None:
     with redirect_stdout(make()) as console:
         assert replaced_streams() == (console, None)
