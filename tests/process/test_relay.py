@@ -25,6 +25,7 @@ from enact_pool import (
     PoolExecutor,
     StepEnd,
     imap_parallel,
+    map_parallel,
     run_parallel,
 )
 from enact_pool.relay import Relay, relays, replaced_streams
@@ -41,6 +42,11 @@ def dot(text: Any) -> Any:
     """Print what is not a whole line."""
     print(".", end="")
     return text
+
+
+def dot_after(seconds: float) -> None:
+    time.sleep(seconds)
+    print(".", end="")
 
 
 def say_to_both(text: Any) -> None:
@@ -104,6 +110,12 @@ def waited_for(path: str) -> str:
     raise AssertionError(f"{path} was not written")
 
 
+@pytest.fixture(autouse=True)
+def buffered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With this variable, nothing in a worker would wait to be flushed."""
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+
+
 class Slow(io.StringIO):
     """A console that takes its time."""
 
@@ -151,6 +163,20 @@ def test_what_a_task_has_printed_is_there_when_its_result_is_yielded() -> None:
             assert result.output.is_ok
             assert text.getvalue().count(".") > result.output.unwrap()
         assert text.getvalue() == "." * 20
+
+
+def test_half_a_line_is_there_while_the_worker_is_busy_with_the_next_task() -> None:
+    class Looking(EventEmitter):
+        def emit(self, event: Any) -> None:
+            seen.append(text.getvalue())
+
+    seen: list[str] = []
+    with Pool(1) as pool:
+        map_parallel(dot_after, [0] * 100, pool=pool, capture_output=True)
+        # Now it is known how quick they are, and they are sent together.
+        with redirect_stdout(Slow()) as text:
+            map_parallel(dot_after, [0, 0, 0.5], Looking(), pool=pool)
+    assert seen == ["..", "..", "..."]
 
 
 def test_a_lazy_run_that_never_begins_leaves_nothing(capfd: pytest.CaptureFixture[str]) -> None:
