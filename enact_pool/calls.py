@@ -384,6 +384,9 @@ class Calls(Work):
                 future._end(None, RuntimeError(_SHUT))
             else:
                 future._end(None, BrokenExecutor("the executor's thread has ended early"))
+        self._relay = None
+        if relays.active:
+            end_unused()
 
 
 class _Turn:
