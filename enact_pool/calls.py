@@ -24,6 +24,7 @@ from enact_pool.mirror.pickler import Needs
 from enact_pool.mirror.scopes import scopes
 from enact_pool.mirror.snapshot import Manifest, Snapshot, manifest_of
 from enact_pool.pickles import NAMED, Buffers, is_named, pickle_function, pickle_value
+from enact_pool.relay import Use, end_unused, relays, replaced_streams, use_relay
 from enact_pool.results import TOLD, ParallelResult
 from enact_pool.supply import Doorbell
 from enact_pool.wire import COMMON_CALLS, SHAREABLE
@@ -66,6 +67,8 @@ class _Call:
     given: tuple[Any, ...] | bytes = b""
     manifests: tuple[Manifest, ...] = ()
     refusal: BaseException | None = None
+    # The relay of what it prints, which is there as long as this call is.
+    relay: Use | None = None
 
 
 class _CallPickler:
@@ -86,7 +89,10 @@ class _CallPickler:
         name = function.__name__ if type(function) is FunctionType else name_of(function)
         try:
             pickled, given, manifest = self._pickled(function, args, kwargs, patient)
-            manifests = caller_manifests()
+            manifests, relay = caller_manifests(), None
+            if (replaced := replaced_streams()) is not None:
+                relay = use_relay(replaced)
+                manifests = relay.relay.manifests(manifests)
         except BaseException as error:
             if is_interrupt(error):
                 raise
@@ -98,7 +104,7 @@ class _CallPickler:
             manifests = last
         else:
             self._manifests = manifests
-        return _Call(name, pickled, given, manifests)
+        return _Call(name, pickled, given, manifests, relay=relay)
 
     def _pickled(
         self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], patient: bool
@@ -164,6 +170,8 @@ class Calls(Work):
         # What was cancelled, as far as the run has noticed.
         self._withdrawn: list[CallFuture] = []
         self._pickler = _CallPickler()
+        # Whether a call was submitted whose prints are relayed.
+        self._has_relayed = False
         # Exceptions of those that cannot be pickled, by their numbers.
         self._refusals: dict[int, BaseException] = {}
 
@@ -175,6 +183,10 @@ class Calls(Work):
             raise RuntimeError(_SHUT)
         in_progress = bool(self._waiting or self._futures)
         call = self._pickler.pickle(function, args, kwargs, patient=in_progress)
+        # Calls in a row do not each start a relay.
+        self._relay = call.relay
+        if call.relay is not None:
+            self._has_relayed = True
         future = CallFuture(self, call)
         self._waiting.append(future)
         # In this order: a run that says that it listens looks once more before it waits,
@@ -188,6 +200,8 @@ class Calls(Work):
                 self._waiting.remove(future)
             except ValueError:
                 return future  # it was done in time, or has been told of the end
+            finally:
+                self._relay = None
             raise RuntimeError(_SHUT)
         return future
 
@@ -342,6 +356,19 @@ class Calls(Work):
         payload = pickle.dumps((list(numbers), items), pickle.HIGHEST_PROTOCOL)
         return Batch(len(calls), payload, manifests)
 
+    def open_relay(self) -> None:
+        """Open none for all: each call has the relay of when it was submitted."""
+        self._replaced = None
+
+    @property
+    def is_relayed(self) -> bool:
+        return self._has_relayed
+
+    def show_printed(self, tasks: Sequence[int]) -> None:
+        calls: list[Any] = [self._futures[task]._call for task in tasks]
+        for relay in {call.relay.relay for call in calls if call.relay is not None}:
+            self._drain(relay)
+
     def tell(self, tasks: Sequence[int], results: list[ParallelResult[Any]]) -> None:
         for task, result in zip(tasks, results, strict=True):
             future = self._futures.pop(task)
@@ -350,6 +377,8 @@ class Calls(Work):
                 future._end(output)
             else:
                 future._end(*fate_of(output, result.error, self._refusals.pop(task, None)))
+        if relays.active:
+            end_unused()
 
     def end(self) -> None:
         """There is no run any more. What it has not done, if it was cut short, fails."""
@@ -371,6 +400,9 @@ class Calls(Work):
                 future._end(None, RuntimeError(_SHUT))
             else:
                 future._end(None, BrokenExecutor("the executor's thread has ended early"))
+        self._relay = None
+        if relays.active:
+            end_unused()
 
 
 class _Turn:

@@ -8,7 +8,7 @@ worker has set itself, in an initializer, say, stays until the caller changes th
 | folder | path, or None | the working directory; None, a removed one, leaves it |
 | variables | dict | what differs from the caller's variables before |
 | path | list of str | all of it; entries of the worker stay beside it |
-| streams | identities | the descriptors that come with it become 1 and 2 |
+| streams | identities | the descriptors that come with it become 1 and 2: see `relay` |
 | recursion_limit, int_digits, locale | number, name | as it is |
 | decimal | fields by name, or None | the context of the thread that applies it |
 | warnings | list of tuples | all filters |
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
-__all__ = ["FollowedState"]
+__all__ = ["RELAYED", "FollowedState"]
 
 # Bound here: a callable may clear or patch the modules they come from.
 _chdir, _close, _dup2 = os.chdir, os.close, os.dup2
@@ -43,6 +43,9 @@ _LocaleError: Any = _locale.Error  # type: ignore[attr-defined]
 _modules = sys.modules
 
 _STREAMS = (1, 2)
+
+# What the identity of a stream begins with that is the pipe of a relay.
+RELAYED = "relayed"
 
 # What these begin with. While the caller has not changed them, they need not be imported.
 _USUAL: dict[str, Any] = {
@@ -75,6 +78,9 @@ class FollowedState:
         self._env = dict(env or {})
         self._defaults = dict(defaults or {})
         self._reloading: Any = None
+        # Whether a stream is relayed to an object of the caller's: then what a callable has
+        # printed must be in the pipe before its result is sent.
+        self.is_relayed = False
         # The parts as they were applied last: the worker's own changes are not in there.
         self._has: dict[str, Any] = {
             **_USUAL,
@@ -150,6 +156,7 @@ class FollowedState:
                 for number, descriptor in zip(_STREAMS, descriptors, strict=True):
                     _dup2(descriptor, number)
                 self._has["streams"] = value
+                self.is_relayed = any(each and each[0] == RELAYED for each in value)
         finally:
             for descriptor in descriptors:
                 _close(descriptor)

@@ -19,7 +19,7 @@ from enact_pool.wire import (
     unpack_permits,
 )
 
-__all__ = ["Permits", "commands_from"]
+__all__ = ["Permits", "commands_from", "flush_output"]
 
 # Those that are taken cannot be given to other workers any more.
 _PERMITS_AT_ONCE = 8
@@ -67,15 +67,15 @@ def commands_from(
         recorder.note_resting()
         # It lasts for ever if nobody reads that: see `Inbox.look_around`.
         recorder.note_flushing(True)
-        _flush_output()
+        flush_output()
         recorder.note_flushing(False)
         if not poll(poller, wait_ms, spin=spin):
             recorder.note_expired()
             return
 
 
-def _flush_output() -> None:
-    """Show what callables have printed, now that there is nothing else to do."""
+def flush_output() -> None:
+    """Show what callables have printed."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -57,6 +57,7 @@ if TYPE_CHECKING:  # they take long to import, and are not always needed
     from enact_pool.mirror.snapshot import Manifest
     from enact_pool.parcel import Parcel
     from enact_pool.recorder import Activity
+    from enact_pool.relay import Relay
 
 __all__ = ["Holder", "Lane"]
 
@@ -236,11 +237,12 @@ class Lane(WorkerProcess):
         large.send(self._side, tag)
         return tag
 
-    def _send_streams(self) -> int:
+    def _send_streams(self, relay: Relay | None) -> int:
         tag = self._next_tag()
         descriptors = stream_descriptors()
         try:
-            send_descriptors(self._side, Kind.PARCEL, tag, descriptors)
+            sent = descriptors if relay is None else relay.in_place_of(descriptors)
+            send_descriptors(self._side, Kind.PARCEL, tag, sent)
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
@@ -249,7 +251,7 @@ class Lane(WorkerProcess):
     def queue_definitions(self, count: int, *manifests: Manifest) -> None:
         """Put what the worker lacks of these behind what waits to be sent. Raises `OSError`.
 
-        The next batch needs them, which has so many callables.
+        The next batch needs them, which has so many callables; 0: no batch does.
         """
         if self.deliveries.has_all(manifests):
             return

@@ -17,8 +17,10 @@ from enact_pool.emitter import Emitter
 from enact_pool.inbox import LOOK_SECONDS, ROUND_SECONDS, Inbox
 from enact_pool.interrupts import is_interrupt
 from enact_pool.lane import Lane
+from enact_pool.mirror.caller import caller_streams
 from enact_pool.options import Options
 from enact_pool.outcomes import Outcomes
+from enact_pool.relay import relays
 from enact_pool.results import Err, ParallelResult, Tally
 from enact_pool.schedule import Schedule
 from enact_pool.spinning import SPIN_SECONDS
@@ -138,6 +140,8 @@ class _Run:
         with self._work.lock:
             self.crew.enter()
             self._work.begin(self)
+            if not self._options.capture_output:
+                self._work.open_relay()
             self._submit(self._work.pulled)
             while True:
                 self._cancel_if_due()
@@ -186,6 +190,8 @@ class _Run:
         if results or self._outcomes.has_news:
             self._go_away()
             with self._work.unlocked:
+                if results and relays.active:
+                    self._work.show_printed(tasks)
                 self._outcomes.tell(results)
                 self._work.tell(tasks, results)
                 if results:
@@ -250,6 +256,8 @@ class _Run:
             self._brief.close()
         if self.is_here:
             self.crew.disband()
+            # Now that no worker prints any more.
+            self._work.close_relay()
         else:
             self.crew.abandon()
 
@@ -309,9 +317,10 @@ class _Run:
 
     @property
     def error(self) -> BaseException | None:
-        """What the emitter or the work's iterable has raised."""
+        """What the emitter, the work's iterable, or an object in stdout's place has raised."""
         bar_error = None if self._progress is None else self._progress.error
-        return self._outcomes.emitter_error or self._work.error or bar_error
+        errors = self._outcomes.emitter_error, self._work.error, self._work.relay_error, bar_error
+        return next((error for error in errors if error is not None), None)
 
     @property
     def _done(self) -> bool:
@@ -447,6 +456,13 @@ class _Run:
 
     def _take_brief_back(self, lane: Lane) -> None:
         if self._brief is not None and self._brief.take_back(lane):
+            self._flush(lane)
+        if self._work.is_relayed and lane.ready:
+            # What prints there later must not find a broken pipe.
+            try:
+                lane.queue_definitions(0, caller_streams())
+            except OSError:
+                return  # it is dead, or has to do without
             self._flush(lane)
 
     def _pickle(self, tasks: list[int]) -> tuple[list[int], Batch]:

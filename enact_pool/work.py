@@ -32,6 +32,7 @@ from enact_pool.pickles import (
     pickle_inputs,
     pickle_repeated,
 )
+from enact_pool.relay import Relay, Use, end_unused, relays, replaced_streams, use_relay
 from enact_pool.results import ParallelResult
 from enact_pool.wire import COMMON_FUNCTION, COMMON_SHARED, SHAREABLE
 
@@ -108,6 +109,11 @@ class Work:
         # when this begins.
         self.snapshot = Snapshot(begins=not self.goes_on)
         self.manifests = caller_manifests()
+        # What is in the place of the caller's stdout and stderr, and the relay of it.
+        self._replaced = replaced_streams()
+        self._relay: Use | None = None
+        # What the first `write` of such an object that failed has raised.
+        self.relay_error: BaseException | None = None
 
     @property
     def exhausted(self) -> bool:
@@ -204,6 +210,41 @@ class Work:
 
     def begin(self, run: Workshop) -> None:
         """This run does it."""
+
+    def open_relay(self) -> None:
+        """Relay what is printed to the objects in the place of stdout and stderr, if there are any.
+
+        Raises `OSError` or `RuntimeError`: see `relay`.
+        """
+        if self._replaced is not None:
+            # Not kept here: after the run it is the relay that knows when it is not needed.
+            replaced, self._replaced = self._replaced, None
+            self._relay = use_relay(replaced)
+            self.manifests = self._relay.relay.manifests(self.manifests)
+
+    @property
+    def is_relayed(self) -> bool:
+        """Whether what is printed may be relayed."""
+        return self._relay is not None
+
+    def show_printed(self, tasks: Sequence[int]) -> None:
+        """Write what these tasks have printed to the objects that it is relayed to."""
+        if self._relay is not None:
+            self._drain(self._relay.relay)
+
+    def _drain(self, relay: Relay) -> None:
+        relay.drain()
+        if self.relay_error is None:
+            self.relay_error = relay.error
+
+    def close_relay(self) -> None:
+        """End the relay, if nothing else uses it; can be called again."""
+        use, self._relay = self._relay, None
+        if use is not None:
+            self._drain(use.relay)
+            use.end()
+        if relays.active:
+            end_unused()
 
     def tell(self, tasks: Sequence[int], results: list[ParallelResult[Any]]) -> None:
         """The turn of these results has come."""

@@ -26,7 +26,7 @@ from enact_pool.changes import Changes
 from enact_pool.common import Common, common_of, run_to_the_end
 from enact_pool.descriptors import out_of_reach
 from enact_pool.followed_state import FollowedState
-from enact_pool.intake import Permits, commands_from
+from enact_pool.intake import Permits, commands_from, flush_output
 from enact_pool.loading import load
 from enact_pool.mirror.received import Received
 from enact_pool.recorder import FlightRecorder
@@ -424,12 +424,15 @@ class _Worker:
         self._permits.several = quick = ran_ns < QUICK_NS
         witness = self._witness
         try:
+            if self._received.is_relayed and witness is None:
+                # It is shown before the result is, also what is not a whole line.
+                flush_output()
             # Not in a method of its own: there may be no depth of calls left for that.
             left = self._surroundings.restore(ran_ns, ended_at)
             told = None if left is None else _dumps(left)
         except BaseException:
-            # It has left a thread whose name raises, say, or patched what this takes. It
-            # has its answer, but is the last one here.
+            # It has left a thread whose name raises, say, or patched what this takes, or left
+            # a stream that exits when it is flushed. It has its answer, but is the last one here.
             told, self._is_spoilt = None, True
         if told is not None:
             # To write it may take long, and is not the callable's time.

@@ -16,7 +16,7 @@ from enact_pool.mirror.snapshot import Item, Manifest, Snapshot
 from enact_pool.pickles import pickle_value
 from enact_pool.wire import SHAREABLE
 
-__all__ = ["caller_manifests", "starting_manifest"]
+__all__ = ["caller_manifests", "caller_streams", "starting_manifest"]
 
 # What a process that is started has from its parent.
 _INHERITED = frozenset(("folder", "variables", "path", "streams", "modules"))
@@ -54,6 +54,11 @@ def caller_manifests() -> tuple[Manifest, ...]:
     state = _state.manifest()
     context = _context.manifests()
     return (state, *context) if context else (state,)
+
+
+def caller_streams() -> Manifest:
+    """Return what a worker must have to print to the caller's descriptors."""
+    return tuple(entry for entry in _state.manifest() if entry[0].slot == ("process", "streams"))
 
 
 def starting_manifest() -> Manifest:

@@ -25,13 +25,14 @@ class Deliveries:
 
     `send` passes the descriptor of a large value to it, and returns the number by which the
     worker finds that, or raises `OSError`. Without it, large values are part of the frame.
-    `send_streams` does the same with the descriptors of stdout and stderr.
+    `send_streams` does the same with the descriptors of stdout and stderr, or of the relay
+    that it is called with.
     """
 
     def __init__(
         self,
         send: Callable[[Parcel], int] | None,
-        send_streams: Callable[[], int] | None = None,
+        send_streams: Callable[[Any], int] | None = None,
     ) -> None:
         self._send = send
         self._send_streams = send_streams
@@ -80,7 +81,7 @@ class Deliveries:
 
     def _arguments(self, item: Item) -> tuple[Any, ...]:
         if item.kind == "process" and item.arguments == ("streams",) and self._send_streams:
-            return "streams", self._send_streams()
+            return "streams", self._send_streams(item.pin)
         return item.arguments
 
     def _content(self, item: Item) -> Any:

@@ -41,6 +41,11 @@ class Received:
         return None if self._copies is None else self._copies.context
 
     @property
+    def is_relayed(self) -> bool:
+        """Whether what is printed goes to an object of the caller's: see `relay`."""
+        return self._followed.is_relayed
+
+    @property
     def mail(self) -> Mail:
         """What has come beside the commands."""
         if self._own_mail is None:

@@ -148,8 +148,11 @@ def shown(text):
 %%capture captured
 print("from the cell")
 returned = shown("third")
-""": None,
-        """print(returned, "from the cell" in captured.stdout)""": ["third True"],
+print("from the cell again")
+""": [],
+        """print(returned, captured.stdout.split())""": [
+            "third ['from', 'the', 'cell', 'third', 'from', 'the', 'cell', 'again']"
+        ],
         """shown("fourth")""": ["fourth", "'fourth'"],
         """
 from pathlib import Path
@@ -158,9 +161,37 @@ def look(_): return Path.cwd().name, os.environ.get("MODE_OF_THIS")
 map_parallel(look, [0])[0].output
 """: ["Ok(('sub', 'new'))"],
     }
-    found = executed(list(cells), tmp_path, monkeypatch)
-    # Whether %%capture gets what a task prints depends on how the kernel captures.
-    expected = [
-        now if then is None else then for now, then in zip(found, cells.values(), strict=True)
-    ]
-    assert found == expected
+    assert executed(list(cells), tmp_path, monkeypatch) == list(cells.values())
+
+
+def test_capture_takes_what_tasks_print_and_what_calls_print(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a line break too, and all of it, though nothing waits for it."""
+    cells = {
+        """
+import sys
+from enact_pool import Pool, PoolExecutor
+pool, executor = Pool(2), PoolExecutor(1)
+def say(n):
+    print("out", n, end=";"); print("err", n, end=";", file=sys.stderr)
+    return n
+""": [],
+        """
+%%capture out
+for n in range(5): pool.run_parallel([say], n)
+executor.submit(say, 5).result()
+""": [],
+        """
+print([text == "".join(f"{name} {n};" for n in range(6))
+       for name, text in (("out", out.stdout), ("err", out.stderr))])
+""": ["[True, True]"],
+        """
+%%capture --no-stderr out
+import os
+pool.run_parallel([lambda _: os.system("echo by a process")], 0)
+""": [],
+        """out.stdout, out.stderr""": ["('by a process\\n', '')"],
+        """pool.close(); executor.shutdown()""": [],
+    }
+    assert executed(list(cells), tmp_path, monkeypatch) == list(cells.values())

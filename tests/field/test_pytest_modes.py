@@ -131,6 +131,14 @@ def test_capfd_again(capfd):
     assert capfd.readouterr().out == "said\\n"
 
 
+def test_capsys(capsys):
+    look()
+    map_parallel(complain, [0])
+    captured = capsys.readouterr()
+    assert captured.out == "said\\n"
+    assert captured.err == "complained\\n"
+
+
 def test_chdir(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert look()[0] == str(tmp_path)
