@@ -26,7 +26,7 @@ from enact_pool.work import Work
 
 if TYPE_CHECKING:
     from enact_pool.live_events import CallWrapperPickle
-    from enact_pool.mirror.snapshot import Manifest
+    from enact_pool.mirror.items import Manifest
     from enact_pool.parcel import Parcel
 
 __all__ = ["Brief"]

@@ -20,9 +20,10 @@ from enact_pool.common import called_with, prepared
 from enact_pool.futures import CallFuture, fate_of, log_untold
 from enact_pool.interrupts import handlers_deferred, is_interrupt
 from enact_pool.mirror.caller import caller_manifests
+from enact_pool.mirror.items import Manifest
 from enact_pool.mirror.pickler import Needs
 from enact_pool.mirror.scopes import scopes
-from enact_pool.mirror.snapshot import Manifest, Snapshot, manifest_of
+from enact_pool.mirror.snapshot import Snapshot, manifest_of
 from enact_pool.pickles import NAMED, Buffers, is_named, pickle_function, pickle_value
 from enact_pool.relay import Use, end_unused, relays, replaced_streams, use_relay
 from enact_pool.results import TOLD, ParallelResult

@@ -54,7 +54,7 @@ from enact_pool.wire import (
 
 if TYPE_CHECKING:  # they take long to import, and are not always needed
     from enact_pool.limits import Excess
-    from enact_pool.mirror.snapshot import Manifest
+    from enact_pool.mirror.items import Manifest
     from enact_pool.parcel import Parcel
     from enact_pool.recorder import Activity
     from enact_pool.relay import Relay

@@ -57,7 +57,7 @@ from typing import TYPE_CHECKING, Any
 
 from enact_pool.followed_state import RELAYED
 from enact_pool.interrupts import handlers_deferred, is_interrupt
-from enact_pool.mirror.snapshot import Item, Manifest
+from enact_pool.mirror.items import Item, Manifest
 
 if TYPE_CHECKING:
     # What is in the place of stdout and of stderr; None if the descriptor is used.

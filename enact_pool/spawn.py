@@ -27,8 +27,9 @@ from attrs import field, frozen
 
 from enact_pool.interrupts import handlers_deferred, signals_blocked
 from enact_pool.locks import check_lock
+from enact_pool.mirror.items import Manifest
 from enact_pool.mirror.pickler import ByValuePickler, Needs
-from enact_pool.mirror.snapshot import Manifest, Snapshot
+from enact_pool.mirror.snapshot import Snapshot
 from enact_pool.worker import serve
 
 # joblib has a copy of loky, and each finds itself by a name that both put into this

@@ -22,8 +22,9 @@ from enact_pool.callables import check_callable, name_of
 from enact_pool.interrupts import is_interrupt
 from enact_pool.kin import parted
 from enact_pool.mirror.caller import caller_manifests
+from enact_pool.mirror.items import Manifest
 from enact_pool.mirror.pickler import Needs
-from enact_pool.mirror.snapshot import Manifest, Snapshot
+from enact_pool.mirror.snapshot import Snapshot
 from enact_pool.pickles import (
     Buffers,
     pickle_callables,

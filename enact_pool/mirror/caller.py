@@ -11,8 +11,9 @@ from typing import Any
 
 from enact_pool.caller_state import Part, observe
 from enact_pool.interrupts import is_interrupt
+from enact_pool.mirror.items import Item, Manifest
 from enact_pool.mirror.pickler import Needs, can_refer_to_variable
-from enact_pool.mirror.snapshot import Item, Manifest, Snapshot
+from enact_pool.mirror.snapshot import Snapshot
 from enact_pool.pickles import pickle_value
 from enact_pool.wire import SHAREABLE
 

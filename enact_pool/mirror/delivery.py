@@ -6,7 +6,7 @@ import pickle
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from enact_pool.mirror.snapshot import Item, Manifest
+from enact_pool.mirror.items import Item, Manifest
 from enact_pool.wire import LARGE_BYTES
 
 if TYPE_CHECKING:

@@ -159,6 +159,8 @@ class Scopes:
         # Functions in the dicts of classes: the class's definition, and the name.
         self._members: dict[int, tuple[Definition, str]] = {}
         self._numbers: dict[str, int] = {}
+        # How many definitions were let go of.
+        self.releases = 0
 
     # Scopes
 
@@ -344,6 +346,7 @@ class Scopes:
         value = definition.value
         if scope.name_of(value) is not None:
             return
+        self.releases += 1
         if self._definitions.get(id(value)) is definition:
             del self._definitions[id(value)]
         if definition.kind in ("value", "container"):

@@ -1,0 +1,190 @@
+"""The globals of scopes: what each was when it was looked at last, and is sent as."""
+
+from __future__ import annotations
+
+import sys
+from contextvars import ContextVar
+from enum import Enum
+from types import ModuleType
+from typing import Any
+
+from enact_pool.interrupts import is_interrupt
+from enact_pool.mirror.changes import may_change
+from enact_pool.mirror.definition_pickler import culprit, dumps
+from enact_pool.mirror.items import Item
+from enact_pool.mirror.pickler import Needs
+from enact_pool.mirror.records import Look, current
+from enact_pool.mirror.scopes import (
+    CONTAINERS,
+    IMPLICIT,
+    Definition,
+    Scope,
+    kind_of_global,
+    scopes,
+)
+from enact_pool.texts import describe
+from enact_pool.wire import SHAREABLE
+
+__all__ = ["Binding", "bound", "others_of", "scope_item"]
+
+_ABSENT: Any = object()
+
+
+def scope_item(scope: Scope) -> Item:
+    """Return what makes the mirror of a scope."""
+    names = scope.names_in_modules()
+    item: Item | None = scope.item
+    if item is None or item.arguments[1] != names:
+        contents = scope.contents
+        attributes = {
+            name: contents[name]
+            for name in ("__name__", "__file__", "__package__", "__doc__", "__path__")
+            if isinstance(contents.get(name), (str, list))
+        }
+        arguments = scope.key, names, attributes
+        item = scope.item = Item(("scope", scope.key), "scope", arguments)
+    return item
+
+
+def others_of(scope: Scope) -> Needs:
+    """The definitions of a scope that nothing names: a task may find them by their names."""
+    known = scope.others
+    if known is None or known[0] != scope.version:
+        needs = Needs()
+        module = scope.contents.get("__name__")
+        for name, value in list(scope.contents.items()):
+            if name in IMPLICIT:
+                continue
+            if isinstance(value, type):
+                is_own = value.__dict__.get("__module__") == module
+            else:
+                special = kind_of_global(value)
+                is_own = special is not None and getattr(value, "__module__", None) == module
+            if is_own:
+                needs.names[scope, name] = None
+        known = scope.others = scope.version, needs
+    return known[1]  # type: ignore[no-any-return]
+
+
+class Binding:
+    """What a global was when it was looked at last."""
+
+    __slots__ = ("definition", "item", "needs", "value")
+
+    def __init__(
+        self, value: Any, item: Item, needs: Needs, definition: Definition | None = None
+    ) -> None:
+        self.value = value
+        self.item = item
+        self.needs = needs
+        self.definition = definition
+
+
+def bound(scope: Scope, name: str, look: Look) -> Binding | None:
+    """Return what a global is now; None if there is none of that name, nor ever was."""
+    if name in IMPLICIT:
+        return None
+    value = look.globals_of(scope).get(name, _ABSENT)
+    known: Binding | None = scope.bindings.get(name)
+    # What could not be sent may be whole by now.
+    if (
+        known is not None
+        and known.value is value
+        and (known.item.kind != "absent" or look.patient)
+        and (
+            known.definition is None
+            or _can_be_sent(known.definition, look)
+            # It is sent to workers that are started, and never again.
+            or type(value).__module__.startswith("multiprocessing.")
+        )
+    ):
+        return known
+    if value is _ABSENT:
+        if known is None:
+            return None
+        item = Item(("name", scope.key, name), "unbind", (scope.key, name))
+        binding = Binding(value, item, Needs())
+    else:
+        binding = _new_binding(scope, name, value, look)
+        if known is not None:
+            if known.item.kind == "absent" and known.item.arguments == binding.item.arguments:
+                binding.item = known.item
+            elif known.definition is not None and known.value is not value:
+                scopes.release(known.definition, scope, name)
+    scope.bindings[name] = binding
+    return binding
+
+
+def _can_be_sent(definition: Definition, look: Look) -> bool:
+    try:
+        current(definition, look)
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        return False
+    return True
+
+
+def _new_binding(scope: Scope, name: str, value: Any, look: Look) -> Binding:
+    slot = "name", scope.key, name
+    needs = Needs()
+    needs.scopes[scope] = None
+    try:
+        definition = _definition_of_global(scope, value)
+        if definition is not None:
+            current(definition, look)
+            needs.definitions[definition] = None
+            item = Item(slot, "bind", (scope.key, name, definition.key), pin=value)
+            return Binding(value, item, needs, definition)
+        content, buffers, more = dumps(value)
+        needs.add(more)
+        return Binding(value, Item(slot, "set", (scope.key, name), content, buffers), needs)
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        module = _module_with(name, value)
+        if module is not None:
+            item = Item(slot, "import", (scope.key, name, module, describe(error)[0]))
+        else:
+            reason = f"{culprit(name, value)}: {describe(error)[0]}"
+            item = Item(slot, "absent", (scope.key, name, reason))
+        return Binding(value, item, needs)
+
+
+def _definition_of_global(scope: Scope, value: Any) -> Definition | None:
+    """Return the definition of the value of a global; None for a plain value."""
+    kind = type(value)
+    if kind in SHAREABLE or kind is ModuleType or isinstance(value, Enum):
+        return None
+    if isinstance(value, type):
+        return scopes.find_class(value)
+    known = scopes.known(value)
+    if known is not None:
+        return known
+    special = kind_of_global(value)
+    if special == "function":
+        found = scopes.find_function(value)
+        return found if isinstance(found, Definition) else None
+    if special == "dispatcher":
+        return scopes.define(value, "dispatcher", scope.module)
+    if special is not None:
+        return scopes.find_other(value)
+    if kind in CONTAINERS:
+        return scopes.define(value, "container", scope.module)
+    if kind is ContextVar:
+        return scopes.define(value, "context_variable", scope.module)
+    if kind is not object and not may_change(value):
+        return None
+    return scopes.define(value, "value", scope.module)
+
+
+def _module_with(name: str, value: Any) -> str | None:
+    """Return the module that has this very object under this name, and can be imported."""
+    for module_name, module in list(sys.modules.items()):
+        if (
+            isinstance(module, ModuleType)
+            and module.__dict__.get(name, _ABSENT) is value
+            and scopes.is_importable(module_name, module)
+        ):
+            return module_name
+    return None

@@ -1,0 +1,182 @@
+"""What the caller has changed of a definition since it was sent."""
+
+from __future__ import annotations
+
+from enum import Enum
+from types import BuiltinFunctionType, CellType, CodeType, FunctionType, ModuleType
+from typing import Any
+
+from enact_pool.interrupts import is_interrupt
+from enact_pool.mirror.definition_pickler import culprit, dumps
+from enact_pool.mirror.fingerprint import Fingerprint
+from enact_pool.mirror.items import Item
+from enact_pool.mirror.parts import DESCRIPTORS, MADE, registered_with
+from enact_pool.mirror.pickler import Needs
+from enact_pool.mirror.rebuild import REGISTERED
+from enact_pool.mirror.scopes import Definition, LruCache
+from enact_pool.texts import describe
+from enact_pool.wire import SHAREABLE
+
+__all__ = ["Record", "fields_of", "lacking", "may_change", "note_changes", "watch"]
+
+ABSENT: Any = object()
+
+
+class Record:
+    """What was pickled of a definition, and what it was like then."""
+
+    def __init__(self) -> None:
+        self.items: list[Item] = []
+        # What has changed since, by the names of attributes.
+        self.changes: dict[str, Item] = {}
+        self.needs = Needs()
+        # What it refers to, by name, and the fingerprints of what may change in place.
+        self.fields: dict[str, Any] = {}
+        self.ids: list[int] = []
+        self.fingerprints: dict[str, Fingerprint | None] = {}
+        # Grows with each change.
+        self.version = 0
+        # The look in which it was compared last.
+        self.look: object = None
+        # When a patient snapshot compares it again, on the monotonic clock.
+        self.compare_at = 0.0
+
+
+def lacking(definition: Definition, name: str, reason: str) -> Item:
+    key = definition.key
+    return Item(("attribute", key, name), "lack", (key, name, reason))
+
+
+def fields_of(definition: Definition) -> dict[str, Any]:
+    """What can be changed of a definition, by name."""
+    value = definition.value
+    if isinstance(value, type):
+        fields = definition.attributes()
+        if "_abc_impl" in fields:
+            fields.update((REGISTERED + str(id(each)), each) for each in registered_with(value))
+        return fields
+    if isinstance(value, CellType):
+        try:
+            return {"": value.cell_contents}
+        except ValueError:
+            return {}
+    if type(value) is LruCache:
+        return {name: v for name, v in value.__dict__.items() if name != "__wrapped__"}
+    return {
+        "__code__": value.__code__,
+        "__defaults__": value.__defaults__,
+        "__kwdefaults__": value.__kwdefaults__,
+        **value.__dict__,
+    }
+
+
+# How many a function has without attributes.
+_PLAIN_FIELDS = 3
+
+# What nobody changes in place.
+_NEVER_CHANGED = frozenset(
+    (
+        "__annotations__",
+        "__dataclass_fields__",
+        "__parameters__",
+        "__orig_bases__",
+        "__static_attributes__",
+        "_member_map_",
+        "_value2member_map_",
+        "_member_names_",
+    )
+)
+_FIXED_TYPES = frozenset(
+    (
+        FunctionType,
+        BuiltinFunctionType,
+        LruCache,
+        property,
+        classmethod,
+        staticmethod,
+        ModuleType,
+        CellType,
+        CodeType,
+        *DESCRIPTORS,
+    )
+)
+
+
+def may_change(value: Any) -> bool:
+    """Return whether a value may be changed in place, as far as its type tells."""
+    kind = type(value)
+    if kind in SHAREABLE or kind in _FIXED_TYPES or isinstance(value, (type, Enum)):
+        return False
+    if kind is tuple or kind is frozenset:
+        return any(map(may_change, value))
+    return True
+
+
+def _fingerprint(definition: Definition, value: Any) -> Fingerprint | None:
+    try:
+        return Fingerprint.of(*dumps(value, definition)[:2])
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        return None  # it cannot be sent, which was noted
+
+
+def watch(definition: Definition, record: Record) -> None:
+    """Note what a definition is like now."""
+    record.fields = fields_of(definition)
+    record.ids = list(map(id, record.fields.values()))
+    members = definition.value._member_map_ if definition.kind == "enum" else ()
+    for name, value in record.fields.items():
+        if name in MADE or name in members or name in _NEVER_CHANGED:
+            continue
+        if may_change(value):
+            record.fingerprints[name] = _fingerprint(definition, value)
+
+
+def note_changes(definition: Definition, record: Record) -> None:
+    """Note what the caller has changed of a definition since."""
+    function = definition.value
+    if type(function) is FunctionType and not function.__dict__ and not record.fingerprints:
+        # Most functions: nothing has to be made to compare them.
+        known = record.fields
+        if (
+            len(known) == _PLAIN_FIELDS
+            and function.__code__ is known["__code__"]
+            and function.__defaults__ is known["__defaults__"]
+            and function.__kwdefaults__ is known["__kwdefaults__"]
+        ):
+            return
+    fields = fields_of(definition)
+    ids = list(map(id, fields.values()))
+    if ids != record.ids or fields.keys() != record.fields.keys():
+        for name in record.fields.keys() - fields.keys():
+            _note_change(definition, record, name, ())
+        for name, value in fields.items():
+            if name not in MADE and record.fields.get(name, ABSENT) is not value:
+                _note_change(definition, record, name, (value,))
+        record.fields, record.ids = fields, ids
+    for name, before in list(record.fingerprints.items()):
+        if _fingerprint(definition, fields[name]) != before:
+            _note_change(definition, record, name, (fields[name],))
+
+
+def _note_change(
+    definition: Definition, record: Record, name: str, contents: tuple[Any, ...]
+) -> None:
+    key = definition.key
+    record.fingerprints.pop(name, None)
+    record.version += 1
+    try:
+        content, buffers, needs = dumps(contents, definition)
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        path = culprit(f"{getattr(definition.value, '__qualname__', '')}.{name}", contents[0])
+        record.changes[name] = lacking(definition, name, f"{path}: {describe(error)[0]}")
+        return
+    record.needs.add(needs)
+    slot = "attribute", key, name
+    needed = [each.key for each in needs.definitions]
+    record.changes[name] = Item(slot, "change", (key, name, needed), content, buffers)
+    if contents and may_change(contents[0]):
+        record.fingerprints[name] = _fingerprint(definition, contents[0])

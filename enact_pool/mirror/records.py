@@ -1,0 +1,159 @@
+"""What was pickled of each definition, and when it has to be pickled again."""
+
+from __future__ import annotations
+
+import linecache
+import pickle
+import time
+from enum import Enum
+from io import BytesIO
+from os.path import exists
+from types import FunctionType
+from typing import Any
+from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary, ref
+
+from enact_pool.mirror.changes import Record, fields_of, lacking, note_changes, watch
+from enact_pool.mirror.definition_pickler import DefinitionPickler, dumps
+from enact_pool.mirror.fingerprint import Fingerprint
+from enact_pool.mirror.items import Item
+from enact_pool.mirror.parts import parts_of
+from enact_pool.mirror.scopes import CONTAINERS, Definition, Scope, scopes
+
+__all__ = ["Look", "current"]
+
+# A value with a larger pickle is large: see `Snapshot`.
+_LARGE_BYTES = 1 << 16
+_SHARE = 0.1
+
+
+class Look:
+    """One look at the definitions: what was compared in it is not compared again."""
+
+    __slots__ = ("_begun", "mark", "patient")
+
+    def __init__(self, patient: bool, begun: dict[Scope, dict[str, Any]] | None = None) -> None:
+        self.patient = patient
+        self.mark = object()
+        self._begun = begun or {}
+
+    def globals_of(self, scope: Scope) -> dict[str, Any]:
+        """Return the globals of a scope that count."""
+        return self._begun.get(scope, scope.contents)
+
+
+# Their contents are compared as a whole.
+_DATA = frozenset(("container", "value", "dispatcher"))
+# They refer to what others keep.
+_WEAK_TYPES = (ref, WeakSet, WeakKeyDictionary, WeakValueDictionary)
+_CONSTANT = frozenset(("new_type", "type_variable", "alias", "with_alias", "context_variable"))
+
+
+def current(definition: Definition, look: Look) -> Record:
+    """Return what was pickled of a definition, with all that has changed since."""
+    record: Record | None = definition.record
+    if record is None:
+        record = definition.record = Record()
+        try:
+            _pickle(definition, record)
+            record.look = look.mark
+        except BaseException:
+            definition.record = None
+            raise
+        if definition.kind not in _DATA and definition.kind not in _CONSTANT:
+            watch(definition, record)
+    elif definition.kind in _DATA:
+        if record.look is look.mark or (look.patient and time.monotonic() < record.compare_at):
+            return record
+        fresh = Record()
+        _pickle(definition, fresh)
+        record.compare_at = fresh.compare_at
+        record.look = fresh.look = look.mark
+        if fresh.fingerprints != record.fingerprints:
+            # The container itself is there; what is in it is new.
+            definition.record = fresh
+            fresh.items[:-1] = record.items[:-1]
+            return fresh
+    elif definition.kind not in _CONSTANT:
+        note_changes(definition, record)
+    return record
+
+
+def _pickle(definition: Definition, record: Record) -> None:
+    """Pickle how an object is made, and then what it refers to."""
+    if definition.kind == "with_alias":
+        return  # a parameter of an alias, which is made along with that
+    key, kind, begun = definition.key, definition.kind, time.monotonic()
+    if kind not in _DATA and kind not in _CONSTANT:
+        _key_what_others_may_share(definition)
+    pickler = DefinitionPickler(BytesIO(), None, own=definition)
+    maker, arguments, setter, state = parts_of(pickler, definition)
+    record.needs.add(pickler.needs)
+    # A value's own parts are pickled by value: of two that refer to each other, neither
+    # could be made first.
+    by_key = kind == "context_variable" or type(definition.value) in _WEAK_TYPES
+    content, buffers, needs = dumps((maker, arguments), definition, instances_by_key=by_key)
+    record.needs.add(needs)
+    needed = [each.key for each in needs.definitions] if kind == "value" else []
+    slot = "object", key
+    record.items = [Item(slot, "object", (key, kind, needed), content, buffers, definition.value)]
+    if setter is not None:
+        content, buffers, needs = dumps((setter, state), definition)
+        record.needs.add(needs)
+        needed = [each.key for each in needs.definitions]
+        record.items.append(Item(("state", key), "state", (key, needed), content, buffers))
+    if kind not in _DATA and kind not in _CONSTANT:
+        record.items += _sources_of(definition)
+    if kind in _DATA:
+        record.fingerprints[""] = Fingerprint.of(content, buffers)
+        if len(content) + sum(buffer.raw().nbytes for buffer in buffers) > _LARGE_BYTES:
+            ended = time.monotonic()
+            record.compare_at = ended + (ended - begun) / _SHARE
+    for name, reason in pickler.unsendable.items():
+        record.changes[name] = lacking(definition, name, reason)
+
+
+def _key_what_others_may_share(definition: Definition) -> None:
+    """Give keys to the containers and instances that a definition refers to.
+
+    A decorator puts the same dict into a cell and into an attribute, say.
+    """
+    for name, value in fields_of(definition).items():
+        if name.startswith("__") and name not in ("__defaults__", "__kwdefaults__"):
+            continue
+        for each in (
+            value
+            if name == "__defaults__" and value
+            else value.values()
+            if name == "__kwdefaults__" and value
+            else (value,)
+        ):
+            if type(each) in CONTAINERS:
+                scopes.define(each, "container")
+            elif not isinstance(each, (type, Enum)) and scopes.known(type(each)) is not None:
+                scopes.define(each, "value")
+
+
+def _sources_of(definition: Definition) -> list[Item]:
+    """Items with the source lines of what is in no file: a cell of a notebook, say."""
+    value = definition.value
+    if isinstance(value, type):
+        functions = [value.__dict__[name] for name in definition.functions]
+    else:
+        functions = [getattr(value, "__wrapped__", value)]
+    items = []
+    for function in functions:
+        function = getattr(function, "__func__", function)
+        if type(function) is not FunctionType:
+            continue
+        name = function.__code__.co_filename
+        lines = linecache.cache.get(name)
+        if name not in _sources and lines is not None and len(lines) > 2 and not exists(name):
+            content = pickle.dumps(list(lines[2]))
+            _sources[name] = Item(("source", name), "source", (name,), content)
+        if name in _sources:
+            items.append(_sources[name])
+    return items
+
+
+# By the names of the files that there are not.
+_sources: dict[str, Item] = {}
