@@ -14,6 +14,7 @@ from enact_pool.mirror.definition_pickler import culprit, dumps
 from enact_pool.mirror.items import Item
 from enact_pool.mirror.pickler import Needs
 from enact_pool.mirror.records import Look, current
+from enact_pool.mirror.registry import module_of
 from enact_pool.mirror.scopes import (
     CONTAINERS,
     IMPLICIT,
@@ -55,8 +56,8 @@ def others_of(scope: Scope) -> Needs:
         for name, value in list(scope.contents.items()):
             if name in IMPLICIT:
                 continue
-            if isinstance(value, type):
-                is_own = value.__dict__.get("__module__") == module
+            if issubclass(type(value), type):
+                is_own = module_of(value) == module
             else:
                 special = kind_of_global(value)
                 is_own = special is not None and getattr(value, "__module__", None) == module
@@ -95,7 +96,7 @@ def bound(scope: Scope, name: str, look: Look) -> Binding | None:
             known.definition is None
             or _can_be_sent(known.definition, look)
             # It is sent to workers that are started, and never again.
-            or type(value).__module__.startswith("multiprocessing.")
+            or module_of(type(value)).startswith("multiprocessing.")
         )
     ):
         return known
@@ -154,9 +155,9 @@ def _new_binding(scope: Scope, name: str, value: Any, look: Look) -> Binding:
 def _definition_of_global(scope: Scope, value: Any) -> Definition | None:
     """Return the definition of the value of a global; None for a plain value."""
     kind = type(value)
-    if kind in SHAREABLE or kind is ModuleType or isinstance(value, Enum):
+    if kind in SHAREABLE or kind is ModuleType or issubclass(type(value), Enum):
         return None
-    if isinstance(value, type):
+    if issubclass(type(value), type):
         return scopes.find_class(value)
     known = scopes.known(value)
     if known is not None:

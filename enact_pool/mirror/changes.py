@@ -50,12 +50,12 @@ def lacking(definition: Definition, name: str, reason: str) -> Item:
 def fields_of(definition: Definition) -> dict[str, Any]:
     """What can be changed of a definition, by name."""
     value = definition.value
-    if isinstance(value, type):
+    if issubclass(type(value), type):
         fields = definition.attributes()
         if "_abc_impl" in fields:
             fields.update((REGISTERED + str(id(each)), each) for each in registered_with(value))
         return fields
-    if isinstance(value, CellType):
+    if issubclass(type(value), CellType):
         try:
             return {"": value.cell_contents}
         except ValueError:
@@ -105,7 +105,7 @@ _FIXED_TYPES = frozenset(
 def may_change(value: Any) -> bool:
     """Return whether a value may be changed in place, as far as its type tells."""
     kind = type(value)
-    if kind in SHAREABLE or kind in _FIXED_TYPES or isinstance(value, (type, Enum)):
+    if kind in SHAREABLE or kind in _FIXED_TYPES or issubclass(type(value), (type, Enum)):
         return False
     if kind is tuple or kind is frozenset:
         return any(map(may_change, value))

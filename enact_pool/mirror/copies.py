@@ -371,7 +371,7 @@ class Copies:
             self._objects.pop(key, None)
             maker, made_of = _load(content)
             value = maker(*made_of)
-            if isinstance(value, type):
+            if issubclass(type(value), type):
                 note_members(key, value)
         except BaseException as error:
             _end_if_forked()
@@ -435,11 +435,12 @@ class Copies:
         if issubclass(kind, NameError):
             return self._absence(error.name)
         if issubclass(kind, AttributeError):
-            owner = error.obj if isinstance(error.obj, type) else type(error.obj)
-            if isinstance(error.obj, Mirror):
+            owner = type(error.obj)
+            if issubclass(owner, Mirror):
                 return self._absence(error.name)
+            classes = (error.obj if issubclass(owner, type) else owner).__mro__
             for key, lacking in self._lacking.items():
-                if error.name in lacking and registry.objects.get(key) in owner.__mro__:
+                if error.name in lacking and registry.objects.get(key) in classes:
                     reason = lacking[error.name]
                     return f"the attribute {error.name}, which could not be sent: {reason}"
         if issubclass(kind, ImportError) and error.name == "__main__":

@@ -32,6 +32,7 @@ from enact_pool.mirror.pickler import (
     Unsendable,
     place_of_variable,
 )
+from enact_pool.mirror.registry import module_of
 from enact_pool.mirror.scopes import CONTAINERS, Definition, is_dispatcher, scopes
 from enact_pool.texts import describe
 from enact_pool.wire import SHAREABLE
@@ -109,12 +110,15 @@ def culprit(name: str, value: Any, depth: int = 4) -> str:
     if not depth:
         return name
     parts: list[tuple[str, Any]] = []
-    if type(value) is dict:
-        parts = [(f"{name}[{key!r}]", part) for key, part in islice(value.items(), _MANY)]
-    elif type(value) in (list, tuple):
+    kind: Any = type(value)
+    if kind is dict:
+        first = islice(value.items(), _MANY)
+        parts = [(f"{name}[{key!r}]", part) for key, part in first if type(key) in SHAREABLE]
+    elif kind in (list, tuple):
         parts = [(f"{name}[{index}]", part) for index, part in enumerate(value[:_MANY])]
-    elif not isinstance(value, type) and type(getattr(value, "__dict__", None)) is dict:
-        parts = [(f"{name}.{key}", part) for key, part in islice(vars(value).items(), _MANY)]
+    elif kind.__getattribute__ is object.__getattribute__:
+        fields = islice(getattr(value, "__dict__", {}).items(), _MANY)
+        parts = [(f"{name}.{key}", part) for key, part in fields]
     for path, part in parts:
         if type(part) not in SHAREABLE:
             try:
@@ -196,7 +200,7 @@ class DefinitionPickler(ByValuePickler):
             return rebuild.own_generator, (kind, type(obj.bit_generator))
         if numpy is not None and kind is numpy.RandomState:
             return rebuild.own_random, (kind,)
-        if kind.__name__ == "Generator" and kind.__module__ == "torch._C":
+        if module_of(kind) == "torch._C" and kind.__name__ == "Generator":
             return rebuild.own_torch_generator, (str(obj.device),)
         is_own = self._own is not None and obj is self._own.value
         if is_own and _has_own_new(kind) and kind not in self.dispatch_table:
@@ -272,7 +276,7 @@ class DefinitionPickler(ByValuePickler):
             return definition if definition.kind == "value" else None
         for scope in scopes:
             kind = type(obj)
-            if scope.name_of(obj) is not None and (kind is object or kind.__module__ != "builtins"):
+            if scope.name_of(obj) is not None and (kind is object or module_of(kind) != "builtins"):
                 return scopes.define(obj, "value", scope.module)
         return None
 

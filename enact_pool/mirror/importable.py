@@ -17,7 +17,7 @@ from typing import Any
 import cloudpickle
 
 from enact_pool.mirror.patches import was_patched
-from enact_pool.mirror.registry import Mirror
+from enact_pool.mirror.registry import Mirror, module_of
 from enact_pool.module_versions import Source, is_programs_own, source_of
 
 __all__ = ["is_importable"]
@@ -72,9 +72,12 @@ def _note_source(name: str, spec: Any) -> bool:
 
 def _is_foreign(value: Any) -> bool:
     """Return whether a function or a class is of a module that workers cannot import."""
-    if type(value) is not FunctionType and not isinstance(value, type):
+    if issubclass(type(value), type):
+        owner = module_of(value)
+    elif type(value) is FunctionType:
+        owner = value.__module__ if type(value.__module__) is str else ""
+    else:
         return False
-    owner = value.__module__
     return owner in ("__main__", "__mp_main__") or isinstance(sys.modules.get(owner), Mirror)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from enact_pool.mirror import rebuild
 from enact_pool.mirror.foreign_classes import Skeleton, library_of
 from enact_pool.mirror.pickler import ByValuePickler
+from enact_pool.mirror.registry import module_of, qualname_of
 from enact_pool.mirror.scopes import Definition, scopes
 
 __all__ = ["DESCRIPTORS", "MADE", "Parts", "parts_of", "registered_with"]
@@ -170,7 +171,7 @@ Functions = list[tuple[str, str, Any]]
 def _skeleton(pickler: ByValuePickler, definition: Definition) -> tuple[dict[str, Any], Functions]:
     """What a class must have when it is made, and the parts of its functions."""
     cls: Any = definition.value
-    contents = {"__module__": cls.__module__, "__qualname__": cls.__qualname__}
+    contents = {"__module__": cls.__dict__.get("__module__"), "__qualname__": qualname_of(cls)}
     for name in ("__slots__", "__parameters__"):
         if name in cls.__dict__:
             contents[name] = cls.__dict__[name]
@@ -221,7 +222,7 @@ def _state(
     if "_abc_impl" in cls.__dict__ and (registered := registered_with(cls)):
         state["_abc_impl"] = registered
     annotations = cls.__dict__.get("__annotations__")  # noqa: RUF063 - evaluates nothing
-    module = sys.modules.get(cls.__module__) if type(cls.__module__) is str else None
+    module = sys.modules.get(module_of(cls))
     scope = scopes.scope_of_module(module) if isinstance(module, ModuleType) else None
     if annotations and scope is not None:
         pickler.note_annotations(annotations, scope)

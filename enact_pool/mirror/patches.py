@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
+from enact_pool.mirror.registry import module_of
+
 __all__ = ["was_patched"]
 
 # By the names of modules: the module, and the ids of what it had when it was seen first.
@@ -60,10 +62,11 @@ def _values_of(module: ModuleType) -> Iterator[tuple[tuple[str, str], Any]]:
         if name.startswith("__"):
             continue
         yield ("", name), value
-        if isinstance(value, type) and value.__dict__.get("__module__") == module.__name__:
+        if issubclass(type(value), type) and module_of(value) == module.__name__:
             for attribute, inner in list(value.__dict__.items()):
                 if not attribute.startswith("_abc_") and attribute not in _CACHED:
-                    yield (name, attribute), getattr(inner, "__func__", inner)
+                    wraps = type(inner) in (classmethod, staticmethod)
+                    yield (name, attribute), inner.__func__ if wraps else inner
 
 
 # What others keep in a class.

@@ -48,6 +48,7 @@ from enact_pool.mirror.foreign_values import add_reducers, reducers
 from enact_pool.mirror.registry import (
     imported,
     member,
+    module_of,
     resolve,
     scope_module,
 )
@@ -319,11 +320,11 @@ class ByValuePickler(AdvisingPickler, cloudpickle.Pickler):  # type: ignore[misc
 
     def _reduce_shared(self, obj: Any, kind: type) -> Any:
         """What multiprocessing knows how to pass to a process: connections, sockets, tensors."""
-        is_tensor = kind.__module__.partition(".")[0] == "torch"
+        is_tensor = module_of(kind).partition(".")[0] == "torch"
         if is_tensor and (self._repeated or not getattr(obj, "is_shared", bool)()):
             # Each task gets a copy of its own.
             return NotImplemented
-        if self._repeated and kind.__module__ not in ("builtins", "functools"):
+        if self._repeated and module_of(kind) not in ("builtins", "functools"):
             raise Unsendable(
                 f"a {kind.__name__} can be sent to one task only: pass it as an argument of a "
                 "call, or as an input of map_parallel"

@@ -364,18 +364,18 @@ REGISTERED = "registered with: "
 
 def change(value: Any, name: str, contents: tuple[Any, ...]) -> None:
     """Set an attribute that the caller has set, or delete one that it has deleted."""
-    if isinstance(value, CellType):
+    if issubclass(type(value), CellType):
         set_cell(value, contents)
     elif name.startswith(REGISTERED):
         if contents:
             value.register(contents[0])
     elif contents:
-        if isinstance(value, type):
+        if issubclass(type(value), type):
             _set_attribute(value, name, contents[0])
         else:
             setattr(value, name, contents[0])
     elif name in value.__dict__:
-        if isinstance(value, type):
+        if issubclass(type(value), type):
             _delete_attribute(value, name)
         else:
             delattr(value, name)

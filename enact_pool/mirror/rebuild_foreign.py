@@ -42,15 +42,18 @@ def _with_functions(contents: dict[str, Any], functions: Functions) -> dict[str,
     """Return the contents of a class along with its functions, which refer to nothing yet."""
     wrappers: dict[str, Any] = {"class": classmethod, "static": staticmethod}
     contents = dict(contents)
+    for value in contents.values():
+        if type(value) in (list, dict, set):
+            _complete(value)  # the library reads it when it makes the class
     for name, wrapper, parts in functions:
         function = make_function(*parts)
         contents[name] = wrappers[wrapper](function) if wrapper else function
     return contents
 
 
-def _complete(cls: Any) -> None:
-    """Have a class of the script complete, if it is one."""
-    key = registry.key_of(cls)
+def _complete(value: Any) -> None:
+    """Have a definition of the script complete, if it is one."""
+    key = registry.key_of(value)
     if key is not None:
         registry.complete(key)
 

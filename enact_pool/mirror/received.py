@@ -9,6 +9,7 @@ import pickle
 
 from enact_pool.followed_state import FollowedState
 from enact_pool.loading import loading
+from enact_pool.mirror.results import pickle_output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -94,6 +95,6 @@ class Received:
         self, value: object, text: str | None, buffers: list[pickle.PickleBuffer] | None
     ) -> bytes:
         """Return a pickle of what a callable returned: see `results.pickle_output`."""
-        from enact_pool.mirror.results import pickle_output
-
-        return pickle_output(value, text, buffers, self._get_copies())
+        copies = self._copies
+        key_of = None if copies is None or copies.is_empty else copies.key_of
+        return pickle_output(value, text, buffers, key_of)

@@ -129,14 +129,14 @@ def _key_what_others_may_share(definition: Definition) -> None:
         ):
             if type(each) in CONTAINERS:
                 scopes.define(each, "container")
-            elif not isinstance(each, (type, Enum)) and scopes.known(type(each)) is not None:
+            elif not issubclass(type(each), (type, Enum)) and scopes.known(type(each)) is not None:
                 scopes.define(each, "value")
 
 
 def _sources_of(definition: Definition) -> list[Item]:
     """Items with the source lines of what is in no file: a cell of a notebook, say."""
     value = definition.value
-    if isinstance(value, type):
+    if issubclass(type(value), type):
         functions = [value.__dict__[name] for name in definition.functions]
     else:
         functions = [getattr(value, "__wrapped__", value)]

@@ -23,8 +23,10 @@ __all__ = [
     "imported",
     "member",
     "member_key",
+    "module_of",
     "note_members",
     "namespace",
+    "qualname_of",
     "registry",
     "resolve",
     "scope_module",
@@ -155,6 +157,17 @@ def note_members(key: str, cls: type) -> None:
         function = unwrapped(attribute)
         if type(function) is FunctionType:
             _objects.setdefault(member_key(key, name), function)
+
+
+# The names of a class, past a metaclass that may refuse to tell them.
+_get_module = vars(type)["__module__"].__get__
+qualname_of: Callable[[type], str] = vars(type)["__qualname__"].__get__
+
+
+def module_of(cls: type) -> str:
+    """Return the name of the module of a class; an empty string if it has no plain one."""
+    name = _get_module(cls)
+    return name if type(name) is str else ""
 
 
 def unwrapped(value: Any) -> Any:

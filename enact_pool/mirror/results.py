@@ -7,18 +7,21 @@ the worker has made is pickled by value, and made in the caller.
 from __future__ import annotations
 
 import pickle
+import sys
 from enum import Enum
 from io import BytesIO
 from types import FunctionType
 
-from enact_pool.mirror.copies import Copies
-from enact_pool.mirror.rebuild import enum_member
 from enact_pool.mirror.registry import Mirror, registry, resolve
 from enact_pool.wire import LARGE_BYTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
+
+    # Returns the key of a definition that came from the caller; None for other objects.
+    KeyOf = Callable[[Any], str | None]
 
 __all__ = ["pickle_output"]
 
@@ -37,9 +40,14 @@ class _OutOfBand:
 
 
 def pickle_output(
-    value: object, text: str | None, buffers: list[pickle.PickleBuffer] | None, copies: Copies
+    value: object,
+    text: str | None,
+    buffers: list[pickle.PickleBuffer] | None,
+    key_of: KeyOf | None,
 ) -> bytes:
     """Return a pickle of a value, in a pair with its text for events if there is one.
+
+    `key_of` is None if nothing came from the caller.
 
     Plain pickle is several times faster than the pickler for what a worker has made. It
     fails where that is needed.
@@ -50,15 +58,15 @@ def pickle_output(
         value = value, text
     add = None if buffers is None else buffers.append
     try:
-        if copies.is_empty:
+        if key_of is None:
             return _dumps(value, _PROTOCOL, buffer_callback=add)
         file = BytesIO()
-        _NamingPickler(file, add, copies).dump(value)
+        _NamingPickler(file, add, key_of).dump(value)
         return file.getvalue()
     except Exception:
         if buffers:
             buffers.clear()
-    return _by_value(value, add, copies)
+    return _by_value(value, add, key_of or _no_key)
 
 
 class _Unknown(Exception):
@@ -68,27 +76,29 @@ class _Unknown(Exception):
 class _NamingPickler(pickle.Pickler):
     """Plain pickle, which names what came from the caller."""
 
-    def __init__(self, file: BytesIO, buffer_callback: Any, copies: Copies) -> None:
+    def __init__(self, file: BytesIO, buffer_callback: Any, key_of: KeyOf) -> None:
         super().__init__(file, _PROTOCOL, buffer_callback=buffer_callback)
-        self._copies = copies
+        self._key_of = key_of
 
     def reducer_override(self, obj: Any) -> Any:
-        key = self._copies.key_of(obj)
+        key = self._key_of(obj)
         if key is not None:
             return resolve, (key,)
         kind = type(obj)
         if kind is FunctionType or issubclass(kind, type):
             # It may be found by its name, in a module that is none of the caller's.
-            if isinstance(_owner(obj), Mirror) or "<locals>" in obj.__qualname__:
+            if issubclass(type(_owner(obj)), Mirror) or "<locals>" in obj.__qualname__:
                 raise _Unknown
-        elif issubclass(kind, Enum) and self._copies.key_of(kind) is not None:
+        elif issubclass(kind, Enum) and self._key_of(kind) is not None:
             name = obj._name_
             if kind.__dict__["_member_map_"].get(name) is not obj:
                 raise _Unknown
+            from enact_pool.mirror.rebuild import enum_member  # here, since an enum came
+
             return enum_member, (kind, name)
         elif id(obj) in registry.keys:
             raise _Unknown
-        elif _reduces_itself(kind) and self._copies.key_of(kind) is not None:
+        elif _reduces_itself(kind) and self._key_of(kind) is not None:
             raise _Unknown  # it may give the name of a global
         return NotImplemented
 
@@ -98,14 +108,16 @@ def _reduces_itself(kind: Any) -> bool:
 
 
 def _owner(obj: Any) -> Any:
-    import sys
-
     return sys.modules.get(obj.__module__)
 
 
-def _by_value(value: object, add: Any, copies: Copies) -> bytes:
+def _no_key(value: Any) -> None:
+    return None
+
+
+def _by_value(value: object, add: Any, key_of: KeyOf) -> bytes:
     from enact_pool.mirror.worker_pickler import WorkerPickler  # cloudpickle takes long to import
 
     file = BytesIO()
-    WorkerPickler(file, add, copies).dump(value)
+    WorkerPickler(file, add, key_of).dump(value)
     return file.getvalue()

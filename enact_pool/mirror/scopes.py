@@ -14,7 +14,14 @@ from types import CellType, FunctionType, ModuleType
 from typing import Any
 
 from enact_pool.mirror.importable import by_value_modules, is_importable
-from enact_pool.mirror.registry import member_key, note_members, registry, unwrapped
+from enact_pool.mirror.registry import (
+    member_key,
+    module_of,
+    note_members,
+    qualname_of,
+    registry,
+    unwrapped,
+)
 
 __all__ = ["CONTAINERS", "Definition", "LruCache", "Scope", "Scopes", "scopes"]
 
@@ -50,9 +57,6 @@ IMPLICIT = frozenset(
         "__path__",
     )
 )
-
-_get_module = vars(type)["__module__"].__get__
-_get_qualname = vars(type)["__qualname__"].__get__
 
 
 class Definition:
@@ -241,8 +245,8 @@ class Scopes:
             return found
         if not _is_heap(cls):
             return None
-        module, qualname = _get_module(cls), _get_qualname(cls)
-        owner = sys.modules.get(module) if type(module) is str else None
+        module, qualname = module_of(cls), qualname_of(cls)
+        owner = sys.modules.get(module)
         if not isinstance(owner, ModuleType):
             owner = None
         elif _at(owner.__dict__, qualname) is cls and self.is_importable(module, owner):
@@ -276,7 +280,7 @@ class Scopes:
         self, scope: Scope, function: FunctionType, qualname: str
     ) -> Definition | tuple[Definition, str] | None:
         holder = _at(scope.contents, qualname.rpartition(".")[0])
-        if isinstance(holder, type):
+        if issubclass(type(holder), type):
             self.find_class(holder)
             place = self.member_of(function)
             if place is not None:
@@ -321,7 +325,7 @@ class Scopes:
             if name is not None:
                 definition.scope, definition.name = scope, name
         self._definitions[id(value)] = definition
-        if isinstance(value, type):
+        if issubclass(type(value), type):
             note_members(key, value)
             for name in list(value.__dict__):
                 function = registry.objects.get(member_key(key, name))
@@ -367,7 +371,7 @@ def is_dispatcher(function: FunctionType) -> bool:
 
 def kind_of_global(value: Any) -> str | None:
     """Return the kind of definition that a global of this value is; None for a plain value."""
-    if isinstance(value, FunctionType):
+    if issubclass(type(value), FunctionType):
         return "dispatcher" if is_dispatcher(value) else "function"
     return _KINDS.get(type(value))
 
@@ -375,7 +379,7 @@ def kind_of_global(value: Any) -> str | None:
 def _at(contents: Any, path: str) -> Any:
     """Return what is found under a qualified name, without running code of the user's."""
     for part in path.split("."):
-        if isinstance(contents, type):
+        if issubclass(type(contents), type):
             contents = contents.__dict__
         if not hasattr(type(contents), "get"):
             return None

@@ -8,7 +8,6 @@ from io import BytesIO
 from types import FunctionType
 from typing import Any
 
-from enact_pool.mirror.copies import Copies
 from enact_pool.mirror.parts import parts_of
 from enact_pool.mirror.pickler import ByValuePickler
 from enact_pool.mirror.rebuild import finish_class, function_of, received_class
@@ -25,19 +24,19 @@ class WorkerPickler(ByValuePickler):
         self,
         file: BytesIO,
         buffer_callback: Callable[[pickle.PickleBuffer], object] | None,
-        copies: Copies,
+        key_of: Callable[[Any], str | None],
     ) -> None:
         super().__init__(file, buffer_callback)
-        self._copies = copies
+        self._key_of = key_of
 
     def refer(self, definition: Definition) -> Any:
         """Refer to a definition by its key, or say how to make it."""
         # The worker may have given the class a key before the caller's came.
-        key = self._copies.key_of(definition.value)
+        key = self._key_of(definition.value)
         if key is not None:
             return resolve, (key,)
         maker, arguments, setter, state = parts_of(self, definition)
-        if isinstance(definition.value, type):
+        if issubclass(type(definition.value), type):
             made = received_class, (definition.key, maker, arguments)
             if setter is None:
                 return made
@@ -48,7 +47,7 @@ class WorkerPickler(ByValuePickler):
 
     def refer_to_member(self, function: FunctionType, definition: Definition, name: str) -> Any:
         """Refer to a function of a class, which may have to be made first."""
-        key = self._copies.key_of(definition.value)
+        key = self._key_of(definition.value)
         if key is not None:
             return member, (key, name)
         return function_of, (definition.value, name)

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from enact_pool.mirror.copies import Copies
 from enact_pool.mirror.results import pickle_output
 from enact_pool.parcel import Parcel, parcel_if_large
 from enact_pool.sidechannel import Kind, Mail, header, pair
@@ -30,7 +29,7 @@ class Block:
 
 def parcel_of(value: object) -> Parcel:
     buffers: list[pickle.PickleBuffer] = []
-    parcel = parcel_if_large(pickle_output(value, None, buffers, Copies()), buffers)
+    parcel = parcel_if_large(pickle_output(value, None, buffers, None), buffers)
     assert parcel is not None
     return parcel
 
