@@ -139,7 +139,9 @@ def _new_binding(scope: Scope, name: str, value: Any, look: Look) -> Binding:
             return Binding(value, item, needs, definition)
         content, buffers, more = dumps(value)
         needs.add(more)
-        return Binding(value, Item(slot, "set", (scope.key, name), content, buffers), needs)
+        needed = [each.key for each in more.definitions]
+        item = Item(slot, "set", (scope.key, name, needed), content, buffers)
+        return Binding(value, item, needs)
     except BaseException as error:
         if is_interrupt(error):
             raise

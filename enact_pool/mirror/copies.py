@@ -43,7 +43,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from contextvars import Context
-    from typing import Any
+    from typing import Any, NoReturn
 
     # A pickle, or a function that loads it from where it travelled.
     Content = bytes | Callable[[type[pickle.Unpickler]], Any] | None
@@ -67,6 +67,10 @@ def _load(content: Any) -> Any:
     return content(Unpickler)
 
 
+# What holds values only: to make one may take any function or class.
+_DATA = frozenset(("container", "value"))
+
+
 class Copies:
     """The mirrors of this process, and what they consist of."""
 
@@ -85,6 +89,10 @@ class Copies:
         self._kinds: dict[str, str] = {}
         # Values that are being made.
         self._loading: set[str] = set()
+        # What could be made, but not be completed.
+        self._incomplete: dict[str, Any] = {}
+        # What failed just now, and how to try it again.
+        self._failed: dict[str, Callable[[], object]] = {}
         # Why a definition, a global or an attribute is not here.
         self._failures: dict[str, str] = {}
         self._absent: dict[tuple[str, str], str] = {}
@@ -114,17 +122,41 @@ class Copies:
 
     def apply(self, operations: Iterable[Operation]) -> None:
         """Take what has come; make what has to be complete."""
-        urgent: list[Callable[[], object]] = []
+        urgent: list[tuple[str, tuple[Any, ...], Callable[[], object]]] = []
         for kind, arguments, content, now in operations:
             step = _STEPS[kind](self, arguments, content)
             if step is None:
                 continue
             if now:
-                urgent.append(step)
+                urgent.append((kind, arguments, step))
             elif kind == "set" or kind == "import":
                 self._deferred[arguments[0]][arguments[1]] = step
-        for step in urgent:
+        # What makes an instance may use any other global.
+        for _, _, step in sorted(urgent, key=self._turn):
             step()
+        self._try_again()
+
+    def _turn(self, step: tuple[str, tuple[Any, ...], object]) -> int:
+        """Plain values come first, then functions and classes, then what these refer to."""
+        kind, arguments, _ = step
+        if kind == "import" or (kind == "set" and not arguments[2]):
+            return 0
+        if kind == "bind":
+            return 3 if self._kinds.get(arguments[2]) in _DATA else 1
+        if kind in ("object", "state", "change", "wake"):
+            return 3 if self._kinds.get(arguments[0]) in _DATA else 2
+        return 3
+
+    def _try_again(self) -> None:
+        """Make what could not be made: of two values, one may use the other to be made."""
+        while self._failed:
+            steps, self._failed = self._failed, {}
+            for key in steps:
+                self._failures.pop(key, None)
+            for step in steps.values():
+                step()
+            if len(self._failed) >= len(steps):
+                self._failed = {}
 
     # Scopes
 
@@ -161,25 +193,35 @@ class Copies:
         registry.namespaces[scope].pop(name, None)
 
         def bind() -> None:
-            if self._unasked[scope].get(name) == key:
-                try:
+            if self._unasked[scope].get(name) != key:
+                return
+            try:
+                if self._kinds.get(key) in _DATA:
                     self.find(scope, name)
-                except MissingDefinition:
-                    return  # whoever needs it is told why
+                else:
+                    self._put(scope, name)  # it is completed when all others are there
+            except MissingDefinition:
+                return  # whoever needs it is told why
 
         return bind
 
-    def find(self, scope: str, name: str) -> Any:
-        """Return a global that is a definition, complete; from now on it is in its place."""
+    def _put(self, scope: str, name: str) -> Any:
         key = self._unasked[scope][name]
         try:
             value = resolve(key)
         except MissingDefinition as error:
             self._absent[scope, name] = str(error)
             raise
-        # First: it may refer to itself.
         registry.namespaces[scope][name] = value
         self._unasked[scope].pop(name, None)
+        self._absent.pop((scope, name), None)
+        return value
+
+    def find(self, scope: str, name: str) -> Any:
+        """Return a global that is a definition, complete; from now on it is in its place."""
+        key = self._unasked[scope][name]
+        # First: it may refer to itself.
+        value = self._put(scope, name)
         self.complete(key)
         return value
 
@@ -209,16 +251,18 @@ class Copies:
         text = f"module {module.__name__!r} has no attribute {name!r}"
         raise AttributeError(text, name=name, obj=module)
 
-    def _set(self, arguments: tuple[str, str], content: Any) -> Callable[[], object]:
-        scope, name = arguments
+    def _set(self, arguments: tuple[str, str, list[str]], content: Any) -> Callable[[], object]:
+        scope, name, _ = arguments
         self._unbound(scope, name)
 
         def set_global() -> None:
             try:
                 registry.namespaces[scope][name] = _load(content)
+                self._absent.pop((scope, name), None)
             except BaseException as error:
                 _end_if_forked()
                 self._absent[scope, name] = f"{name}: {_text(error)}"
+                self._failed[f"{scope} {name}"] = set_global
 
         return set_global
 
@@ -260,15 +304,21 @@ class Copies:
             del places[scope, name]
             if not places:
                 del self._names[key]
-                if self._kinds.get(key) in ("value", "container"):
-                    self._forget(key)
-                elif getattr(registry.objects.get(key), "__qualname__", None) == name:
-                    registry.release(key)
 
-    def _forget(self, key: str) -> None:
-        registry.discard(key)
-        for table in (self._objects, self._states, self._changes, self._kinds):
-            table.pop(key, None)
+    def _release(self, arguments: tuple[str], content: Any) -> None:
+        key = arguments[0]
+        if self._kinds.get(key) in _DATA:
+            registry.discard(key)
+            for table in (
+                self._objects,
+                self._states,
+                self._changes,
+                self._kinds,
+                self._incomplete,
+            ):
+                table.pop(key, None)
+        else:
+            registry.release(key)
 
     # Definitions
 
@@ -295,6 +345,7 @@ class Copies:
 
     def _state(self, arguments: tuple[str, list[str]], content: Any) -> Callable[[], object]:
         key, needed = arguments
+        self._revive(key)
         self._states[key] = content, needed
         # The worker may have given the name to another object, which the caller did not.
         known = registry.objects.get(key)
@@ -345,9 +396,11 @@ class Copies:
         except MissingDefinition:
             return  # whoever needs it is told why
 
-    def _lack(self, arguments: tuple[str, str, str], content: Any) -> None:
+    def _lack(self, arguments: tuple[str, str, str], content: Any) -> Callable[[], object]:
         key, name, reason = arguments
         self._lacking.setdefault(key, {})[name] = reason
+        self._changes.setdefault(key, []).append((name, None, []))
+        return lambda: self._try_to_complete(key)
 
     def _load(self, key: str) -> Any:
         """Make an object that has come. Raises `MissingDefinition`."""
@@ -375,8 +428,8 @@ class Copies:
                 note_members(key, value)
         except BaseException as error:
             _end_if_forked()
-            self._failures[key] = reason = self._reason(key, error)
-            raise MissingDefinition(reason) from error
+            self._objects[key] = content, kind, needed
+            self._fail(key, error)
         registry.add(key, value)
         return value
 
@@ -401,19 +454,47 @@ class Copies:
             state = self._states.pop(key, None)
             if state is not None:
                 content, needed = state
-                for each in needed:
-                    self.complete(each)
-                setter, contents = _load(content)
-                setter(value, contents)
+                try:
+                    for each in needed:
+                        self.complete(each)
+                    setter, contents = _load(content)
+                    setter(value, contents)
+                except BaseException:
+                    self._states[key] = state
+                    raise
             for name, content, needed in self._changes.pop(key, ()):
                 for each in needed:
                     self.complete(each)
-                change(value, name, _load(content))
+                change(value, name, () if content is None else _load(content))
         except BaseException as error:
             _end_if_forked()
-            self._failures[key] = reason = self._reason(key, error)
+            for scope, name in self._names.get(key, ()):
+                # Nobody is to have it as it is.
+                if registry.namespaces[scope].pop(name, None) is not None:
+                    self._unasked[scope][name] = key
+            self._incomplete[key] = value
             registry.discard(key)
-            raise MissingDefinition(reason) from error
+            self._fail(key, error)
+
+    def _fail(self, key: str, error: BaseException) -> NoReturn:
+        """Note that an object could not be made, or completed."""
+        self._failures[key] = reason = self._reason(key, error)
+        for place in self._names.get(key, ()):
+            self._absent[place] = reason
+
+        def again() -> None:
+            self._revive(key)
+            self._find_places(key)
+            self._try_to_complete(key)
+
+        self._failed[key] = again
+        raise MissingDefinition(reason) from error
+
+    def _revive(self, key: str) -> None:
+        """Let an object be there which could not be completed, but may be now."""
+        if key in self._incomplete:
+            self._failures.pop(key, None)
+            registry.add(key, self._incomplete.pop(key))
 
     # Errors
 
@@ -440,7 +521,8 @@ class Copies:
                 return self._absence(error.name)
             classes = (error.obj if issubclass(owner, type) else owner).__mro__
             for key, lacking in self._lacking.items():
-                if error.name in lacking and registry.objects.get(key) in classes:
+                known = registry.objects.get(key)
+                if error.name in lacking and any(known is each for each in (error.obj, *classes)):
                     reason = lacking[error.name]
                     return f"the attribute {error.name}, which could not be sent: {reason}"
         if issubclass(kind, ImportError) and error.name == "__main__":
@@ -502,6 +584,7 @@ _STEPS: dict[str, Any] = {
     "object": Copies._object,
     "state": Copies._state,
     "broken": Copies._break,
+    "release": Copies._release,
     "change": Copies._change,
     "lack": Copies._lack,
     "wake": Copies._wake,

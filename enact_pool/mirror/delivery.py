@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pickle
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from enact_pool.mirror.items import Item, Manifest
 from enact_pool.wire import LARGE_BYTES
@@ -12,12 +14,30 @@ from enact_pool.wire import LARGE_BYTES
 if TYPE_CHECKING:
     from enact_pool.parcel import Parcel
 
-__all__ = ["Deliveries", "packed"]
+__all__ = ["Deliveries", "note_release", "packed"]
 
 # For these, what the worker has of them is to be completed when it is needed.
 _COMPLETED = frozenset(("object", "state", "change"))
 
+# What the slots of a definition begin with, which its key follows.
+_OF_DEFINITIONS = frozenset(("object", "state", "attribute"))
+
 _MOST_REMEMBERED = 64
+
+# All deliveries: replaced as a whole. Of two threads that add one at the same time, one may
+# get lost; its worker then keeps what the caller lets go of.
+_all: tuple[ref[Deliveries], ...] = ()
+
+
+def note_release(key: str) -> None:
+    """Have all workers let go of a definition.
+
+    They never do so by themselves: the caller has to know what they have.
+    """
+    for reference in _all:
+        deliveries = reference()
+        if deliveries is not None:
+            deliveries.released.append(key)
 
 
 class Deliveries:
@@ -42,17 +62,23 @@ class Deliveries:
         self._complete: dict[int, Manifest] = {}
         # What is about to be sent.
         self._new: dict[tuple[Any, ...], tuple[int, bool]] = {}
+        # The keys of what the caller has let go of since.
+        self.released: deque[str] = deque()
+        global _all
+        _all = *(each for each in _all if each() is not None), ref(self)
 
     def has_all(self, manifests: Iterable[Manifest]) -> bool:
         """Return whether the worker is known to have these."""
-        return all(id(manifest) in self._complete or not manifest for manifest in manifests)
+        return not self.released and all(
+            id(manifest) in self._complete or not manifest for manifest in manifests
+        )
 
     def operations(self, manifests: Iterable[Manifest]) -> list[Any]:
         """Return what the worker has to be told. When it is on its way, call `sent`.
 
         Raises `OSError` if a descriptor cannot be sent.
         """
-        operations: list[Any] = []
+        operations = self._releases() if self.released else []
         self._new = {}
         for manifest in manifests:
             if id(manifest) in self._complete:
@@ -70,6 +96,18 @@ class Deliveries:
                     operations.append((item.kind, item.arguments, self._content(item), now))
                 self._new[item.slot] = item.number, now
         return operations
+
+    def _releases(self) -> list[Any]:
+        keys = {self.released.popleft() for _ in range(len(self.released))}
+        keys = {key for key in keys if ("object", key) in self._sent}
+        if keys:
+            self._complete.clear()
+            self._sent = {
+                slot: known
+                for slot, known in self._sent.items()
+                if slot[0] not in _OF_DEFINITIONS or slot[1] not in keys
+            }
+        return [("release", (key,), None, False) for key in keys]
 
     def sent(self, manifests: Iterable[Manifest]) -> None:
         """The operations for these are on their way."""

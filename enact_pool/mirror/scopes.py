@@ -13,6 +13,7 @@ from functools import lru_cache, singledispatch
 from types import CellType, FunctionType, ModuleType
 from typing import Any
 
+from enact_pool.mirror.delivery import note_release
 from enact_pool.mirror.importable import by_value_modules, is_importable
 from enact_pool.mirror.registry import (
     member_key,
@@ -355,9 +356,11 @@ class Scopes:
             del self._definitions[id(value)]
         if definition.kind in ("value", "container"):
             registry.discard(definition.key)
+            note_release(definition.key)
             return
         if getattr(value, "__qualname__", None) != name:
             return
+        note_release(definition.key)
         for identity, (owner, _) in list(self._members.items()):
             if owner is definition:
                 del self._members[identity]
