@@ -6,7 +6,7 @@ import os
 import pickle
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from operator import is_
@@ -462,11 +462,22 @@ def _compatible(calls: list[_Call]) -> tuple[list[_Call], tuple[Manifest, ...]]:
         if not chosen:
             chosen = {item.slot: item.number for each in wanted for item, _ in each}
         numbers = {item.slot: item.number for each in new for item, _ in each}
-        if any(chosen.get(slot, number) != number for slot, number in numbers.items()):
+        differ = any(chosen.get(slot, number) != number for slot, number in numbers.items())
+        if differ or _lacks_changes(chosen, numbers) or _lacks_changes(numbers, chosen):
             return calls[:count], tuple(wanted)
         chosen.update(numbers)
         wanted += new
     return calls, tuple(wanted)
+
+
+def _lacks_changes(one: Container[Slot], other: Iterable[Slot]) -> bool:
+    """Whether one wants an attribute as it was at first, and the other as it is since."""
+    return any(
+        slot[0] == "attribute" and slot not in one and ("object", slot[1]) in one for slot in other
+    )
+
+
+Slot = tuple[Any, ...]
 
 
 def is_keyed(function: Any) -> bool:

@@ -140,7 +140,8 @@ def _new_binding(scope: Scope, name: str, value: Any, look: Look) -> Binding:
         content, buffers, more = dumps(value)
         needs.add(more)
         needed = [each.key for each in more.definitions]
-        item = Item(slot, "set", (scope.key, name, needed), content, buffers)
+        arguments = scope.key, name, needed
+        item = Item(slot, "set", arguments, content, buffers, needed=needed)
         return Binding(value, item, needs)
     except BaseException as error:
         if is_interrupt(error):

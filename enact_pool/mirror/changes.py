@@ -163,20 +163,34 @@ def note_changes(definition: Definition, record: Record) -> None:
 def _note_change(
     definition: Definition, record: Record, name: str, contents: tuple[Any, ...]
 ) -> None:
-    key = definition.key
+    item = _change(definition, record, name, contents)
+    if name in record.changes:
+        item.base = record.changes[name].base
+    else:
+        before = record.fields.get(name, ABSENT)
+        if not contents or before is not contents[0]:
+            item.base = _change(definition, record, name, () if before is ABSENT else (before,))
+    is_watched = item.kind == "change" and contents and may_change(contents[0])
+    fingerprint = _fingerprint(definition, contents[0]) if is_watched else None
+    # All at once: what is above may be interrupted, and is done again then.
     record.fingerprints.pop(name, None)
+    if fingerprint is not None:
+        record.fingerprints[name] = fingerprint
+    record.changes[name] = item
     record.version += 1
+
+
+def _change(definition: Definition, record: Record, name: str, contents: tuple[Any, ...]) -> Item:
+    """Return the item that gives an attribute a value, or says why it has none."""
+    key = definition.key
     try:
         content, buffers, needs = dumps(contents, definition)
     except BaseException as error:
         if is_interrupt(error):
             raise
         path = culprit(f"{getattr(definition.value, '__qualname__', '')}.{name}", contents[0])
-        record.changes[name] = lacking(definition, name, f"{path}: {describe(error)[0]}")
-        return
+        return lacking(definition, name, f"{path}: {describe(error)[0]}")
     record.needs.add(needs)
-    slot = "attribute", key, name
     needed = [each.key for each in needs.definitions]
-    record.changes[name] = Item(slot, "change", (key, name, needed), content, buffers)
-    if contents and may_change(contents[0]):
-        record.fingerprints[name] = _fingerprint(definition, contents[0])
+    slot = "attribute", key, name
+    return Item(slot, "change", (key, name, needed), content, buffers, needed=needed)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextvars
 import copyreg
-import functools
 import pickle
 import queue
 import random
@@ -55,10 +54,6 @@ def _reduce_weak_reference(reference: Any) -> Any:
     return rebuild.weak_reference, (value,)
 
 
-def _reduce_cached_property(value: Any) -> Any:
-    return rebuild.cached_property_of, (value.func, value.attrname)
-
-
 _REPAIRS: dict[type, Callable[[Any], Any]] = {
     _LOCK: lambda lock: (rebuild.new_lock, ()),
     _RLOCK: lambda lock: (rebuild.new_rlock, ()),
@@ -68,7 +63,6 @@ _REPAIRS: dict[type, Callable[[Any], Any]] = {
     weakref.WeakValueDictionary: lambda d: (weakref.WeakValueDictionary, (dict(d),)),
     weakref.WeakKeyDictionary: lambda d: (weakref.WeakKeyDictionary, (dict(d),)),
     weakref.WeakSet: lambda d: (weakref.WeakSet, (list(d),)),
-    functools.cached_property: _reduce_cached_property,
     contextvars.Token: lambda token: (_never, ()),
 }
 
@@ -83,6 +77,8 @@ def dumps(
     """Return a pickle of what a definition consists of, its buffers, and its needs."""
     file = BytesIO()
     buffers: list[pickle.PickleBuffer] = []
+    if own is not None and not instances_by_key:
+        own.refers_to = set()
     kind = DefinitionPickler if own is not None and _is_large(own) else _SharingPickler
     pickler = kind(file, buffers.append, own=own, instances_by_key=instances_by_key)
     pickler.dump(value)
@@ -145,6 +141,19 @@ def _check(definition: Definition) -> None:
         raise
 
 
+def _reaches(one: Definition, other: Definition) -> bool:
+    """Return whether a value refers to another, or to one that does."""
+    waiting, seen = [one], {one}
+    while waiting:
+        each = waiting.pop()
+        if each is other:
+            return True
+        new = each.refers_to - seen
+        waiting += new
+        seen |= new
+    return False
+
+
 _newobj: Any = vars(copyreg)["__newobj__"]
 
 
@@ -167,8 +176,8 @@ class DefinitionPickler(ByValuePickler):
     """Pickles what belongs to a definition, or is the value of a global.
 
     `own` is the definition that is being pickled. `instances_by_key` says whether it refers to
-    other globals by their keys if they are instances: of two values that refer to each other,
-    neither could be made first.
+    all other globals that are instances by their keys; or only to those that do not refer to
+    it: of two values that refer to each other, one has to be made first.
     """
 
     dispatch_table: ClassVar[Any] = ChainMap(_REPAIRS, *ByValuePickler.dispatch_table.maps)
@@ -188,10 +197,9 @@ class DefinitionPickler(ByValuePickler):
         self._instances_by_key = instances_by_key
 
     def _reduce_instance(self, obj: Any, kind: type) -> Any:
-        if self._instances_by_key and kind not in SHAREABLE:
+        if kind not in SHAREABLE:
             definition = self._global(obj)
-            if definition is not None and definition is not self._own:
-                _check(definition)
+            if definition is not None and self._may_refer(definition):
                 return self.refer(definition)
         if issubclass(kind, random.Random) and kind is not random.SystemRandom:
             return rebuild.own_random, (kind,)
@@ -214,6 +222,22 @@ class DefinitionPickler(ByValuePickler):
                 # It says that it is a global: this one.
                 return _newobj, (kind,), _state_of(obj, kind)
         return super()._reduce_instance(obj, kind)
+
+    def _may_refer(self, definition: Definition) -> bool:
+        own = self._own
+        if definition is own:
+            return False
+        if own is None or self._instances_by_key:
+            _check(definition)
+            return True
+        # First: the other may refer to this.
+        own.refers_to.add(definition)
+        _check(definition)
+        if _reaches(definition, own):
+            own.refers_to.discard(definition)
+            return False
+        own.refers_to.add(definition)
+        return True
 
     def without_unsendable(
         self, definition: Definition, attributes: dict[str, Any]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -56,12 +56,14 @@ class Deliveries:
     ) -> None:
         self._send = send
         self._send_streams = send_streams
-        # By slot: the number of the item, and whether it was needed at once.
-        self._sent: dict[tuple[Any, ...], tuple[int, bool]] = {}
+        # By slot: the item, and whether it was needed at once.
+        self._sent: dict[tuple[Any, ...], tuple[Item, bool]] = {}
+        # Whether it was sent attributes that were changed.
+        self._has_changes = False
         # Manifests that are complete there, by their ids.
         self._complete: dict[int, Manifest] = {}
         # What is about to be sent.
-        self._new: dict[tuple[Any, ...], tuple[int, bool]] = {}
+        self._new: dict[tuple[Any, ...], tuple[Item, bool]] = {}
         # The keys of what the caller has let go of since.
         self.released: deque[str] = deque()
         global _all
@@ -80,22 +82,57 @@ class Deliveries:
         """
         operations = self._releases() if self.released else []
         self._new = {}
-        for manifest in manifests:
-            if id(manifest) in self._complete:
+        entries = [entry for each in manifests if id(each) not in self._complete for entry in each]
+        if self._drop_outdated(entries):
+            entries = [entry for manifest in manifests for entry in manifest]
+        for item, now in [*entries, *self._bases(entries)]:
+            before = self._new.get(item.slot) or self._sent.get(item.slot)
+            if before is None or before[0].number != item.number:
+                content, arguments = self._content(item), self._arguments(item)
+                operations.append((item.kind, arguments, content, now))
+            elif not now or before[1]:
                 continue
-            for item, now in manifest:
-                before = self._new.get(item.slot) or self._sent.get(item.slot)
-                if before is None or before[0] != item.number:
-                    content, arguments = self._content(item), self._arguments(item)
-                    operations.append((item.kind, arguments, content, now))
-                elif not now or before[1]:
-                    continue
-                elif item.kind in _COMPLETED:
-                    operations.append(("wake", item.arguments[:1], None, now))
-                elif item.slot[0] == "name":
-                    operations.append((item.kind, item.arguments, self._content(item), now))
-                self._new[item.slot] = item.number, now
+            elif item.kind in _COMPLETED:
+                operations.append(("wake", item.arguments[:1], None, now))
+            elif item.slot[0] == "name":
+                operations.append((item.kind, item.arguments, self._content(item), now))
+            self._new[item.slot] = item, now
         return operations
+
+    def _drop_outdated(self, entries: list[tuple[Item, bool]]) -> bool:
+        """Have what refers to a value sent again, if another object takes the place of it."""
+        waiting = [
+            item.slot[1]
+            for item, _ in entries
+            if item.kind == "object"
+            and item.slot in self._sent
+            and self._sent[item.slot][0].number != item.number
+        ]
+        if not waiting:
+            return False
+        while waiting:
+            key = waiting.pop()
+            outdated = [slot for slot, (item, _) in self._sent.items() if key in item.needed]
+            for slot in outdated:
+                del self._sent[slot]
+                if slot[0] == "object":
+                    waiting.append(slot[1])
+                elif slot[0] == "state":
+                    # It sets all attributes.
+                    for each in list(self._sent):
+                        if each[0] == "attribute" and each[1] == slot[1]:
+                            del self._sent[each]
+        self._complete.clear()
+        return True
+
+    def _bases(self, entries: list[tuple[Item, bool]]) -> Iterator[tuple[Item, bool]]:
+        """What attributes were at first that others have changed since a snapshot."""
+        if not self._has_changes:
+            return
+        slots = {item.slot for item, _ in entries}
+        for slot, (item, _) in list(self._sent.items()):
+            if slot[0] == "attribute" and slot not in slots and ("object", slot[1]) in slots:
+                yield item.base or item, True
 
     def _releases(self) -> list[Any]:
         keys = {self.released.popleft() for _ in range(len(self.released))}
@@ -111,8 +148,14 @@ class Deliveries:
 
     def sent(self, manifests: Iterable[Manifest]) -> None:
         """The operations for these are on their way."""
-        if self._new.keys() & self._sent.keys() or len(self._complete) >= _MOST_REMEMBERED:
+        has_changes = any(slot[0] == "attribute" for slot in self._new)
+        if (
+            has_changes
+            or self._new.keys() & self._sent.keys()
+            or len(self._complete) >= _MOST_REMEMBERED
+        ):
             self._complete.clear()
+        self._has_changes |= has_changes
         self._sent.update(self._new)
         self._complete.update((id(manifest), manifest) for manifest in manifests)
         self._new = {}

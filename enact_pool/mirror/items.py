@@ -19,7 +19,18 @@ class Item:
     with it: see `copies`. `content` is a pickle, and `buffers` what that leaves out of band.
     """
 
-    __slots__ = ("arguments", "buffers", "content", "kind", "large", "number", "pin", "slot")
+    __slots__ = (
+        "arguments",
+        "base",
+        "buffers",
+        "content",
+        "kind",
+        "large",
+        "needed",
+        "number",
+        "pin",
+        "slot",
+    )
 
     def __init__(
         self,
@@ -29,6 +40,7 @@ class Item:
         content: bytes | None = None,
         buffers: Iterable[pickle.PickleBuffer] = (),
         pin: Any = None,
+        needed: Iterable[str] = (),
     ) -> None:
         self.slot = slot
         self.number = next(_numbers)
@@ -38,6 +50,10 @@ class Item:
         self.buffers = buffers
         # Kept alive as long as a result may name it.
         self.pin = pin
+        # The keys of what the content refers to.
+        self.needed = frozenset(needed)
+        # Of a changed attribute: what it was at first, which nothing else says.
+        self.base: Item | None = None
         # The file in memory that it travels in: see `delivery`.
         self.large: Any = None
 

@@ -22,7 +22,7 @@ from collections import ChainMap
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from enum import Enum
-from functools import partial
+from functools import cached_property, partial
 from io import BytesIO
 from multiprocessing.reduction import ForkingPickler
 from types import (
@@ -470,6 +470,8 @@ _SPECIAL: dict[type, Any] = {
     **({} if _TypeVarTuple is None else {_TypeVarTuple: ByValuePickler._reduce_other}),
     CellType: ByValuePickler._reduce_cell,
     ModuleType: ByValuePickler._reduce_module,
+    # It has a lock before Python 3.12.
+    cached_property: lambda _, value: (rebuild.cached_property_of, (value.func, value.attrname)),
     MethodType: ByValuePickler._reduce_method,
     # Looked up when it is needed: the pickler of definitions has another one.
     contextvars.ContextVar: lambda pickler, variable: pickler._reduce_context_variable(variable),

@@ -287,6 +287,9 @@ def enum_member(cls: Any, name: str) -> Any:
 
 def enum_value(cls: Any, value: Any) -> Any:
     """Return the member of a flag that combines others."""
+    key = registry.key_of(cls)
+    if key is not None:
+        registry.complete(key)
     return cls(value)
 
 

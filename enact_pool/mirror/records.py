@@ -95,12 +95,23 @@ def _pickle(definition: Definition, record: Record) -> None:
     record.needs.add(needs)
     needed = [each.key for each in needs.definitions] if kind == "value" else []
     slot = "object", key
-    record.items = [Item(slot, "object", (key, kind, needed), content, buffers, definition.value)]
+    record.items = [
+        Item(
+            slot,
+            "object",
+            (key, kind, needed),
+            content,
+            buffers,
+            definition.value,
+            needed=needed,
+        )
+    ]
     if setter is not None:
         content, buffers, needs = dumps((setter, state), definition)
         record.needs.add(needs)
         needed = [each.key for each in needs.definitions]
-        record.items.append(Item(("state", key), "state", (key, needed), content, buffers))
+        item = Item(("state", key), "state", (key, needed), content, buffers, needed=needed)
+        record.items.append(item)
     if kind not in _DATA and kind not in _CONSTANT:
         record.items += _sources_of(definition)
     if kind in _DATA:

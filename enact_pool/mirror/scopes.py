@@ -75,6 +75,7 @@ class Definition:
         "kind",
         "name",
         "record",
+        "refers_to",
         "scope",
         "value",
     )
@@ -89,6 +90,8 @@ class Definition:
         self.functions: frozenset[str] = frozenset()
         # Of a class: whether a library makes an attribute anew in a worker.
         self.is_made_anew: Callable[[str, Any], bool] | None = None
+        # Of a value: those that it refers to by their keys, which must be made before it.
+        self.refers_to: set[Definition] = set()
         # What was pickled of it: kept by `snapshot`.
         self.record: Any = None
         # Of the value of a global: whether it was found that it can be pickled.

@@ -12,7 +12,7 @@ from enact_pool.mirror.parts import parts_of
 from enact_pool.mirror.pickler import ByValuePickler
 from enact_pool.mirror.rebuild import finish_class, function_of, received_class
 from enact_pool.mirror.registry import member, resolve
-from enact_pool.mirror.scopes import Definition
+from enact_pool.mirror.scopes import Definition, scopes
 
 __all__ = ["WorkerPickler"]
 
@@ -50,4 +50,7 @@ class WorkerPickler(ByValuePickler):
         key = self._key_of(definition.value)
         if key is not None:
             return member, (key, name)
+        if scopes.scope_of(function.__globals__) is None or scopes.known(function) is not None:
+            # One of the attributes that the class gets when it is there.
+            return self.function_by_value(function)
         return function_of, (definition.value, name)
