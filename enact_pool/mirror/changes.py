@@ -40,6 +40,8 @@ class Record:
         self.look: object = None
         # When a patient snapshot compares it again, on the monotonic clock.
         self.compare_at = 0.0
+        # Likewise, one that nothing names.
+        self.glance_at = 0.0
 
 
 def lacking(definition: Definition, name: str, reason: str) -> Item:

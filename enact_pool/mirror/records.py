@@ -29,16 +29,24 @@ _SHARE = 0.1
 class Look:
     """One look at the definitions: what was compared in it is not compared again."""
 
-    __slots__ = ("_begun", "mark", "patient")
+    __slots__ = ("begun", "glances", "mark", "patient")
 
-    def __init__(self, patient: bool, begun: dict[Scope, dict[str, Any]] | None = None) -> None:
-        self.patient = patient
+    def __init__(
+        self,
+        patient: bool,
+        begun: dict[Scope, dict[str, Any]] | None = None,
+        *,
+        glances: bool = False,
+    ) -> None:
+        """`glances` is for what nothing names: it is patient with small values too."""
+        self.patient = patient or glances
+        self.glances = glances
         self.mark = object()
-        self._begun = begun or {}
+        self.begun = begun or {}
 
     def globals_of(self, scope: Scope) -> dict[str, Any]:
         """Return the globals of a scope that count."""
-        return self._begun.get(scope, scope.contents)
+        return self.begun.get(scope, scope.contents)
 
 
 # Their contents are compared as a whole.
@@ -62,11 +70,12 @@ def current(definition: Definition, look: Look) -> Record:
         if definition.kind not in _DATA and definition.kind not in _CONSTANT:
             watch(definition, record)
     elif definition.kind in _DATA:
-        if record.look is look.mark or (look.patient and time.monotonic() < record.compare_at):
+        compare_at = record.glance_at if look.glances else record.compare_at
+        if record.look is look.mark or (look.patient and time.monotonic() < compare_at):
             return record
         fresh = Record()
         _pickle(definition, fresh)
-        record.compare_at = fresh.compare_at
+        record.compare_at, record.glance_at = fresh.compare_at, fresh.glance_at
         record.look = fresh.look = look.mark
         if fresh.fingerprints != record.fingerprints:
             # The container itself is there; what is in it is new.
@@ -116,9 +125,10 @@ def _pickle(definition: Definition, record: Record) -> None:
         record.items += _sources_of(definition)
     if kind in _DATA:
         record.fingerprints[""] = Fingerprint.of(content, buffers)
+        ended = time.monotonic()
+        record.glance_at = ended + (ended - begun) / _SHARE
         if len(content) + sum(buffer.raw().nbytes for buffer in buffers) > _LARGE_BYTES:
-            ended = time.monotonic()
-            record.compare_at = ended + (ended - begun) / _SHARE
+            record.compare_at = record.glance_at
     for name, reason in pickler.unsendable.items():
         record.changes[name] = lacking(definition, name, reason)
 

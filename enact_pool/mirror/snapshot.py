@@ -63,6 +63,9 @@ class Snapshot:
         self._chosen: dict[tuple[Any, ...], Item] = {}
         self._manifests: dict[tuple[Any, ...], Manifest] = {}
         self._looked_at: dict[Any, tuple[list[Item], Needs]] = {}
+        # What nothing names is always looked at patiently.
+        self._glance = Look(True, self._look.begun, glances=True)
+        self._glanced_at: dict[Any, tuple[list[Item], Needs]] = {}
 
     def manifest(self, needs: Needs) -> Manifest:
         """Return what a worker must have for a pickle with these needs.
@@ -97,7 +100,7 @@ class Snapshot:
         later: dict[Item, None] = {}
         others: dict[Definition, None] = {}
         for scope in list(reached):
-            self._reach(others_of(scope), later, {}, others)
+            self._reach(others_of(scope), later, {}, others, glance=True)
         entries = [
             *((item, True) for item in now),
             *((item, False) for item in later if item not in now),
@@ -114,6 +117,8 @@ class Snapshot:
         into: dict[Item, None],
         reached: dict[Scope, None],
         definitions: dict[Definition, None],
+        *,
+        glance: bool = False,
     ) -> None:
         waiting: list[Any] = [*needs.scopes, *needs.definitions, *needs.names]
         seen: set[Any] = set()
@@ -123,7 +128,11 @@ class Snapshot:
                 continue
             seen.add(what)
             found = self._looked_at.get(what)
-            if found is None:
+            if found is None and glance:
+                found = self._glanced_at.get(what)
+                if found is None:
+                    found = self._glanced_at[what] = _looked_up(what, self._glance)
+            elif found is None:
                 found = self._looked_at[what] = _looked_up(what, self._look)
             items, more = found
             if isinstance(what, Scope):
@@ -131,7 +140,8 @@ class Snapshot:
             elif isinstance(what, Definition):
                 definitions[what] = None
             for item in items:
-                into[self._chosen.setdefault(item.slot, item)] = None
+                chosen = self._chosen.get if glance else self._chosen.setdefault
+                into[chosen(item.slot, item)] = None
             waiting += [*more.names, *more.definitions, *more.scopes]
 
 
@@ -175,16 +185,21 @@ class _Collected:
         for scope, version, names in self._scopes:
             if scope.version != version or scope.names_in_modules() != names:
                 return False
-        looked_at = self._definitions if look.patient else [*self._definitions, *self._others]
         try:
-            for definition, record, version in looked_at:
-                if current(definition, look) is not record or record.version != version:
-                    return False
+            if not all(_is_unchanged(*each, look) for each in self._definitions):
+                return False
+            if not look.patient:
+                glance = Look(True, glances=True)
+                return all(_is_unchanged(*each, glance) for each in self._others)
         except BaseException as error:
             if is_interrupt(error):
                 raise
             return False  # it cannot be sent any more
         return True
+
+
+def _is_unchanged(definition: Definition, record: Any, version: int, look: Look) -> bool:
+    return current(definition, look) is record and record.version == version
 
 
 def _version(definition: Definition) -> int:
