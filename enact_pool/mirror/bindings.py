@@ -103,8 +103,7 @@ def bound(scope: Scope, name: str, look: Look) -> Binding | None:
     if value is _ABSENT:
         if known is None:
             return None
-        item = Item(("name", scope.key, name), "unbind", (scope.key, name))
-        binding = Binding(value, item, Needs())
+        binding = unbound(scope, name)
     else:
         binding = _new_binding(scope, name, value, look)
         if known is not None:
@@ -114,6 +113,12 @@ def bound(scope: Scope, name: str, look: Look) -> Binding | None:
                 scopes.release(known.definition, scope, name)
     scope.bindings[name] = binding
     return binding
+
+
+def unbound(scope: Scope, name: str) -> Binding:
+    """Return the binding of a global that is gone."""
+    item = Item(("name", scope.key, name), "unbind", (scope.key, name))
+    return Binding(_ABSENT, item, Needs())
 
 
 def _can_be_sent(definition: Definition, look: Look) -> bool:

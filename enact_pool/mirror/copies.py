@@ -69,6 +69,8 @@ def _load(content: Any) -> Any:
 
 # What holds values only: to make one may take any function or class.
 _DATA = frozenset(("container", "value"))
+# What results never refer to by its key.
+_UNNAMED = frozenset(("container", "value", "cell"))
 
 
 class Copies:
@@ -116,7 +118,7 @@ class Copies:
         What is the value of a global here may not be that of the caller's any more.
         """
         key = registry.keys.get(id(value))
-        if key is None or self._kinds.get(key, "value") in ("value", "container", "cell"):
+        if key is None or self._kinds.get(key, "value") in _UNNAMED:
             return None
         return key
 
@@ -307,7 +309,7 @@ class Copies:
 
     def _release(self, arguments: tuple[str], content: Any) -> None:
         key = arguments[0]
-        if self._kinds.get(key) in _DATA:
+        if self._kinds.get(key) in _UNNAMED:
             registry.discard(key)
             for table in (
                 self._objects,

@@ -326,4 +326,5 @@ class _SharingPickler(DefinitionPickler):
         if definition is not self._own:
             _check(definition)
         self.needs.definitions[definition] = None
+        definition.used = scopes.sweeps
         return definition.key

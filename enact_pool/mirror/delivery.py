@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import ref
 
 from enact_pool.mirror.items import Item, Manifest
@@ -40,6 +40,15 @@ def note_release(key: str) -> None:
             deliveries.released.append(key)
 
 
+class _Sent(NamedTuple):
+    """What is remembered of an item: not its content."""
+
+    number: int
+    now: bool
+    needed: frozenset[str]
+    base: Item | None
+
+
 class Deliveries:
     """What one worker has been sent.
 
@@ -56,14 +65,14 @@ class Deliveries:
     ) -> None:
         self._send = send
         self._send_streams = send_streams
-        # By slot: the item, and whether it was needed at once.
-        self._sent: dict[tuple[Any, ...], tuple[Item, bool]] = {}
+        # By slot: what was sent.
+        self._sent: dict[tuple[Any, ...], _Sent] = {}
         # Whether it was sent attributes that were changed.
         self._has_changes = False
         # Manifests that are complete there, by their ids.
         self._complete: dict[int, Manifest] = {}
         # What is about to be sent.
-        self._new: dict[tuple[Any, ...], tuple[Item, bool]] = {}
+        self._new: dict[tuple[Any, ...], _Sent] = {}
         # The keys of what the caller has let go of since.
         self.released: deque[str] = deque()
         global _all
@@ -87,16 +96,16 @@ class Deliveries:
             entries = [entry for manifest in manifests for entry in manifest]
         for item, now in [*entries, *self._bases(entries)]:
             before = self._new.get(item.slot) or self._sent.get(item.slot)
-            if before is None or before[0].number != item.number:
+            if before is None or before.number != item.number:
                 content, arguments = self._content(item), self._arguments(item)
                 operations.append((item.kind, arguments, content, now))
-            elif not now or before[1]:
+            elif not now or before.now:
                 continue
             elif item.kind in _COMPLETED:
                 operations.append(("wake", item.arguments[:1], None, now))
             elif item.slot[0] == "name":
                 operations.append((item.kind, item.arguments, self._content(item), now))
-            self._new[item.slot] = item, now
+            self._new[item.slot] = _Sent(item.number, now, item.needed, item.base)
         return operations
 
     def _drop_outdated(self, entries: list[tuple[Item, bool]]) -> bool:
@@ -106,13 +115,13 @@ class Deliveries:
             for item, _ in entries
             if item.kind == "object"
             and item.slot in self._sent
-            and self._sent[item.slot][0].number != item.number
+            and self._sent[item.slot].number != item.number
         ]
         if not waiting:
             return False
         while waiting:
             key = waiting.pop()
-            outdated = [slot for slot, (item, _) in self._sent.items() if key in item.needed]
+            outdated = [slot for slot, known in self._sent.items() if key in known.needed]
             for slot in outdated:
                 del self._sent[slot]
                 if slot[0] == "object":
@@ -130,9 +139,10 @@ class Deliveries:
         if not self._has_changes:
             return
         slots = {item.slot for item, _ in entries}
-        for slot, (item, _) in list(self._sent.items()):
-            if slot[0] == "attribute" and slot not in slots and ("object", slot[1]) in slots:
-                yield item.base or item, True
+        for slot, known in list(self._sent.items()):
+            # Of what was changed in place, nobody knows what it was.
+            if known.base is not None and slot not in slots and ("object", slot[1]) in slots:
+                yield known.base, True
 
     def _releases(self) -> list[Any]:
         keys = {self.released.popleft() for _ in range(len(self.released))}

@@ -153,11 +153,13 @@ class ByValuePickler(AdvisingPickler, cloudpickle.Pickler):  # type: ignore[misc
     def refer(self, definition: Definition) -> Any:
         """Refer to a definition by its key."""
         self.needs.definitions[definition] = None
+        definition.used = scopes.sweeps
         return resolve, (definition.key,)
 
     def refer_to_member(self, function: FunctionType, definition: Definition, name: str) -> Any:
         """Refer to a function that a class has under a name."""
         self.needs.definitions[definition] = None
+        definition.used = scopes.sweeps
         return member, (definition.key, name)
 
     def _reduce_function(self, function: FunctionType) -> Any:

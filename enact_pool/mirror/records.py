@@ -64,6 +64,7 @@ def current(definition: Definition, look: Look) -> Record:
         try:
             _pickle(definition, record)
             record.look = look.mark
+            scopes.new_bytes += sum(map(_size, record.items))
         except BaseException:
             definition.record = None
             raise
@@ -85,6 +86,10 @@ def current(definition: Definition, look: Look) -> Record:
     elif definition.kind not in _CONSTANT:
         note_changes(definition, record)
     return record
+
+
+def _size(item: Item) -> int:
+    return len(item.content or b"") + sum(buffer.raw().nbytes for buffer in item.buffers)
 
 
 def _pickle(definition: Definition, record: Record) -> None:
@@ -127,7 +132,7 @@ def _pickle(definition: Definition, record: Record) -> None:
         record.fingerprints[""] = Fingerprint.of(content, buffers)
         ended = time.monotonic()
         record.glance_at = ended + (ended - begun) / _SHARE
-        if len(content) + sum(buffer.raw().nbytes for buffer in buffers) > _LARGE_BYTES:
+        if _size(record.items[-1]) > _LARGE_BYTES:
             record.compare_at = record.glance_at
     for name, reason in pickler.unsendable.items():
         record.changes[name] = lacking(definition, name, reason)

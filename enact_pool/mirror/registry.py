@@ -69,6 +69,10 @@ class Registry:
         """Return a key that no other object has, in any process."""
         return f"{self._origin}.{next(self._count)}"
 
+    def is_own(self, key: str) -> bool:
+        """Return whether this process has made a key, and not its caller."""
+        return key.startswith(f"{self._origin}.")
+
     def add(self, key: str, value: Any) -> None:
         """Enter an object."""
         self.objects[key] = value

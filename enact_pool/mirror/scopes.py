@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import EnumMeta
 from functools import lru_cache, singledispatch
 from types import CellType, FunctionType, ModuleType
@@ -24,7 +24,7 @@ from enact_pool.mirror.registry import (
     unwrapped,
 )
 
-__all__ = ["CONTAINERS", "Definition", "LruCache", "Scope", "Scopes", "scopes"]
+__all__ = ["CONTAINERS", "UNNAMED", "Definition", "LruCache", "Scope", "Scopes", "scopes"]
 
 LruCache = type(lru_cache(len))
 _DISPATCH_CODE: Any = singledispatch(len).__code__  # type: ignore[attr-defined]
@@ -60,6 +60,10 @@ IMPLICIT = frozenset(
 )
 
 
+# What results never refer to by its key.
+UNNAMED = frozenset(("value", "container", "cell"))
+
+
 class Definition:
     """An object of the caller that workers have a copy of.
 
@@ -77,6 +81,7 @@ class Definition:
         "record",
         "refers_to",
         "scope",
+        "used",
         "value",
     )
 
@@ -86,6 +91,8 @@ class Definition:
         self.value = value
         self.scope: Scope | None = None
         self.name = ""
+        # The number of the last sweep before it was referred to: see `sweeping`.
+        self.used = 0
         # Of a class: the names of the functions that are made along with it.
         self.functions: frozenset[str] = frozenset()
         # Of a class: whether a library makes an attribute anew in a worker.
@@ -126,8 +133,8 @@ class Scope:
         self.bindings: dict[str, Any] = {}
         self.others: Any = None
 
-    def look(self) -> None:
-        """See which globals have other values now."""
+    def look(self) -> bool:
+        """See which globals have other values now; return whether any has."""
         # In C alone, so that no other thread can change the dict meanwhile.
         ids = list(map(id, self.contents.values()))
         if ids != self._ids:
@@ -137,6 +144,8 @@ class Scope:
                 self._names = dict(zip(reversed(ids), reversed(names), strict=True))
                 self._ids = ids
             self.version += 1
+            return True
+        return False
 
     def names_in_modules(self) -> list[str]:
         """Return the names under which the module is found."""
@@ -167,8 +176,11 @@ class Scopes:
         # Functions in the dicts of classes: the class's definition, and the name.
         self._members: dict[int, tuple[Definition, str]] = {}
         self._numbers: dict[str, int] = {}
-        # How many definitions were let go of.
+        # How many definitions were let go of, and how often that was tried.
         self.releases = 0
+        self.sweeps = 0
+        # What the pickles of new definitions take, since then.
+        self.new_bytes = 0
 
     # Scopes
 
@@ -211,10 +223,10 @@ class Scopes:
             return not any(".".join(parts[:end]) in by_value for end in range(1, len(parts) + 1))
         return True
 
-    def look(self) -> None:
-        """See which globals have other values now."""
-        for scope in list(self._by_namespace.values()):
-            scope.look()
+    def look(self) -> bool:
+        """See which globals have other values now; return whether any has."""
+        looks = [scope.look() for scope in list(self._by_namespace.values())]
+        return any(looks)
 
     def contents(self) -> dict[Scope, dict[str, Any]]:
         """Return copies of the globals of all scopes."""
@@ -323,6 +335,7 @@ class Scopes:
             key = registry.new_key()
             registry.add(key, value)
         definition = Definition(key, kind, value)
+        definition.used = self.sweeps
         scope = self.scope_of_module(owner) if owner is not None else None
         if scope is not None:
             name = scope.name_of(value)
@@ -354,20 +367,36 @@ class Scopes:
         value = definition.value
         if scope.name_of(value) is not None:
             return
-        self.releases += 1
-        if self._definitions.get(id(value)) is definition:
-            del self._definitions[id(value)]
-        if definition.kind in ("value", "container"):
-            registry.discard(definition.key)
-            note_release(definition.key)
-            return
-        if getattr(value, "__qualname__", None) != name:
-            return
-        note_release(definition.key)
+        if definition.kind in ("value", "container") or (
+            getattr(value, "__qualname__", None) == name
+        ):
+            self.let_go([definition])
+
+    def let_go(self, definitions: Iterable[Definition]) -> None:
+        """Forget definitions, here and in workers: one that is used again gets another key."""
+        owners = set(definitions)
         for identity, (owner, _) in list(self._members.items()):
-            if owner is definition:
+            if owner in owners:
                 del self._members[identity]
-        registry.release(definition.key)
+        for definition in owners:
+            self.releases += 1
+            if self._definitions.get(id(definition.value)) is definition:
+                del self._definitions[id(definition.value)]
+            note_release(definition.key)
+            if not registry.is_own(definition.key):
+                continue
+            if definition.kind in UNNAMED:
+                registry.discard(definition.key)
+            else:
+                registry.release(definition.key)
+
+    def __len__(self) -> int:
+        """How many definitions there are."""
+        return len(self._definitions)
+
+    def definitions(self) -> list[Definition]:
+        """Return all definitions."""
+        return list(self._definitions.values())
 
 
 def is_dispatcher(function: FunctionType) -> bool:

@@ -16,6 +16,7 @@ from enact_pool.mirror.items import Item, Manifest
 from enact_pool.mirror.pickler import EVERY_NAME, Needs
 from enact_pool.mirror.records import Look, current
 from enact_pool.mirror.scopes import IMPLICIT, Definition, Scope, scopes
+from enact_pool.mirror.sweeping import let_go_of_rebound, sweep_if_due
 from enact_pool.texts import describe
 
 __all__ = ["Snapshot", "manifest_of"]
@@ -49,6 +50,15 @@ _last: dict[tuple[Any, ...], _Collected] = {}
 _MOST_REMEMBERED = 256
 
 
+def _look_at_globals() -> None:
+    releases = scopes.releases
+    if scopes.look():
+        let_go_of_rebound()
+    sweep_if_due()
+    if scopes.releases != releases:
+        _last.clear()  # they keep what was let go of
+
+
 class Snapshot:
     """The definitions and globals of a run, as they were when it first needed each.
 
@@ -78,14 +88,13 @@ class Snapshot:
         found = self._manifests.get(key)
         if found is None:
             with _turn:
-                scopes.look()
+                _look_at_globals()
                 last, is_first = _last.get(key), not self._looked_at
                 # What was looked at before stays as it was then.
                 if last is None or not is_first or not last.is_current(self._look):
                     releases = scopes.releases
                     last = self._collected(needs, last)
                     if scopes.releases != releases or len(_last) > _MOST_REMEMBERED:
-                        # They keep what was let go of.
                         _last.clear()
                     if is_first:
                         _last[key] = last
@@ -154,7 +163,7 @@ def manifest_of(needs: Needs, key: tuple[Any, ...], *, patient: bool) -> Manifes
     last = _last.get(key)
     if last is not None:
         with _turn:
-            scopes.look()
+            _look_at_globals()
             if last.is_current(Look(patient)):
                 return last.manifest
     return Snapshot(patient=patient).manifest(needs)
