@@ -87,18 +87,7 @@ def bound(scope: Scope, name: str, look: Look) -> Binding | None:
         return None
     value = look.globals_of(scope).get(name, _ABSENT)
     known: Binding | None = scope.bindings.get(name)
-    # What could not be sent may be whole by now.
-    if (
-        known is not None
-        and known.value is value
-        and (known.item.kind != "absent" or look.patient)
-        and (
-            known.definition is None
-            or _can_be_sent(known.definition, look)
-            # It is sent to workers that are started, and never again.
-            or module_of(type(value)).startswith("multiprocessing.")
-        )
-    ):
+    if known is not None and _is_current(known, value, look):
         return known
     if value is _ABSENT:
         if known is None:
@@ -113,6 +102,26 @@ def bound(scope: Scope, name: str, look: Look) -> Binding | None:
                 scopes.release(known.definition, scope, name)
     scope.bindings[name] = binding
     return binding
+
+
+def _is_current(known: Binding, value: Any, look: Look) -> bool:
+    if known.value is not value:
+        return False
+    if known.item.kind == "absent":
+        return look.patient  # it may be whole by now
+    if known.definition is None:
+        return not _is_sent_otherwise(value, known.needs)
+    # What is sent to workers that are started is never sent again.
+    is_sent_once = module_of(type(value)).startswith("multiprocessing.")
+    return is_sent_once or _can_be_sent(known.definition, look)
+
+
+def _is_sent_otherwise(value: Any, needs: Needs) -> bool:
+    """Return whether a module was importable, and has been edited since."""
+    if type(value) is not ModuleType:
+        return False
+    scope = scopes.scope_of_module(value)
+    return scope is not None and scope not in needs.scopes
 
 
 def unbound(scope: Scope, name: str) -> Binding:

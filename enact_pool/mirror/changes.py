@@ -13,6 +13,7 @@ from enact_pool.mirror.items import Item
 from enact_pool.mirror.parts import DESCRIPTORS, MADE, registered_with
 from enact_pool.mirror.pickler import Needs
 from enact_pool.mirror.rebuild import REGISTERED
+from enact_pool.mirror.registry import member_key, registry, unwrapped
 from enact_pool.mirror.scopes import Definition, LruCache
 from enact_pool.texts import describe
 from enact_pool.wire import SHAREABLE
@@ -50,10 +51,16 @@ def lacking(definition: Definition, name: str, reason: str) -> Item:
 
 
 def fields_of(definition: Definition) -> dict[str, Any]:
-    """What can be changed of a definition, by name."""
+    """What can be changed of a definition, by name; of methods too: `method.__defaults__`."""
     value = definition.value
     if issubclass(type(value), type):
         fields = definition.attributes()
+        for name in definition.functions:
+            function = unwrapped(fields.get(name))
+            if function is not None and function is registry.objects.get(
+                member_key(definition.key, name)
+            ):
+                fields.update((f"{name}.{each}", v) for each, v in _fields_of(function).items())
         if "_abc_impl" in fields:
             fields.update((REGISTERED + str(id(each)), each) for each in registered_with(value))
         return fields
@@ -64,11 +71,15 @@ def fields_of(definition: Definition) -> dict[str, Any]:
             return {}
     if type(value) is LruCache:
         return {name: v for name, v in value.__dict__.items() if name != "__wrapped__"}
+    return _fields_of(value)
+
+
+def _fields_of(function: Any) -> dict[str, Any]:
     return {
-        "__code__": value.__code__,
-        "__defaults__": value.__defaults__,
-        "__kwdefaults__": value.__kwdefaults__,
-        **value.__dict__,
+        "__code__": function.__code__,
+        "__defaults__": function.__defaults__,
+        "__kwdefaults__": function.__kwdefaults__,
+        **function.__dict__,
     }
 
 

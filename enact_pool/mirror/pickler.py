@@ -80,6 +80,10 @@ EVERY_NAME = ""
 _ASKS_FOR_NAMES = frozenset(("eval", "exec", "globals", "vars", "__main__", "import_module"))
 
 
+# With these attributes code finds a module, perhaps its own: `sys.modules[__name__]`.
+_FINDS_MODULES = frozenset(("__main__", "import_module", "modules", "getmodule"))
+
+
 class Needs:
     """What a worker must have before it can load a pickle, or call what is in it.
 
@@ -505,11 +509,10 @@ def _names_of(code: CodeType) -> dict[str, None]:
 
 
 def _mentions_main(code: CodeType) -> bool:
-    """Whether code imports `__main__`, or looks it up by its name."""
+    """Whether code imports `__main__`, or looks up a module by its name."""
     found = _main_mentioned.get(code)
     if found is None:
-        found = "__main__" in code.co_names or "__main__" in code.co_consts
-        found = found or "import_module" in code.co_names
+        found = "__main__" in code.co_consts or not _FINDS_MODULES.isdisjoint(code.co_names)
         found = found or any(
             _mentions_main(constant) for constant in code.co_consts if type(constant) is CodeType
         )

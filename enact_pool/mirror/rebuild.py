@@ -369,6 +369,9 @@ def change(value: Any, name: str, contents: tuple[Any, ...]) -> None:
     """Set an attribute that the caller has set, or delete one that it has deleted."""
     if issubclass(type(value), CellType):
         set_cell(value, contents)
+    elif issubclass(type(value), type) and "." in name:
+        method, _, attribute = name.partition(".")
+        change(unwrapped(value.__dict__[method]), attribute, contents)
     elif name.startswith(REGISTERED):
         if contents:
             value.register(contents[0])

@@ -5,7 +5,9 @@ Nothing is pickled here: see `snapshot` for that.
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 import typing
 from collections.abc import Callable, Iterable, Iterator
 from enum import EnumMeta
@@ -175,12 +177,17 @@ class Scopes:
         self._definitions: dict[int, Definition] = {}
         # Functions in the dicts of classes: the class's definition, and the name.
         self._members: dict[int, tuple[Definition, str]] = {}
-        self._numbers: dict[str, int] = {}
         # How many definitions were let go of, and how often that was tried.
         self.releases = 0
         self.sweeps = 0
+        # Two threads may need the same new one.
+        self._renew()
+        os.register_at_fork(after_in_child=self._renew)
         # What the pickles of new definitions take, since then.
         self.new_bytes = 0
+
+    def _renew(self) -> None:
+        self._making = threading.RLock()
 
     # Scopes
 
@@ -203,14 +210,22 @@ class Scopes:
             name = contents.get("__name__")
             if type(name) is not str or self.is_importable(name, module):
                 return None
-            number = self._numbers.get(name, 0) + 1
-            self._numbers[name] = number
-            key = registry.keys.get(id(contents)) or f"{registry.new_key()}:{name}"
-            scope = Scope(key, contents, module)
-            registry.namespaces[key] = contents
-            registry.modules[key] = module
-            self._by_namespace[id(contents)] = scope
-            scope.look()
+            with self._making:
+                scope = self._by_namespace.get(id(contents))
+                if scope is None:
+                    scope = self._new_scope(name, module)
+        return scope
+
+    def _new_scope(self, name: str, module: ModuleType) -> Scope:
+        contents = module.__dict__
+        key = registry.keys.get(id(contents)) or f"{registry.new_key()}:{name}"
+        scope = Scope(key, contents, module)
+        registry.namespaces[key] = contents
+        registry.modules[key] = module
+        for other in self._by_namespace.values():
+            other.version += 1  # its globals may refer to this module
+        scope.look()
+        self._by_namespace[id(contents)] = scope
         return scope
 
     def is_importable(self, name: str, module: ModuleType) -> bool:
@@ -330,6 +345,10 @@ class Scopes:
         found = self.known(value)
         if found is not None:
             return found
+        with self._making:
+            return self.known(value) or self._define(value, kind, owner)
+
+    def _define(self, value: Any, kind: str, owner: ModuleType | None) -> Definition:
         key = registry.key_of(value)
         if key is None or registry.objects.get(key) is not value:
             key = registry.new_key()

@@ -235,7 +235,8 @@ def _looked_up(what: Any, look: Look) -> tuple[list[Item], Needs]:
     scope, name = what
     if name == EVERY_NAME:
         needs = Needs()
-        for each in list(scope.contents):
+        # Those that are gone, too.
+        for each in {**scope.bindings, **scope.contents}:
             if each not in IMPLICIT:
                 needs.names[scope, each] = None
         return [], needs
