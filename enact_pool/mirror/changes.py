@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 from types import BuiltinFunctionType, CellType, CodeType, FunctionType, ModuleType
 from typing import Any
@@ -34,7 +35,7 @@ class Record:
         # What it refers to, by name, and the fingerprints of what may change in place.
         self.fields: dict[str, Any] = {}
         self.ids: list[int] = []
-        self.fingerprints: dict[str, Fingerprint | None] = {}
+        self.fingerprints: dict[str, Any] = {}
         # Grows with each change.
         self.version = 0
         # The look in which it was compared last.
@@ -125,16 +126,22 @@ def may_change(value: Any) -> bool:
     return True
 
 
-def _fingerprint(definition: Definition, value: Any) -> Fingerprint | None:
+# Returns a number that changes when another object takes the place of a value.
+NumberOf = Callable[[Definition], int]
+
+
+def _fingerprint(definition: Definition, value: Any, number_of: NumberOf) -> Any:
     try:
-        return Fingerprint.of(*dumps(value, definition)[:2])
+        content, buffers, needs = dumps(value, definition)
+        numbers = [number_of(each) for each in needs.definitions if each.kind == "value"]
     except BaseException as error:
         if is_interrupt(error):
             raise
         return None  # it cannot be sent, which was noted
+    return Fingerprint.of(content, buffers), numbers
 
 
-def watch(definition: Definition, record: Record) -> None:
+def watch(definition: Definition, record: Record, number_of: NumberOf) -> None:
     """Note what a definition is like now."""
     record.fields = fields_of(definition)
     record.ids = list(map(id, record.fields.values()))
@@ -143,10 +150,10 @@ def watch(definition: Definition, record: Record) -> None:
         if name in MADE or name in members or name in _NEVER_CHANGED:
             continue
         if may_change(value):
-            record.fingerprints[name] = _fingerprint(definition, value)
+            record.fingerprints[name] = _fingerprint(definition, value, number_of)
 
 
-def note_changes(definition: Definition, record: Record) -> None:
+def note_changes(definition: Definition, record: Record, number_of: NumberOf) -> None:
     """Note what the caller has changed of a definition since."""
     function = definition.value
     if type(function) is FunctionType and not function.__dict__ and not record.fingerprints:
@@ -163,18 +170,22 @@ def note_changes(definition: Definition, record: Record) -> None:
     ids = list(map(id, fields.values()))
     if ids != record.ids or fields.keys() != record.fields.keys():
         for name in record.fields.keys() - fields.keys():
-            _note_change(definition, record, name, ())
+            _note_change(definition, record, name, (), number_of)
         for name, value in fields.items():
             if name not in MADE and record.fields.get(name, ABSENT) is not value:
-                _note_change(definition, record, name, (value,))
+                _note_change(definition, record, name, (value,), number_of)
         record.fields, record.ids = fields, ids
     for name, before in list(record.fingerprints.items()):
-        if _fingerprint(definition, fields[name]) != before:
-            _note_change(definition, record, name, (fields[name],))
+        if _fingerprint(definition, fields[name], number_of) != before:
+            _note_change(definition, record, name, (fields[name],), number_of)
 
 
 def _note_change(
-    definition: Definition, record: Record, name: str, contents: tuple[Any, ...]
+    definition: Definition,
+    record: Record,
+    name: str,
+    contents: tuple[Any, ...],
+    number_of: NumberOf,
 ) -> None:
     item = _change(definition, record, name, contents)
     if name in record.changes:
@@ -184,7 +195,7 @@ def _note_change(
         if not contents or before is not contents[0]:
             item.base = _change(definition, record, name, () if before is ABSENT else (before,))
     is_watched = item.kind == "change" and contents and may_change(contents[0])
-    fingerprint = _fingerprint(definition, contents[0]) if is_watched else None
+    fingerprint = _fingerprint(definition, contents[0], number_of) if is_watched else None
     # All at once: what is above may be interrupted, and is done again then.
     record.fingerprints.pop(name, None)
     if fingerprint is not None:
@@ -206,4 +217,4 @@ def _change(definition: Definition, record: Record, name: str, contents: tuple[A
     record.needs.add(needs)
     needed = [each.key for each in needs.definitions]
     slot = "attribute", key, name
-    return Item(slot, "change", (key, name, needed), content, buffers, needed=needed)
+    return Item(slot, "change", (key, name, needed), content, buffers)

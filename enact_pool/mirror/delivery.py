@@ -126,11 +126,6 @@ class Deliveries:
                 del self._sent[slot]
                 if slot[0] == "object":
                     waiting.append(slot[1])
-                elif slot[0] == "state":
-                    # It sets all attributes.
-                    for each in list(self._sent):
-                        if each[0] == "attribute" and each[1] == slot[1]:
-                            del self._sent[each]
         self._complete.clear()
         return True
 

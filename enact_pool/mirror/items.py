@@ -50,7 +50,8 @@ class Item:
         self.buffers = buffers
         # Kept alive as long as a result may name it.
         self.pin = pin
-        # The keys of what the content refers to.
+        # The keys of what the content refers to: if another object takes the place of one, this
+        # is sent again.
         self.needed = frozenset(needed)
         # Of a changed attribute: what it was at first, which nothing else says.
         self.base: Item | None = None

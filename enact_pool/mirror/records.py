@@ -6,6 +6,7 @@ import linecache
 import pickle
 import time
 from enum import Enum
+from functools import partial
 from io import BytesIO
 from os.path import exists
 from types import FunctionType
@@ -69,7 +70,7 @@ def current(definition: Definition, look: Look) -> Record:
             definition.record = None
             raise
         if definition.kind not in _DATA and definition.kind not in _CONSTANT:
-            watch(definition, record)
+            watch(definition, record, partial(_number_of, look))
     elif definition.kind in _DATA:
         compare_at = record.glance_at if look.glances else record.compare_at
         if record.look is look.mark or (look.patient and time.monotonic() < compare_at):
@@ -84,8 +85,12 @@ def current(definition: Definition, look: Look) -> Record:
             fresh.items[:-1] = record.items[:-1]
             return fresh
     elif definition.kind not in _CONSTANT:
-        note_changes(definition, record)
+        note_changes(definition, record, partial(_number_of, look))
     return record
+
+
+def _number_of(look: Look, definition: Definition) -> int:
+    return current(definition, look).items[0].number
 
 
 def _size(item: Item) -> int:
@@ -124,7 +129,9 @@ def _pickle(definition: Definition, record: Record) -> None:
         content, buffers, needs = dumps((setter, state), definition)
         record.needs.add(needs)
         needed = [each.key for each in needs.definitions]
-        item = Item(("state", key), "state", (key, needed), content, buffers, needed=needed)
+        item = Item(("state", key), "state", (key, needed), content, buffers)
+        if kind in _DATA:
+            item.needed = frozenset(needed)  # of others, each attribute is sent by itself
         record.items.append(item)
     if kind not in _DATA and kind not in _CONSTANT:
         record.items += _sources_of(definition)
