@@ -153,10 +153,17 @@ def watch(definition: Definition, record: Record, number_of: NumberOf) -> None:
             record.fingerprints[name] = _fingerprint(definition, value, number_of)
 
 
-def note_changes(definition: Definition, record: Record, number_of: NumberOf) -> None:
+def note_changes(
+    definition: Definition, record: Record, number_of: NumberOf, *, patient: bool
+) -> None:
     """Note what the caller has changed of a definition since."""
     function = definition.value
-    if type(function) is FunctionType and not function.__dict__ and not record.fingerprints:
+    if (
+        type(function) is FunctionType
+        and not function.__dict__
+        and not record.fingerprints
+        and not record.changes
+    ):
         # Most functions: nothing has to be made to compare them.
         known = record.fields
         if (
@@ -170,7 +177,11 @@ def note_changes(definition: Definition, record: Record, number_of: NumberOf) ->
     ids = list(map(id, fields.values()))
     if ids != record.ids or fields.keys() != record.fields.keys():
         for name in record.fields.keys() - fields.keys():
-            _note_change(definition, record, name, (), number_of)
+            method, dot, _ = name.partition(".")
+            if dot and f"{method}.__code__" not in fields:
+                record.fingerprints.pop(name, None)  # another function is there
+            else:
+                _note_change(definition, record, name, (), number_of)
         for name, value in fields.items():
             if name not in MADE and record.fields.get(name, ABSENT) is not value:
                 _note_change(definition, record, name, (value,), number_of)
@@ -178,6 +189,11 @@ def note_changes(definition: Definition, record: Record, number_of: NumberOf) ->
     for name, before in list(record.fingerprints.items()):
         if _fingerprint(definition, fields[name], number_of) != before:
             _note_change(definition, record, name, (fields[name],), number_of)
+    if record.changes and not patient:
+        for name, item in list(record.changes.items()):
+            if item.kind == "lack" and name in fields:
+                # It may be whole by now.
+                _note_change(definition, record, name, (fields[name],), number_of)
 
 
 def _note_change(
@@ -189,7 +205,10 @@ def _note_change(
 ) -> None:
     item = _change(definition, record, name, contents)
     if name in record.changes:
-        item.base = record.changes[name].base
+        known = record.changes[name]
+        if known.kind == item.kind == "lack" and known.arguments == item.arguments:
+            return
+        item.base = known.base
     else:
         before = record.fields.get(name, ABSENT)
         if not contents or before is not contents[0]:

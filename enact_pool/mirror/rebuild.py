@@ -371,7 +371,8 @@ def change(value: Any, name: str, contents: tuple[Any, ...]) -> None:
         set_cell(value, contents)
     elif issubclass(type(value), type) and "." in name:
         method, _, attribute = name.partition(".")
-        change(unwrapped(value.__dict__[method]), attribute, contents)
+        if method in value.__dict__:
+            change(unwrapped(value.__dict__[method]), attribute, contents)
     elif name.startswith(REGISTERED):
         if contents:
             value.register(contents[0])

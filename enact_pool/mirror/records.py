@@ -45,6 +45,10 @@ class Look:
         self.mark = object()
         self.begun = begun or {}
 
+    def is_up_to_date(self) -> bool:
+        """Return whether the globals that count are those that were seen last."""
+        return all(scope.was_seen_with(contents) for scope, contents in self.begun.items())
+
     def globals_of(self, scope: Scope) -> dict[str, Any]:
         """Return the globals of a scope that count."""
         return self.begun.get(scope, scope.contents)
@@ -85,7 +89,7 @@ def current(definition: Definition, look: Look) -> Record:
             fresh.items[:-1] = record.items[:-1]
             return fresh
     elif definition.kind not in _CONSTANT:
-        note_changes(definition, record, partial(_number_of, look))
+        note_changes(definition, record, partial(_number_of, look), patient=look.patient)
     return record
 
 

@@ -149,6 +149,10 @@ class Scope:
             return True
         return False
 
+    def was_seen_with(self, contents: dict[str, Any]) -> bool:
+        """Return whether the last look has seen these globals."""
+        return list(map(id, contents.values())) == self._ids
+
     def names_in_modules(self) -> list[str]:
         """Return the names under which the module is found."""
         return [

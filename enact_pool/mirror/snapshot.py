@@ -89,8 +89,9 @@ class Snapshot:
         if found is None:
             with _turn:
                 _look_at_globals()
-                last, is_first = _last.get(key), not self._looked_at
-                # What was looked at before stays as it was then.
+                # What was looked at before, or when this began, stays as it was then.
+                is_first = not self._looked_at and self._look.is_up_to_date()
+                last = _last.get(key)
                 if last is None or not is_first or not last.is_current(self._look):
                     releases = scopes.releases
                     last = self._collected(needs, last)
