@@ -37,9 +37,10 @@ _SHUT = "cannot schedule new futures after shutdown"
 
 
 class PreparedCall:
-    """A call that was pickled by who submits it, in a way of their own.
+    """A call that was pickled by the submitter, in its own format.
 
-    It is rebuilt along with its batch, as functions are: what it imports is not its time.
+    It is rebuilt along with its batch, as functions are: the time that its imports take
+    does not count against its limit.
     """
 
     def __init__(self, name: str, function: bytes, arguments: bytes, needs: Needs) -> None:
@@ -59,7 +60,7 @@ class PreparedCall:
 class _Call:
     """A call as it was when it was submitted: its function's pickle, and its arguments.
 
-    These are as they are if nobody can change them, else a pickle. `refusal` is what was
+    Immutable arguments are kept as they are; others are pickled. `refusal` is what was
     raised when it was pickled.
     """
 
@@ -219,7 +220,7 @@ class Calls(Work):
                 future.cancel()
 
     def withdraw(self, future: CallFuture) -> bool:
-        """Let go of a call if no worker has begun it; gives whether nobody will do it.
+        """Let go of a call if no worker has begun it; return whether it will certainly not run.
 
         What is halfway through this when a signal handler raises would be lost: none may run.
         """
@@ -254,7 +255,10 @@ class Calls(Work):
             return run.is_running(task)
 
     def kill(self, future: CallFuture) -> bool:
-        """Kill the worker that is at work on a call; gives whether one was, or nobody will be."""
+        """Kill the worker that is at work on a call.
+
+        Return whether a worker was killed, or the call is already finished.
+        """
         with self._place_of(future) as place:
             if place is None:
                 return future.done()
@@ -407,7 +411,7 @@ class Calls(Work):
 
 
 class _Turn:
-    """Whose turn it is with a run: its own thread's, or that of another with a question.
+    """Arbitrates access to a run between its own thread and threads that query it.
 
     The run's thread, which no signal handler interrupts, enters it. Others hold the
     guard. Finalizers run in any thread at any moment, in one that has the turn as well:

@@ -1,4 +1,4 @@
-"""What Python code changes of its process notes that it did so.
+"""Hooks that record when Python code changes process state.
 
 To look at what may have changed (the environment, the working directory, handlers,
 timers, limits) takes longer than a quick callable does. So the functions that change it
@@ -53,7 +53,7 @@ class Changes:
 
 
 class _Noted:
-    """A function that notes that it was called; no method of a class that has it."""
+    """A function that notes that it was called; stored on a class, it is not bound as a method."""
 
     def __init__(self, function: Callable[..., Any], changes: Changes) -> None:
         self._function = function

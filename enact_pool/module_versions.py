@@ -1,4 +1,4 @@
-"""Which modules the caller has reloaded, and from which sources its own modules come.
+"""Which modules the caller has reloaded, and which source files its modules were loaded from.
 
 A module that a worker imports later, or for the first time in a replacement of a worker,
 must be the version that the caller has. So each of the program's own modules is noted with

@@ -1,4 +1,4 @@
-"""What callables find in their worker, and what the next one is to find as well.
+"""The worker state that is restored between callables.
 
 The working directory, the environment, signal handlers and masks, timers, the
 umask, the recursion limit and resource limits are put back after each callable.
@@ -163,7 +163,7 @@ class Surroundings:
         return None
 
     def restore_unnoted(self) -> None:
-        """Make as it was what C code may have changed in no time."""
+        """Restore what even very short C code may have changed."""
         _umask(self._umask)
         if self._resets_alarm:
             alarm(0)

@@ -125,7 +125,7 @@ def culprit(name: str, value: Any, depth: int = 4) -> str:
 
 
 def _check(definition: Definition) -> None:
-    """Raise what pickling the value of a global raises; who refers to it cannot be sent then."""
+    """Raise the error if a global cannot be pickled: what refers to it cannot be sent either."""
     if definition.can_be_sent:
         return
     # First: it may refer to itself.

@@ -399,7 +399,7 @@ def new_rlock() -> Any:
 
 
 def weak_reference(value: Any) -> Any:
-    """Make a weak reference; the object is what somebody else keeps, or nobody."""
+    """Make a weak reference; the object must be kept alive elsewhere."""
     return ref(value)
 
 

@@ -185,7 +185,7 @@ class _Collected:
         self._definitions = [(each, each.record, _version(each)) for each in definitions]
         # Which a task may find, though nothing names them.
         self._others = [(each, each.record, _version(each)) for each in others]
-        # What could not be sent may be whole by now.
+        # What could not be sent earlier may be sendable now.
         self._is_whole = not any(item.kind == "absent" for item, now in manifest if now)
 
     def is_current(self, look: Look) -> bool:
