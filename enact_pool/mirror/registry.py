@@ -47,6 +47,8 @@ class Registry:
     def __init__(self) -> None:
         self.objects: dict[str, Any] = {}
         self.keys: dict[int, str] = {}
+        # The keys of the functions that classes were made with.
+        self.members: dict[str, list[str]] = {}
         # The globals of scopes, and their modules.
         self.namespaces: dict[str, dict[str, Any]] = {}
         self.modules: dict[str, Any] = {}
@@ -105,8 +107,8 @@ class Registry:
         except TypeError:
             self.objects[key] = value  # it cannot be referred to weakly
             return
-        for member in [each for each in self.objects if each.startswith(f"{key}/")]:
-            del self.objects[member]
+        for member in self.members.pop(key, ()):
+            self.objects.pop(member, None)
 
     def released(self, key: str) -> Any:
         """Return an object that was released and is still there, or None."""
@@ -157,10 +159,13 @@ def member(key: str, name: str) -> Any:
 
 def note_members(key: str, cls: type) -> None:
     """Note the functions that a class has now, so that they are found when others replace them."""
+    members = []
     for name, attribute in list(cls.__dict__.items()):
         function = unwrapped(attribute)
         if type(function) is FunctionType:
-            _objects.setdefault(member_key(key, name), function)
+            members.append(member_key(key, name))
+            _objects.setdefault(members[-1], function)
+    registry.members[key] = members
 
 
 # The names of a class, past a metaclass that may refuse to tell them.
