@@ -26,7 +26,7 @@ from enact_pool.mirror.scopes import (
 from enact_pool.texts import describe
 from enact_pool.wire import SHAREABLE
 
-__all__ = ["Binding", "bound", "others_of", "scope_item"]
+__all__ = ["Binding", "bound", "others_of", "scope_item", "unbound", "value_of"]
 
 _ABSENT: Any = object()
 
@@ -79,6 +79,11 @@ class Binding:
         self.item = item
         self.needs = needs
         self.definition = definition
+
+
+def value_of(scope: Scope, name: str) -> Any:
+    """Return what a global is bound to now, or an object that stands for nothing."""
+    return scope.contents.get(name, _ABSENT)
 
 
 def bound(scope: Scope, name: str, look: Look) -> Binding | None:

@@ -75,6 +75,8 @@ def dumps(
     value: Any, own: Definition | None = None, *, instances_by_key: bool = True
 ) -> tuple[bytes, list[pickle.PickleBuffer], Needs]:
     """Return a pickle of what a definition consists of, its buffers, and its needs."""
+    if own is not None and own.kind == "container" and _is_plain(own.value):
+        return pickle.dumps(value, PROTOCOL), [], Needs()
     file = BytesIO()
     buffers: list[pickle.PickleBuffer] = []
     if own is not None and not instances_by_key:
@@ -83,6 +85,14 @@ def dumps(
     pickler = kind(file, buffers.append, own=own, instances_by_key=instances_by_key)
     pickler.dump(value)
     return file.getvalue(), buffers, pickler.needs
+
+
+def _is_plain(container: Any) -> bool:
+    """Whether a container has only what plain pickle knows, which is ten times as fast."""
+    plain = SHAREABLE.issuperset(map(type, container))
+    return plain and (
+        type(container) is not dict or SHAREABLE.issuperset(map(type, container.values()))
+    )
 
 
 def _is_large(own: Definition) -> bool:

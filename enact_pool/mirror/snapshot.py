@@ -11,7 +11,7 @@ import threading
 from typing import Any
 
 from enact_pool.interrupts import is_interrupt
-from enact_pool.mirror.bindings import bound, others_of, scope_item
+from enact_pool.mirror.bindings import bound, others_of, scope_item, value_of
 from enact_pool.mirror.items import Item, Manifest
 from enact_pool.mirror.pickler import EVERY_NAME, Needs
 from enact_pool.mirror.records import Look, current
@@ -106,11 +106,11 @@ class Snapshot:
         now: dict[Item, None] = {}
         reached: dict[Scope, None] = {}
         definitions: dict[Definition, None] = {}
-        self._reach(needs, now, reached, definitions)
+        names = self._reach(needs, now, reached, definitions)
         later: dict[Item, None] = {}
         others: dict[Definition, None] = {}
         for scope in list(reached):
-            self._reach(others_of(scope), later, {}, others, glance=True)
+            names |= self._reach(others_of(scope), later, {}, others, glance=True)
         entries = [
             *((item, True) for item in now),
             *((item, False) for item in later if item not in now),
@@ -119,7 +119,7 @@ class Snapshot:
         manifest = tuple(sorted(entries, key=lambda entry: entry[0].kind != "scope"))
         if last is not None and last.manifest == manifest:
             manifest = last.manifest
-        return _Collected(manifest, list(reached), list(definitions), list(others))
+        return _Collected(manifest, list(reached), names, list(definitions), list(others))
 
     def _reach(
         self,
@@ -129,7 +129,9 @@ class Snapshot:
         definitions: dict[Definition, None],
         *,
         glance: bool = False,
-    ) -> None:
+    ) -> dict[tuple[Scope, str], Any]:
+        """Add what is needed; return the globals that this depends on, by their names."""
+        names: dict[tuple[Scope, str], Any] = {}
         waiting: list[Any] = [*needs.scopes, *needs.definitions, *needs.names]
         seen: set[Any] = set()
         while waiting:
@@ -149,10 +151,13 @@ class Snapshot:
                 reached[what] = None
             elif isinstance(what, Definition):
                 definitions[what] = None
+            else:
+                names[what] = value_of(*what)
             for item in items:
                 chosen = self._chosen.get if glance else self._chosen.setdefault
                 into[chosen(item.slot, item)] = None
             waiting += [*more.names, *more.definitions, *more.scopes]
+        return names
 
 
 def manifest_of(needs: Needs, key: tuple[Any, ...], *, patient: bool) -> Manifest:
@@ -177,11 +182,16 @@ class _Collected:
         self,
         manifest: Manifest,
         reached: list[Scope],
+        names: dict[tuple[Scope, str], Any],
         definitions: list[Definition],
         others: list[Definition],
     ) -> None:
         self.manifest = manifest
-        self._scopes = [(scope, scope.version, scope.names_in_modules()) for scope in reached]
+        # When their globals have changed, those that are needed may not have.
+        self._scopes = {scope: scope.version for scope in reached}
+        self._modules = [(scope, scope.names_in_modules()) for scope in reached]
+        self._others_of = {scope: others_of(scope).names.keys() for scope in reached}
+        self._names = names
         self._definitions = [(each, each.record, _version(each)) for each in definitions]
         # Which a task may find, though nothing names them.
         self._others = [(each, each.record, _version(each)) for each in others]
@@ -192,9 +202,17 @@ class _Collected:
         """Return whether nothing has changed since."""
         if not self._is_whole and not look.patient:
             return False
-        for scope, version, names in self._scopes:
-            if scope.version != version or scope.names_in_modules() != names:
-                return False
+        if any(scope.names_in_modules() != names for scope, names in self._modules):
+            return False
+        changed = {scope for scope, version in self._scopes.items() if scope.version != version}
+        if changed:
+            for scope in changed:
+                if others_of(scope).names.keys() != self._others_of[scope]:
+                    return False
+            for (scope, name), value in self._names.items():
+                if scope in changed and (name == EVERY_NAME or value_of(scope, name) is not value):
+                    return False
+            self._scopes.update((scope, scope.version) for scope in changed)
         try:
             if not all(_is_unchanged(*each, look) for each in self._definitions):
                 return False
