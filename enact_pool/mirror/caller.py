@@ -85,7 +85,12 @@ class _Context:
         before, manifest = self._seen
         if not len(context) and not manifest:
             return ()
-        values = [pair for pair in context.items() if can_refer_to_variable(pair[0])]
+        values = [
+            (variable, value)
+            for variable, value in context.items()
+            # That of the decimal module is a part of the process's state.
+            if variable.name != "decimal_context" and can_refer_to_variable(variable)
+        ]
         if not values and not manifest:
             return ()
         if not (

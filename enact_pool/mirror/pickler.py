@@ -546,10 +546,9 @@ def place_of_variable(variable: Any) -> tuple[Scope | str, str] | None:
 
 def _place_in_scope(value: Any) -> tuple[Scope, str] | None:
     for scope in scopes:
-        scope.look()
-        name = scope.name_of(value)
-        if name is not None:
-            return scope, name
+        for name, each in list(scope.contents.items()):
+            if each is value:
+                return scope, name
     return None
 
 
