@@ -48,7 +48,7 @@ def scope_item(scope: Scope) -> Item:
 
 
 def others_of(scope: Scope) -> Needs:
-    """The definitions of a scope that nothing names: a task may find them by their names."""
+    """The functions and classes of a scope: a task may look them up by name at run time."""
     known = scope.others
     if known is None or known[0] != scope.version:
         needs = Needs()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 __all__ = ["Fingerprint"]
@@ -28,11 +28,6 @@ class Fingerprint:
         from xxhash import xxh3_128_digest  # for large values only
 
         return cls((xxh3_128_digest(pickled), *(xxh3_128_digest(b.raw()) for b in buffers)))
-
-    @classmethod
-    def of_ids(cls, values: Iterable[Any]) -> Fingerprint:
-        """Return the fingerprint of objects that somebody keeps alive, by their identity."""
-        return cls(tuple(map(id, values)))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Fingerprint) and self._parts == other._parts

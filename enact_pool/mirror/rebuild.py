@@ -41,10 +41,6 @@ __all__ = [
     "set_function",
 ]
 
-# A function without what it refers to: its code, the scope whose globals it has, its name,
-# its qualified name, its module, its docstring, and its cells.
-FunctionParts = "tuple[CodeType, str, str, str, Any, Any, tuple[CellType, ...] | None]"
-
 _set_attribute = type.__setattr__
 _delete_attribute = type.__delattr__
 

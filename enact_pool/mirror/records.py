@@ -111,8 +111,8 @@ def _pickle(definition: Definition, record: Record) -> None:
     pickler = DefinitionPickler(BytesIO(), None, own=definition)
     maker, arguments, setter, state = parts_of(pickler, definition)
     record.needs.add(pickler.needs)
-    # A value's own parts are pickled by value: of two that refer to each other, neither
-    # could be made first.
+    # A value refers to others by their keys only if they do not refer back: of two that refer
+    # to each other, neither could be made first.
     by_key = kind == "context_variable" or type(definition.value) in _WEAK_TYPES
     content, buffers, needs = dumps((maker, arguments), definition, instances_by_key=by_key)
     record.needs.add(needs)

@@ -70,7 +70,7 @@ class Definition:
     """An object of the caller that workers have a copy of.
 
     `kind` says how it is made there: a class, a function, a cell of a closure, the value of a
-    global, and so on. `scope` and `name` say which global it is, if it is one.
+    global, and so on. `name` is the name of the global, if it is one.
     """
 
     __slots__ = (
@@ -82,7 +82,6 @@ class Definition:
         "name",
         "record",
         "refers_to",
-        "scope",
         "used",
         "value",
     )
@@ -91,7 +90,7 @@ class Definition:
         self.key = key
         self.kind = kind
         self.value = value
-        self.scope: Scope | None = None
+        # Of a global: its name.
         self.name = ""
         # The number of the last sweep before it was referred to: see `sweeping`.
         self.used = 0
@@ -101,7 +100,7 @@ class Definition:
         self.is_made_anew: Callable[[str, Any], bool] | None = None
         # Of a value: those that it refers to by their keys, which must be made before it.
         self.refers_to: set[Definition] = set()
-        # What was pickled of it: kept by `snapshot`.
+        # What was pickled of it: kept by `records`.
         self.record: Any = None
         # Of the value of a global: whether it was found that it can be pickled.
         self.can_be_sent = False
@@ -130,7 +129,7 @@ class Scope:
         self._names: dict[int, str] = {}
         # How often it was seen to change.
         self.version = 0
-        # What was sent of it, its globals and its other definitions: kept by `snapshot`.
+        # What was sent of it, its globals and its other definitions: kept by `bindings`.
         self.item: Any = None
         self.bindings: dict[str, Any] = {}
         self.others: Any = None
@@ -181,6 +180,8 @@ class Scopes:
         self._definitions: dict[int, Definition] = {}
         # Functions in the dicts of classes: the class's definition, and the name.
         self._members: dict[int, tuple[Definition, str]] = {}
+        # How many modules were found that workers cannot import.
+        self.modules = 0
         # How many definitions were let go of, and how often that was tried.
         self.releases = 0
         self.sweeps = 0
@@ -226,10 +227,9 @@ class Scopes:
         scope = Scope(key, contents, module)
         registry.namespaces[key] = contents
         registry.modules[key] = module
-        for other in self._by_namespace.values():
-            other.version += 1  # its globals may refer to this module
         scope.look()
         self._by_namespace[id(contents)] = scope
+        self.modules += 1
         return scope
 
     def is_importable(self, name: str, module: ModuleType) -> bool:
@@ -361,9 +361,7 @@ class Scopes:
         definition.used = self.sweeps
         scope = self.scope_of_module(owner) if owner is not None else None
         if scope is not None:
-            name = scope.name_of(value)
-            if name is not None:
-                definition.scope, definition.name = scope, name
+            definition.name = scope.name_of(value) or ""
         self._definitions[id(value)] = definition
         if issubclass(type(value), type):
             note_members(key, value)

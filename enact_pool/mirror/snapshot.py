@@ -192,6 +192,8 @@ class _Collected:
         self._modules = [(scope, scope.names_in_modules()) for scope in reached]
         self._others_of = {scope: others_of(scope).names.keys() for scope in reached}
         self._names = names
+        # A module that a global refers to may have been edited, and be sent from then on.
+        self._known_modules = scopes.modules
         self._definitions = [(each, each.record, _version(each)) for each in definitions]
         # Which a task may find, though nothing names them.
         self._others = [(each, each.record, _version(each)) for each in others]
@@ -201,6 +203,8 @@ class _Collected:
     def is_current(self, look: Look) -> bool:
         """Return whether nothing has changed since."""
         if not self._is_whole and not look.patient:
+            return False
+        if self._known_modules != scopes.modules:
             return False
         if any(scope.names_in_modules() != names for scope, names in self._modules):
             return False

@@ -1,8 +1,9 @@
-"""When the caller lets go of definitions that a script does not lead to any more.
+"""Releasing definitions that the script no longer reaches.
 
-A closure that was passed to a run, say, or what a dict of functions had before. Nobody tells
-when these are gone: a definition keeps its object alive. So, from time to time, what no global
-leads to and what was not referred to since the last time is forgotten, here and in workers.
+Examples are a closure that was passed to one run, and the former contents of a dict of
+functions. A definition keeps its object alive, so reference counts cannot show that the script
+has dropped it. A sweep, from time to time, forgets each definition that no global reaches and
+that nothing has referred to since the last sweep, in the caller and in the workers.
 """
 
 from __future__ import annotations
