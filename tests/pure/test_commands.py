@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+import enact_pool
 from enact_pool import EventLog, ExecutionId, ExecutionStart, Ok, ParallelResult, StreamEvent
 from enact_pool.__main__ import main
 from enact_pool.cli.command import command
@@ -162,6 +163,8 @@ def test_what_is_not_installed_is_named_before_anything_is_done(
 def test_without_click_the_extra_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    # Importing it again replaces the attribute of its package, too, which is put back.
+    monkeypatch.setattr(enact_pool, "cli", enact_pool.cli)
     for name in [name for name in sys.modules if name.startswith("enact_pool.cli")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "click", None)
