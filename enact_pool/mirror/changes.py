@@ -56,6 +56,7 @@ def fields_of(definition: Definition) -> dict[str, Any]:
     value = definition.value
     if issubclass(type(value), type):
         fields = definition.attributes()
+        fields["__bases__"] = value.__bases__
         for name in definition.functions:
             function = unwrapped(fields.get(name))
             if function is not None and function is registry.objects.get(

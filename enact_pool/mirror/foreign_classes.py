@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -203,8 +204,22 @@ def _declared_owns(name: str, value: Any) -> bool:
     )
 
 
+def _warn_of_listeners(cls: Any) -> None:
+    """Say that a class has listeners, which SQLAlchemy keeps elsewhere."""
+    known = getattr(sys.modules.get("sqlalchemy.event.registry"), "_key_to_collection", {})
+    targets = {id(cls), id(cls.__dict__.get("__mapper__"))}
+    if any(key[0] in targets for key in list(known)):
+        warnings.warn(
+            f"event listeners and Mutable columns of {cls.__name__} have no effect in tasks, since "
+            "its script is not run there: define the model in a module that workers can import",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+
 def _declared_parts(pickler: ByValuePickler, definition: Definition, skeleton: Skeleton) -> Parts:
     cls: Any = definition.value
+    _warn_of_listeners(cls)
     for base in cls.__mro__:
         if scopes.find_class(base) is None:
             for name in ("registry", "metadata"):

@@ -69,13 +69,10 @@ class Snapshot:
 
     def __init__(self, *, patient: bool = False, begins: bool = False) -> None:
         """`begins` notes the values of all globals now, for those that are needed later."""
-        self._look = Look(patient, scopes.contents() if begins else None)
-        self._chosen: dict[tuple[Any, ...], Item] = {}
-        self._manifests: dict[tuple[Any, ...], Manifest] = {}
-        self._looked_at: dict[Any, tuple[list[Item], Needs]] = {}
-        # What nothing names is always looked at patiently.
-        self._glance = Look(True, self._look.begun, glances=True)
-        self._glanced_at: dict[Any, tuple[list[Item], Needs]] = {}
+        self._patient = patient
+        self._begun = scopes.contents() if begins else None
+        # Made when something is needed, which is never for most runs (the row noops-1).
+        self._view: _View | None = None
 
     def manifest(self, needs: Needs) -> Manifest:
         """Return what a worker must have for a pickle with these needs.
@@ -84,6 +81,24 @@ class Snapshot:
         """
         if not needs:
             return ()
+        if self._view is None:
+            self._view = _View(self._patient, self._begun)
+        return self._view.manifest(needs)
+
+
+class _View:
+    """What a snapshot has looked at, which stays as it was then."""
+
+    def __init__(self, patient: bool, begun: dict[Scope, dict[str, Any]] | None) -> None:
+        self._look = Look(patient, begun)
+        self._chosen: dict[tuple[Any, ...], Item] = {}
+        self._manifests: dict[tuple[Any, ...], Manifest] = {}
+        self._looked_at: dict[Any, tuple[list[Item], Needs]] = {}
+        # What nothing names is always looked at patiently.
+        self._glance = Look(True, self._look.begun, glances=True)
+        self._glanced_at: dict[Any, tuple[list[Item], Needs]] = {}
+
+    def manifest(self, needs: Needs) -> Manifest:
         key = needs.key()
         found = self._manifests.get(key)
         if found is None:
