@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 from typing import TYPE_CHECKING
 
-from enact_pool.interrupts import is_interrupt
+from enact_pool.interrupts import raise_interrupt
 from enact_pool.lane import Lane
 from enact_pool.options import Options
 from enact_pool.results import Err
@@ -67,8 +67,7 @@ class Brief:
             elif buffers:
                 flags, payload, manifest = work.pickle_common(None)
         except BaseException as error:
-            if is_interrupt(error):
-                raise
+            raise_interrupt(error)
             self.refusal = Err(*describe(error, f"the {work.common_is} cannot be pickled: "))
         else:
             needs = [needs for _, needs in call_wrappers]

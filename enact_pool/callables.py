@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from types import FunctionType
 
-from enact_pool.interrupts import is_interrupt
+from enact_pool.interrupts import raise_interrupt
 from enact_pool.texts import bare_name
 
 TYPE_CHECKING = False
@@ -59,8 +59,7 @@ def check_callable(candidate: Any, where: str) -> None:
     try:
         found = entry_point(candidate)
     except BaseException as error:
-        if is_interrupt(error):
-            raise
+        raise_interrupt(error)
         raise TypeError(f"{where} raises {bare_name(type(error))} when it is looked at") from error
     if found is None:
         raise TypeError(
@@ -76,8 +75,7 @@ def name_of(candidate: Any) -> str:
     try:
         name = _own_name(candidate)
     except BaseException as error:
-        if is_interrupt(error):
-            raise
+        raise_interrupt(error)
         # The name is a label. One that cannot be told must not keep the
         # callable from running, nor its neighbours from answering.
         name = None

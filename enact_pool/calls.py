@@ -18,7 +18,7 @@ from attrs import define
 from enact_pool.callables import name_of
 from enact_pool.common import called_with, prepared
 from enact_pool.futures import CallFuture, fate_of, log_untold
-from enact_pool.interrupts import handlers_deferred, is_interrupt
+from enact_pool.interrupts import handlers_deferred, raise_interrupt
 from enact_pool.mirror.caller import caller_manifests
 from enact_pool.mirror.items import Manifest
 from enact_pool.mirror.pickler import Needs
@@ -96,8 +96,7 @@ class _CallPickler:
                 relay = use_relay(replaced)
                 manifests = relay.relay.manifests(manifests)
         except BaseException as error:
-            if is_interrupt(error):
-                raise
+            raise_interrupt(error)
             return _Call(name, refusal=error)
         if manifest:
             manifests = *manifests, manifest

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from enact_pool.interrupts import is_interrupt
+from enact_pool.interrupts import raise_interrupt
 from enact_pool.lane import Holder, Lane
 from enact_pool.options import Options
 from enact_pool.schedule import Schedule
 from enact_pool.supply import AWAY_SECONDS, GRACE_SECONDS, Doorbell, LaneSupply
+from enact_pool.texts import describe
 from enact_pool.watch import Watch
 from enact_pool.watchdog import Watchdog
 
@@ -32,7 +33,11 @@ class Crew(Holder):
         self.watch = Watch()
         self._watchdog: Watchdog | None = None
         if options.limits.need_watching or options.capture_output:
-            self._watchdog = Watchdog(options.limits, trims=options.capture_output)
+            self._watchdog = Watchdog(
+                options.limits, self._limits_failed, trims=options.capture_output
+            )
+        # Why the run had to be cancelled, if the watchdog has failed.
+        self.error: Exception | None = None
         self._most_tasks = options.limits.max_tasks_per_worker
         self._forwards_logs = options.forward_logs
         # Since when nobody looks who has died, by the monotonic clock in nanoseconds: code
@@ -49,6 +54,12 @@ class Crew(Holder):
         self.start_error = ""
         self._pause_ends = 0.0
         self._doorbell: Doorbell | None = None
+
+    def _limits_failed(self, cause: BaseException) -> None:
+        text = f"limits could not be enforced any more: {describe(cause)[0]}"
+        self.error = RuntimeError(text)
+        self.error.__cause__ = cause
+        self.cancel_reason = text
 
     def enter(self) -> None:
         """The run begins. Raises `RuntimeError` if the supply is closed."""
@@ -69,8 +80,7 @@ class Crew(Holder):
             try:
                 lane = self._acquire()
             except OSError as error:
-                if is_interrupt(error):
-                    raise
+                raise_interrupt(error)
                 self.start_failed(f"{type(error).__name__}: {error}")
                 self._pause_ends = time.monotonic() + _PAUSE_SECONDS
                 continue

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from enact_pool.crew import Crew
-from enact_pool.interrupts import is_interrupt
+from enact_pool.interrupts import raise_interrupt
 from enact_pool.lane import Lane
 from enact_pool.outcomes import Outcomes, Rebuilt
 from enact_pool.results import Err, ParallelResult
@@ -207,8 +207,7 @@ class Inbox:
             try:
                 payloads[index] = Rebuilt(parcel.rebuild())
             except BaseException as error:
-                if is_interrupt(error):
-                    raise
+                raise_interrupt(error)
                 endings[index] = Ending.ERROR
                 what = "the return value cannot be rebuilt: "
                 payloads[index] = pickle.dumps(describe(error, what))
@@ -266,19 +265,13 @@ class Inbox:
         if stop is not None and self._captures:
             self._drain(lane)
         self.read_mail(lane)
-        found = lane.notes.journal.read()
+        found = lane.notes.journal.read(stop)
         if found is None:
             return
         serials, payload = found
         begun_ns = self._begun(len(serials), payload)
         ran_ns, endings, payloads = unpack_ran(len(serials), payload)
-        if stop is not None and stop < serials.stop:
-            serials = range(serials.start, max(stop, serials.start))
-            count = len(serials)
-            begun_ns, ran_ns = begun_ns[:count], ran_ns[:count]
-            endings, payloads = endings[:count], payloads[:count]
-        if serials:
-            self._take_outcomes(lane, serials, len(payload), begun_ns, ran_ns, endings, payloads)
+        self._take_outcomes(lane, serials, len(payload), begun_ns, ran_ns, endings, payloads)
 
     def _drain(self, lane: Lane) -> None:
         while (frames := lane.receive()) is not None:

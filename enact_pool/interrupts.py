@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,27 +16,68 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["handlers_deferred", "is_interrupt", "signals_blocked"]
+__all__ = ["handlers_deferred", "interrupt_of", "raise_interrupt", "signals_blocked"]
 
 
-def is_interrupt(error: BaseException) -> bool:
-    """Whether a signal handler has raised this: it is for whoever called us, and ends the run.
+def interrupt_of(error: BaseException) -> BaseException | None:
+    """Return what a signal handler has raised, if that is, or has caused, this exception.
 
-    A handler runs between any two steps of what the main thread does, of a
-    pickling callable too; that it was one is only told by the traceback, while
-    the handler is installed. In other threads it is never one, whatever is raised.
+    It is for whoever called us, and ends the run. A handler runs between any two steps of
+    what the main thread does, of a pickling callable too. Code of the user's may catch what
+    it raises, and raise something else instead. In other threads no handler runs.
+
+    That a handler has raised an exception is only known by the traceback, while that handler
+    is installed. So it is not recognised if code of the user's swallows it, or if the handler
+    was replaced meanwhile or is written in C (but for the one that raises KeyboardInterrupt).
     """
     if threading.current_thread() is not threading.main_thread():
-        return False
+        return None
+    handlers = {_code(signal.getsignal(number)) for number in signal.valid_signals()} - {None}
+    if _is_from_handler(error, handlers):
+        return error
+    chain = [error.__cause__, error.__context__]
+    seen = {id(error)}
+    while chain:
+        cause = chain.pop()
+        if cause is None or id(cause) in seen:
+            continue
+        seen.add(id(cause))
+        if _is_from_handler(cause, handlers) and not _is_being_handled(cause):
+            return cause
+        chain += [cause.__cause__, cause.__context__]
+    return None
+
+
+def raise_interrupt(error: BaseException) -> None:
+    """Raise what `interrupt_of` returns, if that is an exception."""
+    interrupt = interrupt_of(error)
+    if interrupt is not None:
+        raise interrupt
+
+
+def _is_from_handler(error: BaseException, handlers: set[CodeType | None]) -> bool:
     # (To ask an exception for its class may run code of its own.)
     if issubclass(type(error), KeyboardInterrupt):
         return True
-    handlers = {_code(signal.getsignal(number)) for number in signal.valid_signals()} - {None}
     position = traceback_of(error)
     while handlers and position is not None:
         if position.tb_frame.f_code in handlers:
             return True
         position = position.tb_next
+    return False
+
+
+def _is_being_handled(error: BaseException) -> bool:
+    """Whether an `except` block that has caught this goes on further out in this thread.
+
+    Then all that is raised meanwhile has it as its context, and it is not news.
+    """
+    position = traceback_of(error)
+    frame: FrameType | None = sys._getframe()
+    while position is not None and frame is not None:
+        if frame is position.tb_frame:
+            return True
+        frame = frame.f_back
     return False
 
 
@@ -69,6 +111,9 @@ class _Deferral:
 
     def __init__(self) -> None:
         self._handlers: dict[int, Any] = {}
+        # Those of them after which system calls go on, as `signal.siginterrupt` may have it.
+        # To set a handler ends that.
+        self._restarting: set[int] = set()
         self._came: list[int] = []
         self._is_over = False
 
@@ -76,16 +121,20 @@ class _Deferral:
         handler = self._handlers[number]
         if self._is_over:
             # An interrupt has kept us from putting it back.
-            signal.signal(number, handler)
+            self._put_back(number)
             handler(number, frame)
         else:
             self._came.append(number)
 
     def begin(self) -> None:
+        from enact_pool.handler_flags import restarts_calls  # not for workers: it takes long
+
         for number in _HANDLED:
             handler = signal.getsignal(number)
             if callable(handler):
                 self._handlers[number] = handler
+                if restarts_calls(number):
+                    self._restarting.add(number)
                 signal.signal(number, self)
         _Deferral.current = self
 
@@ -93,9 +142,14 @@ class _Deferral:
         # In this order: from the second step on, a handler may raise in here.
         _Deferral.current = None
         self._is_over = True
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
+        for number in self._handlers:
+            self._put_back(number)
         self._hand_on()
+
+    def _put_back(self, number: int) -> None:
+        signal.signal(number, self._handlers[number])
+        if number in self._restarting:
+            signal.siginterrupt(number, False)
 
     def _hand_on(self) -> None:
         if self._came:

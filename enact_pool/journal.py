@@ -98,12 +98,19 @@ class Journal:
         first, count = self._words
         return range(first, first + min(count, _ENTRIES))
 
-    def read(self) -> tuple[range, bytes] | None:
-        """The entries' serial numbers, and the payload of a frame with them; for the parent.
+    def read(self, stop: int | None = None) -> tuple[range, bytes] | None:
+        """Return the entries' serial numbers, and the payload of a frame with them; for the parent.
 
-        None if there are none, or the worker has changed them meanwhile.
+        With `stop`, only the entries below this serial number. Of a worker that goes on, these
+        must be entries that two looks have found: on a CPU that reorders stores, the count may
+        be seen before the entry that it counts.
+
+        Returns:
+            None if there are none, or the worker has changed them meanwhile.
         """
         serials = self.extent
+        if stop is not None:
+            serials = range(serials.start, min(serials.stop, max(stop, serials.start)))
         count = len(serials)
         payload = b"".join(self._parts(count, sum(self._sizes[:count])))
         now = self.extent

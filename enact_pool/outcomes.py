@@ -12,7 +12,7 @@ from enact_pool.emitter import Emitter, EventBatch, EventEmitter, is_live
 from enact_pool.errors import ExecutionError, now_ms
 from enact_pool.events import ExecutionCancelled, ExecutionFailed, StreamEvent
 from enact_pool.ids import ExecutionId, TaskIds, fresh_ids
-from enact_pool.interrupts import is_interrupt
+from enact_pool.interrupts import raise_interrupt
 from enact_pool.limits import Excess
 from enact_pool.live import Live
 from enact_pool.results import CANCELLED, TOLD, Err, Ok, ParallelResult, Tally
@@ -332,8 +332,7 @@ class Outcomes:
         try:
             emit(what)
         except Exception as error:
-            if is_interrupt(error):
-                raise
+            raise_interrupt(error)
             # The run goes on, and the later ones are handed over.
             if self.emitter_error is None:
                 self.emitter_error = error
@@ -359,8 +358,7 @@ def _loaded(
             if len(values) < len(payloads):
                 raise StopIteration  # as one of them has, which only ends the map
         except BaseException as error:
-            if is_interrupt(error):
-                raise
+            raise_interrupt(error)
             errors[len(values)] = Err(*describe(error, "the return value cannot be rebuilt: "))
             values.append(None)
     return values, errors

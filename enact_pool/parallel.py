@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Generator, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from enact_pool.emitter import Emitter, check_emitter
-from enact_pool.interrupts import is_interrupt
+from enact_pool.interrupts import interrupt_of
 from enact_pool.options import Options, Progress, RunOptions
 from enact_pool.pool import Pool, checked_workers, default_pool
 from enact_pool.protocols import ParallelCallable
@@ -351,5 +351,5 @@ def _in_default_pool(
             # Another thread has closed it since it was looked up. Only the beginning of a
             # run raises this (or a signal handler, from a run of its own): nothing has been
             # done, and the next default pool can do it.
-            if pool._supply.terminated or is_interrupt(error):
+            if pool._supply.terminated or interrupt_of(error) is not None:
                 raise

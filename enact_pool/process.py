@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import wait
+from typing import Any, Literal
 
 from enact_pool.interrupts import handlers_deferred
 from enact_pool.oom import oom_kills
@@ -23,6 +24,8 @@ __all__ = ["WorkerProcess"]
 # How long a process that is told to stop may take to do so, and how often to look.
 _STOP_SECONDS = 0.02
 _STOP_LOOK_SECONDS = 0.0005
+
+_waitid: Any = getattr(os, "waitid", None)  # on macOS from Python 3.13 on
 
 
 class WorkerProcess:
@@ -61,12 +64,38 @@ class WorkerProcess:
     @property
     def is_there(self) -> bool:
         """Whether the process id is its own still: nobody has waited for its end."""
-        return self._popen is not None and self._popen.returncode is None and self._signal(0)
+        if self._popen is None or self._popen.returncode is not None:
+            return False
+        # A pidfd stands for this process; a number may be another's by now.
+        return self._signal(0) if self.exit is not None else self._look() != "gone"
 
     def has_exited(self) -> bool:
         """Whether it has ended; then it can be buried."""
-        assert self._popen is not None
-        return self._popen.poll() is not None
+        with self._lock, handlers_deferred():
+            return self._look() != "alive"
+
+    def _look(self) -> Literal["alive", "ended", "gone"]:
+        """Return what has become of it; "gone" if somebody has waited for its end.
+
+        That may be the system, if SIGCHLD is ignored, or a handler of SIGCHLD that waits for
+        all children. The lock must be held.
+        """
+        popen = self._popen
+        if popen is None or popen.returncode is not None:
+            return "gone"
+        try:
+            if _waitid is not None:
+                ended = _waitid(os.P_PID, popen.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+                return "alive" if ended is None else "ended"
+            pid, status = os.waitpid(popen.pid, os.WNOHANG)
+        except ChildProcessError:
+            return "gone"
+        if not pid:
+            return "alive"
+        popen.returncode = os.waitstatus_to_exitcode(status)
+        # At once: as long as its session has members, its number is not given to another.
+        kill_session(pid)
+        return "gone"
 
     def wait_for_exit(self, seconds: float) -> None:
         """Give it, if it is still there, some time to end."""

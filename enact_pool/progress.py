@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from attrs import define, field
 
-from enact_pool.interrupts import is_interrupt
+from enact_pool.interrupts import raise_interrupt
 from enact_pool.results import Tally
 from enact_pool.worker import nesting
 
@@ -177,8 +177,7 @@ class RunProgress:
         try:
             act()
         except Exception as error:
-            if is_interrupt(error):
-                raise
+            raise_interrupt(error)
             # Nobody can see it any more if stderr was closed, or its reader is gone.
             if isinstance(self._display, _BroughtAlong) or not isinstance(
                 error, (OSError, ValueError)

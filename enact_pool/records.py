@@ -17,7 +17,7 @@ from typing import Any
 from attrs import define, field
 
 from enact_pool.ids import ExecutionId
-from enact_pool.interrupts import is_interrupt
+from enact_pool.interrupts import raise_interrupt
 from enact_pool.sidechannel import NUMBERS, Kind
 
 __all__ = ["Records", "attributes", "levels"]
@@ -99,8 +99,7 @@ class Records:
         try:
             made = self._made(record)
         except Exception as error:
-            if is_interrupt(error):
-                raise
+            raise_interrupt(error)
             # A callable can write to whatever its worker has open.
             logging.getLogger("enact_pool").warning(
                 "what %s has logged cannot be read: %s: %s",

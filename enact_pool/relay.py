@@ -56,7 +56,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from enact_pool.followed_state import RELAYED
-from enact_pool.interrupts import handlers_deferred, is_interrupt
+from enact_pool.interrupts import handlers_deferred, raise_interrupt
 from enact_pool.mirror.items import Item, Manifest
 
 if TYPE_CHECKING:
@@ -216,8 +216,7 @@ class Relay:
         try:
             pipe.target.write(text)
         except BaseException as error:
-            if is_interrupt(error):
-                raise
+            raise_interrupt(error)
             if self.error is None:
                 self.error = error
 
@@ -377,11 +376,9 @@ def _is_replaced(stream: Any) -> bool:
         if isinstance(number, int) and number >= 0:  # Textual returns -1
             return False
     except BaseException as error:
-        if is_interrupt(error):
-            raise
+        raise_interrupt(error)
     try:
         return callable(stream.write) and getattr(stream, "closed", False) is not True
     except BaseException as error:
-        if is_interrupt(error):
-            raise
+        raise_interrupt(error)
         return False

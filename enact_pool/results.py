@@ -8,7 +8,7 @@ from attrs import define, field, frozen
 
 from enact_pool.errors import ExecutionError
 from enact_pool.ids import ExecutionId
-from enact_pool.interrupts import is_interrupt
+from enact_pool.interrupts import raise_interrupt
 from enact_pool.texts import bounded_repr, duration_text, unshown
 
 __all__ = ["CANCELLED", "TOLD", "Err", "Ok", "ParallelResult", "RemoteError", "Tally"]
@@ -40,8 +40,7 @@ def _shown(value: object, limit: int) -> str:
     try:
         return bounded_repr(value, limit)
     except BaseException as failure:
-        if is_interrupt(failure):
-            raise
+        raise_interrupt(failure)
         return unshown(value, failure)
 
 

@@ -15,7 +15,7 @@ from enact_pool.brief import Brief
 from enact_pool.crew import Crew
 from enact_pool.emitter import Emitter
 from enact_pool.inbox import LOOK_SECONDS, ROUND_SECONDS, Inbox
-from enact_pool.interrupts import is_interrupt
+from enact_pool.interrupts import raise_interrupt
 from enact_pool.lane import Lane
 from enact_pool.mirror.caller import caller_streams
 from enact_pool.options import Options
@@ -317,9 +317,15 @@ class _Run:
 
     @property
     def error(self) -> BaseException | None:
-        """What the emitter, the work's iterable, or an object in stdout's place has raised."""
+        """What the watchdog, the emitter, the iterable or a replaced stdout has raised."""
         bar_error = None if self._progress is None else self._progress.error
-        errors = self._outcomes.emitter_error, self._work.error, self._work.relay_error, bar_error
+        errors = (
+            self.crew.error,
+            self._outcomes.emitter_error,
+            self._work.error,
+            self._work.relay_error,
+            bar_error,
+        )
         return next((error for error in errors if error is not None), None)
 
     @property
@@ -477,8 +483,7 @@ class _Run:
                 self._schedule.put_back(tasks[batch.count :])
             return tasks[: batch.count], batch
         except BaseException as error:
-            if is_interrupt(error):
-                raise
+            raise_interrupt(error)
             if len(tasks) == 1:
                 what = f"the {self._work.item_is} cannot be pickled: "
                 self._outcomes.refused(tasks[0], Err(*describe(error, what)))

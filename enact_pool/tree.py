@@ -55,8 +55,8 @@ def _children_by_psutil(pid: int) -> list[int]:
 
     try:
         return [child.pid for child in psutil.Process(pid).children()]
-    except psutil.Error:
-        return []
+    except (psutil.Error, OSError):
+        return []  # it has ended, or no descriptor is to be had to look with
 
 
 def descendants(pid: int) -> list[int]:
@@ -113,7 +113,7 @@ def _all_processes() -> list[int]:
 
     try:
         return list(psutil.pids())
-    except OSError:
+    except (psutil.Error, OSError):
         return []
 
 

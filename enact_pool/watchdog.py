@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 from enact_pool.interrupts import handlers_deferred
 from enact_pool.lane import Lane
@@ -39,7 +40,11 @@ _SHARE = 0.01
 class Watchdog:
     """Watches the lanes of one run."""
 
-    def __init__(self, limits: Limits, *, trims: bool = False) -> None:
+    def __init__(
+        self, limits: Limits, on_failure: Callable[[BaseException], object], *, trims: bool = False
+    ) -> None:
+        """`on_failure` is called if limits cannot be kept any more, before the lanes are killed."""
+        self._on_failure = on_failure
         self._timeout = limits.timeout
         self._max_memory = limits.max_memory
         # Whether what callables print is captured, and is not to take too much memory.
@@ -94,10 +99,16 @@ class Watchdog:
 
     def _watch(self) -> None:
         with self._changed:
-            while not self._is_over:
-                # Waiting lets go of the lock; all else is done with it, so that a
-                # lane is not buried while it is looked at.
-                self._changed.wait(self._look())
+            try:
+                while not self._is_over:
+                    # Waiting lets go of the lock; all else is done with it, so that a
+                    # lane is not buried while it is looked at.
+                    self._changed.wait(self._look())
+            except BaseException as error:
+                # Nobody would notice that limits are not kept any more.
+                self._on_failure(error)
+                for lane in self._lanes:
+                    lane.kill()
 
     def _look(self) -> float | None:
         """Deal with who has broken a limit; gives after how many seconds to look again."""

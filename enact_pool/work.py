@@ -19,7 +19,7 @@ from typing import Any, Final, Literal, Protocol
 from attrs import frozen
 
 from enact_pool.callables import check_callable, name_of
-from enact_pool.interrupts import is_interrupt
+from enact_pool.interrupts import raise_interrupt
 from enact_pool.kin import parted
 from enact_pool.mirror.caller import caller_manifests
 from enact_pool.mirror.items import Manifest
@@ -142,8 +142,7 @@ class Work:
         try:
             return len(items)
         except Exception as error:
-            if is_interrupt(error):
-                raise
+            raise_interrupt(error)
             return None  # it would have been good to know, no more
 
     def pull_all(self) -> None:
@@ -165,8 +164,7 @@ class Work:
                 self.stop()
                 break
             except BaseException as error:
-                if is_interrupt(error):
-                    raise
+                raise_interrupt(error)
                 self.error = error
                 self.stop()
                 break

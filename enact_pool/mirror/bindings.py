@@ -8,7 +8,7 @@ from enum import Enum
 from types import ModuleType
 from typing import Any
 
-from enact_pool.interrupts import is_interrupt
+from enact_pool.interrupts import raise_interrupt
 from enact_pool.mirror.changes import may_change
 from enact_pool.mirror.definition_pickler import culprit, dumps
 from enact_pool.mirror.items import Item
@@ -139,8 +139,7 @@ def _can_be_sent(definition: Definition, look: Look) -> bool:
     try:
         current(definition, look)
     except BaseException as error:
-        if is_interrupt(error):
-            raise
+        raise_interrupt(error)
         return False
     return True
 
@@ -163,8 +162,7 @@ def _new_binding(scope: Scope, name: str, value: Any, look: Look) -> Binding:
         item = Item(slot, "set", arguments, content, buffers, needed=needed)
         return Binding(value, item, needs)
     except BaseException as error:
-        if is_interrupt(error):
-            raise
+        raise_interrupt(error)
         module = _module_with(name, value)
         if module is not None:
             item = Item(slot, "import", (scope.key, name, module, describe(error)[0]))

@@ -10,7 +10,7 @@ import pickle
 from typing import Any
 
 from enact_pool.caller_state import Part, observe
-from enact_pool.interrupts import is_interrupt
+from enact_pool.interrupts import raise_interrupt
 from enact_pool.mirror.items import Item, Manifest
 from enact_pool.mirror.pickler import Needs, can_refer_to_variable
 from enact_pool.mirror.snapshot import Snapshot
@@ -112,8 +112,7 @@ def _with_values(values: list[tuple[Any, Any]], before: Manifest) -> Manifest:
         try:
             pickle_value(pair, needs, repeated=True)
         except BaseException as error:
-            if is_interrupt(error):
-                raise
+            raise_interrupt(error)
             continue  # as documented: only values that can be pickled are sent
         sendable.append(pair)
     pickled = pickle_value(sendable, needs, repeated=True)

@@ -7,7 +7,7 @@ from enum import Enum
 from types import BuiltinFunctionType, CellType, CodeType, FunctionType, ModuleType
 from typing import Any
 
-from enact_pool.interrupts import is_interrupt
+from enact_pool.interrupts import raise_interrupt
 from enact_pool.mirror.definition_pickler import culprit, dumps
 from enact_pool.mirror.fingerprint import Fingerprint
 from enact_pool.mirror.items import Item
@@ -136,8 +136,7 @@ def _fingerprint(definition: Definition, value: Any, number_of: NumberOf) -> Any
         content, buffers, needs = dumps(value, definition)
         numbers = [number_of(each) for each in needs.definitions if each.kind == "value"]
     except BaseException as error:
-        if is_interrupt(error):
-            raise
+        raise_interrupt(error)
         return None  # it cannot be sent, which was noted
     return Fingerprint.of(content, buffers), numbers
 
@@ -230,8 +229,7 @@ def _change(definition: Definition, record: Record, name: str, contents: tuple[A
     try:
         content, buffers, needs = dumps(contents, definition)
     except BaseException as error:
-        if is_interrupt(error):
-            raise
+        raise_interrupt(error)
         path = culprit(f"{getattr(definition.value, '__qualname__', '')}.{name}", contents[0])
         return lacking(definition, name, f"{path}: {describe(error)[0]}")
     record.needs.add(needs)

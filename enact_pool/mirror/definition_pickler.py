@@ -22,7 +22,7 @@ from io import BytesIO
 from itertools import islice
 from typing import Any, ClassVar
 
-from enact_pool.interrupts import is_interrupt
+from enact_pool.interrupts import raise_interrupt
 from enact_pool.mirror import rebuild
 from enact_pool.mirror.pickler import (
     PROTOCOL,
@@ -256,8 +256,7 @@ class DefinitionPickler(ByValuePickler):
         try:
             dumps(attributes, definition)
         except BaseException as error:
-            if is_interrupt(error):
-                raise
+            raise_interrupt(error)
         else:
             return attributes
         sendable = {}
@@ -265,8 +264,7 @@ class DefinitionPickler(ByValuePickler):
             try:
                 dumps(value, definition)
             except BaseException as error:
-                if is_interrupt(error):
-                    raise
+                raise_interrupt(error)
                 path = culprit(f"{definition.value.__qualname__}.{name}", value)
                 self.unsendable[name] = f"{path}: {describe(error)[0]}"
             else:

@@ -10,7 +10,7 @@ import os
 import threading
 from typing import Any
 
-from enact_pool.interrupts import is_interrupt
+from enact_pool.interrupts import raise_interrupt
 from enact_pool.mirror.bindings import bound, others_of, scope_item, value_of
 from enact_pool.mirror.items import Item, Manifest
 from enact_pool.mirror.pickler import EVERY_NAME, Needs
@@ -239,8 +239,7 @@ class _Collected:
                 glance = Look(True, glances=True)
                 return all(_is_unchanged(*each, glance) for each in self._others)
         except BaseException as error:
-            if is_interrupt(error):
-                raise
+            raise_interrupt(error)
             return False  # it cannot be sent any more
         return True
 
@@ -261,8 +260,7 @@ def _looked_up(what: Any, look: Look) -> tuple[list[Item], Needs]:
         try:
             record = current(what, look)
         except BaseException as error:
-            if is_interrupt(error):
-                raise
+            raise_interrupt(error)
             if what.record is not None:
                 # As it was when it could be sent, for those that have it.
                 return list(what.record.items), what.record.needs

@@ -23,6 +23,7 @@ import pytest
 from conftest import descriptors
 
 from enact_pool import EventEmitter, Pool, iter_parallel, map_parallel, tree
+from enact_pool.handler_flags import restarts_calls
 from enact_pool.spinning import poll
 from enact_pool.supply import LaneSupply
 
@@ -210,3 +211,83 @@ def test_a_run_that_was_interrupted_whenever_it_tried_to_end_is_ended_by_the_nex
         assert pool._supply._runs
         no_ops(pool)
         check(pool, "in both attempts", others)
+
+
+class Stop(Exception):
+    """What a handler raises to end the program."""
+
+
+def stop(*_: object) -> None:
+    raise Stop
+
+
+class Signalling:
+    """Sends a signal to its own process while it is pickled, and catches what that raises."""
+
+    def __init__(self, raises: type[BaseException] | None, *, hides_cause: bool = False) -> None:
+        self._raises = raises
+        self._hides_cause = hides_cause
+
+    def __call__(self, _: object) -> None:
+        """Do nothing."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except Stop as error:
+            if self._raises is None:
+                raise
+            if self._hides_cause:
+                raise self._raises("cannot be pickled") from None
+            raise self._raises("cannot be pickled") from error
+        return Signalling, (self._raises,)
+
+
+@pytest.mark.parametrize("raises", [None, RuntimeError, SystemExit])
+@pytest.mark.parametrize("hides_cause", [False, True])
+@pytest.mark.parametrize("as_input", [False, True])
+def test_what_a_handler_raises_reaches_the_caller_also_if_user_code_wraps_it(
+    raises: type[BaseException] | None, hides_cause: bool, as_input: bool
+) -> None:
+    before = signal.signal(signal.SIGTERM, stop)
+    signalling = Signalling(raises, hides_cause=hides_cause)
+    callables: list[Any] = [abs] if as_input else [signalling]
+    try:
+        with Pool(1) as pool:
+            with pytest.raises(Stop):
+                pool.run_parallel(callables, signalling if as_input else None)
+            assert pool.run_parallel([abs], -1)[0].output.unwrap() == 1
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class Unpicklable:
+    def __call__(self, _: object) -> None:
+        """Do nothing."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise ValueError("never")
+
+
+def test_an_exception_that_is_handled_further_out_is_not_taken_for_an_interrupt() -> None:
+    """What is raised in the handling of Ctrl-C has that as its context, and is not Ctrl-C."""
+    with Pool(1) as pool:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            results = pool.run_parallel([abs, Unpicklable(), abs], -1)
+    assert [result.output.is_ok for result in results] == [True, False, True]
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_handlers_are_put_back_as_they_were(restarts: bool) -> None:
+    """Among it, whether system calls go on after them: asyncio arranges that for its handlers."""
+    before = signal.signal(signal.SIGUSR1, stop)
+    try:
+        signal.siginterrupt(signal.SIGUSR1, not restarts)
+        with Pool(1) as pool:
+            assert pool.run_parallel([abs], -1)[0].output.unwrap() == 1
+        assert signal.getsignal(signal.SIGUSR1) is stop
+        assert restarts_calls(signal.SIGUSR1) == restarts
+    finally:
+        signal.signal(signal.SIGUSR1, before)

@@ -25,6 +25,7 @@ from enact_pool import (
     ExecutionErrorCategory,
     ExecutionFailed,
     Ok,
+    ParallelResult,
     Pool,
     StepEnd,
     imap_parallel,
@@ -441,3 +442,21 @@ def test_a_callable_that_kills_its_process_group_kills_nobody_else() -> None:
     assert [result.output.is_ok for result in results] == [True, False, True]
     assert results[1].error is not None
     assert results[1].error.code == "SIGKILL"
+
+
+def test_a_run_whose_limits_cannot_be_enforced_any_more_is_cancelled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever becomes of the thread that enforces limits, they are not silently ignored."""
+
+    def fail(*_: object) -> int:
+        raise ValueError("no such thing as memory")
+
+    monkeypatch.setattr(enact_pool.watchdog, "own_bytes", fail)
+    with Pool(2) as pool:
+        with pytest.raises(RuntimeError, match="limits could not be enforced") as raised:
+            pool.run_parallel([spin_for_ever] * 3, None, timeout=40, max_memory=1 << 40)
+        assert isinstance(raised.value.__cause__, ValueError)
+        results: list[ParallelResult[Any]] = raised.value.results  # type: ignore[attr-defined]
+        assert [result.output for result in results] == [Err("cancelled")] * 3
+        assert pool.run_parallel([len], "abc")[0].output.unwrap() == 3

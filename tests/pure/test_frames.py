@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 import pytest
@@ -153,6 +154,26 @@ def test_a_journal_that_changes_while_it_is_read_tells_nothing(before: str) -> N
             return parts
 
     assert Read(memory).read() is None
+
+
+@given(st.lists(ENTRY, min_size=1, max_size=10), st.integers(1, 5), st.randoms())
+def test_entries_that_are_counted_before_they_are_there_are_not_read(
+    entries: list[Any], more: int, random: Random
+) -> None:
+    """As a CPU that reorders stores may show them: only those that were seen before are read."""
+    memory = memoryview(bytearray(random.randbytes(JOURNAL_BYTES)))
+    memory[:16] = bytes(16)
+    worker, parent = Journal(memory), Journal(memory)
+    for serial, (begun_ns, ran_ns, ending, payload) in enumerate(entries, 100):
+        worker.add(serial, ending, begun_ns, ran_ns, payload)
+    seen = parent.extent
+    memory[8:16] = (len(entries) + more).to_bytes(8, "little")
+    found = parent.read(seen.stop)
+    assert found is not None
+    serials, framed = found
+    assert serials == seen
+    parts = unpack_begun(len(entries), framed), *unpack_ran(len(entries), framed)
+    assert list(zip(*parts, strict=True)) == entries
 
 
 @given(st.integers(0, 2**32 - 1), st.binary(max_size=100))

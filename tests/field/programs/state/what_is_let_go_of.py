@@ -1,4 +1,4 @@
-"""What a closure captured, and a global that was deleted or bound again, is let go of on both sides."""
+"""What closures captured, and globals that are gone or bound again, are let go of everywhere."""
 
 # expect: closures: here 0, there 0
 # expect: deleted: here 0, there 0
