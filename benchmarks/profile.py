@@ -29,7 +29,7 @@ _BUILT_IN = "built in"
 # at the clock again and again.
 _WAITING = frozenset(
     {
-        "enact_pool.spinning.poll",
+        "enact_pool._system.spin_poll.poll",
         "posix.sched_yield",
         "select.poll.poll",
         "time.perf_counter_ns",

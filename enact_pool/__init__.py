@@ -9,14 +9,21 @@ from importlib import import_module
 
 TYPE_CHECKING = False  # type checkers take any variable of this name for true
 if TYPE_CHECKING:
-    from enact_pool.emitter import Emitter, EventEmitter, Events
-    from enact_pool.errors import ExecutionError, ExecutionErrorCategory
-    from enact_pool.event_log import EventLog, read_events
-    from enact_pool.events import ExecutionCancelled, ExecutionFailed, Span, StepEnd, StreamEvent
-    from enact_pool.executor import PoolExecutor
-    from enact_pool.futures import WorkerCrashError
-    from enact_pool.ids import ExecutionId, StepId
-    from enact_pool.live_events import (
+    from enact_pool._api.executor import PoolExecutor
+    from enact_pool._api.functions import imap_parallel, iter_parallel, map_parallel, run_parallel
+    from enact_pool._api.pool import Pool, default_pool
+    from enact_pool._engine.futures import WorkerCrashError
+    from enact_pool._engine.options import RunOptions
+    from enact_pool._events.emitter import Emitter, EventEmitter, Events
+    from enact_pool._events.event_log import EventLog, read_events
+    from enact_pool._events.events import (
+        ExecutionCancelled,
+        ExecutionFailed,
+        Span,
+        StepEnd,
+        StreamEvent,
+    )
+    from enact_pool._events.live_events import (
         CallWrapper,
         ExecutionEnd,
         ExecutionStart,
@@ -25,54 +32,53 @@ if TYPE_CHECKING:
         WorkerMemory,
         WorkerStart,
     )
-    from enact_pool.options import RunOptions
-    from enact_pool.parallel import imap_parallel, iter_parallel, map_parallel, run_parallel
-    from enact_pool.pool import Pool, default_pool
-    from enact_pool.protocols import NamedCallable, ParallelCallable, ProgressBar
-    from enact_pool.results import Err, Ok, ParallelResult, RemoteError
-    from enact_pool.summary import FailureGroup, Summary, summarize
+    from enact_pool._model.errors import ExecutionError, ExecutionErrorCategory
+    from enact_pool._model.ids import ExecutionId, StepId
+    from enact_pool._model.protocols import NamedCallable, ParallelCallable, ProgressBar
+    from enact_pool._model.results import Err, Ok, ParallelResult, RemoteError
+    from enact_pool._model.summary import FailureGroup, Summary, summarize
 
 _HOMES = {
-    "NamedCallable": "protocols",
-    "ParallelCallable": "protocols",
-    "ProgressBar": "protocols",
-    "ExecutionError": "errors",
-    "ExecutionErrorCategory": "errors",
-    "Emitter": "emitter",
-    "EventEmitter": "emitter",
-    "Events": "emitter",
-    "CallWrapper": "live_events",
-    "EventLog": "event_log",
-    "read_events": "event_log",
-    "ExecutionCancelled": "events",
-    "ExecutionEnd": "live_events",
-    "ExecutionFailed": "events",
-    "ExecutionStart": "live_events",
-    "Span": "events",
-    "StepEnd": "events",
-    "StepStart": "live_events",
-    "StreamEvent": "events",
-    "WorkerEnd": "live_events",
-    "WorkerMemory": "live_events",
-    "WorkerStart": "live_events",
-    "ExecutionId": "ids",
-    "StepId": "ids",
-    "imap_parallel": "parallel",
-    "iter_parallel": "parallel",
-    "map_parallel": "parallel",
-    "run_parallel": "parallel",
-    "Pool": "pool",
-    "PoolExecutor": "executor",
-    "WorkerCrashError": "futures",
-    "default_pool": "pool",
-    "RunOptions": "options",
-    "Err": "results",
-    "Ok": "results",
-    "ParallelResult": "results",
-    "RemoteError": "results",
-    "FailureGroup": "summary",
-    "Summary": "summary",
-    "summarize": "summary",
+    "NamedCallable": "_model.protocols",
+    "ParallelCallable": "_model.protocols",
+    "ProgressBar": "_model.protocols",
+    "ExecutionError": "_model.errors",
+    "ExecutionErrorCategory": "_model.errors",
+    "Emitter": "_events.emitter",
+    "EventEmitter": "_events.emitter",
+    "Events": "_events.emitter",
+    "CallWrapper": "_events.live_events",
+    "EventLog": "_events.event_log",
+    "read_events": "_events.event_log",
+    "ExecutionCancelled": "_events.events",
+    "ExecutionEnd": "_events.live_events",
+    "ExecutionFailed": "_events.events",
+    "ExecutionStart": "_events.live_events",
+    "Span": "_events.events",
+    "StepEnd": "_events.events",
+    "StepStart": "_events.live_events",
+    "StreamEvent": "_events.events",
+    "WorkerEnd": "_events.live_events",
+    "WorkerMemory": "_events.live_events",
+    "WorkerStart": "_events.live_events",
+    "ExecutionId": "_model.ids",
+    "StepId": "_model.ids",
+    "imap_parallel": "_api.functions",
+    "iter_parallel": "_api.functions",
+    "map_parallel": "_api.functions",
+    "run_parallel": "_api.functions",
+    "Pool": "_api.pool",
+    "PoolExecutor": "_api.executor",
+    "WorkerCrashError": "_engine.futures",
+    "default_pool": "_api.pool",
+    "RunOptions": "_engine.options",
+    "Err": "_model.results",
+    "Ok": "_model.results",
+    "ParallelResult": "_model.results",
+    "RemoteError": "_model.results",
+    "FailureGroup": "_model.summary",
+    "Summary": "_model.summary",
+    "summarize": "_model.summary",
 }
 
 __all__ = [

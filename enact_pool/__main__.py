@@ -10,7 +10,7 @@ __all__ = ["main"]
 def main() -> None:
     """Do what the command line says, and exit; with 2 if that is not installed."""
     try:
-        from enact_pool.cli.command import main
+        from enact_pool._cli.command import main
     except ModuleNotFoundError as error:
         if error.name != "click":
             raise

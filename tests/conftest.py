@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-import enact_pool.pool
+import enact_pool._api.pool
 from enact_pool import run_parallel
 
 MARK = "ENACT_POOL_TEST_RUN"
@@ -55,7 +55,7 @@ def mark(own_temporary_folder: None) -> Iterator[str]:
 
 def end_default_pool() -> None:
     """End the default pool; its next use makes a new one."""
-    default = enact_pool.pool.default_pool.__self__  # type: ignore[attr-defined]
+    default = enact_pool._api.pool.default_pool.__self__  # type: ignore[attr-defined]
     if default._pool is not None:
         default._pool.close()
         default._pool = None

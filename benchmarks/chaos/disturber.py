@@ -57,7 +57,7 @@ def workers() -> list[int]:
 def _is_worker(pid: int) -> bool:
     try:
         with open(f"/proc/{pid}/cmdline", "rb", buffering=0) as file:
-            return b"enact_pool.boot" in file.read()
+            return b"enact_pool._worker.boot" in file.read()
     except (FileNotFoundError, ProcessLookupError):
         return False
 

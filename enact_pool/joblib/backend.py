@@ -24,13 +24,13 @@ from joblib.parallel import (
     SequentialBackend,
 )
 
-from enact_pool.executor import PoolExecutor
-from enact_pool.futures import CallFuture
+from enact_pool._api.executor import PoolExecutor
+from enact_pool._engine.futures import CallFuture
+from enact_pool._system.nesting import nesting
 from enact_pool.joblib.batch import Batch
 from enact_pool.joblib.kept import kept_executors
 from enact_pool.joblib.loans import Loans
 from enact_pool.joblib.tasks import enter_worker
-from enact_pool.worker import nesting
 
 __all__ = ["EnactBackend"]
 

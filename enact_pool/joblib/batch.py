@@ -15,9 +15,9 @@ from typing import Any
 
 from attrs import evolve
 
-from enact_pool.calls import PreparedCall
-from enact_pool.executor import PoolExecutor
-from enact_pool.futures import CallFuture, WorkerCrashError
+from enact_pool._api.executor import PoolExecutor
+from enact_pool._engine.futures import CallFuture, WorkerCrashError
+from enact_pool._engine.submissions import PreparedCall
 from enact_pool.joblib.loans import Loans
 from enact_pool.joblib.naming import function_name, is_fit, task_name
 from enact_pool.joblib.tasks import failed_fit

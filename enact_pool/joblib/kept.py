@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from attrs import define, field
 
-from enact_pool.executor import PoolExecutor
+from enact_pool._api.executor import PoolExecutor
 
 __all__ = ["KeptExecutors", "kept_executors"]
 

@@ -20,10 +20,10 @@ from typing import Any
 
 from joblib._memmapping_reducer import _get_backing_memmap, _reduce_memmap_backed
 
+from enact_pool._ipc.large_value import Parcel
+from enact_pool._mirror.caller.pickler import ByValuePickler
+from enact_pool._wire.frames import SHAREABLE
 from enact_pool.joblib.tasks import borrowed
-from enact_pool.mirror.pickler import ByValuePickler
-from enact_pool.parcel import Parcel
-from enact_pool.wire import SHAREABLE
 
 __all__ = ["Loan", "Loans", "Pickler"]
 

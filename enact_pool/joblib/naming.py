@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from enact_pool.texts import shown
+from enact_pool._python.texts import shown
 
 __all__ = ["function_name", "is_fit", "task_name"]
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from enact_pool.parcel import Parcel
+from enact_pool._ipc.large_value import Parcel
 
 __all__ = ["borrowed", "enter_worker", "failed_fit"]
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
 from typing import Any
 
-from enact_pool.emitter import EventEmitter
-from enact_pool.events import StreamEvent
+from enact_pool._events.emitter import EventEmitter
+from enact_pool._events.events import StreamEvent
 from enact_pool.timeline.evidence import history_of
 from enact_pool.timeline.history import Fate, History, Slice, bounded
 from enact_pool.timeline.rows import Row

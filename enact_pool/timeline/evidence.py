@@ -7,10 +7,15 @@ from collections.abc import Callable, Iterable
 
 from attrs import define, evolve, field
 
-from enact_pool.emitter import EventEmitter, is_live
-from enact_pool.events import ExecutionCancelled, ExecutionFailed, Span, StepEnd, StreamEvent
-from enact_pool.ids import ExecutionId
-from enact_pool.live_events import (
+from enact_pool._events.emitter import EventEmitter, is_live
+from enact_pool._events.events import (
+    ExecutionCancelled,
+    ExecutionFailed,
+    Span,
+    StepEnd,
+    StreamEvent,
+)
+from enact_pool._events.live_events import (
     ExecutionEnd,
     ExecutionStart,
     StepStart,
@@ -18,6 +23,7 @@ from enact_pool.live_events import (
     WorkerMemory,
     WorkerStart,
 )
+from enact_pool._model.ids import ExecutionId
 from enact_pool.timeline.history import Fate, History, Memory, Run, Slice, WorkerMark
 from enact_pool.timeline.rows import Row, Stay, pools_of
 

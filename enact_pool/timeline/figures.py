@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 
 from attrs import frozen
 
-from enact_pool.emitter import EventEmitter
-from enact_pool.events import Span, StreamEvent
+from enact_pool._events.emitter import EventEmitter
+from enact_pool._events.events import Span, StreamEvent
 from enact_pool.timeline.evidence import history_of
 from enact_pool.timeline.history import FATES, Fate, History, Slice
 from enact_pool.timeline.rows import Row

@@ -8,8 +8,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from enact_pool.emitter import EventEmitter
-from enact_pool.events import StreamEvent
+from enact_pool._events.emitter import EventEmitter
+from enact_pool._events.events import StreamEvent
 from enact_pool.timeline.chrome import chrome_trace
 from enact_pool.timeline.page import timeline_html
 

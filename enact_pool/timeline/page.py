@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from html import escape
 from importlib.resources import files
 
-from enact_pool.emitter import EventEmitter
-from enact_pool.events import StreamEvent
+from enact_pool._events.emitter import EventEmitter
+from enact_pool._events.events import StreamEvent
 from enact_pool.timeline.columns import columns_of
 from enact_pool.timeline.evidence import history_of
 from enact_pool.timeline.figures import TimelineFigures, figures_of

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 
 from attrs import field, frozen
 
-from enact_pool.ids import ExecutionId
+from enact_pool._model.ids import ExecutionId
 
 __all__ = ["Row", "Stay", "pools_of"]
 

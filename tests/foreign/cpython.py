@@ -22,8 +22,8 @@ from typing import Any
 import psutil
 
 from enact_pool import PoolExecutor
-from enact_pool.executor import _Driver
-from enact_pool.futures import CallFuture
+from enact_pool._api.executor import _Driver
+from enact_pool._engine.futures import CallFuture
 
 _SUITE = "test.test_concurrent_futures"
 # From 3.12 on it is a package.

@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from enact_pool import EventLog, ExecutionEnd, ExecutionStart, read_events
-from enact_pool.cli.command import command
+from enact_pool._cli.command import command
 
 ACTS = r'''
 import ctypes, subprocess, time

@@ -17,7 +17,7 @@ from typing import Any
 import deeds
 import pytest
 
-import enact_pool.inbox
+import enact_pool._engine.answers
 from enact_pool import Err, EventEmitter, Ok, Pool, RemoteError, StepEnd, StreamEvent, run_parallel
 
 
@@ -355,7 +355,7 @@ def test_a_worker_that_is_receiving_is_not_taken_for_stalled(
     pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An input may take long to arrive, and to be rebuilt."""
-    monkeypatch.setattr(enact_pool.inbox, "ROUND_SECONDS", 0.1)
+    monkeypatch.setattr(enact_pool._engine.answers, "ROUND_SECONDS", 0.1)
     input = bytes(200_000_000)
     assert outputs(pool, len, len, input=input) == [Ok(200_000_000)] * 2
     pids = outputs(pool, *[lambda _: os.getpid()] * 20, input=[input])

@@ -16,10 +16,10 @@ import deeds
 import psutil
 import pytest
 
-import enact_pool.inbox
-import enact_pool.process
+import enact_pool._engine.answers
+import enact_pool._lanes.process
 from enact_pool import Err, EventEmitter, ExecutionErrorCategory, Ok, Pool
-from enact_pool.watch import Watch
+from enact_pool._engine.poller import Watch
 
 Deed = Callable[[Any], Any]
 
@@ -182,7 +182,7 @@ def test_a_callable_that_damages_its_worker_costs_nothing(
     deed: Deed, workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It answers, and what was to run after it runs elsewhere."""
-    monkeypatch.setattr(enact_pool.inbox, "ROUND_SECONDS", 0.1)
+    monkeypatch.setattr(enact_pool._engine.answers, "ROUND_SECONDS", 0.1)
     log = tmp_path / "starts"
     callables = [noted(i, log, deed if i % 30 == 5 else deeds.square) for i in range(100)]
     with Pool(workers) as pool:
@@ -197,7 +197,7 @@ def test_a_callable_that_takes_batches_and_permits_costs_nothing(
     workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It reads its worker's pipes empty; what was in them goes elsewhere."""
-    monkeypatch.setattr(enact_pool.inbox, "ROUND_SECONDS", 0.1)
+    monkeypatch.setattr(enact_pool._engine.answers, "ROUND_SECONDS", 0.1)
     log = tmp_path / "starts"
     callables = [
         noted(i, log, deeds.read_every_descriptor if i % 50 == 20 else deeds.square)
@@ -471,7 +471,7 @@ def test_an_exit_status_collected_elsewhere_is_said_to_be_unknown(
     if "pidfds" in lacking:
         monkeypatch.delattr(os, "pidfd_open", raising=False)
     if "waitid" in lacking:
-        monkeypatch.setattr(enact_pool.process, "_waitid", None)
+        monkeypatch.setattr(enact_pool._lanes.process, "_waitid", None)
     before = signal.signal(signal.SIGCHLD, handler)
     try:
         with Pool(2) as pool:
@@ -490,7 +490,7 @@ def test_children_of_a_dead_worker_end_without_pidfds(
 ) -> None:
     monkeypatch.delattr(os, "pidfd_open", raising=False)
     if "waitid" in lacking:
-        monkeypatch.setattr(enact_pool.process, "_waitid", None)
+        monkeypatch.setattr(enact_pool._lanes.process, "_waitid", None)
     log = tmp_path / "child"
 
     def leave_child_and_die(_: object) -> None:

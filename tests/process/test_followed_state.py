@@ -50,7 +50,7 @@ def test_the_folder_is_followed_until_the_worker_changes_it_itself(tmp_path: Pat
     def check(path: str) -> None:
         import os
 
-        from enact_pool.followed_state import FollowedState
+        from enact_pool._mirror.worker.followed_state import FollowedState
 
         start = os.getcwd()
         state = FollowedState()
@@ -68,7 +68,7 @@ def test_the_folder_is_followed_until_the_worker_changes_it_itself(tmp_path: Pat
 
 def test_a_folder_that_cannot_be_entered_raises_each_time() -> None:
     def check() -> None:
-        from enact_pool.followed_state import FollowedState
+        from enact_pool._mirror.worker.followed_state import FollowedState
 
         state = FollowedState()
         for _ in range(2):
@@ -83,7 +83,7 @@ def test_variables_are_changed_only_as_the_caller_changes_them() -> None:
         import os
         import time
 
-        from enact_pool.followed_state import FollowedState
+        from enact_pool._mirror.worker.followed_state import FollowedState
 
         os.environ.update(OF_POOL="pool", OMP_NUM_THREADS="1", GONE="x", KEPT="x", BOTH="x", TZ="")
         caller = {
@@ -113,7 +113,7 @@ def test_the_workers_own_entries_of_the_path_stay_beside_the_callers() -> None:
     def check() -> None:
         import sys
 
-        from enact_pool.followed_state import FollowedState
+        from enact_pool._mirror.worker.followed_state import FollowedState
 
         caller, entries = list(sys.path), sys.path
         state = FollowedState()
@@ -133,7 +133,7 @@ def test_streams_are_replaced_after_what_was_printed_before(tmp_path: Path) -> N
         import os
         import sys
 
-        from enact_pool.followed_state import FollowedState
+        from enact_pool._mirror.worker.followed_state import FollowedState
 
         state = FollowedState()
         sys.stdout.write("before")
@@ -165,7 +165,7 @@ def test_limits_and_the_decimal_context_are_followed() -> None:
     def check() -> None:
         import sys
 
-        from enact_pool.followed_state import FollowedState
+        from enact_pool._mirror.worker.followed_state import FollowedState
 
         state = FollowedState()
         usual = {
@@ -202,7 +202,7 @@ def test_an_unknown_locale_is_one_clear_error() -> None:
     def check() -> None:
         import locale
 
-        from enact_pool.followed_state import FollowedState
+        from enact_pool._mirror.worker.followed_state import FollowedState
 
         state = FollowedState()
         state.apply("locale", "C")
@@ -218,7 +218,7 @@ def test_filters_hold_for_categories_that_are_imported_or_defined_later() -> Non
         import sys
         import warnings
 
-        from enact_pool.followed_state import FollowedState
+        from enact_pool._mirror.worker.followed_state import FollowedState
 
         filters: Any = [
             ("error", ("^Loud", 2), ("builtins", "UserWarning"), None, 0),
@@ -254,7 +254,7 @@ def test_settings_of_numpy_are_followed() -> None:
     pytest.importorskip("numpy")
 
     def check() -> None:
-        from enact_pool.followed_state import FollowedState
+        from enact_pool._mirror.worker.followed_state import FollowedState
 
         value = dict.fromkeys(("divide", "over", "under", "invalid"), "raise")
         FollowedState().apply("numpy_errors", value)
@@ -271,9 +271,9 @@ def test_what_is_followed_is_what_is_restored_after_callables(tmp_path: Path) ->
         import sys
         import tempfile
 
-        from enact_pool.changes import Changes
-        from enact_pool.followed_state import FollowedState
-        from enact_pool.surroundings import Surroundings
+        from enact_pool._mirror.worker.followed_state import FollowedState
+        from enact_pool._worker.dirty_tracking import Changes
+        from enact_pool._worker.process_state import Surroundings
 
         state = FollowedState()
         with tempfile.TemporaryFile() as stacks:
@@ -299,8 +299,8 @@ def test_reloaded_modules_are_current_in_all_that_refers_to_them(tmp_path: Path)
         import sys
         from pathlib import Path
 
-        from enact_pool.caller_state import observe
-        from enact_pool.followed_state import FollowedState
+        from enact_pool._mirror.caller.process_state import observe
+        from enact_pool._mirror.worker.followed_state import FollowedState
 
         old = (
             "LIMIT = 1\ndef function(): return 'old'\n"
@@ -331,7 +331,7 @@ def test_reloaded_modules_are_current_in_all_that_refers_to_them(tmp_path: Path)
         function, instance, derived = first_own.function, first_own.Base(), second_own.Derived()
         first.write_text(new)
         os.utime(first, (1, 1))
-        from enact_pool.module_versions import source_of
+        from enact_pool._mirror.module_versions import source_of
 
         sources = {**sources, "first_own": source_of(str(first))}
         state.apply("modules", (sources, {"first_own": 1}))
@@ -358,8 +358,8 @@ def test_a_module_that_was_edited_and_not_reloaded_is_not_imported(tmp_path: Pat
         import sys
         from pathlib import Path
 
-        from enact_pool.followed_state import FollowedState
-        from enact_pool.module_versions import source_of
+        from enact_pool._mirror.module_versions import source_of
+        from enact_pool._mirror.worker.followed_state import FollowedState
 
         sys.path.insert(0, path)
         sys.dont_write_bytecode = True
@@ -382,8 +382,8 @@ def test_a_reload_that_fails_is_one_clear_error_and_is_tried_again(tmp_path: Pat
         import sys
         from pathlib import Path
 
-        from enact_pool.followed_state import FollowedState
-        from enact_pool.module_versions import source_of
+        from enact_pool._mirror.module_versions import source_of
+        from enact_pool._mirror.worker.followed_state import FollowedState
 
         sys.path.insert(0, path)
         sys.dont_write_bytecode = True

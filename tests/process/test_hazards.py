@@ -21,9 +21,9 @@ from typing import Any
 import deeds
 import pytest
 
-import enact_pool.inbox
-import enact_pool.run
-import enact_pool.watchdog
+import enact_pool._engine.answers
+import enact_pool._engine.run
+import enact_pool._lanes.limit_enforcer
 from benchmarks import misdeeds
 from benchmarks.hazards import HAZARDS, INPUT, SQUARED, Hazard, on_small_disk, small_disk_refusal
 from enact_pool import Err, ExecutionErrorCategory, Ok, ParallelResult, Pool
@@ -95,9 +95,9 @@ def test_a_hazard_costs_only_its_own_result(
 ) -> None:
     """All others answer, each is started once, and the pool works in the next call."""
     # For those that make a worker wait for what never comes.
-    monkeypatch.setattr(enact_pool.inbox, "ROUND_SECONDS", 0.05)
-    monkeypatch.setattr(enact_pool.run, "ROUND_SECONDS", 0.05)
-    monkeypatch.setattr(enact_pool.watchdog, "_LOADING_SECONDS", 1.0)
+    monkeypatch.setattr(enact_pool._engine.answers, "ROUND_SECONDS", 0.05)
+    monkeypatch.setattr(enact_pool._engine.run, "ROUND_SECONDS", 0.05)
+    monkeypatch.setattr(enact_pool._lanes.limit_enforcer, "_LOADING_SECONDS", 1.0)
     log = tmp_path / "starts"
     callables = [
         noted(index, log, each) if isinstance(each, FunctionType) else each

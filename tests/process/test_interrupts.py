@@ -22,10 +22,11 @@ import psutil
 import pytest
 from conftest import descriptors
 
-from enact_pool import EventEmitter, Pool, iter_parallel, map_parallel, tree
-from enact_pool.handler_flags import restarts_calls
-from enact_pool.spinning import poll
-from enact_pool.supply import LaneSupply
+from enact_pool import EventEmitter, Pool, iter_parallel, map_parallel
+from enact_pool._lanes.lane_pool import LaneSupply
+from enact_pool._system import process_tree as tree
+from enact_pool._system.handler_flags import restarts_calls
+from enact_pool._system.spin_poll import poll
 
 LARGE = bytes(3 << 20)
 

@@ -368,7 +368,7 @@ def test_without_joblib_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatc
 
 def test_joblibs_own_loky_is_left_as_it_is() -> None:
     script = (
-        "import joblib, enact_pool.pool, multiprocessing;"
+        "import joblib, enact_pool._api.pool, multiprocessing;"
         "print(type(multiprocessing.get_context('loky')).__module__)"
     )
     command = [sys.executable, "-c", script]

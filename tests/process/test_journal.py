@@ -12,7 +12,7 @@ from typing import Any
 import deeds
 import pytest
 
-import enact_pool.run
+import enact_pool._engine.run
 from enact_pool import Ok, Pool, iter_parallel
 
 
@@ -22,7 +22,7 @@ def test_answers_are_told_while_the_worker_is_busy_with_the_next_callable(
 ) -> None:
     """That one waits for a gate which is opened when those answers are there."""
     # Nothing else wakes the run up meanwhile.
-    monkeypatch.setattr(enact_pool.run, "ROUND_SECONDS", 1e6)
+    monkeypatch.setattr(enact_pool._engine.run, "ROUND_SECONDS", 1e6)
     gate = tmp_path / "gate"
     callables = [deeds.square] * count + [deeds.busy_until(str(gate))]
     with Pool(1) as pool:

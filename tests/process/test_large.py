@@ -13,7 +13,7 @@ import deeds
 import psutil
 import pytest
 
-import enact_pool.parcel
+import enact_pool._ipc.large_value
 from enact_pool import Err, EventEmitter, Ok, Pool, StepEnd, map_parallel
 
 SIZE = 3_000_000
@@ -114,7 +114,7 @@ def test_a_large_input_travels_without_room_for_a_file(
     def full() -> int:
         raise OSError("no space left")
 
-    monkeypatch.setattr(enact_pool.parcel, "create_file", full)
+    monkeypatch.setattr(enact_pool._ipc.large_value, "create_file", full)
     results = pool.run_parallel([scribble] * 9, Block(bytearray(SIZE)))
     assert [result.output for result in results] == [Ok(bytes(4))] * 9
 

@@ -16,9 +16,9 @@ from typing import Any
 import deeds
 import pytest
 
-import enact_pool.crew
-import enact_pool.run
-import enact_pool.supply
+import enact_pool._engine.run
+import enact_pool._engine.run_lanes
+import enact_pool._lanes.lane_pool
 from enact_pool import (
     Err,
     EventEmitter,
@@ -113,7 +113,7 @@ def test_a_crash_costs_one_result_of_a_stream(pool: Pool) -> None:
 def test_what_has_not_started_when_a_loop_is_left_never_starts(
     pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(enact_pool.run, "_GRACE_SECONDS", 30.0)
+    monkeypatch.setattr(enact_pool._engine.run, "_GRACE_SECONDS", 30.0)
     log = tmp_path / "starts"
 
     def noted(index: int) -> int:
@@ -334,8 +334,8 @@ def test_a_stream_that_is_left_waiting_holds_up_no_other_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Another thread gets a worker in the place of those it has; they are ended afterwards."""
-    monkeypatch.setattr(enact_pool.supply, "AWAY_SECONDS", 0.05)
-    monkeypatch.setattr(enact_pool.crew, "AWAY_SECONDS", 0.05)
+    monkeypatch.setattr(enact_pool._lanes.lane_pool, "AWAY_SECONDS", 0.05)
+    monkeypatch.setattr(enact_pool._engine.run_lanes, "AWAY_SECONDS", 0.05)
     answers: list[Any] = []
     with Pool(1) as pool:
 

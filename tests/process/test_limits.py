@@ -18,7 +18,7 @@ import psutil
 import pytest
 from test_deaths import assert_each_started_once, noted
 
-import enact_pool.watchdog
+import enact_pool._lanes.limit_enforcer
 from enact_pool import (
     Err,
     EventEmitter,
@@ -158,7 +158,7 @@ def test_who_hangs_while_it_is_unpickled_is_late_and_those_beside_it_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is given more time: modules may have to be imported."""
-    monkeypatch.setattr(enact_pool.watchdog, "_LOADING_SECONDS", 1.0)
+    monkeypatch.setattr(enact_pool._lanes.limit_enforcer, "_LOADING_SECONDS", 1.0)
     log = tmp_path / "starts"
     callables: list[Any] = [noted(i, log, deeds.square) for i in range(4)]
     with Pool(1) as pool:
@@ -234,7 +234,7 @@ def test_a_worker_that_has_too_much_memory_is_replaced_before_the_next_callable(
 ) -> None:
     """Who has left it so keeps its outcome."""
     # So that nobody looks while it runs.
-    monkeypatch.setattr(enact_pool.watchdog, "_LOOK_SECONDS", 1000.0)
+    monkeypatch.setattr(enact_pool._lanes.limit_enforcer, "_LOOK_SECONDS", 1000.0)
     with Pool(1) as pool:
         results = map_parallel(
             keep_memory, [100 * MEGABYTE, 0, 0], pool=pool, max_memory=90 * MEGABYTE
@@ -452,7 +452,7 @@ def test_a_run_whose_limits_cannot_be_enforced_any_more_is_cancelled(
     def fail(*_: object) -> int:
         raise ValueError("no such thing as memory")
 
-    monkeypatch.setattr(enact_pool.watchdog, "own_bytes", fail)
+    monkeypatch.setattr(enact_pool._lanes.limit_enforcer, "own_bytes", fail)
     with Pool(2) as pool:
         with pytest.raises(RuntimeError, match="limits could not be enforced") as raised:
             pool.run_parallel([spin_for_ever] * 3, None, timeout=40, max_memory=1 << 40)

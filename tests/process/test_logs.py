@@ -158,7 +158,7 @@ def test_odd_records_and_warnings_are_told_or_left_out_and_the_run_goes_on() -> 
 
 def write_nonsense(_: object) -> None:
     """To the socket of its worker, as what follows the header of a record or a warning."""
-    from enact_pool.sidechannel import Kind, header
+    from enact_pool._ipc.side_channel import Kind, header
 
     for number in map(int, os.listdir("/dev/fd")):
         try:

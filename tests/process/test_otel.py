@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode
 
 from enact_pool import EventEmitter, Ok, Pool, StepEnd, iter_parallel, map_parallel
-from enact_pool.otel import TracingEmitter
+from enact_pool.otel.tracing import TracingEmitter
 
 
 class Traces:

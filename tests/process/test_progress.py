@@ -81,7 +81,7 @@ def test_without_a_bar_nothing_of_it_is_imported() -> None:
 import sys
 from enact_pool import run_parallel
 run_parallel([len], "a")
-assert "enact_pool.progress" not in sys.modules
+assert "enact_pool._observe.progress" not in sys.modules
 run_parallel([len], "a", progress=True)
 assert "tqdm" not in sys.modules
 sys.modules["tqdm"] = None

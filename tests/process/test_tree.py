@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from enact_pool import tree
+from enact_pool._system import process_tree as tree
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 
 from enact_pool import run_parallel
-from enact_pool.otel import TracingEmitter
+from enact_pool.otel.tracing import TracingEmitter
 
 
 class FileExporter(SpanExporter):

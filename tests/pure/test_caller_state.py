@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from enact_pool import caller_state
-from enact_pool.caller_state import Part, observe, stream_descriptors
+from enact_pool._mirror.caller import process_state as caller_state
+from enact_pool._mirror.caller.process_state import Part, observe, stream_descriptors
 
 ASPECTS = (
     "folder",
@@ -255,7 +255,14 @@ def test_a_module_that_is_imported_anew_counts_as_reloaded(own_module: types.Mod
 def test_modules_of_python_and_of_packages_are_not_the_programs_own() -> None:
     sources, _ = values()["modules"]
     assert "conftest" in sources or "tests.conftest" in sources
-    assert not sources.keys() & {"json", "os", "numpy", "pytest", "__main__", "enact_pool.pool"}
+    assert not sources.keys() & {
+        "json",
+        "os",
+        "numpy",
+        "pytest",
+        "__main__",
+        "enact_pool._api.pool",
+    }
 
 
 def test_modules_that_load_themselves_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,9 +13,9 @@ from click.testing import CliRunner, Result
 import enact_pool
 from enact_pool import EventLog, ExecutionId, ExecutionStart, Ok, ParallelResult, StreamEvent
 from enact_pool.__main__ import main
-from enact_pool.cli.command import command
-from enact_pool.cli.parameters import size
-from enact_pool.cli.report import Report
+from enact_pool._cli.command import command
+from enact_pool._cli.parameters import size
+from enact_pool._cli.report import Report
 
 
 @pytest.fixture(autouse=True)
@@ -119,7 +119,7 @@ def test_a_timeline_is_a_page_beside_the_log_if_nothing_else_is_said(
         "enact_pool.timeline.write_timeline",
         lambda events, path: drawn.update({path: list(events)}),
     )
-    monkeypatch.setattr("enact_pool.cli.command.find_spec", lambda _: True)
+    monkeypatch.setattr("enact_pool._cli.command.find_spec", lambda _: True)
     event = ExecutionStart(ExecutionId.new(), 1, 1)
     with EventLog(folder / "log.jsonl") as log:
         log.emit(event)
@@ -154,7 +154,7 @@ def test_what_is_not_installed_is_named_before_anything_is_done(
     arguments: str, message: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "log.jsonl").touch()
-    monkeypatch.setattr("enact_pool.cli.command.find_spec", lambda _: None)
+    monkeypatch.setattr("enact_pool._cli.command.find_spec", lambda _: None)
     result = invoke(*arguments.split())
     assert message.format("pip install 'enact_pool") in result.output
     assert result.exit_code == 2
@@ -164,8 +164,8 @@ def test_without_click_the_extra_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # Importing it again replaces the attribute of its package, too, which is put back.
-    monkeypatch.setattr(enact_pool, "cli", enact_pool.cli)
-    for name in [name for name in sys.modules if name.startswith("enact_pool.cli")]:
+    monkeypatch.setattr(enact_pool, "_cli", enact_pool._cli)
+    for name in [name for name in sys.modules if name.startswith("enact_pool._cli")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "click", None)
     with pytest.raises(SystemExit) as exit:

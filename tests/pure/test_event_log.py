@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import enact_pool.event_log
+import enact_pool._events.event_log
 from enact_pool import (
     EventEmitter,
     EventLog,
@@ -54,7 +54,7 @@ def test_an_event_is_in_the_log_before_it_is_passed_on(
 ) -> None:
     path, events, synced = tmp_path / "log.jsonl", some_events(), 0
     seen: list[StreamEvent] = []
-    sync = enact_pool.event_log._sync
+    sync = enact_pool._events.event_log._sync
 
     def note_sync(file: int) -> None:
         nonlocal synced
@@ -69,7 +69,7 @@ def test_an_event_is_in_the_log_before_it_is_passed_on(
             assert list(read_events(path)) == seen
             assert not fsync or synced == len(seen)
 
-    monkeypatch.setattr(enact_pool.event_log, "_sync", note_sync)
+    monkeypatch.setattr(enact_pool._events.event_log, "_sync", note_sync)
     with EventLog(path, Reader(), fsync=fsync) as log:
         assert log.mode == "live"
         for event in events:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from enact_pool.journal import JOURNAL_BYTES, Journal
-from enact_pool.texts import describe, shown, shows_itself
-from enact_pool.wire import (
+from enact_pool._ipc.answer_journal import JOURNAL_BYTES, Journal
+from enact_pool._python.texts import describe, shown, shows_itself
+from enact_pool._wire.frames import (
     ANSWER,
     COUNT,
     KIND,

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enact_pool.kin import parted, reunited
-from enact_pool.mirror.pickler import Needs
-from enact_pool.pickles import pickle_callables
+from enact_pool._mirror.caller.pickler import Needs
+from enact_pool._mirror.caller.pickling import pickle_callables
+from enact_pool._wire.closures import parted, reunited
 
 PLAIN = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 

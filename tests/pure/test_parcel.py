@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from enact_pool.mirror.results import pickle_output
-from enact_pool.parcel import Parcel, parcel_if_large
-from enact_pool.sidechannel import Kind, Mail, header, pair
-from enact_pool.wire import LARGE_BYTES, FrameError
+from enact_pool._ipc.large_value import Parcel, parcel_if_large
+from enact_pool._ipc.side_channel import Kind, Mail, header, pair
+from enact_pool._mirror.worker.result_pickling import pickle_output
+from enact_pool._wire.frames import LARGE_BYTES, FrameError
 
 
 class Block:

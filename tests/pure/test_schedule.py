@@ -10,8 +10,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from enact_pool.schedule import MAX_FAILED_STARTS, MAX_HELD, Schedule
-from enact_pool.sizing import BATCH_BYTES, BATCH_TASKS, Sizing
+from enact_pool._core.batch_sizing import BATCH_BYTES, BATCH_TASKS, Sizing
+from enact_pool._core.schedule import MAX_FAILED_STARTS, MAX_HELD, Schedule
 
 SECONDS = st.sampled_from([1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1.0])
 

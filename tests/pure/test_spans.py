@@ -28,7 +28,7 @@ from enact_pool import (
     StreamEvent,
     WorkerMemory,
 )
-from enact_pool.otel import TracingEmitter
+from enact_pool.otel.tracing import TracingEmitter
 
 RUN, STEP = ExecutionId.new(), StepId.new()
 

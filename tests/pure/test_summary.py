@@ -15,7 +15,7 @@ from enact_pool import (
     ParallelResult,
     summarize,
 )
-from enact_pool.results import CANCELLED
+from enact_pool._model.results import CANCELLED
 
 
 def result(output: Any, error: ExecutionError | None = None, ms: float = 1.0) -> Any:

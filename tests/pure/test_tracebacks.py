@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from enact_pool.death import Death
-from enact_pool.mirror.pickler import Needs
-from enact_pool.pickles import pickle_value
-from enact_pool.sources import with_sources
-from enact_pool.texts import OUR_FOLDER, describe, duration_text
-from enact_pool.worker import serve
+from enact_pool._lanes.death import Death
+from enact_pool._mirror.caller.pickler import Needs
+from enact_pool._mirror.caller.pickling import pickle_value
+from enact_pool._python.source_lines import with_sources
+from enact_pool._python.texts import OUR_FOLDER, describe, duration_text
+from enact_pool._worker.main import serve
 
 OURS = f"{OUR_FOLDER}some_module.py"
 

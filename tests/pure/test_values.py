@@ -33,9 +33,9 @@ from enact_pool import (
     StepId,
     StreamEvent,
 )
-from enact_pool.callables import entry_point, name_of
-from enact_pool.emitter import EventBatch
-from enact_pool.ids import IdSequence, TaskIds, fresh_ids
+from enact_pool._events.emitter import EventBatch
+from enact_pool._model.ids import IdSequence, TaskIds, fresh_ids
+from enact_pool._python.callables import entry_point, name_of
 
 
 def test_all_public_names_can_be_had() -> None:

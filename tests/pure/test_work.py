@@ -11,10 +11,10 @@ import cloudpickle
 import pytest
 
 from enact_pool import Ok
-from enact_pool.outcomes import Outcomes
-from enact_pool.schedule import Schedule
-from enact_pool.wire import Ending
-from enact_pool.work import NOT_YET, Callables, Inputs
+from enact_pool._core.schedule import Schedule
+from enact_pool._engine.outcomes import Outcomes
+from enact_pool._engine.sources import NOT_YET, Callables, Inputs
+from enact_pool._wire.frames import Ending
 
 
 class Numbered:

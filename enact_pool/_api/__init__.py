@@ -1,0 +1,1 @@
+"""What users call. It puts the engine and its observers together."""

@@ -1,0 +1,104 @@
+"""How results are told: as lines to read, or as JSON."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from typing import Any, TextIO
+
+from attrs import define, field
+
+from enact_pool._events.events import Outcome
+from enact_pool._model.results import CANCELLED, Err, Ok, ParallelResult
+from enact_pool._python.texts import shown, type_name
+
+__all__ = ["Report"]
+
+_encode = json.JSONEncoder(allow_nan=False).encode
+
+
+@define
+class Report:
+    """Tells results one by one, each as soon as it is there, and counts them."""
+
+    _stream: TextIO
+    _as_json: bool
+    _began: float = field(factory=time.monotonic, init=False)
+    _counts: Counter[Outcome] = field(factory=Counter, init=False)
+
+    def tell(self, result: ParallelResult[Any]) -> None:
+        """Write the next result. Raises `BrokenPipeError` if nobody reads any more."""
+        index = self._counts.total()
+        self._counts[_outcome(result)] += 1
+        self._stream.write((_json_line if self._as_json else _text)(index, result) + "\n")
+        self._stream.flush()
+
+    @property
+    def all_ok(self) -> bool:
+        """Whether all results were `Ok`."""
+        return self._counts.total() == self._counts["ok"]
+
+    def summary(self) -> str:
+        """How many there were of what, and how long it took."""
+        seconds = time.monotonic() - self._began
+        total = self._counts.total()
+        counts = ", ".join(f"{count} {outcome}" for outcome, count in self._counts.items())
+        results = "1 result" if total == 1 else f"{total} results"
+        return f"{results} in {seconds:.2f} s{': ' if counts else ''}{counts}"
+
+
+def _outcome(result: ParallelResult[Any]) -> Outcome:
+    if isinstance(result.output, Ok):
+        return "ok"
+    if result.error is not None:
+        return "crashed"
+    return "cancelled" if result.output is CANCELLED else "failed"
+
+
+def _name(result: ParallelResult[Any]) -> str:
+    """Its own, of one whose worker died too."""
+    details = {} if result.error is None else result.error.details
+    return str(details.get("name", result.agent_name))
+
+
+def _text(index: int, result: ParallelResult[Any]) -> str:
+    if isinstance(result.output, Err):
+        kind = f"{result.output.type}: " if result.output.type else ""
+        told = f"error: {kind}{result.output.error}"
+    else:
+        told = shown(result.output.value)
+    # So that no line of it is taken for the next result.
+    told = told.replace("\n", "\n    ")
+    return f"{index} {_name(result)}: {told}"
+
+
+def _json_line(index: int, result: ParallelResult[Any]) -> str:
+    line: dict[str, Any] = {
+        "index": index,
+        "name": _name(result),
+        "execution_id": result.execution_id,
+        "ok": result.output.is_ok,
+    }
+    duration = {"duration_ms": result.duration_ms}
+    if isinstance(result.output, Err):
+        err = result.output
+        line |= {"error": err.error, "type": err.type or None, "traceback": err.traceback or None}
+        if result.error is not None:
+            line |= {"category": result.error.category, "details": result.error.details}
+        return _encode(line | duration)
+    value = result.output.value
+    line["type"] = type_name(type(value))
+    try:
+        if _has_texts_as_keys(value):
+            return _encode({**line, "value": value, **duration})
+    except (TypeError, ValueError, RecursionError):
+        pass  # it is no JSON at all
+    return _encode({**line, "value": shown(value), "value_is_repr": True, **duration})
+
+
+def _has_texts_as_keys(value: Any) -> bool:
+    """Whether all keys in it are texts: of others JSON makes some."""
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _has_texts_as_keys(value[key]) for key in value)
+    return not isinstance(value, (list, tuple)) or all(map(_has_texts_as_keys, value))

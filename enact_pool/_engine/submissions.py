@@ -1,0 +1,500 @@
+"""Calls that any thread submits while a run is in progress, each with a future for its outcome."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import threading
+from collections import deque
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor
+from contextlib import contextmanager
+from operator import is_
+from types import FunctionType, ModuleType
+from typing import Any
+
+from attrs import define
+
+from enact_pool._engine.futures import CallFuture, fate_of, log_untold
+from enact_pool._engine.output_relay import Use, end_unused, relays, replaced_streams, use_relay
+from enact_pool._engine.sources import Batch, Work, Workshop
+from enact_pool._lanes.lane_pool import Doorbell
+from enact_pool._mirror.caller.items import Manifest
+from enact_pool._mirror.caller.manifests import caller_manifests
+from enact_pool._mirror.caller.pickler import Needs
+from enact_pool._mirror.caller.pickling import (
+    NAMED,
+    Buffers,
+    is_named,
+    pickle_function,
+    pickle_value,
+)
+from enact_pool._mirror.caller.scopes import scopes
+from enact_pool._mirror.caller.snapshot import Snapshot, manifest_of
+from enact_pool._model.results import TOLD, ParallelResult
+from enact_pool._python.callables import name_of
+from enact_pool._python.interrupts import handlers_deferred, raise_interrupt
+from enact_pool._wire.frames import COMMON_CALLS, SHAREABLE
+from enact_pool._worker.invokers import called_with, prepared
+
+__all__ = ["Calls", "PreparedCall"]
+
+_SHUT = "cannot schedule new futures after shutdown"
+
+
+class PreparedCall:
+    """A call that was pickled by the submitter, in its own format.
+
+    It is rebuilt along with its batch, as functions are: the time that its imports take
+    does not count against its limit.
+    """
+
+    def __init__(self, name: str, function: bytes, arguments: bytes, needs: Needs) -> None:
+        """`arguments` is a pair of the positional ones and those by name."""
+        self.__name__ = name
+        self.pickles = function, arguments
+        self.needs = needs
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return prepared, self.pickles
+
+    def __call__(self) -> Any:
+        return prepared(*self.pickles)()
+
+
+@define(eq=False)
+class _Call:
+    """A call as it was when it was submitted: its function's pickle, and its arguments.
+
+    Immutable arguments are kept as they are; others are pickled. `refusal` is what was
+    raised when it was pickled.
+    """
+
+    name: str
+    function: bytes = b""
+    given: tuple[Any, ...] | bytes = b""
+    manifests: tuple[Manifest, ...] = ()
+    refusal: BaseException | None = None
+    # The relay of what it prints, which is there as long as this call is.
+    relay: Use | None = None
+
+
+class _CallPickler:
+    """Pickles calls, in the threads that submit them."""
+
+    def __init__(self) -> None:
+        # The last function that workers find by its name or its key, its pickle, what that
+        # needs, and the key of that.
+        self._known: tuple[Any, bytes, Needs, Any] = None, b"", Needs(), None
+        self._called_with = pickle.dumps(called_with, pickle.HIGHEST_PROTOCOL)
+        # What the last call wanted of its worker: the same tuple for those that want the same.
+        self._manifests: tuple[Manifest, ...] = ()
+
+    def pickle(
+        self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], *, patient: bool
+    ) -> _Call:
+        """Return the call; `patient` if others are in progress: see `Snapshot`."""
+        name = function.__name__ if type(function) is FunctionType else name_of(function)
+        try:
+            pickled, given, manifest = self._pickled(function, args, kwargs, patient)
+            manifests, relay = caller_manifests(), None
+            if (replaced := replaced_streams()) is not None:
+                relay = use_relay(replaced)
+                manifests = relay.relay.manifests(manifests)
+        except BaseException as error:
+            raise_interrupt(error)
+            return _Call(name, refusal=error)
+        if manifest:
+            manifests = *manifests, manifest
+        last = self._manifests
+        if len(last) == len(manifests) and all(map(is_, last, manifests)):
+            manifests = last
+        else:
+            self._manifests = manifests
+        return _Call(name, pickled, given, manifests, relay=relay)
+
+    def _pickled(
+        self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], patient: bool
+    ) -> tuple[bytes, tuple[Any, ...] | bytes, Manifest]:
+        """Return the pickle of the function, the arguments, and what a worker needs for both."""
+        are_plain = SHAREABLE.issuperset(map(type, args)) and SHAREABLE.issuperset(
+            map(type, kwargs.values())
+        )
+        known, pickled, needs, key = self._known
+        if known is function and are_plain:
+            if not needs:
+                if patient or is_named(function):
+                    return pickled, (args, kwargs), ()
+            elif is_keyed(function):
+                return pickled, (args, kwargs), manifest_of(needs, key, patient=patient)
+        needs = Needs()
+        given: tuple[Any, ...] | bytes = args, kwargs
+        if type(function) is PreparedCall:
+            needs.add(function.needs)
+            pickled = pickle.dumps(function, pickle.HIGHEST_PROTOCOL)
+        elif type(function) not in NAMED or _is_bound(function):
+            # Whatever has a state goes with the arguments: what calls have in common here
+            # must not become common in the worker.
+            pickled = self._called_with
+            given = pickle_value(((function, args, kwargs), {}), needs)
+        else:
+            pickled = pickle_function(function, needs)
+            if is_named(function) or is_keyed(function):
+                own_needs = Needs()
+                own_needs.add(needs)
+                self._known = function, pickled, own_needs, own_needs.key()
+            if not are_plain:
+                given = pickle_value((args, kwargs), needs)
+        return pickled, given, Snapshot(patient=patient).manifest(needs)
+
+
+class Calls(Work):
+    """Calls in the order they were submitted; their futures are given their outcomes."""
+
+    item_is, common_is = "call", "call"
+    wants_exceptions = goes_on = True
+
+    def __init__(self) -> None:
+        super().__init__(())
+        self.pid = os.getpid()
+        # Both of these are changed without a lock: what finalizers and signal handlers
+        # submit must not wait for what they have interrupted.
+        self._waiting: deque[CallFuture] = deque()
+        # Those that the run has taken, by their numbers there.
+        self._futures: dict[int, CallFuture] = {}
+        self._is_closed = False
+        self._run: Workshop | None = None
+        self._turn = self.lock = _Turn()
+        self.unlocked = _Unlocked(self._turn, self._tell_withdrawn)
+        self._bell = Doorbell()
+        self.doorbell = self._bell.fileno()
+        # The number of the wait that more calls end, 0 while there is none; and the last
+        # one that was rung for. (A flag that is taken down may be that of the next wait.)
+        self._nap = self._naps = self._rung_for = 0
+        # Held while the bell is rung or taken away. Nobody waits for anything else then.
+        self._at_bell = threading.RLock()
+        self._is_over = False
+        # What was cancelled, as far as the run has noticed.
+        self._withdrawn: list[CallFuture] = []
+        self._pickler = _CallPickler()
+        # Whether a call was submitted whose prints are relayed.
+        self._has_relayed = False
+        # Exceptions of those that cannot be pickled, by their numbers.
+        self._refusals: dict[int, BaseException] = {}
+
+    # For any thread
+
+    def submit(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> CallFuture:
+        """Take another call, as it is now. Raises `RuntimeError` if no more are taken."""
+        if self._is_closed:
+            raise RuntimeError(_SHUT)
+        in_progress = bool(self._waiting or self._futures)
+        call = self._pickler.pickle(function, args, kwargs, patient=in_progress)
+        # Calls in a row do not each start a relay.
+        self._relay = call.relay
+        if call.relay is not None:
+            self._has_relayed = True
+        future = CallFuture(self, call)
+        self._waiting.append(future)
+        # In this order: a run that says that it listens looks once more before it waits,
+        # and who is interrupted has not rung for anybody else.
+        nap = self._nap
+        if nap != self._rung_for and nap:
+            self._ring()
+            self._rung_for = nap
+        if self._is_over:
+            try:
+                self._waiting.remove(future)
+            except ValueError:
+                return future  # it was done in time, or has been told of the end
+            finally:
+                self._relay = None
+            raise RuntimeError(_SHUT)
+        return future
+
+    def close(self) -> None:
+        """Take no more calls; the run ends when those that there are have been done."""
+        self._is_closed = True
+        self._ring()
+
+    def cancel_all(self) -> None:
+        """Cancel all calls that no worker has begun."""
+        with handlers_deferred():
+            # Copied in one step each, while others may change them.
+            for future in [*self._waiting.copy(), *self._futures.copy().values()]:
+                future.cancel()
+
+    def withdraw(self, future: CallFuture) -> bool:
+        """Let go of a call if no worker has begun it; return whether it will certainly not run.
+
+        What is halfway through this when a signal handler raises would be lost: none may run.
+        """
+        with self._turn.guard:
+            if future._task is None and not self._turn.is_taken and not self._is_over:
+                future._is_withdrawn = True
+                return True
+            if future._is_withdrawn:
+                return True
+            task = future._task
+            if self._turn.is_taken or self._run is None or task not in self._futures:
+                return False
+            self._turn.is_taken = True
+            try:
+                if not self._run.withdraw(task):
+                    return False
+                del self._futures[task]
+                future._is_withdrawn = True
+                self._withdrawn.append(future)
+            finally:
+                self._turn.is_taken = False
+        # What was taken back along with it has to go somewhere.
+        self._ring()
+        return True
+
+    def is_running(self, future: CallFuture) -> bool:
+        """Whether a worker is at work on a call."""
+        with self._place_of(future) as place:
+            if place is None:
+                return False
+            run, task = place
+            return run.is_running(task)
+
+    def kill(self, future: CallFuture) -> bool:
+        """Kill the worker that is at work on a call.
+
+        Return whether a worker was killed, or the call is already finished.
+        """
+        with self._place_of(future) as place:
+            if place is None:
+                return future.done()
+            run, task = place
+            return run.kill(task)
+
+    @contextmanager
+    def _place_of(self, future: CallFuture) -> Iterator[tuple[Workshop, int] | None]:
+        """The run that has a call, to be asked about it, and its number there; None if none has."""
+        with handlers_deferred(), self._turn.guard:
+            was_taken, self._turn.is_taken = self._turn.is_taken, True
+            try:
+                run, task = self._run, future._task
+                yield (run, task) if run is not None and task in self._futures else None
+            finally:
+                self._turn.is_taken = was_taken
+
+    def _ring(self) -> None:
+        # In a forked child, it is the bell of the parent.
+        if self.pid == os.getpid():
+            with self._at_bell:
+                if not self._is_over:
+                    self._bell.ring()
+
+    def abandon(self) -> None:
+        """In a forked child: the calls are the parent's."""
+        self._bell.close()
+
+    # For the run
+
+    def begin(self, run: Workshop) -> None:
+        self._run = run
+
+    @property
+    def exhausted(self) -> bool:
+        return self._is_closed and not self._waiting
+
+    @property
+    def has_more(self) -> bool:
+        return bool(self._waiting)
+
+    def listen(self, wants: bool) -> None:
+        self._naps += 1
+        self._nap = self._naps if wants else 0
+
+    def quiet(self) -> None:
+        self._bell.quiet()
+
+    def pull(self, count: int) -> int:
+        before = self._pulled
+        while self._waiting and self._pulled - before < count:
+            future = self._waiting.popleft()
+            if future._is_withdrawn:
+                self._withdrawn.append(future)
+            else:
+                future._task = self._pulled
+                self._futures[self._pulled] = future
+                self._pulled += 1
+        return self._pulled - before
+
+    def _tell_withdrawn(self) -> None:
+        """An interrupt may have kept whoever has cancelled them from this."""
+        while self._withdrawn:
+            try:
+                self._withdrawn.pop()._tell_withdrawn()
+            except BaseException:
+                log_untold()
+
+    def stop(self) -> None:
+        self._is_closed = True
+
+    def settle(self, tasks: Iterable[int]) -> list[str]:
+        return [self.name(task) for task in tasks]
+
+    def name(self, task: int) -> str:
+        return self._call(task).name
+
+    def _call(self, task: int) -> _Call:
+        call: Any = self._futures[task]._call
+        assert isinstance(call, _Call), "it is let go of with its outcome"
+        return call
+
+    @property
+    def kinds(self) -> None:
+        return None
+
+    def pickle_common(self, buffers: Buffers) -> tuple[int, bytes, Manifest]:
+        return COMMON_CALLS, b"", ()
+
+    def pickle(self, tasks: list[int]) -> Batch:
+        calls = [self._call(task) for task in tasks]
+        for task, call in zip(tasks, calls, strict=True):
+            if call.refusal is not None:
+                if len(tasks) == 1:
+                    self._refusals[task] = call.refusal
+                raise call.refusal
+        calls, manifests = _compatible(calls)
+        numbers: dict[bytes, int] = {}
+        items = [(numbers.setdefault(c.function, len(numbers)), c.given) for c in calls]
+        payload = pickle.dumps((list(numbers), items), pickle.HIGHEST_PROTOCOL)
+        return Batch(len(calls), payload, manifests)
+
+    def open_relay(self) -> None:
+        """Open none for all: each call has the relay of when it was submitted."""
+        self._replaced = None
+
+    @property
+    def is_relayed(self) -> bool:
+        return self._has_relayed
+
+    def show_printed(self, tasks: Sequence[int]) -> None:
+        calls: list[Any] = [self._futures[task]._call for task in tasks]
+        for relay in {call.relay.relay for call in calls if call.relay is not None}:
+            self._drain(relay)
+
+    def tell(self, tasks: Sequence[int], results: list[ParallelResult[Any]]) -> None:
+        for task, result in zip(tasks, results, strict=True):
+            future = self._futures.pop(task)
+            output = result._output
+            if id(type(output)) not in TOLD:
+                future._end(output)
+            else:
+                future._end(*fate_of(output, result.error, self._refusals.pop(task, None)))
+        if relays.active:
+            end_unused()
+
+    def end(self) -> None:
+        """There is no run any more. What it has not done, if it was cut short, fails."""
+        was_closed, self._is_closed = self._is_closed, True
+        with self._at_bell:
+            self._is_over = True
+            self._bell.close()
+        with self._turn:
+            left, self._run = list(self._futures.values()), None
+            self._futures.clear()
+        for future in left:
+            future._end(None, BrokenExecutor("the executor's thread has ended early"))
+        self._tell_withdrawn()
+        while self._waiting:
+            future = self._waiting.popleft()
+            if future._is_withdrawn:
+                future._tell_withdrawn()
+            elif was_closed:  # submitted in the very moment of the end
+                future._end(None, RuntimeError(_SHUT))
+            else:
+                future._end(None, BrokenExecutor("the executor's thread has ended early"))
+        self._relay = None
+        if relays.active:
+            end_unused()
+
+
+class _Turn:
+    """Arbitrates access to a run between its own thread and threads that query it.
+
+    The run's thread, which no signal handler interrupts, enters it. Others hold the
+    guard. Finalizers run in any thread at any moment, in one that has the turn as well:
+    these must neither wait for it, nor change the run as it is then. So the guard is
+    re-entrant, and what is found to be taken behind it is taken by the same thread.
+    """
+
+    def __init__(self) -> None:
+        self.guard = threading.RLock()
+        self.is_taken = False
+
+    def __enter__(self) -> None:
+        self.guard.acquire()
+        self.is_taken = True
+
+    def __exit__(self, *_: object) -> None:
+        self.is_taken = False
+        self.guard.release()
+
+
+class _Unlocked:
+    """Where a turn that somebody has is given away for a while.
+
+    Here is the place for what futures are told. Their own locks may be held by a thread
+    whose signal handler waits for its turn.
+    """
+
+    def __init__(self, turn: _Turn, tell: Callable[[], None]) -> None:
+        self._turn = turn
+        self._tell = tell
+
+    def __enter__(self) -> None:
+        self._turn.__exit__()
+        self._tell()
+
+    def __exit__(self, *_: object) -> None:
+        self._turn.__enter__()
+
+
+def _compatible(calls: list[_Call]) -> tuple[list[_Call], tuple[Manifest, ...]]:
+    """The first of these calls that want the same of their worker, and what they want.
+
+    A worker has one value of a global at a time.
+    """
+    wanted, latest = list(calls[0].manifests), calls[0].manifests
+    chosen: dict[tuple[Any, ...], int] = {}
+    for count, call in enumerate(calls):
+        if call.manifests is latest:
+            continue
+        latest = call.manifests
+        new = [manifest for manifest in latest if not any(manifest is each for each in wanted)]
+        if not chosen:
+            chosen = {item.slot: item.number for each in wanted for item, _ in each}
+        numbers = {item.slot: item.number for each in new for item, _ in each}
+        differ = any(chosen.get(slot, number) != number for slot, number in numbers.items())
+        if differ or _lacks_changes(chosen, numbers) or _lacks_changes(numbers, chosen):
+            return calls[:count], tuple(wanted)
+        chosen.update(numbers)
+        wanted += new
+    return calls, tuple(wanted)
+
+
+def _lacks_changes(one: Container[Slot], other: Iterable[Slot]) -> bool:
+    """Whether one wants an attribute as it was at first, and the other as it is since."""
+    return any(
+        slot[0] == "attribute" and slot not in one and ("object", slot[1]) in one for slot in other
+    )
+
+
+Slot = tuple[Any, ...]
+
+
+def is_keyed(function: Any) -> bool:
+    """Return whether workers find a function by its key: then its pickle never changes."""
+    return scopes.known(function) is not None
+
+
+def _is_bound(function: Any) -> bool:
+    """Whether this is a method of a built-in type's, and so has a state."""
+    owner = getattr(function, "__self__", None)
+    return owner is not None and not isinstance(owner, ModuleType)

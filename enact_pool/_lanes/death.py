@@ -1,0 +1,81 @@
+"""How a worker process ended, and where in Python it was."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from attrs import frozen
+
+from enact_pool._python.texts import OUR_FOLDER, is_machinery
+from enact_pool._system.oom import oom_kills
+from enact_pool._wire.frames import LOST_PIPES
+
+__all__ = ["Death"]
+
+# The file whose frames in a worker's stack are below all that callables do.
+_WORKER_LOOP = os.path.join(OUR_FOLDER, "_worker", "main.py")
+
+
+@frozen
+class Death:
+    """How a worker process ended.
+
+    `exit_code` is negative for a signal, as in `subprocess`, and None if
+    something else in this process has reaped the worker, and so taken it.
+    `out_of_memory` says whether the kernel has killed a process for want of
+    memory since this one was started.
+    """
+
+    exit_code: int | None
+    signal: str | None
+    stack: str
+    out_of_memory: bool = False
+
+    @classmethod
+    def of(cls, exit_code: int | None, stack: str, kills_before: tuple[int, ...]) -> Death:
+        """From the exit code, what faulthandler wrote, and the `oom_kills` when it was started."""
+        name = _signal_name(exit_code)
+        out_of_memory = name == "SIGKILL" and oom_kills() > kills_before
+        return cls(exit_code, name, _users_part(stack), out_of_memory)
+
+    @property
+    def code(self) -> str:
+        """The cause in one word."""
+        return self.signal or ("unknown" if self.exit_code is None else f"exit_{self.exit_code}")
+
+    def __str__(self) -> str:
+        if self.out_of_memory:
+            return f"was killed by {self.signal}, by the kernel it seems, which ran out of memory,"
+        if self.signal:
+            return f"was killed by {self.signal}"
+        if self.exit_code is None:
+            return "ended in an unknown way (its exit status was collected elsewhere)"
+        if self.exit_code == LOST_PIPES:
+            return f"exited with code {LOST_PIPES}, as it does when it has lost its pipes,"
+        return f"exited with code {self.exit_code}"
+
+
+def _signal_name(exit_code: int | None) -> str | None:
+    if exit_code is None or exit_code >= 0:
+        return None
+    try:
+        return signal.Signals(-exit_code).name
+    except ValueError:
+        return f"signal {-exit_code}"
+
+
+def _users_part(stack: str) -> str:
+    """A faulthandler dump without our own frames, what we run coroutines with, and what follows."""
+    kept: list[str] = []
+    for line in stack.splitlines():
+        _, _, rest = line.partition('  File "')
+        path = rest.partition('"')[0]
+        if path.startswith(OUR_FOLDER):
+            while kept and is_machinery(kept[-1].partition('"')[2].partition('"')[0]):
+                kept.pop()
+            if path == _WORKER_LOOP:
+                break
+        else:
+            kept.append(line)
+    return "\n".join(kept).strip()

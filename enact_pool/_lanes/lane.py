@@ -1,0 +1,456 @@
+"""A lane: one worker process, the three pipes to it, and its flight recorder.
+
+    parent                                   worker
+    ------                                   ------
+    Lane.flush    ==== commands pipe ====>   worker.serve
+    Lane.queue    ==== permits pipe ==+==>
+    Lane.recall   <===================+
+    Lane.receive  <=== answers pipe ======
+    Lane.receive_parcel, queue_common, mail  <== side channel ==>
+    Lane.bury     <--- flight recorder ---   (shared memory)
+                  lifeline ------------->    (one for all lanes; closes with the parent)
+
+How the process is started is the business of `spawn`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import select
+import signal
+import termios
+import time
+
+# Those of `signal` take ten times as long, to make enums of numbers.
+from _signal import SIG_IGN, SIGPIPE, getsignal  # type: ignore[import-not-found]
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from enact_pool._ipc.flight_recorder import FlightRecorder, create_recording
+from enact_pool._ipc.side_channel import Kind, Mail, pair, send_descriptors
+from enact_pool._lanes.death import Death
+from enact_pool._lanes.death_pipe import lifeline
+from enact_pool._lanes.process import WorkerProcess
+from enact_pool._lanes.spawn import WorkerSpec, undisturbed
+from enact_pool._mirror.caller.delivery import Deliveries, packed
+from enact_pool._mirror.caller.manifests import starting_manifest
+from enact_pool._mirror.caller.process_state import stream_descriptors
+from enact_pool._python.interrupts import handlers_deferred
+from enact_pool._wire.frames import (
+    ANSWER,
+    LARGE_TAG_BITS,
+    PERMIT_BYTES,
+    Command,
+    FrameError,
+    FrameReader,
+    pack_header,
+    pack_permits,
+    unpack_permits,
+)
+
+if TYPE_CHECKING:  # they take long to import, and are not always needed
+    from enact_pool._engine.output_relay import Relay
+    from enact_pool._ipc.flight_recorder import Activity
+    from enact_pool._ipc.large_value import Parcel
+    from enact_pool._mirror.caller.items import Manifest
+    from enact_pool._model.limits import Excess
+
+__all__ = ["Holder", "Lane"]
+
+_READ_BYTES = 1 << 16
+# The least number of buffers that every POSIX system takes in one write.
+_BUFFERS = 16
+# What a pipe takes in one piece, as a multiple of the size of a permit.
+_PIPE_BUF = select.PIPE_BUF // PERMIT_BYTES * PERMIT_BYTES
+
+
+def _pipe_size(descriptor: int) -> int:
+    """How many bytes a pipe takes. Users with many pipes are given small ones on Linux."""
+    if hasattr(fcntl, "F_GETPIPE_SZ"):
+        return fcntl.fcntl(descriptor, fcntl.F_GETPIPE_SZ)
+    return 1 << 14
+
+
+@contextmanager
+def _broken_pipe_signal_blocked() -> Iterator[None]:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    try:
+        # Runs the handlers of what came just before, which may raise.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGPIPE})
+        yield
+    finally:
+        if signal.SIGPIPE in signal.sigpending():
+            signal.sigwait({signal.SIGPIPE})
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class Holder:
+    """Who has lanes: a run."""
+
+    # Whether it is over, and tried in vain to give up what it has.
+    is_lost = False
+
+    # Since when code of its caller's runs, and it can give back none; 0.0: it can.
+    away_since = 0.0
+
+    # Why it is to end with what it has; empty: it is not.
+    cancel_reason = ""
+
+    def disband(self) -> None:
+        """Give up what it has; can be called again if an interrupt comes in between."""
+        raise NotImplementedError
+
+
+class Lane(WorkerProcess):
+    """One worker process and its pipes, from its start to its burial.
+
+    Used by one thread at a time; but any may kill it, or convict what runs in it.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        # Its place among the pool's lanes, which its successor will have.
+        self.number = number
+        self.ready = False
+        # Until it is given back for the first time.
+        self.is_new = True
+        # The run that has it, if one does, and since when: kept by its supply.
+        self.holder: Holder | None = None
+        self.held_since = 0.0
+        # Whether another run has left it for that one, which has not noticed yet.
+        self.is_left = False
+        # How many callables it has run.
+        self.ran = 0
+        # When it was told that nothing more comes; 0.0: it was not.
+        self.hung_up_at = 0.0
+        # The limit that what it ran has broken, for which it was killed.
+        self.excess: Excess | None = None
+        # When that was, by the monotonic clock.
+        self.convicted_ns = 0
+        # Whether anything of what the worker has said was read.
+        self.has_spoken = False
+        self.start_error = ""
+        # The serial number of the last callable that was sent.
+        self.sent = 0
+        # The number of the last run whose input was sent.
+        self._run = 0
+        self._outbox: deque[memoryview] = deque()
+        self._reader = FrameReader(ANSWER)
+        # How many permits the worker may be sent with a batch.
+        self.batch_limit = 1
+        # How many bytes of answers it can write before they are read.
+        self.answers_room = 0
+        # What the worker has of definitions and globals.
+        self.deliveries = Deliveries(self._send_large, self._send_streams)
+        self._large_sent = 0
+        # What comes beside its answers.
+        self.mail = Mail(-1)
+        self._open: list[int] = []
+        self._recorder: FlightRecorder | None = None
+
+    def start(self, spec: WorkerSpec) -> None:
+        """Start the worker process. Raises `OSError`; then it is as if nothing had been."""
+        with undisturbed():
+            try:
+                self._start(spec)
+            except BaseException:
+                self.end()
+                raise
+
+    def _start(self, spec: WorkerSpec) -> None:
+        worker_ends: list[int] = []
+        try:
+            worker_commands, self.commands = os.pipe()
+            worker_ends.append(worker_commands)
+            self._open.append(self.commands)
+            self._permits, self._permits_in = os.pipe()
+            self._open += [self._permits, self._permits_in]
+            self.answers, worker_answers = os.pipe()
+            worker_ends.append(worker_answers)
+            self._open.append(self.answers)
+            self._side, worker_side = pair()
+            worker_ends.append(worker_side)
+            self._open.append(self._side)
+            self.mail = Mail(self._side)
+            recording = create_recording()
+            worker_ends.append(recording)
+            self._recorder = FlightRecorder.of_parent(recording)
+            inherited = [
+                worker_commands,
+                self._permits,
+                worker_answers,
+                worker_side,
+                recording,
+                lifeline.read_end(),
+            ]
+            manifests = starting_manifest(), spec.initializer.manifest
+            definitions = packed(self.deliveries.operations(manifests))
+            self.deliveries.sent(manifests)
+            self._start_process(spec, inherited, definitions)
+        finally:
+            for end in worker_ends:
+                os.close(end)
+        # A file description of our own, where that can be had: a callable that
+        # makes the worker's blocking would make ours so as well.
+        try:
+            own = os.open(f"/dev/fd/{self._permits}", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            own = os.dup(self._permits)
+        os.set_blocking(self._permits, False)
+        os.close(self._permits)
+        self._open[self._open.index(self._permits)] = self._permits = own
+        for end in (
+            self.commands,
+            self._permits,
+            self._permits_in,
+            self.answers,
+            self._side,
+        ):
+            os.set_blocking(end, False)
+        self.batch_limit = _pipe_size(self._permits) // PERMIT_BYTES // 3
+        self.answers_room = _pipe_size(self.answers)
+
+    def hold(self, run: Holder) -> None:
+        """The run has this lane now."""
+        self.held_since = time.monotonic()
+        self.holder = run
+        self.is_left = False
+
+    def leave_for(self, run: Holder) -> None:
+        """This lane, which has nothing to do, is for another run now."""
+        # First, or an interrupt in between would take it for one that is at work.
+        self.is_left = True
+        self.held_since = time.monotonic()
+        self.holder = run
+
+    def _next_tag(self) -> int:
+        # They grow, and those of what runs have in common are between them.
+        self._large_sent += 1
+        return self._run << LARGE_TAG_BITS | self._large_sent
+
+    def _send_large(self, large: Parcel) -> int:
+        tag = self._next_tag()
+        large.send(self._side, tag)
+        return tag
+
+    def _send_streams(self, relay: Relay | None) -> int:
+        tag = self._next_tag()
+        descriptors = stream_descriptors()
+        try:
+            sent = descriptors if relay is None else relay.in_place_of(descriptors)
+            send_descriptors(self._side, Kind.PARCEL, tag, sent)
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+        return tag
+
+    def queue_definitions(self, count: int, *manifests: Manifest) -> None:
+        """Put what the worker lacks of these behind what waits to be sent. Raises `OSError`.
+
+        The next batch needs them, which has so many callables; 0: no batch does.
+        """
+        if self.deliveries.has_all(manifests):
+            return
+        # Either all of it is queued and noted, or nothing.
+        with handlers_deferred():
+            operations = self.deliveries.operations(manifests)
+            if operations:
+                self._queue(Command.DEFINE, self.sent + 1, count, packed(operations))
+            self.deliveries.sent(manifests)
+
+    def queue_common(self, payload: bytes, parcel: Parcel | None = None) -> None:
+        """Put what a run's callables have in common behind what waits to be sent.
+
+        A parcel is sent at once; its layout is in the payload. Raises `OSError`.
+        """
+        self._run += 1
+        self._large_sent = 0
+        if parcel is not None:
+            parcel.send(self._side, self._run << LARGE_TAG_BITS)
+        self._queue(Command.COMMON, 0, 0, payload)
+
+    def queue_batch(self, count: int, payload: bytes) -> bool:
+        """Put a batch behind what waits to be sent, and permit the worker to start it.
+
+        Gives whether there was room for its permits.
+        """
+        first = self.sent + 1
+        self.sent += count
+        permits = pack_permits(range(first, first + count))
+        # Before the batch: a worker that finds no permit skips. In pieces that
+        # are written in one go, so that no reader ever sees half a permit. Two
+        # batches, and one that was given up, have room in a pipe; but a pipe of
+        # one page, of those who have many, takes nothing till it is empty.
+        try:
+            for at in range(0, len(permits), _PIPE_BUF):
+                os.write(self._permits_in, permits[at : at + _PIPE_BUF])
+        except BlockingIOError:
+            assert at == 0, "only pipes that take less than a piece are ever full"
+            self.sent -= count
+            return False
+        self._queue(Command.BATCH, first, count, payload)
+        return True
+
+    def _queue(self, kind: int, first: int, count: int, payload: bytes) -> None:
+        self._outbox.append(memoryview(pack_header(kind, self._run, first, count, payload)))
+        self._outbox.append(memoryview(payload))
+
+    def recall(self, count: int = 1 << 13) -> tuple[int, ...]:
+        """Take back up to `count` permits; gives the serial numbers that the worker won't start."""
+        try:
+            return unpack_permits(os.read(self._permits, count * PERMIT_BYTES))
+        except BlockingIOError:
+            return ()
+        except FrameError:
+            # A callable, which may still run, has taken a part of a permit. The
+            # worker will find out, or find none; what it skips is sent again.
+            return ()
+
+    def flush(self) -> bool:
+        """Write what the pipe takes without blocking; gives whether that was all.
+
+        Raises `BrokenPipeError` if the worker is gone.
+        """
+        outbox = self._outbox
+        while outbox:
+            try:
+                written = self._write(list(islice(outbox, _BUFFERS)))
+            except BlockingIOError:
+                return False
+            while outbox and written >= len(outbox[0]):
+                written -= len(outbox.popleft())
+            if written:
+                outbox[0] = outbox[0][written:]
+        return True
+
+    def _write(self, buffers: list[memoryview]) -> int:
+        # Writing to a worker that is gone is to raise an exception, and to do no more.
+        # Python ignores the signal that comes with it; but programs that are part of
+        # pipelines often let it end them.
+        if getsignal(SIGPIPE) == SIG_IGN:
+            return os.writev(self.commands, buffers)
+        with _broken_pipe_signal_blocked():
+            return os.writev(self.commands, buffers)
+
+    def receive(self) -> list[tuple[tuple[int, ...], bytes]] | None:
+        """The frames that one read completes; None if the pipe is empty.
+
+        Raises `EOFError` if nobody can write to the pipe any more, and
+        `MemoryError` if there is no room for a frame.
+        """
+        self.has_spoken = True
+        try:
+            chunk = os.read(self.answers, _READ_BYTES)
+        except BlockingIOError:
+            return None
+        if not chunk:
+            raise EOFError
+        return self._reader.feed(chunk)
+
+    @property
+    def notes(self) -> FlightRecorder:
+        """What the worker has noted of what it does, and of answers it has not written yet."""
+        assert self._recorder is not None
+        return self._recorder
+
+    def receive_parcel(self, serial: int, layout: bytes) -> Parcel:
+        """The parcel that came along with an answer. Raises what `Parcel.receive` raises."""
+        from enact_pool._ipc.large_value import Parcel
+
+        return Parcel.receive(self.mail, serial, layout)
+
+    def printed(self) -> tuple[bytes, bytes] | None:
+        """What callables of its last run have printed that it has not told of; None if nothing.
+
+        Raises `OSError`.
+        """
+        from enact_pool._ipc.output_file import read
+
+        with handlers_deferred():
+            self.mail.collect()
+        return read(self.mail.output(self._run), self.notes.told())
+
+    def clear_mail(self) -> None:
+        """Forget what has come beside its answers: the run that it is of is over."""
+        with handlers_deferred():
+            self.mail.drain()
+
+    @property
+    def is_receiving(self) -> bool:
+        """Whether a part of an answer has come, and the rest waits for us to read."""
+        return self._reader.has_part
+
+    def is_at_rest(self, answered: int) -> bool:
+        """Whether the worker, which has answered up to this number, does nothing we know of."""
+        notes = self.notes
+        return not (self._outbox or notes.begun > answered or notes.loading or notes.occupied)
+
+    @property
+    def has_unread(self) -> bool:
+        """Whether the worker has not yet taken all that was written for it."""
+        return any(fcntl.ioctl(self.commands, termios.FIONREAD, bytes(4)))
+
+    def hang_up(self) -> None:
+        """Tell the worker that nothing more comes: it ends when it has done what was sent."""
+        self.hung_up_at = time.monotonic()
+        with handlers_deferred():
+            if self.commands in self._open:
+                self._open.remove(self.commands)
+                os.close(self.commands)
+
+    def convict(self, activity: Activity, excess: Excess) -> bool:
+        """Kill the worker if it still does what broke a limit, which is to be blamed for that.
+
+        Gives False if it does something else by now, which has done nothing.
+        """
+
+        def is_guilty() -> bool:
+            if self.notes.activity != activity:
+                return False
+            self.excess, self.convicted_ns = excess, time.monotonic_ns()
+            return True
+
+        return self.kill_if(is_guilty)
+
+    def bury(self) -> Death:
+        """Wait for the worker process, which has ended or been killed, and free everything."""
+        self.wait()
+        assert self._popen is not None
+        with handlers_deferred():
+            death = Death.of(self._popen.returncode, self.notes.stack(), self._kills_before)
+        self._close()
+        return death
+
+    def end(self) -> None:
+        """Kill the worker process, if it is still there, and free everything.
+
+        If an interrupt comes in between, or the start has failed, it can be
+        called again.
+        """
+        self.kill()
+        if self._popen is not None:
+            self.wait()
+        self._close()
+
+    def abandon(self) -> None:
+        """In a forked child: let go of the worker, which is the parent's."""
+        self._renew_lock()
+        if self._popen is not None:
+            # Its finalizer does nothing in a child.
+            self._open.append(self._popen.sentinel)
+        self._close()
+
+    def _close(self) -> None:
+        """Close the descriptors. The process is left as it is."""
+        with self._lock, handlers_deferred():
+            self.mail.clear()
+            while self._open:
+                os.close(self._open.pop())
+            if self._recorder is not None:
+                self._recorder.close()
+                self._recorder = None
+            self._close_process()

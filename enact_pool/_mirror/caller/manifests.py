@@ -1,0 +1,125 @@
+"""What each callable finds in its worker as its caller has it when a run or a call begins.
+
+That is the state of the caller's process, and the context variables.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import pickle
+from typing import Any
+
+from enact_pool._mirror.caller.items import Item, Manifest
+from enact_pool._mirror.caller.pickler import Needs, can_refer_to_variable
+from enact_pool._mirror.caller.pickling import pickle_value
+from enact_pool._mirror.caller.process_state import Part, observe
+from enact_pool._mirror.caller.snapshot import Snapshot
+from enact_pool._python.interrupts import raise_interrupt
+from enact_pool._wire.frames import SHAREABLE
+
+__all__ = ["caller_manifests", "caller_streams", "starting_manifest"]
+
+# What a process that is started has from its parent.
+_INHERITED = frozenset(("folder", "variables", "path", "streams", "modules"))
+
+
+class _State:
+    """The state of the process, as the items that workers are sent of it."""
+
+    def __init__(self) -> None:
+        # The parts, their items, and the manifest with these: replaced as one, since any
+        # thread may look at them.
+        self._seen: tuple[tuple[Part, ...], dict[Part, Item], Manifest] = (), {}, ()
+
+    def manifest(self) -> Manifest:
+        """Return the same manifest as long as nothing changes."""
+        parts = observe()
+        known, before, manifest = self._seen
+        if parts is not known:
+            items = {part: before.get(part) or _item_of(part) for part in parts}
+            manifest = tuple((item, True) for item in items.values())
+            self._seen = parts, items, manifest
+        return manifest
+
+
+def _item_of(part: Part) -> Item:
+    slot = "process", part.name
+    return Item(slot, "process", (part.name,), pickle.dumps(part.value, pickle.HIGHEST_PROTOCOL))
+
+
+_state = _State()
+
+
+def caller_manifests() -> tuple[Manifest, ...]:
+    """Return what workers must have of the caller's process and of its context variables."""
+    state = _state.manifest()
+    context = _context.manifests()
+    return (state, *context) if context else (state,)
+
+
+def caller_streams() -> Manifest:
+    """Return what a worker must have to print to the caller's descriptors."""
+    return tuple(entry for entry in _state.manifest() if entry[0].slot == ("process", "streams"))
+
+
+def starting_manifest() -> Manifest:
+    """Return the state that a worker has which is started now."""
+    manifest = []
+    for item, now in _state.manifest():
+        if item.kind == "process" and item.arguments[0] in _INHERITED:
+            item = item.as_kind("assume")
+        manifest.append((item, now))
+    return tuple(manifest)
+
+
+class _Context:
+    """The caller's context variables, as far as workers can have them."""
+
+    def __init__(self) -> None:
+        # The variables with their values, and the manifest with these: replaced as one.
+        self._seen: tuple[list[tuple[Any, Any]], Manifest] = [], ()
+
+    def manifests(self) -> tuple[Manifest, ...]:
+        """Return what workers must have for the variables; nothing if none was ever set."""
+        context = contextvars.copy_context()
+        before, manifest = self._seen
+        if not len(context) and not manifest:
+            return ()
+        values = [
+            (variable, value)
+            for variable, value in context.items()
+            # That of the decimal module is a part of the process's state.
+            if variable.name != "decimal_context" and can_refer_to_variable(variable)
+        ]
+        if not values and not manifest:
+            return ()
+        if not (
+            len(values) == len(before)
+            and all(
+                one[0] is other[0] and one[1] is other[1] and type(one[1]) in SHAREABLE
+                for one, other in zip(values, before, strict=True)
+            )
+        ):
+            manifest = _with_values(values, manifest)
+            self._seen = values, manifest
+        return (manifest,)
+
+
+def _with_values(values: list[tuple[Any, Any]], before: Manifest) -> Manifest:
+    needs = Needs()
+    sendable = []
+    for pair in values:
+        try:
+            pickle_value(pair, needs, repeated=True)
+        except BaseException as error:
+            raise_interrupt(error)
+            continue  # as documented: only values that can be pickled are sent
+        sendable.append(pair)
+    pickled = pickle_value(sendable, needs, repeated=True)
+    item = before[-1][0] if before else None
+    if item is None or item.content != pickled:
+        item = Item(("context",), "context", (), pickled)
+    return (*Snapshot().manifest(needs), (item, True))
+
+
+_context = _Context()

@@ -1,0 +1,251 @@
+"""What definitions are made of: how each is made, and then what it refers to.
+
+Each function below returns the maker, its arguments, a setter and the state that it sets: see
+`rebuild`. The setter is None for what refers to nothing.
+"""
+
+from __future__ import annotations
+
+import abc
+import contextvars
+import sys
+from collections.abc import Callable
+from types import FunctionType, GetSetDescriptorType, MemberDescriptorType, ModuleType
+from typing import Any
+
+from enact_pool._mirror import rebuild
+from enact_pool._mirror.caller.foreign_classes import Skeleton, library_of
+from enact_pool._mirror.caller.pickler import ByValuePickler
+from enact_pool._mirror.caller.scopes import Definition, scopes
+from enact_pool._mirror.registry import module_of, qualname_of
+
+__all__ = ["DESCRIPTORS", "MADE", "Parts", "parts_of", "registered_with"]
+
+Parts = tuple[Callable[..., Any], tuple[Any, ...], Callable[..., Any] | None, Any]
+
+# What a class has that is made along with it.
+MADE = frozenset(("__dict__", "__weakref__", "_abc_impl", "__annotate_func__", "__slots__"))
+DESCRIPTORS = (GetSetDescriptorType, MemberDescriptorType)
+
+
+def parts_of(pickler: ByValuePickler, definition: Definition) -> Parts:
+    """Return what a definition is made of; `pickler` notes what that needs."""
+    return _PARTS[definition.kind](pickler, definition)
+
+
+def _function(pickler: ByValuePickler, definition: Definition) -> Parts:
+    function = definition.value
+    scope = scopes.scope_of(function.__globals__)
+    if scope is None:
+        return rebuild.same, (function,), None, None
+    parts = pickler.function_parts(function, scope)
+    state = pickler.function_state(function, scope)
+    return rebuild.make_function, parts, rebuild.set_function, state
+
+
+class _Call:
+    """What is made when it is unpickled."""
+
+    def __init__(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        self._reduced = function, arguments
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self._reduced
+
+
+def _cache(pickler: ByValuePickler, definition: Definition) -> Parts:
+    cached = definition.value
+    inner = cached.__wrapped__
+    attributes = {name: v for name, v in cached.__dict__.items() if name != "__wrapped__"}
+    scope = scopes.scope_of(inner.__globals__) if type(inner) is FunctionType else None
+    if scope is None or scopes.known(inner) is not None:
+        made, state = inner, None
+    else:
+        made = _Call(rebuild.make_function, pickler.function_parts(inner, scope))
+        state = pickler.function_state(inner, scope)
+    arguments = cached.cache_parameters(), made
+    return rebuild.make_cached, arguments, rebuild.set_cached, (state, attributes)
+
+
+def _dispatcher(pickler: ByValuePickler, definition: Definition) -> Parts:
+    parts = pickler.dispatcher_parts(definition.value)
+    if parts is None:
+        return rebuild.same, (definition.value,), None, None
+    maker, arguments, state = parts
+    return maker, arguments, rebuild.set_dispatcher, state
+
+
+def _other(pickler: ByValuePickler, definition: Definition) -> Parts:
+    return pickler.other_parts(definition.value) or (rebuild.same, (definition.value,), None, None)
+
+
+def _context_variable(pickler: ByValuePickler, definition: Definition) -> Parts:
+    variable: contextvars.ContextVar[Any] = definition.value
+    try:
+        default: tuple[Any, ...] = (contextvars.Context().run(variable.get),)
+    except LookupError:
+        default = ()
+    return rebuild.make_context_variable, (variable.name, default), None, None
+
+
+def _cell(pickler: ByValuePickler, definition: Definition) -> Parts:
+    try:
+        contents: tuple[Any, ...] = (definition.value.cell_contents,)
+    except ValueError:
+        contents = ()
+    return rebuild.make_cell, (), rebuild.set_cell, contents
+
+
+def _container(pickler: ByValuePickler, definition: Definition) -> Parts:
+    value = definition.value
+    contents = dict(value) if type(value) is dict else list(value)
+    return type(value), (), rebuild.fill, contents
+
+
+def _value(pickler: ByValuePickler, definition: Definition) -> Parts:
+    return rebuild.same, (definition.value,), None, None
+
+
+# Classes
+
+
+def _class(pickler: ByValuePickler, definition: Definition) -> Parts:
+    cls: Any = definition.value
+    library = library_of(cls)
+    if library is not None:
+        definition.is_made_anew = library.owns
+    contents, functions = _skeleton(pickler, definition)
+    attributes = _attributes(pickler, definition, functions)
+    if library is not None:
+        state = _state(pickler, definition, attributes, functions)
+        return library.parts(pickler, definition, Skeleton(contents, functions, state))
+    if _is_made_by_c(type(cls)):
+        # It must have all its attributes when it is made, its functions too.
+        known = {
+            name: value
+            for name, value in cls.__dict__.items()
+            if name not in MADE and not isinstance(value, DESCRIPTORS)
+        }
+        return rebuild.make_class, (type(cls), cls.__name__, cls.__bases__, known), None, None
+    state = _state(pickler, definition, attributes, functions)
+    arguments = type(cls), cls.__name__, cls.__bases__, contents, functions
+    return rebuild.make_class, arguments, rebuild.set_class, state
+
+
+def _is_made_by_c(metaclass: type) -> bool:
+    new = rebuild.plain_new(metaclass)
+    return new is not type.__new__ and not isinstance(getattr(new, "__func__", new), FunctionType)
+
+
+def _enum(pickler: ByValuePickler, definition: Definition) -> Parts:
+    cls: Any = definition.value
+    contents, functions = _skeleton(pickler, definition)
+    member_type = cls._member_type_
+    unique = list({id(member): member for member in cls._member_map_.values()}.values())
+    members = [(member._name_, _bare(member, member_type)) for member in unique]
+    attributes = _attributes(pickler, definition, functions)
+    for name in ("_member_map_", "_value2member_map_", *cls._member_map_):
+        attributes.pop(name, None)
+    state = _state(pickler, definition, attributes, functions)
+    state["members"] = {
+        member._name_: {k: v for k, v in vars(member).items() if k != "__objclass__"}
+        for member in unique
+    }
+    state["names"] = {name: member._name_ for name, member in cls._member_map_.items()}
+    arguments = type(cls), cls.__name__, cls.__bases__, contents, functions, member_type, members
+    return rebuild.make_enum, arguments, rebuild.set_enum, state
+
+
+def _bare(member: Any, member_type: Any) -> Any:
+    """The value that a member is of a data type, without what makes it a member."""
+    if member_type is object:
+        return None
+    if member_type is str:
+        return str.__str__(member)
+    return member_type(member)
+
+
+Functions = list[tuple[str, str, Any]]
+
+
+def _skeleton(pickler: ByValuePickler, definition: Definition) -> tuple[dict[str, Any], Functions]:
+    """What a class must have when it is made, and the parts of its functions."""
+    cls: Any = definition.value
+    contents = {"__module__": cls.__dict__.get("__module__"), "__qualname__": qualname_of(cls)}
+    for name in ("__slots__", "__parameters__"):
+        if name in cls.__dict__:
+            contents[name] = cls.__dict__[name]
+    functions: Functions = []
+    for name, value in list(cls.__dict__.items()):
+        wrapper = {classmethod: "class", staticmethod: "static"}.get(type(value), "")
+        function = value.__func__ if wrapper else value
+        if type(function) is not FunctionType or scopes.known(function) is not None:
+            continue
+        scope = scopes.scope_of(function.__globals__)
+        if scope is not None and scopes.member_of(function) == (definition, name):
+            functions.append((name, wrapper, pickler.function_parts(function, scope)))
+    definition.functions = frozenset(name for name, _, _ in functions)
+    return contents, functions
+
+
+def _attributes(
+    pickler: ByValuePickler, definition: Definition, functions: Functions
+) -> dict[str, Any]:
+    """The other attributes of a class, as far as they can be pickled."""
+    cls: Any = definition.value
+    made = {name for name, _, _ in functions}
+    attributes = {
+        name: value
+        for name, value in definition.attributes().items()
+        if name not in MADE
+        and name not in made
+        and not (isinstance(value, DESCRIPTORS) and value.__objclass__ is cls)
+    }
+    return pickler.without_unsendable(definition, attributes)
+
+
+def _state(
+    pickler: ByValuePickler,
+    definition: Definition,
+    attributes: dict[str, Any],
+    functions: Functions,
+) -> dict[str, Any]:
+    cls: Any = definition.value
+    states = []
+    for name, wrapper, _ in functions:
+        value = cls.__dict__[name]
+        function = value.__func__ if wrapper else value
+        state = pickler.function_state(function, scopes.scope_of(function.__globals__))
+        if state:
+            states.append((name, state))
+    state = {"attributes": attributes, "functions": states}
+    if "_abc_impl" in cls.__dict__ and (registered := registered_with(cls)):
+        state["_abc_impl"] = registered
+    annotations = cls.__dict__.get("__annotations__")  # noqa: RUF063 - evaluates nothing
+    module = sys.modules.get(module_of(cls))
+    scope = scopes.scope_of_module(module) if isinstance(module, ModuleType) else None
+    if annotations and scope is not None:
+        pickler.note_annotations(annotations, scope)
+    return state
+
+
+def registered_with(cls: Any) -> list[type]:
+    """Return the classes that were registered with an abstract base class."""
+    get_dump: Any = vars(abc)["_get_dump"]
+    return [found for each in get_dump(cls)[0] if (found := each()) is not None]
+
+
+_PARTS: dict[str, Callable[[ByValuePickler, Definition], Parts]] = {
+    "function": _function,
+    "class": _class,
+    "enum": _enum,
+    "cache": _cache,
+    "dispatcher": _dispatcher,
+    "cell": _cell,
+    "new_type": _other,
+    "type_variable": _other,
+    "alias": _other,
+    "context_variable": _context_variable,
+    "container": _container,
+    "value": _value,
+}

@@ -1,0 +1,115 @@
+"""Processes that a callable starts with multiprocessing's "spawn", or with loky.
+
+Such a process runs the main module of its parent, to have what that defines. In a worker that
+would be the caller's script. So the mirror of `__main__` has a spec that names the module
+`child_main` instead, which takes the definitions from the worker.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import pickle
+import sys
+from importlib.machinery import ModuleSpec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+    from typing import Any
+
+__all__ = ["VARIABLE", "MainSpec", "inherited"]
+
+# The environment variable that says where the definitions are.
+VARIABLE = "ENACT_POOL_DEFINITIONS"
+
+
+# The function, of multiprocessing and of loky, that asks what a new process is to run.
+_ASKS = "get_preparation_data"
+
+
+class MainSpec(ModuleSpec):
+    """The spec of the mirror of `__main__`, which has another name for new processes."""
+
+    def __init__(self, module: ModuleType, load_all: Callable[[], None]) -> None:
+        super().__init__("__main__", None)
+        self._module = module
+        self._load_all = load_all
+        self._file = -1
+
+    @property
+    def name(self) -> str:
+        """The module that a new process runs; for others, such as tracebacks, `__main__`."""
+        if sys._getframe(1).f_code.co_name != _ASKS:
+            return "__main__"
+        self._load_all()
+        os.environ[VARIABLE] = self._written()
+        return "enact_pool._mirror.worker.child_main"
+
+    @name.setter
+    def name(self, value: str) -> None:
+        """Keep to what it is."""
+
+    @property
+    def parent(self) -> str:
+        """The package that relative imports start from."""
+        package = self._module.__dict__.get("__package__")
+        return package if isinstance(package, str) else ""
+
+    def _written(self) -> str:
+        """Write the definitions as they are now, and return the path of the file."""
+        from enact_pool._mirror.caller.delivery import Deliveries, packed
+        from enact_pool._mirror.caller.pickler import EVERY_NAME, Needs
+        from enact_pool._mirror.caller.scopes import scopes
+        from enact_pool._mirror.caller.snapshot import Snapshot
+        from enact_pool._system.descriptors import create_file
+
+        needs = Needs()
+        scope = scopes.scope_of_module(self._module)
+        assert scope is not None
+        needs.scopes[scope] = None
+        needs.names[scope, EVERY_NAME] = None
+        manifest = Snapshot().manifest(needs)
+        content = packed(Deliveries(None).operations([manifest]))
+        if os.path.isdir("/proc/self/fd"):
+            before, self._file = self._file, create_file()
+            if before >= 0:
+                os.close(before)
+            os.truncate(self._file, 0)
+            _write_all(self._file, content)
+            return f"/proc/{os.getpid()}/fd/{self._file}"
+        import tempfile
+
+        descriptor, path = tempfile.mkstemp(prefix="enact_pool-")
+        _write_all(descriptor, content)
+        os.close(descriptor)
+        atexit.register(os.unlink, path)
+        return path
+
+
+def _write_all(descriptor: int, content: bytes) -> None:
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def inherited() -> dict[str, Any]:
+    """Return the globals that the main module of this process has from the worker's."""
+    from enact_pool._mirror.registry import registry
+    from enact_pool._mirror.worker.arrival import opened
+    from enact_pool._mirror.worker.copies import Copies
+
+    with open(os.environ[VARIABLE], "rb") as file:
+        operations = list(opened(pickle.loads(file.read()), None))
+    copies = Copies()
+    # `__main__` is this process's own, for now.
+    kept = [
+        (kind, (arguments[0], [], arguments[2]), content, now)
+        if kind == "scope"
+        else (kind, arguments, content, now)
+        for kind, arguments, content, now in operations
+    ]
+    copies.apply(kept)
+    main = next(arguments[0] for kind, arguments, _, _ in operations if kind == "scope")
+    return dict(registry.namespaces[main])

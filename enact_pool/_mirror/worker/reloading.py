@@ -1,0 +1,181 @@
+"""How a worker follows the modules of its caller: the versions it imports, and reloads.
+
+A worker must not run another version of a module than the workers beside it. So
+
+- before it imports one of the program's own modules, it compares the source with the one
+  that the caller has seen. If the source was edited and not reloaded, importing it raises;
+- it reloads what the caller has reloaded, in place and in the same order. Then it does what a
+  new worker would not need: it brings up to date what other modules have imported from there.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from types import FunctionType, ModuleType
+
+from enact_pool._mirror.registry import Mirror
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from enact_pool._mirror.module_versions import Source
+
+__all__ = ["Reloading"]
+
+# What is not among the values of a module.
+_NOTHING = object()
+# What a class keeps of itself when it is updated.
+_OF_CLASS = frozenset({"__dict__", "__weakref__", "__module__", "__doc__", "__slots__"})
+
+
+class Reloading:
+    """The modules of this worker that are the program's own."""
+
+    def __init__(self, reloads: dict[str, int]) -> None:
+        """`reloads` says how often each was reloaded before this worker imported any."""
+        self._reloads = dict(reloads)
+        self._sources: dict[str, Source] = {}
+
+    def check(self, sources: dict[str, Source]) -> None:
+        """Let modules be imported from these sources only."""
+        if sources != self._sources:
+            importlib.invalidate_caches()  # the program may just have written one
+        self._sources = sources
+        if self not in sys.meta_path:
+            sys.meta_path.insert(0, self)
+
+    def find_spec(self, name: str, _path: object = None, _target: object = None) -> None:
+        """Raise `ImportError` if the source was edited; leave it to others to find it."""
+        source = self._sources.get(name)
+        if source is None:
+            return
+        path, modified, size, _ = source
+        try:
+            status = os.stat(path)
+            if (status.st_mtime_ns, status.st_size) == (modified, size):
+                return
+            from enact_pool._mirror.module_versions import source_of  # it was touched, at least
+
+            is_same = source_of(path)[3] == source[3]
+        except OSError:
+            return  # whoever looks for it says so
+        if not is_same:
+            raise ImportError(
+                f"the module {name!r} was edited after the program imported it: "
+                f"reload it in the program (importlib.reload), or start the program again",
+                name=name,
+                path=path,
+            )
+
+    def follow(self, reloads: dict[str, int]) -> None:
+        """Reload what was reloaded since the last call. Raises `ImportError`."""
+        for name, count in reloads.items():
+            if count == self._reloads.get(name, 0):
+                continue
+            module = sys.modules.get(name)
+            # What the caller sends of a module is what it is there.
+            if isinstance(module, ModuleType) and not isinstance(module, Mirror):
+                try:
+                    _reload(module, self._sources)
+                except BaseException as error:  # whatever the module raises
+                    raise ImportError(
+                        f"the module {name!r}, which the program has reloaded, cannot be "
+                        f"reloaded in the worker: {type(error).__name__}: {error}",
+                        name=name,
+                    ) from error
+            self._reloads[name] = count
+
+
+def _reload(module: ModuleType, sources: Iterable[str]) -> None:
+    importlib.invalidate_caches()
+    before = dict(vars(module))
+    importlib.reload(module)
+    changed = {
+        key: (old, vars(module)[key])
+        for key, old in before.items()
+        if not key.startswith("__") and key in vars(module) and vars(module)[key] is not old
+    }
+    _rebind(module.__name__, changed, sources)
+    for old, new in changed.values():
+        if getattr(old, "__module__", None) == module.__name__:
+            _update(old, new)
+
+
+def _update(old: Any, new: Any) -> None:
+    """Let an old function or class, which something may still refer to, do what the new does."""
+    if isinstance(old, FunctionType) and isinstance(new, FunctionType):
+        for name in ("__code__", "__defaults__", "__kwdefaults__", "__dict__"):
+            try:
+                setattr(old, name, getattr(new, name))
+            except ValueError:
+                return  # another number of free variables
+    elif isinstance(old, type) and isinstance(new, type):
+        _update_class(old, new)
+
+
+def _update_class(old: type, new: type) -> None:
+    for name in vars(old).keys() - vars(new).keys() - _OF_CLASS:
+        try:
+            delattr(old, name)
+        except (AttributeError, TypeError):
+            continue
+    for name, value in list(vars(new).items()):
+        known = vars(old).get(name)
+        if isinstance(known, FunctionType) and isinstance(value, FunctionType):
+            _update(known, value)  # not replaced, since `super()` in it needs the class it is of
+        elif name not in _OF_CLASS:
+            try:
+                setattr(old, name, value)
+            except (AttributeError, TypeError):
+                continue  # a slot, say
+    subclasses: list[type] = type.__subclasses__(old)
+    for kind in subclasses:
+        try:
+            kind.__bases__ = tuple(new if base is old else base for base in kind.__bases__)
+        except TypeError:
+            continue  # its instances are laid out in another way
+
+
+def _rebind(name: str, changed: dict[str, tuple[Any, Any]], sources: Iterable[str]) -> None:
+    """Let the program's modules that say `from name import key` have the new values."""
+    old_values = {id(old) for old, _ in changed.values()}
+    for other in map(sys.modules.get, sources):
+        if not isinstance(other, ModuleType) or other.__name__ == name:
+            continue
+        variables = vars(other)
+        # Few have one of these. Only the source says whether it is the same by chance.
+        if old_values.isdisjoint(map(id, list(variables.values()))):
+            continue
+        for imported, alias in _imported(other, name):
+            for key in changed if imported == "*" else (imported,):
+                old, new = changed.get(key, (_NOTHING, None))
+                if variables.get(alias or key) is old:
+                    variables[alias or key] = new
+
+
+def _imported(module: ModuleType, name: str) -> list[tuple[str, str | None]]:
+    """Return what a module's source imports from another, and the names it gives it."""
+    import ast  # takes longer to import than most workers take to start
+
+    path = getattr(module, "__file__", None) or ""
+    if not path.endswith(".py"):
+        return []
+    try:
+        with open(path, "rb") as file:
+            tree = ast.parse(file.read())
+    except (OSError, SyntaxError, ValueError):
+        return []
+    found: list[tuple[str, str | None]] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            source = node.module or ""
+            if node.level:
+                package = (module.__package__ or "").rsplit(".", node.level - 1)[0]
+                source = f"{package}.{source}".rstrip(".")
+            if source == name:
+                found += [(alias.name, alias.asname) for alias in node.names]
+    return found

@@ -1,0 +1,89 @@
+"""What can go wrong with an execution, as a value that events and results carry."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any
+
+from attrs import Factory, asdict, field, frozen
+
+__all__ = ["ExecutionError", "ExecutionErrorCategory", "now_ms"]
+
+
+class ExecutionErrorCategory(str, Enum):
+    """What kind of thing went wrong."""
+
+    LLM_ERROR = "llm_error"
+    TOOL_ERROR = "tool_error"
+    POLICY_VIOLATION = "policy_violation"
+    TIMEOUT = "timeout"
+    QUOTA_EXCEEDED = "quota_exceeded"
+    KERNEL_INTERNAL = "kernel_internal"
+    VALIDATION_ERROR = "validation_error"
+    NETWORK_ERROR = "network_error"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+_FATAL = frozenset(
+    {
+        ExecutionErrorCategory.POLICY_VIOLATION,
+        ExecutionErrorCategory.QUOTA_EXCEEDED,
+        ExecutionErrorCategory.KERNEL_INTERNAL,
+        ExecutionErrorCategory.VALIDATION_ERROR,
+    }
+)
+
+
+def now_ms() -> int:
+    """Milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+@frozen
+class ExecutionError:
+    """Why an execution failed. A value, not an exception: nothing raises it.
+
+    `code` is a short machine-readable cause (for a dead worker the signal's
+    name, or `exit_` and the exit code). `attempt` counts from 1. `details`
+    hold what the category has to tell, as JSON-able values. `occurred_at` is
+    in milliseconds since the epoch.
+    """
+
+    category: ExecutionErrorCategory = field(converter=ExecutionErrorCategory)
+    message: str
+    code: str | None = None
+    attempt: int = 1
+    details: Mapping[str, Any] = field(factory=dict, hash=False)
+    occurred_at: int = Factory(now_ms)
+
+    @classmethod
+    def kernel_internal(
+        cls, message: str, *, code: str | None = None, details: Mapping[str, Any] | None = None
+    ) -> ExecutionError:
+        """A worker process died, or could not be started."""
+        return cls(
+            ExecutionErrorCategory.KERNEL_INTERNAL, message, code=code, details=dict(details or {})
+        )
+
+    @property
+    def is_fatal(self) -> bool:
+        """Whether trying again unchanged makes no sense."""
+        return self.category in _FATAL
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields by name, as JSON-able values."""
+        return {**asdict(self, recurse=False), "category": self.category.value}
+
+    @classmethod
+    def from_dict(cls, mapping: Mapping[str, Any]) -> ExecutionError:
+        """The error whose `to_dict` this was; raises `ValueError` for anything else."""
+        from enact_pool._events.reading import read_error
+
+        return read_error(mapping)
+
+    def __str__(self) -> str:
+        return f"{self.category}: {self.message}"

@@ -1,0 +1,4 @@
+"""What runs inside a worker process: it reads batches, runs callables, and sends outcomes.
+
+It imports little, since every start of a worker waits for these imports.
+"""

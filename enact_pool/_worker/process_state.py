@@ -1,0 +1,242 @@
+"""The worker state that is restored between callables.
+
+The working directory, the environment, signal handlers and masks, timers, the
+umask, the recursion limit and resource limits are put back after each callable.
+What cannot be put back is told: threads that it has left running, and processes.
+What modules change when they are imported, while a callable is unpickled, stays.
+
+To look at everything takes longer than a quick callable does. What Python code changes
+says so (see `changes`), and then everything is looked at. What C code may have changed
+behind its back is looked at every 20 us, and all of it after each callable that took
+2 ms; processes after each that took 20 us, since none is started in less.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import resource
+import signal
+import sys
+import threading
+from _signal import (  # type: ignore[import-not-found]
+    ITIMER_REAL,
+    SIG_BLOCK,
+    SIG_SETMASK,
+    alarm,
+    getitimer,
+    getsignal,
+    pthread_sigmask,
+    setitimer,
+)
+from _signal import signal as set_handler
+from _thread import _count as count_threads
+
+from enact_pool._system.descriptors import out_of_reach
+from enact_pool._system.process_tree import children
+from enact_pool._worker.dirty_tracking import Changes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["QUICK_NS", "Surroundings", "own_workers"]
+
+# How long a callable has run, in nanoseconds, of which more is to be expected.
+QUICK_NS = 20_000
+_THOROUGH_NS = 2_000_000
+
+# How the names of this library's own threads begin. Pools that callables have made, and
+# that others use as well, keep theirs as they keep their workers.
+_OWN_THREADS = "enact_pool-"
+
+# Bound here, as those above are: a callable may patch the modules they come from.
+# (signal's own functions take ten times as long, to make enums of numbers.)
+_fchdir, _umask = os.fchdir, os.umask
+_open, _close = os.open, os.close
+_get_limit, _set_limit = sys.getrecursionlimit, sys.setrecursionlimit
+_get_resource, _set_resource = resource.getrlimit, resource.setrlimit
+_cancel_dump, _enable_stacks = faulthandler.cancel_dump_traceback_later, faulthandler.enable
+_list_threads = threading.enumerate
+_waitid: Any = getattr(os, "waitid", None)  # on macOS from Python 3.13 on
+_environ = os.environ
+# What it keeps the variables in: to compare what it shows takes ten times as long.
+_variables: dict[Any, Any] = vars(_environ)["_data"]
+_TO_RETURN = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
+
+_SIGNALS = tuple(sorted(int(number) for number in signal.valid_signals()))
+
+_TIMERS = tuple(map(int, (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)))
+
+_RESOURCES = tuple(
+    sorted({getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")})
+)
+
+
+class Surroundings:
+    """The state of this process that callables share, as it is when this is made."""
+
+    def __init__(self, changes: Changes, recording: int) -> None:
+        """`recording` is the descriptor that Python stacks of crashes are written to."""
+        self._recording = recording
+        _enable_stacks(recording, all_threads=False)  # an initializer may want them elsewhere
+        # Open, since it can be gone back to then whatever happens to its name.
+        self._folder = out_of_reach(_open(".", _TO_RETURN))
+        self._children = set(children(os.getpid()))
+        self._changes = changes
+        # When to look again at what nobody says of itself, on the monotonic clock.
+        self._look_at = 0
+        # Whether something could not be put back: no callable may run here any more.
+        self.is_lost = False
+        self._note()
+
+    def accept(self) -> None:
+        """Let what importing a module may change be as it is now."""
+        if self._changes.seen:
+            self._accept_folder()
+        self._note()
+
+    def follow(self) -> None:
+        """Let what was applied of the caller's state be what is restored from now on."""
+        self._accept_folder()
+        self._note()
+
+    def _accept_folder(self) -> None:
+        try:
+            folder = out_of_reach(_open(".", _TO_RETURN))
+        except OSError:
+            return  # it is gone, say: then the one before will do
+        _close(self._folder)
+        self._folder = folder
+
+    def _note(self) -> None:
+        self._umask = _umask(0o077)
+        _umask(self._umask)
+        # One that an initializer has set goes on.
+        self._timers = [timer for timer in _TIMERS if getitimer(timer) == (0.0, 0.0)]
+        self._resets_alarm = ITIMER_REAL in self._timers
+        self._mask = pthread_sigmask(SIG_BLOCK, ())
+        self._resources = list(map(_get_resource, _RESOURCES))
+        self._environ = dict(_environ)
+        self._variables = dict(_variables)
+        self._recursion_limit = _get_limit()
+        self._handlers = list(map(getsignal, _SIGNALS))
+        self._thread_count = count_threads()
+        self._threads = set(_list_threads())
+
+    @property
+    def has_company(self) -> bool:
+        """Whether processes that callables have started may be running."""
+        return bool(self._children)
+
+    def begin(self, now_ns: int) -> None:
+        """Callables are about to run, and find everything as it was."""
+        self._look_at = now_ns + QUICK_NS
+
+    def restore(self, ran_ns: int, ended_ns: int) -> tuple[list[str], list[int]] | None:
+        """Make everything as it was; gives what the callable before has left running, if anything.
+
+        That is the names of threads, and the ids of processes. What is looked at depends
+        on how long it ran, and when it ended: see above. Sets `is_lost` if something
+        cannot be put back.
+        """
+        if (
+            ended_ns < self._look_at
+            and not self._changes.seen
+            and _get_limit() == self._recursion_limit
+            and count_threads() == self._thread_count
+        ):
+            return None
+        if _get_limit() != self._recursion_limit:
+            # Before all that takes some depth of calls.
+            _set_limit(self._recursion_limit)
+        self.begin(ended_ns)
+        # Then this: a thread that is left may change some meanwhile.
+        changed, self._changes.seen = self._changes.seen, False
+        if (changed or ran_ns >= QUICK_NS) and _variables != self._variables:
+            self._restore_variables()
+        self.restore_unnoted()
+        if changed or ran_ns >= _THOROUGH_NS:
+            self._restore_rest()
+        if ran_ns >= QUICK_NS or count_threads() != self._thread_count:
+            return self._left_running()
+        return None
+
+    def restore_unnoted(self) -> None:
+        """Restore what even very short C code may have changed."""
+        _umask(self._umask)
+        if self._resets_alarm:
+            alarm(0)
+        try:
+            _fchdir(self._folder)
+        except OSError:
+            self.is_lost = True
+
+    def _restore_rest(self) -> None:
+        for timer in self._timers:
+            setitimer(timer, 0)
+        self._restore_handlers()
+        self._restore_resources()
+        pthread_sigmask(SIG_SETMASK, self._mask)
+        _cancel_dump()
+        _enable_stacks(self._recording, all_threads=False)
+
+    def _restore_resources(self) -> None:
+        for number, limits in zip(_RESOURCES, self._resources, strict=True):
+            if _get_resource(number) != limits:
+                try:
+                    _set_resource(number, limits)
+                except (OSError, ValueError):
+                    self.is_lost = True  # to raise a hard one takes rights
+
+    def _restore_variables(self) -> None:
+        for name in _environ.keys() - self._environ.keys():
+            del _environ[name]
+        for name, value in self._environ.items():
+            if _environ.get(name) != value:
+                _environ[name] = value
+
+    def _restore_handlers(self) -> None:
+        for number, handler in zip(_SIGNALS, self._handlers, strict=True):
+            # None is one that was not set from Python, and cannot be.
+            if handler is not None and getsignal(number) is not handler:
+                set_handler(number, handler)
+
+    def _left_running(self) -> tuple[list[str], list[int]] | None:
+        """What is there now and was not the last time."""
+        threads: list[str] = []
+        if count_threads() != self._thread_count:
+            before, self._threads = self._threads, set(_list_threads())
+            self._thread_count = count_threads()
+            names = [thread.name for thread in self._threads - before]
+            threads = sorted(name for name in names if not name.startswith(_OWN_THREADS))
+        processes: list[int] = []
+        if self._children or _has_children():
+            known, self._children = self._children, set(children(os.getpid()))
+            known |= own_workers()
+            processes = sorted(pid for pid in self._children - known if not _has_ended(pid))
+        return (threads, processes) if threads or processes else None
+
+
+def own_workers() -> set[int]:
+    """The workers of pools that callables have made here, which others of them use as well."""
+    supply = sys.modules.get("enact_pool._lanes.lane_pool")
+    return supply.worker_pids() if supply else set()
+
+
+def _has_children() -> bool:
+    if _waitid is None:
+        return False  # to look at all processes takes too long
+    try:
+        _waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def _has_ended(pid: int) -> bool:
+    """Whether a child has ended, and its parent has not asked for it yet."""
+    try:
+        return _waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return True

@@ -1,0 +1,16 @@
+"""Spans of OpenTelemetry for runs and callables: `TracingEmitter`."""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from enact_pool.otel.tracing import TracingEmitter
+
+__all__ = ["TracingEmitter"]
+
+
+def __getattr__(name: str) -> object:
+    # Not at once: workers import this package for its `propagation`, which needs no library.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from enact_pool.otel import tracing
+
+    return getattr(tracing, name)
