@@ -2,7 +2,7 @@
 
     submit, map          any thread: a future, and a place in the queue
         |
-      Calls   the work of one run that goes on until the executor is shut down
+      SubmissionQueue   the work of one run that goes on until the executor is shut down
         |
      _Driver  the thread that drives this run, and gives the futures their outcomes
 
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from enact_pool._api.pool import Pool
 from enact_pool._engine.options import Options
 from enact_pool._engine.streams import run_through
-from enact_pool._engine.submissions import Calls
+from enact_pool._engine.submissions import SubmissionQueue
 from enact_pool._events.emitter import Emitter
 from enact_pool._model.limits import Limits
 from enact_pool._python.interrupts import handlers_deferred
@@ -212,12 +212,12 @@ class PoolExecutor(ProcessLocal, Executor):
         Calls that are at work come to a `WorkerCrashError`.
         """
         self.shutdown(wait=False, cancel_futures=True)
-        self._pool._supply.terminate_workers()
+        self._pool._lane_pool.terminate_workers()
 
     def kill_workers(self) -> None:
         """Kill the workers with all that they have started; else as `terminate_workers`."""
         self.shutdown(wait=False, cancel_futures=True)
-        self._pool._supply.kill_workers()
+        self._pool._lane_pool.kill_workers()
 
 
 def _values(
@@ -250,7 +250,7 @@ class _Driver(threading.Thread):
         # Whatever the thread is that submits first: what was submitted is done.
         super().__init__(name="enact_pool-executor", daemon=False)
         self.pid = os.getpid()
-        self.calls = Calls()
+        self.calls = SubmissionQueue()
         self._pool = pool
         self._options = options
         self._emitter = emitter

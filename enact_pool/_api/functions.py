@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from enact_pool._api.pool import Pool, checked_workers, default_pool
 from enact_pool._engine.options import Options, Progress, RunOptions
-from enact_pool._engine.sources import Callables, Inputs, Work
+from enact_pool._engine.sources import CallableSource, InputSource, TaskSource
 from enact_pool._engine.streams import Results, gathered, one_by_one
 from enact_pool._events.emitter import Emitter, check_emitter
 from enact_pool._lanes.lane_pool import PoolClosed
@@ -148,7 +148,7 @@ def run_parallel(
     """
     limits = timeout, max_memory, max_tasks_per_worker, fail_fast
     options = Options.of(*limits, progress, capture_output, forward_logs)
-    work = Callables(callables, input)
+    work = CallableSource(callables, input)
     work.pull_all()
     return gathered(_start(work, emitter, pool, max_workers, options))
 
@@ -220,7 +220,7 @@ def iter_parallel(
     """
     limits = timeout, max_memory, max_tasks_per_worker, fail_fast
     options = Options.of(*limits, progress, capture_output, forward_logs)
-    work = Callables(callables, input)
+    work = CallableSource(callables, input)
     return one_by_one(_start(work, emitter, pool, max_workers, options, ordered))
 
 
@@ -269,7 +269,7 @@ def map_parallel(
 
     Raises what `run_parallel` raises; `TypeError` if the function is no callable.
     """
-    work = Inputs(function, inputs)
+    work = InputSource(function, inputs)
     work.pull_all()
     limits = timeout, max_memory, max_tasks_per_worker, fail_fast
     options = Options.of(*limits, progress, capture_output, forward_logs)
@@ -317,12 +317,12 @@ def imap_parallel(
     """Like `map_parallel`, but lazy, as `iter_parallel` is."""
     limits = timeout, max_memory, max_tasks_per_worker, fail_fast
     options = Options.of(*limits, progress, capture_output, forward_logs)
-    work = Inputs(function, inputs)
+    work = InputSource(function, inputs)
     return one_by_one(_start(work, emitter, pool, max_workers, options, ordered))
 
 
 def _start(
-    work: Work,
+    work: TaskSource,
     emitter: Emitter | None,
     pool: Pool | None,
     max_workers: int | None,
@@ -339,7 +339,7 @@ def _start(
 
 
 def _in_default_pool(
-    work: Work, emitter: Emitter | None, options: Options, limit: int | None, ordered: bool
+    work: TaskSource, emitter: Emitter | None, options: Options, limit: int | None, ordered: bool
 ) -> Results:
     while True:
         pool = default_pool()
@@ -351,5 +351,5 @@ def _in_default_pool(
             # Another thread has closed it since it was looked up. Only the beginning of a
             # run raises this (or a signal handler, from a run of its own): nothing has been
             # done, and the next default pool can do it.
-            if pool._supply.terminated or interrupt_of(error) is not None:
+            if pool._lane_pool.terminated or interrupt_of(error) is not None:
                 raise

@@ -3,7 +3,7 @@
     run_parallel / Pool            the caller's thread from here ...
           |
          Run     asks  Schedule    what to send, who is blamed, what may be told
-          |      takes lanes from  LaneSupply
+          |      takes lanes from  LanePool
           |
          Lane    ... to here
       ====|==== commands ==>  ======== pipes, its own for each worker ==========
@@ -27,10 +27,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from enact_pool._engine.options import Options, Progress, RunOptions
 from enact_pool._engine.run import run
-from enact_pool._engine.sources import Callables, Work
+from enact_pool._engine.sources import CallableSource, TaskSource
 from enact_pool._engine.streams import Results, gathered
 from enact_pool._events.emitter import Emitter, check_emitter
-from enact_pool._lanes.lane_pool import LaneSupply, PoolClosed
+from enact_pool._lanes.lane_pool import LanePool, PoolClosed
 from enact_pool._lanes.spawn import MAX_DEPTH, Initializer, WorkerSpec, cpu_count
 from enact_pool._model.limits import Limits
 from enact_pool._model.protocols import ParallelCallable
@@ -114,7 +114,7 @@ class Pool(ProcessLocal):
             idle_timeout=idle_timeout,
             env=dict(env or {}),
         )
-        self._supply = LaneSupply(spec, limit, available)
+        self._lane_pool = LanePool(spec, limit, available)
         # Of a run that does not say how many it wants.
         self._usual_limit = limit
         self._arrange_end()
@@ -124,12 +124,12 @@ class Pool(ProcessLocal):
         # processes too, where atexit comes after waiting for children. It does
         # nothing in a forked child, which needs its own.
         self._pid = os.getpid()
-        self._finalizer = Finalize(self, self._supply.terminate, exitpriority=100)
+        self._finalizer = Finalize(self, self._lane_pool.terminate, exitpriority=100)
 
     @property
     def max_workers(self) -> int:
         """How many worker processes there may be at once."""
-        return self._supply.limit
+        return self._lane_pool.limit
 
     @overload
     def run_parallel(
@@ -175,13 +175,13 @@ class Pool(ProcessLocal):
         """
         limits = timeout, max_memory, max_tasks_per_worker, fail_fast
         options = Options.of(*limits, progress, capture_output, forward_logs)
-        work = Callables(callables, input)
+        work = CallableSource(callables, input)
         work.pull_all()
         return gathered(self._run(work, emitter, options))
 
     def _run(
         self,
-        work: Work,
+        work: TaskSource,
         emitter: Emitter | None,
         options: Options,
         limit: int | None = None,
@@ -190,7 +190,7 @@ class Pool(ProcessLocal):
     ) -> Results:
         """Raises `TypeError` for what is no emitter, and `RuntimeError` if the pool is closed."""
         check_emitter(emitter)
-        if self._supply.closed:
+        if self._lane_pool.closed:
             raise PoolClosed
         if os.getpid() != self._pid:
             self._arrange_end()
@@ -198,7 +198,7 @@ class Pool(ProcessLocal):
             limit = self._usual_limit
         limit = min(limit, self.max_workers)
         options = options.over(self._limits)
-        return run(self._supply, work, emitter, limit, options, ordered=ordered, owner=self)
+        return run(self._lane_pool, work, emitter, limit, options, ordered=ordered, owner=self)
 
     def cancel(self) -> None:
         """End all runs that are in progress here; for any thread, and for signal handlers.
@@ -209,10 +209,10 @@ class Pool(ProcessLocal):
         wait: the threads of the runs get their results a moment later. The pool
         can be used as before.
         """
-        self._supply.cancel("Pool.cancel was called")
+        self._lane_pool.cancel("Pool.cancel was called")
 
     def _grow(self, limit: int) -> None:
-        self._supply.grow(limit)
+        self._lane_pool.grow(limit)
 
     def close(self) -> None:
         """Let no run begin any more, and end the idle workers, with all that they have started.
@@ -221,7 +221,7 @@ class Pool(ProcessLocal):
         when they are done. A worker is given half a second to run its exit
         handlers, then killed.
         """
-        self._supply.close()
+        self._lane_pool.close()
 
     def __enter__(self) -> Pool:
         return self
@@ -235,7 +235,7 @@ class Pool(ProcessLocal):
         self.close()
 
     def __repr__(self) -> str:
-        state = " closed" if self._supply.closed else ""
+        state = " closed" if self._lane_pool.closed else ""
         return f"<Pool max_workers={self.max_workers}{state}>"
 
 
@@ -279,7 +279,7 @@ class _Default:
         """
         with self._lock:
             pool = self._pool
-            if pool is None or (pool._supply.closed and not pool._supply.terminated):
+            if pool is None or (pool._lane_pool.closed and not pool._lane_pool.terminated):
                 self._pool = pool = Pool()
             return pool
 

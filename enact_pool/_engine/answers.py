@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from enact_pool._core.schedule import Schedule
 from enact_pool._engine.outcomes import Outcomes, Rebuilt
-from enact_pool._engine.run_lanes import Crew
+from enact_pool._engine.run_lanes import RunLanes
 from enact_pool._lanes.lane import Lane
 from enact_pool._model.results import Err, ParallelResult
 from enact_pool._python.interrupts import raise_interrupt
@@ -28,9 +28,9 @@ from enact_pool._wire.frames import (
 )
 
 if TYPE_CHECKING:
-    from enact_pool._observe.live import Live
+    from enact_pool._observe.live import LiveEvents
 
-__all__ = ["LOOK_SECONDS", "ROUND_SECONDS", "Inbox"]
+__all__ = ["LOOK_SECONDS", "ROUND_SECONDS", "AnswerReader"]
 
 # How often to look for workers that do nothing though they have work.
 ROUND_SECONDS = 2.0
@@ -44,14 +44,14 @@ _LATE_NS = 20_000_000
 Frame = tuple[tuple[int, ...], bytes]
 
 
-class Inbox:
+class AnswerReader:
     """Turns answers and deaths of a crew's lanes into outcomes."""
 
     def __init__(
         self,
         schedule: Schedule[Lane, ParallelResult[Any]],
         outcomes: Outcomes,
-        crew: Crew,
+        crew: RunLanes,
         item_is: str,
         *,
         captures: bool,
@@ -198,7 +198,7 @@ class Inbox:
             if ending <= Ending.ERROR or not isinstance(layout, bytes):
                 continue
             try:
-                parcel = lane.receive_parcel(serial, layout)
+                parcel = lane.receive_large_value(serial, layout)
             except OSError as error:
                 endings[index] = Ending.ERROR
                 what = "the return value cannot be received: "
@@ -248,7 +248,7 @@ class Inbox:
             else:
                 self._collected[lane] = collected
 
-    def _tell_running(self, live: Live, lane: Lane) -> None:
+    def _tell_running(self, live: LiveEvents, lane: Lane) -> None:
         """Tell what runs there, if that is known."""
         activity = lane.notes.activity
         if activity is not None:

@@ -8,22 +8,22 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from enact_pool._core.schedule import Schedule
-from enact_pool._engine.sources import Work
+from enact_pool._engine.sources import TaskSource
 from enact_pool._events.emitter import Emitter, EventBatch, EventEmitter, is_live
 from enact_pool._events.events import ExecutionCancelled, ExecutionFailed, StreamEvent
 from enact_pool._lanes.death import Death
 from enact_pool._model.errors import ExecutionError, now_ms
 from enact_pool._model.ids import ExecutionId, TaskIds, fresh_ids
-from enact_pool._model.limits import Excess
+from enact_pool._model.limits import LimitViolation
 from enact_pool._model.results import CANCELLED, TOLD, Err, Ok, ParallelResult, Tally
-from enact_pool._observe.live import Live
+from enact_pool._observe.live import LiveEvents
 from enact_pool._python.interrupts import raise_interrupt
 from enact_pool._python.source_lines import with_sources
 from enact_pool._python.texts import describe, duration_text
 from enact_pool._wire.frames import NONE, Ending
 
 if TYPE_CHECKING:
-    from enact_pool._observe.log_receiver import Records
+    from enact_pool._observe.log_receiver import LogReceiver
 
 __all__ = ["Outcomes", "Rebuilt"]
 
@@ -46,7 +46,7 @@ class Outcomes:
     def __init__(
         self,
         schedule: Schedule[Any, ParallelResult[Any]],
-        work: Work,
+        work: TaskSource,
         emitter: Emitter | None,
         max_workers: int,
         *,
@@ -57,15 +57,15 @@ class Outcomes:
         self._emitter = emitter
         self._ids = TaskIds()
         # None if nobody is to be told of what happens as it happens.
-        self.live: Live | None = None
+        self.live: LiveEvents | None = None
         if is_live(emitter):
-            self.live = Live(max_workers, self.name, self._ids.of)
+            self.live = LiveEvents(max_workers, self.name, self._ids.of)
         # What callables log; None if nobody wants to know.
-        self.records: Records | None = None
+        self.records: LogReceiver | None = None
         if forward_logs:
-            from enact_pool._observe.log_receiver import Records
+            from enact_pool._observe.log_receiver import LogReceiver
 
-            self.records = Records(self.name, self.id)
+            self.records = LogReceiver(self.name, self.id)
         # What events show of returned values, if the worker has made a text; by
         # the ids of their results.
         self._texts: dict[ExecutionId | int, str] = {}
@@ -197,7 +197,7 @@ class Outcomes:
         for task in tasks:
             self._settle(task, CANCELLED, ran_ms=ran_ms)
 
-    def exceeded(self, task: int, excess: Excess, doing: str, ran_ms: float) -> None:
+    def exceeded(self, task: int, excess: LimitViolation, doing: str, ran_ms: float) -> None:
         """The callable has broken a limit, and its worker was killed for it."""
         self.has_failed = True
         if self.tally is not None:

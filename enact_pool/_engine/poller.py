@@ -10,7 +10,7 @@ from typing import Literal
 from enact_pool._lanes.lane import Lane
 from enact_pool._system.spin_poll import poll
 
-__all__ = ["Watch"]
+__all__ = ["LanePoller"]
 
 # How often to look for the death of workers that no descriptor tells of.
 _BLIND_SECONDS = 0.05
@@ -20,7 +20,7 @@ Readiness = Literal["answers", "mail", "exit", "commands"]
 _URGENT = ("exit", "mail")
 
 
-class Watch:
+class LanePoller:
     """What lanes are ready for: giving answers, being buried, taking more commands."""
 
     def __init__(self) -> None:

@@ -12,17 +12,17 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from enact_pool._core.schedule import Schedule
-from enact_pool._engine.answers import LOOK_SECONDS, ROUND_SECONDS, Inbox
+from enact_pool._engine.answers import LOOK_SECONDS, ROUND_SECONDS, AnswerReader
 from enact_pool._engine.options import Options
 from enact_pool._engine.outcomes import Outcomes
 from enact_pool._engine.output_relay import relays
-from enact_pool._engine.run_lanes import Crew
+from enact_pool._engine.run_lanes import RunLanes
 from enact_pool._engine.setup import Brief
-from enact_pool._engine.sources import Batch, Work
+from enact_pool._engine.sources import Batch, TaskSource
 from enact_pool._engine.streams import Results
 from enact_pool._events.emitter import Emitter
 from enact_pool._lanes.lane import Lane
-from enact_pool._lanes.lane_pool import LaneSupply
+from enact_pool._lanes.lane_pool import LanePool
 from enact_pool._mirror.caller.manifests import caller_streams
 from enact_pool._model.results import Err, ParallelResult, Tally
 from enact_pool._python.interrupts import raise_interrupt
@@ -52,8 +52,8 @@ _GRACE_SECONDS = 0.1
 
 
 def run(
-    supply: LaneSupply,
-    work: Work,
+    supply: LanePool,
+    work: TaskSource,
     emitter: Emitter | None,
     limit: int,
     options: Options,
@@ -97,15 +97,15 @@ def run(
 class _Run:
     def __init__(
         self,
-        supply: LaneSupply,
-        work: Work,
+        supply: LanePool,
+        work: TaskSource,
         emitter: Emitter | None,
         limit: int,
         options: Options,
         ordered: bool,
     ) -> None:
         self._pid = os.getpid()
-        self._supply = supply
+        self._lane_pool = supply
         self._work = work
         self._kinds = work.kinds
         self._limit = limit
@@ -123,9 +123,9 @@ class _Run:
         self._progress: RunProgress | None = None
         # When idle lanes are no longer to be borne.
         self._patience_ends = 0.0
-        self.crew = Crew(supply, self._schedule, limit, options)
+        self.crew = RunLanes(supply, self._schedule, limit, options)
         self._watch = self.crew.watch
-        self._inbox = Inbox(
+        self._inbox = AnswerReader(
             self._schedule,
             self._outcomes,
             self.crew,
@@ -239,7 +239,7 @@ class _Run:
             try:
                 for lane in self.crew.working:
                     self._inbox.read_mail(lane)
-                self._supply.remember(self._kinds, self._schedule.measured_seconds)
+                self._lane_pool.remember(self._kinds, self._schedule.measured_seconds)
                 for lane in self.crew.unoccupied:
                     self._take_brief_back(lane)
                     self.crew.leave(lane)

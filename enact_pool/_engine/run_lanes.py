@@ -7,33 +7,33 @@ from typing import Any
 
 from enact_pool._core.schedule import Schedule
 from enact_pool._engine.options import Options
-from enact_pool._engine.poller import Watch
-from enact_pool._lanes.lane import Holder, Lane
-from enact_pool._lanes.lane_pool import AWAY_SECONDS, GRACE_SECONDS, Doorbell, LaneSupply
-from enact_pool._lanes.limit_enforcer import Watchdog
+from enact_pool._engine.poller import LanePoller
+from enact_pool._lanes.lane import Lane, LeaseHolder
+from enact_pool._lanes.lane_pool import AWAY_SECONDS, GRACE_SECONDS, Doorbell, LanePool
+from enact_pool._lanes.limit_enforcer import LimitEnforcer
 from enact_pool._python.interrupts import raise_interrupt
 from enact_pool._python.texts import describe
 
-__all__ = ["Crew"]
+__all__ = ["RunLanes"]
 
 # How long to wait after a worker could not be started: there may be room for
 # processes again in a moment.
 _PAUSE_SECONDS = 0.1
 
 
-class Crew(Holder):
+class RunLanes(LeaseHolder):
     """At most `limit` lanes of a supply. Who can work is told to the schedule."""
 
     def __init__(
-        self, supply: LaneSupply, schedule: Schedule[Lane, Any], limit: int, options: Options
+        self, supply: LanePool, schedule: Schedule[Lane, Any], limit: int, options: Options
     ) -> None:
-        self._supply = supply
+        self._lane_pool = supply
         self._schedule = schedule
         self._limit = limit
-        self.watch = Watch()
-        self._watchdog: Watchdog | None = None
+        self.watch = LanePoller()
+        self._watchdog: LimitEnforcer | None = None
         if options.limits.need_watching or options.capture_output:
-            self._watchdog = Watchdog(
+            self._watchdog = LimitEnforcer(
                 options.limits, self._limits_failed, trims=options.capture_output
             )
         # Why the run had to be cancelled, if the watchdog has failed.
@@ -63,7 +63,7 @@ class Crew(Holder):
 
     def enter(self) -> None:
         """The run begins. Raises `RuntimeError` if the supply is closed."""
-        self._supply.enter(self)
+        self._lane_pool.enter(self)
 
     # Lanes come
 
@@ -74,7 +74,7 @@ class Crew(Holder):
             schedule.queued > len(self.hungry) + len(self.starting)
             and (size := self._size) < self._limit
             and schedule.may_start_lanes
-            and not self._supply.has_to_share(size + 1)
+            and not self._lane_pool.has_to_share(size + 1)
             and time.monotonic() >= self._pause_ends
         ):
             try:
@@ -109,15 +109,15 @@ class Crew(Holder):
         """Take the lanes that others have left for this run."""
         if self._doorbell is not None:
             self._doorbell.quiet()
-            for lane in self._supply.collect(self):
+            for lane in self._lane_pool.collect(self):
                 self._add(lane)
 
     def _acquire(self) -> Lane | None:
-        lane = self._supply.acquire(self, self._doorbell)
+        lane = self._lane_pool.acquire(self, self._doorbell)
         if lane is None and self._doorbell is None:
             self._doorbell = Doorbell(self)
             self.watch.add_doorbell(self._doorbell.fileno())
-            lane = self._supply.acquire(self, self._doorbell)
+            lane = self._lane_pool.acquire(self, self._doorbell)
         return lane
 
     def _add(self, lane: Lane) -> None:
@@ -165,7 +165,7 @@ class Crew(Holder):
         pause = self._pause_ends - time.monotonic()
         if pause > 0:
             return pause
-        if self._schedule.queued and not self._supply.knows(self, self._doorbell):
+        if self._schedule.queued and not self._lane_pool.knows(self, self._doorbell):
             # It has given back its last lane after it had asked for more.
             return 0.0
         # There is no lane yet. It may have a right to one then.
@@ -174,16 +174,16 @@ class Crew(Holder):
     @property
     def may_spin(self) -> bool:
         """Whether there are CPUs for all lanes, and for who waits for them."""
-        return self._supply.spin
+        return self._lane_pool.spin
 
     @property
     def has_to_share(self) -> bool:
         """Whether other runs have a right to one of these lanes."""
-        return self._supply.has_to_share(self._size)
+        return self._lane_pool.has_to_share(self._size)
 
     def is_due(self, lane: Lane) -> bool:
         """Whether this lane is to be given back as soon as it is idle: others wait for one."""
-        return self._supply.is_due(lane, self._size)
+        return self._lane_pool.is_due(lane, self._size)
 
     def keep_limits(self, *, now: bool = False) -> None:
         """Have somebody look after the limits, unless the run may be over before that is due.
@@ -209,13 +209,13 @@ class Crew(Holder):
         self.forget(lane)
         if has_worked:
             self._schedule.remove_lane(lane)
-        self._supply.release(lane)
+        self._lane_pool.release(lane)
 
     def leave(self, lane: Lane) -> None:
         """The same, at the end of the run: nothing is waited for any more, and no lane fed."""
         if self._watchdog is not None:
             self._watchdog.forget(lane)
-        self._supply.release(lane)
+        self._lane_pool.release(lane)
 
     def retire(self, lane: Lane) -> None:
         """A lane that is idle has done all that it may: it ends, while another takes its place."""
@@ -230,7 +230,7 @@ class Crew(Holder):
         self.retired.discard(lane)
         self.watch.remove(lane)
         lane.end()
-        self._supply.discard(lane)
+        self._lane_pool.discard(lane)
 
     def end_lingerers(self) -> None:
         """Kill the retired ones that something keeps from ending."""
@@ -240,7 +240,7 @@ class Crew(Holder):
 
     def lose(self, lane: Lane) -> None:
         """A lane is buried, and was forgotten before."""
-        self._supply.discard(lane)
+        self._lane_pool.discard(lane)
 
     def forget(self, lane: Lane) -> None:
         """It is about to go. When this returns, nobody looks at it."""
@@ -264,4 +264,4 @@ class Crew(Holder):
             if self._watchdog is not None:
                 self._watchdog.stop()
         finally:
-            self._supply.leave(self, self._doorbell)
+            self._lane_pool.leave(self, self._doorbell)

@@ -6,7 +6,7 @@ import pickle
 from typing import TYPE_CHECKING
 
 from enact_pool._engine.options import Options
-from enact_pool._engine.sources import Work
+from enact_pool._engine.sources import TaskSource
 from enact_pool._lanes.lane import Lane
 from enact_pool._model.results import Err
 from enact_pool._python.interrupts import raise_interrupt
@@ -26,7 +26,7 @@ from enact_pool._wire.frames import (
 
 if TYPE_CHECKING:
     from enact_pool._events.live_events import CallWrapperPickle
-    from enact_pool._ipc.large_value import Parcel
+    from enact_pool._ipc.large_value import LargeValue
     from enact_pool._mirror.caller.items import Manifest
 
 __all__ = ["Brief"]
@@ -42,7 +42,7 @@ class Brief:
 
     def __init__(
         self,
-        work: Work,
+        work: TaskSource,
         options: Options,
         *,
         show_outputs: bool,
@@ -53,7 +53,7 @@ class Brief:
         self._payload = b""
         # What a worker needs to load it.
         self.manifests: tuple[Manifest, ...] = ()
-        self._parcel: Parcel | None = None
+        self._parcel: LargeValue | None = None
         self._lanes: set[Lane] = set()
         # Whether something comes from the workers beside their answers.
         self._brings_mail = options.capture_output or options.forward_logs
@@ -123,9 +123,9 @@ class Brief:
             self._parcel.close()
 
 
-def _parcel_if_large(payload: bytes, buffers: list[pickle.PickleBuffer]) -> Parcel | None:
+def _parcel_if_large(payload: bytes, buffers: list[pickle.PickleBuffer]) -> LargeValue | None:
     try:
-        from enact_pool._ipc.large_value import parcel_if_large  # for those who need it
+        from enact_pool._ipc.large_value import large_value_of  # for those who need it
     except OSError:
         return None  # no descriptor is to be had to read it with
-    return parcel_if_large(payload, buffers)
+    return large_value_of(payload, buffers)

@@ -44,7 +44,15 @@ from enact_pool._python.interrupts import raise_interrupt
 from enact_pool._wire.closures import parted
 from enact_pool._wire.frames import COMMON_FUNCTION, COMMON_SHARED, SHAREABLE
 
-__all__ = ["NOT_YET", "Batch", "Callables", "Inputs", "NotYet", "Work", "Workshop"]
+__all__ = [
+    "NOT_YET",
+    "Batch",
+    "CallableSource",
+    "InputSource",
+    "NotYet",
+    "TaskSource",
+    "RunControl",
+]
 
 
 class _Answer(Enum):
@@ -63,7 +71,7 @@ _FEW = 64
 _PULL_SECONDS = 0.001
 
 
-class Workshop(Protocol):
+class RunControl(Protocol):
     """What a run lets others do with what it has; to be asked with the lock of its work held."""
 
     def withdraw(self, task: int) -> bool: ...
@@ -82,7 +90,7 @@ class Batch:
     manifests: tuple[Manifest, ...] = ()
 
 
-class Work:
+class TaskSource:
     """The items of a run, numbered from 0 in the order of the iterable."""
 
     # What the items are, and what they have in common, in the words of messages.
@@ -214,7 +222,7 @@ class Work:
     def quiet(self) -> None:
         """Wait for the next ring of the doorbell."""
 
-    def begin(self, run: Workshop) -> None:
+    def begin(self, run: RunControl) -> None:
         """This run does it."""
 
     def open_relay(self) -> None:
@@ -278,7 +286,7 @@ class Work:
         raise NotImplementedError
 
 
-class Callables(Work):
+class CallableSource(TaskSource):
     """Many callables over one input."""
 
     item_is, common_is = "callable", "input"
@@ -339,7 +347,7 @@ class Callables(Work):
         return Batch(count, pickled, (*self.manifests, self.snapshot.manifest(needs)))
 
 
-class Inputs(Work):
+class InputSource(TaskSource):
     """One function over many inputs."""
 
     item_is, common_is = "input", "function"

@@ -17,7 +17,7 @@ from attrs import define
 
 from enact_pool._engine.futures import CallFuture, fate_of, log_untold
 from enact_pool._engine.output_relay import Use, end_unused, relays, replaced_streams, use_relay
-from enact_pool._engine.sources import Batch, Work, Workshop
+from enact_pool._engine.sources import Batch, RunControl, TaskSource
 from enact_pool._lanes.lane_pool import Doorbell
 from enact_pool._mirror.caller.items import Manifest
 from enact_pool._mirror.caller.manifests import caller_manifests
@@ -37,7 +37,7 @@ from enact_pool._python.interrupts import handlers_deferred, raise_interrupt
 from enact_pool._wire.frames import COMMON_CALLS, SHAREABLE
 from enact_pool._worker.invokers import called_with, prepared
 
-__all__ = ["Calls", "PreparedCall"]
+__all__ = ["SubmissionQueue", "PreparedCall"]
 
 _SHUT = "cannot schedule new futures after shutdown"
 
@@ -148,7 +148,7 @@ class _CallPickler:
         return pickled, given, Snapshot(patient=patient).manifest(needs)
 
 
-class Calls(Work):
+class SubmissionQueue(TaskSource):
     """Calls in the order they were submitted; their futures are given their outcomes."""
 
     item_is, common_is = "call", "call"
@@ -163,7 +163,7 @@ class Calls(Work):
         # Those that the run has taken, by their numbers there.
         self._futures: dict[int, CallFuture] = {}
         self._is_closed = False
-        self._run: Workshop | None = None
+        self._run: RunControl | None = None
         self._turn = self.lock = _Turn()
         self.unlocked = _Unlocked(self._turn, self._tell_withdrawn)
         self._bell = Doorbell()
@@ -271,7 +271,7 @@ class Calls(Work):
             return run.kill(task)
 
     @contextmanager
-    def _place_of(self, future: CallFuture) -> Iterator[tuple[Workshop, int] | None]:
+    def _place_of(self, future: CallFuture) -> Iterator[tuple[RunControl, int] | None]:
         """The run that has a call, to be asked about it, and its number there; None if none has."""
         with handlers_deferred(), self._turn.guard:
             was_taken, self._turn.is_taken = self._turn.is_taken, True
@@ -294,7 +294,7 @@ class Calls(Work):
 
     # For the run
 
-    def begin(self, run: Workshop) -> None:
+    def begin(self, run: RunControl) -> None:
         self._run = run
 
     @property

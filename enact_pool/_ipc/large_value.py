@@ -30,13 +30,13 @@ from io import FileIO
 from itertools import islice
 from typing import Any
 
-from enact_pool._ipc.side_channel import Kind, Mail, send_descriptors
+from enact_pool._ipc.side_channel import Kind, SideChannelReader, send_descriptors
 from enact_pool._python.interrupts import handlers_deferred
 from enact_pool._system.descriptors import create_file
 from enact_pool._system.mapping import discard, map_file, memory_at, unmap
 from enact_pool._wire.frames import LARGE_BYTES, FrameError
 
-__all__ = ["Parcel", "parcel_if_large"]
+__all__ = ["LargeValue", "large_value_of"]
 
 # Where each part begins: a multiple of what the widest vector registers need.
 _ALIGNMENT = 64
@@ -48,7 +48,7 @@ _PIECE_BYTES = 1 << 30
 _READ_ONLY = 1 << 63
 
 
-class Parcel:
+class LargeValue:
     """A value in a file: its pickle, and the buffers that the pickle leaves out of band.
 
     `layout` has the sizes of these parts, in bytes, and which are read-only.
@@ -75,7 +75,7 @@ class Parcel:
     @classmethod
     def of(
         cls, parts: Sequence[memoryview], *, all_mapped: bool = False, file: int | None = None
-    ) -> Parcel:
+    ) -> LargeValue:
         """Write a new one: with `file`, to this descriptor, which it owns then.
 
         With `all_mapped`, what nobody may write to is not read either, but mapped. Raises
@@ -113,14 +113,14 @@ class Parcel:
         send_descriptors(to, Kind.PARCEL, tag, [self._descriptor])
 
     @classmethod
-    def receive(cls, mail: Mail, tag: int, layout: bytes) -> Parcel:
-        """Take the descriptor that was sent with this tag. Raises what `Mail.parcel` raises."""
+    def receive(cls, mail: SideChannelReader, tag: int, layout: bytes) -> LargeValue:
+        """Take the descriptor that was sent with this tag. Raises what `SideChannelReader.parcel` raises."""
         # So that no descriptor is lost to an interrupt.
         with handlers_deferred():
             return cls.from_file(mail.parcel(tag), layout)
 
     @classmethod
-    def from_file(cls, descriptor: int, layout: bytes) -> Parcel:
+    def from_file(cls, descriptor: int, layout: bytes) -> LargeValue:
         """What somebody else has written, open for reading. Raises `FrameError` if it cannot be."""
         parcel = cls(descriptor, struct.unpack(f"<{len(layout) // 8}Q", layout))
         if os.fstat(descriptor).st_size < parcel._end:
@@ -164,13 +164,13 @@ class Parcel:
         self._file.close()
 
 
-def parcel_if_large(pickled: bytes, buffers: Sequence[pickle.PickleBuffer]) -> Parcel | None:
+def large_value_of(pickled: bytes, buffers: Sequence[pickle.PickleBuffer]) -> LargeValue | None:
     """A pickle with its buffers as a parcel; None if that does not pay, or there is no room."""
     parts = [memoryview(pickled), *(buffer.raw() for buffer in buffers)]
     if sum(part.nbytes for part in parts) < LARGE_BYTES:
         return None
     try:
-        return Parcel.of(parts)
+        return LargeValue.of(parts)
     except OSError:
         return None
 

@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 from enact_pool._system.descriptors import create_file, out_of_reach
 from enact_pool._system.mapping import punch_hole
 
-__all__ = ["STREAMS", "Printout", "read", "trim"]
+__all__ = ["STREAMS", "OutputFile", "read", "trim"]
 
 # The descriptors that programs print to.
 STREAMS = 1, 2
@@ -43,7 +43,7 @@ _fcntl, _get_limits = fcntl.fcntl, resource.getrlimit
 _SET_FLAGS, _APPEND, _END = fcntl.F_SETFL, os.O_APPEND, os.SEEK_END
 
 
-class Printout:
+class OutputFile:
     """What is printed to 1 or 2, in its worker."""
 
     def __init__(self, stream: int) -> None:

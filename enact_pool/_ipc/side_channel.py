@@ -37,7 +37,16 @@ from struct import Struct
 from enact_pool._python.interrupts import handlers_deferred
 from enact_pool._wire.frames import FrameError
 
-__all__ = ["HEADER", "MOST_BYTES", "NUMBERS", "Kind", "Mail", "header", "pair", "send_descriptors"]
+__all__ = [
+    "HEADER",
+    "MOST_BYTES",
+    "NUMBERS",
+    "Kind",
+    "SideChannelReader",
+    "header",
+    "pair",
+    "send_descriptors",
+]
 
 # The most that a message has beside its header. The smallest buffer takes twice as much.
 MOST_BYTES = 48 * 1024
@@ -112,7 +121,7 @@ def _borrowed(descriptor: int) -> Iterator[socket]:
         borrowed.detach()
 
 
-class Mail:
+class SideChannelReader:
     """What has come to one end. Owns the descriptors that nobody has asked for yet."""
 
     def __init__(self, source: int) -> None:

@@ -6,7 +6,7 @@
     Lane.queue    ==== permits pipe ==+==>
     Lane.recall   <===================+
     Lane.receive  <=== answers pipe ======
-    Lane.receive_parcel, queue_common, mail  <== side channel ==>
+    Lane.receive_large_value, queue_common, mail  <== side channel ==>
     Lane.bury     <--- flight recorder ---   (shared memory)
                   lifeline ------------->    (one for all lanes; closes with the parent)
 
@@ -31,7 +31,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from enact_pool._ipc.flight_recorder import FlightRecorder, create_recording
-from enact_pool._ipc.side_channel import Kind, Mail, pair, send_descriptors
+from enact_pool._ipc.side_channel import Kind, SideChannelReader, pair, send_descriptors
 from enact_pool._lanes.death import Death
 from enact_pool._lanes.death_pipe import lifeline
 from enact_pool._lanes.process import WorkerProcess
@@ -55,11 +55,11 @@ from enact_pool._wire.frames import (
 if TYPE_CHECKING:  # they take long to import, and are not always needed
     from enact_pool._engine.output_relay import Relay
     from enact_pool._ipc.flight_recorder import Activity
-    from enact_pool._ipc.large_value import Parcel
+    from enact_pool._ipc.large_value import LargeValue
     from enact_pool._mirror.caller.items import Manifest
-    from enact_pool._model.limits import Excess
+    from enact_pool._model.limits import LimitViolation
 
-__all__ = ["Holder", "Lane"]
+__all__ = ["LeaseHolder", "Lane"]
 
 _READ_BYTES = 1 << 16
 # The least number of buffers that every POSIX system takes in one write.
@@ -88,7 +88,7 @@ def _broken_pipe_signal_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-class Holder:
+class LeaseHolder:
     """Who has lanes: a run."""
 
     # Whether it is over, and tried in vain to give up what it has.
@@ -119,7 +119,7 @@ class Lane(WorkerProcess):
         # Until it is given back for the first time.
         self.is_new = True
         # The run that has it, if one does, and since when: kept by its supply.
-        self.holder: Holder | None = None
+        self.holder: LeaseHolder | None = None
         self.held_since = 0.0
         # Whether another run has left it for that one, which has not noticed yet.
         self.is_left = False
@@ -128,7 +128,7 @@ class Lane(WorkerProcess):
         # When it was told that nothing more comes; 0.0: it was not.
         self.hung_up_at = 0.0
         # The limit that what it ran has broken, for which it was killed.
-        self.excess: Excess | None = None
+        self.excess: LimitViolation | None = None
         # When that was, by the monotonic clock.
         self.convicted_ns = 0
         # Whether anything of what the worker has said was read.
@@ -148,7 +148,7 @@ class Lane(WorkerProcess):
         self.deliveries = Deliveries(self._send_large, self._send_streams)
         self._large_sent = 0
         # What comes beside its answers.
-        self.mail = Mail(-1)
+        self.mail = SideChannelReader(-1)
         self._open: list[int] = []
         self._recorder: FlightRecorder | None = None
 
@@ -175,7 +175,7 @@ class Lane(WorkerProcess):
             self._side, worker_side = pair()
             worker_ends.append(worker_side)
             self._open.append(self._side)
-            self.mail = Mail(self._side)
+            self.mail = SideChannelReader(self._side)
             recording = create_recording()
             worker_ends.append(recording)
             self._recorder = FlightRecorder.of_parent(recording)
@@ -214,13 +214,13 @@ class Lane(WorkerProcess):
         self.batch_limit = _pipe_size(self._permits) // PERMIT_BYTES // 3
         self.answers_room = _pipe_size(self.answers)
 
-    def hold(self, run: Holder) -> None:
+    def hold(self, run: LeaseHolder) -> None:
         """The run has this lane now."""
         self.held_since = time.monotonic()
         self.holder = run
         self.is_left = False
 
-    def leave_for(self, run: Holder) -> None:
+    def leave_for(self, run: LeaseHolder) -> None:
         """This lane, which has nothing to do, is for another run now."""
         # First, or an interrupt in between would take it for one that is at work.
         self.is_left = True
@@ -232,7 +232,7 @@ class Lane(WorkerProcess):
         self._large_sent += 1
         return self._run << LARGE_TAG_BITS | self._large_sent
 
-    def _send_large(self, large: Parcel) -> int:
+    def _send_large(self, large: LargeValue) -> int:
         tag = self._next_tag()
         large.send(self._side, tag)
         return tag
@@ -262,7 +262,7 @@ class Lane(WorkerProcess):
                 self._queue(Command.DEFINE, self.sent + 1, count, packed(operations))
             self.deliveries.sent(manifests)
 
-    def queue_common(self, payload: bytes, parcel: Parcel | None = None) -> None:
+    def queue_common(self, payload: bytes, parcel: LargeValue | None = None) -> None:
         """Put what a run's callables have in common behind what waits to be sent.
 
         A parcel is sent at once; its layout is in the payload. Raises `OSError`.
@@ -357,11 +357,11 @@ class Lane(WorkerProcess):
         assert self._recorder is not None
         return self._recorder
 
-    def receive_parcel(self, serial: int, layout: bytes) -> Parcel:
-        """The parcel that came along with an answer. Raises what `Parcel.receive` raises."""
-        from enact_pool._ipc.large_value import Parcel
+    def receive_large_value(self, serial: int, layout: bytes) -> LargeValue:
+        """The parcel that came along with an answer. Raises what `LargeValue.receive` raises."""
+        from enact_pool._ipc.large_value import LargeValue
 
-        return Parcel.receive(self.mail, serial, layout)
+        return LargeValue.receive(self.mail, serial, layout)
 
     def printed(self) -> tuple[bytes, bytes] | None:
         """What callables of its last run have printed that it has not told of; None if nothing.
@@ -402,7 +402,7 @@ class Lane(WorkerProcess):
                 self._open.remove(self.commands)
                 os.close(self.commands)
 
-    def convict(self, activity: Activity, excess: Excess) -> bool:
+    def convict(self, activity: Activity, excess: LimitViolation) -> bool:
         """Kill the worker if it still does what broke a limit, which is to be blamed for that.
 
         Gives False if it does something else by now, which has done nothing.

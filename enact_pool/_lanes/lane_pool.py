@@ -17,7 +17,7 @@ from itertools import count
 
 from attrs import evolve
 
-from enact_pool._lanes.lane import Holder, Lane
+from enact_pool._lanes.lane import Lane, LeaseHolder
 from enact_pool._lanes.spawn import WorkerSpec
 from enact_pool._python.interrupts import handlers_deferred
 from enact_pool._python.loading import check_not_imported
@@ -26,7 +26,7 @@ __all__ = [
     "AWAY_SECONDS",
     "GRACE_SECONDS",
     "Doorbell",
-    "LaneSupply",
+    "LanePool",
     "PoolClosed",
     "end_idle_workers",
     "worker_pids",
@@ -55,7 +55,7 @@ class PoolClosed(RuntimeError):
 class Doorbell:
     """How a run that waits for a lane is told: a descriptor that turns readable."""
 
-    def __init__(self, run: Holder | None = None) -> None:
+    def __init__(self, run: LeaseHolder | None = None) -> None:
         # Who waits for a lane, if it is that.
         self.run = run
         self._read_end, self._write_end = os.pipe()
@@ -87,12 +87,12 @@ class Doorbell:
                 os.close(self._write_end)
 
 
-def _is_away(run: Holder | None) -> bool:
+def _is_away(run: LeaseHolder | None) -> bool:
     """Whether code of a run's caller has run for so long that nobody is to wait for it."""
     return run is not None and 0.0 < run.away_since < time.monotonic() - AWAY_SECONDS
 
 
-class LaneSupply:
+class LanePool:
     """At most `limit` lanes, started when asked for and kept for the next run.
 
     They share `cpus` CPUs.
@@ -118,7 +118,7 @@ class LaneSupply:
         # took then and the time before, in seconds on average.
         self._pace: tuple[frozenset[int] | None, float, float] = None, 0.0, 0.0
         # The thread of each run. A thread may be in several: an emitter may begin one.
-        self._runs: dict[Holder, int] = {}
+        self._runs: dict[LeaseHolder, int] = {}
 
     @property
     def closed(self) -> bool:
@@ -145,7 +145,7 @@ class LaneSupply:
 
     # Runs
 
-    def enter(self, run: Holder) -> None:
+    def enter(self, run: LeaseHolder) -> None:
         """A run begins, in this thread.
 
         Raises `PoolClosed` if the supply is closed, and what `check_not_imported` raises.
@@ -161,7 +161,7 @@ class LaneSupply:
                 raise PoolClosed
             self._runs[run] = thread
 
-    def leave(self, run: Holder, doorbell: Doorbell | None) -> None:
+    def leave(self, run: LeaseHolder, doorbell: Doorbell | None) -> None:
         """A run ends. Lanes that it has not given back are at work, or have been
         lost to an interrupt: they are killed.
 
@@ -235,7 +235,7 @@ class LaneSupply:
 
     # Lanes
 
-    def acquire(self, run: Holder, doorbell: Doorbell | None) -> Lane | None:
+    def acquire(self, run: LeaseHolder, doorbell: Doorbell | None) -> Lane | None:
         """An idle lane, or a new one, for a run; None if there are as many as may be.
 
         Then the doorbell, if given, is rung when it is worth asking again.
@@ -265,7 +265,7 @@ class LaneSupply:
             raise
         return lane
 
-    def _take_idle(self, run: Holder) -> Lane:
+    def _take_idle(self, run: LeaseHolder) -> Lane:
         # The last one used: its worker's memory is in the caches.
         self._idle[-1].hold(run)
         return self._idle.pop()
@@ -286,7 +286,7 @@ class LaneSupply:
         above = len(self._lanes) - number
         return above > 0 and above > sum(lane.hung_up_at > 0 for lane in self._lanes)
 
-    def knows(self, run: Holder, doorbell: Doorbell | None) -> bool:
+    def knows(self, run: LeaseHolder, doorbell: Doorbell | None) -> bool:
         """Whether a run will be told when there is a lane for it."""
         with self._lock:
             return doorbell in self._waiting or bool(self._left_for(run))
@@ -311,7 +311,7 @@ class LaneSupply:
         runs = self._runs
         return len(runs) > 1 and sum(other == thread for other in runs.values()) > 1
 
-    def collect(self, run: Holder) -> list[Lane]:
+    def collect(self, run: LeaseHolder) -> list[Lane]:
         """Take the lanes that have been left for a run; none if it was rung for another reason."""
         with self._lock:
             lanes = self._left_for(run)
@@ -319,7 +319,7 @@ class LaneSupply:
                 lane.hold(run)
         return lanes
 
-    def _left_for(self, run: Holder) -> list[Lane]:
+    def _left_for(self, run: LeaseHolder) -> list[Lane]:
         return [lane for lane in self._lanes if lane.holder is run and lane.is_left]
 
     def release(self, lane: Lane) -> None:
@@ -429,7 +429,7 @@ class LaneSupply:
         self._forget_everything()
 
 
-_supplies: weakref.WeakSet[LaneSupply] = weakref.WeakSet()
+_supplies: weakref.WeakSet[LanePool] = weakref.WeakSet()
 
 
 def worker_pids() -> set[int]:

@@ -21,11 +21,11 @@ from collections.abc import Callable
 from enact_pool._ipc.flight_recorder import Activity
 from enact_pool._ipc.output_file import trim
 from enact_pool._lanes.lane import Lane
-from enact_pool._model.limits import Excess, Limits
+from enact_pool._model.limits import Limits, LimitViolation
 from enact_pool._python.interrupts import handlers_deferred
 from enact_pool._system.process_tree import own_bytes
 
-__all__ = ["Watchdog"]
+__all__ = ["LimitEnforcer"]
 
 _LOOK_SECONDS = 0.05
 # To start and end a thread takes longer than many a run: one that is over by then has none.
@@ -37,7 +37,7 @@ _LOADING_SECONDS = 30.0
 _SHARE = 0.01
 
 
-class Watchdog:
+class LimitEnforcer:
     """Watches the lanes of one run."""
 
     def __init__(
@@ -147,7 +147,7 @@ class Watchdog:
             most = timeout + _LOADING_SECONDS if loading else timeout
             left = most - (time.monotonic_ns() - since_ns) / 1e9
             if left <= 0:
-                self._convict(lane, activity, Excess.of_time(most))
+                self._convict(lane, activity, LimitViolation.of_time(most))
             else:
                 first = min(first, left)
         return first
@@ -159,7 +159,7 @@ class Watchdog:
                 continue
             size = own_bytes(lane.pid, most)
             if size > most:
-                self._convict(lane, activity, Excess.of_memory(most, size))
+                self._convict(lane, activity, LimitViolation.of_memory(most, size))
 
     def _trim(self) -> bool:
         """Gives whether there was something to be trimmed."""
@@ -167,6 +167,6 @@ class Watchdog:
         trimmed = [trim(lane.pid, lane.notes.told) for lane in busy]
         return any(trimmed)
 
-    def _convict(self, lane: Lane, activity: Activity, excess: Excess) -> None:
+    def _convict(self, lane: Lane, activity: Activity, excess: LimitViolation) -> None:
         if lane.convict(activity, excess):
             self._lanes.discard(lane)  # the run will see its end

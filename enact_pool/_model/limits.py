@@ -10,7 +10,7 @@ from attrs import Attribute, field, frozen
 
 from enact_pool._model.errors import ExecutionErrorCategory
 
-__all__ = ["Excess", "Limits", "check_flag"]
+__all__ = ["LimitViolation", "Limits", "check_flag"]
 
 
 def _check_seconds(_: object, attribute: Attribute[Any], value: Any) -> None:
@@ -76,7 +76,7 @@ _NONE = Limits()
 
 
 @frozen
-class Excess:
+class LimitViolation:
     """A limit that a callable has broken, for which its worker was killed.
 
     `says` goes on from "the callable"; `details` are JSON-able.
@@ -88,7 +88,7 @@ class Excess:
     details: Mapping[str, Any]
 
     @classmethod
-    def of_time(cls, timeout: float) -> Excess:
+    def of_time(cls, timeout: float) -> LimitViolation:
         """It has run for longer than so many seconds."""
         return cls(
             ExecutionErrorCategory.TIMEOUT,
@@ -98,7 +98,7 @@ class Excess:
         )
 
     @classmethod
-    def of_memory(cls, max_memory: int, peak: int) -> Excess:
+    def of_memory(cls, max_memory: int, peak: int) -> LimitViolation:
         """Its worker had `peak` bytes of its own, more than `max_memory`."""
         return cls(
             ExecutionErrorCategory.QUOTA_EXCEEDED,

@@ -35,7 +35,7 @@ from enact_pool._model.ids import ExecutionId, fresh_ids
 from enact_pool._model.results import Err
 from enact_pool._system.process_tree import resident_bytes
 
-__all__ = ["Live"]
+__all__ = ["LiveEvents"]
 
 _WEIGHING_SECONDS = 0.1
 # The most that looking at memory may take, as a share of the time.
@@ -54,7 +54,7 @@ class _Step:
 
 
 @define
-class Live:
+class LiveEvents:
     """The live events of one run, of at most `max_workers` workers.
 
     `name_of` gives the name of a callable, by its index, until it is settled, and

@@ -20,7 +20,7 @@ from enact_pool._ipc.side_channel import NUMBERS, Kind
 from enact_pool._model.ids import ExecutionId
 from enact_pool._python.interrupts import raise_interrupt
 
-__all__ = ["Records", "attributes", "levels"]
+__all__ = ["LogReceiver", "attributes", "levels"]
 
 
 def levels() -> dict[str, int]:
@@ -66,7 +66,7 @@ _LATEST = 253_402_300_800
 
 
 @define
-class Records:
+class LogReceiver:
     """Those of one run.
 
     `name_of` gives the name of a callable, by its index, until it is settled, and

@@ -65,7 +65,7 @@ def commands_from(
             yield from frames
             continue
         recorder.note_resting()
-        # It lasts for ever if nobody reads that: see `Inbox.look_around`.
+        # It lasts for ever if nobody reads that: see `AnswerReader.look_around`.
         recorder.note_flushing(True)
         flush_output()
         recorder.note_flushing(False)

@@ -21,7 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["Changes"]
+__all__ = ["DirtyFlag"]
 
 # `os` has the functions of `posix`; `signal` has those of `_signal`, or calls them.
 _FUNCTIONS: dict[str, tuple[Any, ...]] = {
@@ -33,7 +33,7 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
 }
 
 
-class Changes:
+class DirtyFlag:
     """Whether something was changed since `seen` was last set to False."""
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class Changes:
 class _Noted:
     """A function that notes that it was called; stored on a class, it is not bound as a method."""
 
-    def __init__(self, function: Callable[..., Any], changes: Changes) -> None:
+    def __init__(self, function: Callable[..., Any], changes: DirtyFlag) -> None:
         self._function = function
         self._changes = changes
         update_wrapper(self, function)

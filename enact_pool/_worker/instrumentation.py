@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from enact_pool._worker.log_forwarding import Forwarder
     from enact_pool._worker.output_capture import Capture
 
-__all__ = ["Witness"]
+__all__ = ["BatchHooks"]
 
 
-class Witness:
+class BatchHooks:
     """Listens within batches: a context manager. Is of one run."""
 
     def __init__(
@@ -49,7 +49,7 @@ class Witness:
 
     def __enter__(self) -> None:
         if self._capture is not None:
-            # It lasts for ever if nobody reads what was printed: see `Inbox.look_around`.
+            # It lasts for ever if nobody reads what was printed: see `AnswerReader.look_around`.
             self._recorder.note_flushing(True)
             self._capture.begin()
             self._recorder.note_flushing(False)

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     # It takes long to import, and is rarely needed.
-    from enact_pool._ipc.large_value import Parcel
+    from enact_pool._ipc.large_value import LargeValue
 
-__all__ = ["Common", "called_with", "common_of", "prepared", "run_to_the_end"]
+__all__ = ["Invoker", "called_with", "common_of", "prepared", "run_to_the_end"]
 
 
 def called_with(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -37,7 +37,7 @@ def prepared(function: bytes, arguments: bytes) -> Callable[[], Any]:
     return partial(_loads(function), *args, **kwargs)
 
 
-class Common:
+class Invoker:
     """How to get from an item of a batch to what is called, and what it is given.
 
     All of this runs code of the user's, and may raise anything.
@@ -46,7 +46,7 @@ class Common:
     # What to say before an exception that comes from `called`.
     rebuilding = ""
     # Where it came in, if it is large.
-    parcel: Parcel | None = None
+    parcel: LargeValue | None = None
 
     def close(self) -> None:
         """Let go of it."""
@@ -70,7 +70,7 @@ class Common:
         raise NotImplementedError
 
 
-class _Input(Common):
+class _Input(Invoker):
     """An input for many callables."""
 
     def __init__(self, load: Callable[[], Any], shared: bool) -> None:
@@ -101,7 +101,7 @@ class _Input(Common):
         return run
 
 
-class _Function(Common):
+class _Function(Invoker):
     """A function for many inputs."""
 
     rebuilding = "the function cannot be rebuilt in the worker: "
@@ -141,10 +141,10 @@ class _Function(Common):
         return self._run
 
 
-class _Wrapped(Common):
+class _Wrapped(Invoker):
     """Either, with call wrappers around each call: see `ExecutionStart.wrap_calls`."""
 
-    def __init__(self, inner: Common, wrappers: bytes) -> None:
+    def __init__(self, inner: Invoker, wrappers: bytes) -> None:
         self._inner = inner
         self._pickled = wrappers
         self._wrappers: list[Any] | None = None
@@ -185,7 +185,7 @@ def run_to_the_end(run: Callable[[Any], Any], given: Any) -> Any:
     return value
 
 
-class _Calls(Common):
+class _Calls(Invoker):
     """Nothing: each call has its own function, and arguments that may still be pickled."""
 
     def items(self, payload: bytes) -> list[Any]:
@@ -210,10 +210,10 @@ class _Calls(Common):
         return call
 
 
-def common_of(flags: int, pickled: bytes, parcel: Parcel | None, wrappers: bytes) -> Common:
+def common_of(flags: int, pickled: bytes, parcel: LargeValue | None, wrappers: bytes) -> Invoker:
     """What a COMMON frame brings."""
     load = partial(_loads, pickled) if parcel is None else partial(loading, parcel.rebuild)
-    common: Common
+    common: Invoker
     if flags & COMMON_CALLS:
         common = _Calls()
     elif flags & COMMON_FUNCTION:

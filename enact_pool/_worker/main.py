@@ -51,16 +51,16 @@ from enact_pool._wire.frames import (
     ran_parts,
 )
 from enact_pool._worker.commands import Permits, commands_from, flush_output
-from enact_pool._worker.dirty_tracking import Changes
-from enact_pool._worker.invokers import Common, common_of, run_to_the_end
-from enact_pool._worker.process_state import QUICK_NS, Surroundings, own_workers
+from enact_pool._worker.dirty_tracking import DirtyFlag
+from enact_pool._worker.invokers import Invoker, common_of, run_to_the_end
+from enact_pool._worker.process_state import QUICK_NS, ProcessState, own_workers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     # For those runs that ask for it.
-    from enact_pool._worker.instrumentation import Witness
+    from enact_pool._worker.instrumentation import BatchHooks
 
 __all__ = ["serve"]
 
@@ -206,18 +206,18 @@ class _Worker:
         self._is_original = _zero_in_children()
         self._show_outputs = False
         self._gives_exceptions = False
-        self._common = Common()
+        self._common = Invoker()
         # How many modules there were when the last callable had run.
         self._modules_known = 0
-        self._changes = Changes()
+        self._changes = DirtyFlag()
         # What callables may not change. Made when the initializer has made its changes.
-        self._surroundings: Surroundings
+        self._surroundings: ProcessState
         # In bytes; 0: any.
         self._max_memory = 0
         # Whether a callable has left this process in a state that no other may find.
         self._is_spoilt = False
         # Listens to what callables print and log, if somebody wants to know.
-        self._witness: Witness | None = None
+        self._witness: BatchHooks | None = None
 
     def initialize(self, definitions: bytes, initializer: bytes) -> bool:
         """Run the user's initializer, which these definitions are for.
@@ -235,7 +235,7 @@ class _Worker:
             self._write(pack_answer(Answer.START_FAILED, payload=_description(error)))
             return False
         self._end_if_forked()
-        self._surroundings = Surroundings(self._changes, self._recording)
+        self._surroundings = ProcessState(self._changes, self._recording)
         self._write(pack_answer(Answer.READY))
         return True
 
@@ -283,15 +283,15 @@ class _Worker:
             wrappers, pickled = pickled[8:end], pickled[end:]
         parcel = None
         if flags & COMMON_PARCEL:
-            from enact_pool._ipc.large_value import Parcel  # not for every worker
+            from enact_pool._ipc.large_value import LargeValue  # not for every worker
 
-            parcel = Parcel.receive(self._received.mail, run << LARGE_TAG_BITS, pickled)
+            parcel = LargeValue.receive(self._received.mail, run << LARGE_TAG_BITS, pickled)
         self._common = common_of(flags, pickled, parcel, wrappers)
         if flags & (COMMON_CAPTURE_OUTPUT | COMMON_FORWARD_LOGS):
-            from enact_pool._worker.instrumentation import Witness  # nor this
+            from enact_pool._worker.instrumentation import BatchHooks  # nor this
 
             captures = bool(flags & COMMON_CAPTURE_OUTPUT)
-            self._witness = Witness(
+            self._witness = BatchHooks(
                 self._side, self._recorder, run, captures=captures, levels=levels
             )
 
@@ -445,7 +445,7 @@ class _Worker:
         if not quick:
             self._look_at_memory()
 
-    def _tell_printed(self, witness: Witness, serial: int) -> None:
+    def _tell_printed(self, witness: BatchHooks, serial: int) -> None:
         """Tell what a callable has printed, before it is answered for."""
         try:
             printed = witness.printed()
@@ -502,10 +502,10 @@ class _Worker:
     ) -> bytes | None:
         """Send a value as a parcel; gives its layout, or None if it is small or that cannot be."""
         try:
-            from enact_pool._ipc.large_value import parcel_if_large  # not for every worker
+            from enact_pool._ipc.large_value import large_value_of  # not for every worker
         except (ImportError, OSError):
             return None  # a callable has taken all descriptors, or cleared sys.path
-        parcel = parcel_if_large(pickled, buffers)
+        parcel = large_value_of(pickled, buffers)
         if parcel is None:
             return None
         self._end_if_forked()

@@ -45,7 +45,7 @@ class Capture:
         """
         _end_own_workers()
         self._recorder = recorder
-        self._out, self._err = map(output_file.Printout, output_file.STREAMS)
+        self._out, self._err = map(output_file.OutputFile, output_file.STREAMS)
         self._saved = [_copy(stream) for stream in output_file.STREAMS]
         # Python's own streams.
         self._usual: tuple[Any, Any] = sys.stdout, sys.stderr

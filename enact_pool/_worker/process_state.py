@@ -34,13 +34,13 @@ from _thread import _count as count_threads
 
 from enact_pool._system.descriptors import out_of_reach
 from enact_pool._system.process_tree import children
-from enact_pool._worker.dirty_tracking import Changes
+from enact_pool._worker.dirty_tracking import DirtyFlag
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["QUICK_NS", "Surroundings", "own_workers"]
+__all__ = ["QUICK_NS", "ProcessState", "own_workers"]
 
 # How long a callable has run, in nanoseconds, of which more is to be expected.
 QUICK_NS = 20_000
@@ -73,10 +73,10 @@ _RESOURCES = tuple(
 )
 
 
-class Surroundings:
+class ProcessState:
     """The state of this process that callables share, as it is when this is made."""
 
-    def __init__(self, changes: Changes, recording: int) -> None:
+    def __init__(self, changes: DirtyFlag, recording: int) -> None:
         """`recording` is the descriptor that Python stacks of crashes are written to."""
         self._recording = recording
         _enable_stacks(recording, all_threads=False)  # an initializer may want them elsewhere

@@ -20,7 +20,7 @@ from typing import Any
 
 from joblib._memmapping_reducer import _get_backing_memmap, _reduce_memmap_backed
 
-from enact_pool._ipc.large_value import Parcel
+from enact_pool._ipc.large_value import LargeValue
 from enact_pool._mirror.caller.pickler import ByValuePickler
 from enact_pool._wire.frames import SHAREABLE
 from enact_pool.joblib.tasks import borrowed
@@ -44,13 +44,13 @@ class Loan:
         parts = [memoryview(pickled), *(buffer.raw() for buffer in buffers)]
         if _shows_descriptors():
             name = ""
-            parcel = Parcel.of(parts, all_mapped=True)
+            parcel = LargeValue.of(parts, all_mapped=True)
             path = f"/proc/{os.getpid()}/fd/{parcel.fileno()}"
         else:
             file, name = tempfile.mkstemp(prefix="enact_pool-")
             path = name
             try:
-                parcel = Parcel.of(parts, all_mapped=True, file=file)
+                parcel = LargeValue.of(parts, all_mapped=True, file=file)
             except BaseException:
                 os.unlink(name)
                 raise
@@ -69,7 +69,7 @@ def _shows_descriptors() -> bool:
         return False
 
 
-def _end(parcel: Parcel, name: str, pid: int) -> None:
+def _end(parcel: LargeValue, name: str, pid: int) -> None:
     parcel.close()
     # Not a forked child, whose parent has it still.
     if name and os.getpid() == pid:

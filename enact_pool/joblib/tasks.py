@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from enact_pool._ipc.large_value import Parcel
+from enact_pool._ipc.large_value import LargeValue
 
 __all__ = ["borrowed", "enter_worker", "failed_fit"]
 
@@ -56,7 +56,7 @@ def borrowed(path: str, inode: int, layout: bytes) -> Any:
     if os.fstat(descriptor).st_ino != inode:
         os.close(descriptor)
         raise FileNotFoundError(f"{path} is another file now: the Parallel call is over")
-    parcel = Parcel.from_file(descriptor, layout)
+    parcel = LargeValue.from_file(descriptor, layout)
     try:
         return parcel.rebuild()
     finally:

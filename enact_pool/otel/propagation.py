@@ -15,7 +15,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan, SpanContext
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-__all__ = ["Handover", "span_id_at"]
+__all__ = ["ContextPropagation", "span_id_at"]
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ def span_id_at(first: int, index: int) -> int:
     return (first + index) % ((1 << 64) - 1) + 1
 
 
-class Handover:
+class ContextPropagation:
     """A call wrapper (see `ExecutionStart.wrap_calls`) that lets a callable run in a context.
 
     Its current span is the context's, or if `first` is given the callable's own, by
@@ -46,15 +46,15 @@ class Handover:
         self._parent = trace.get_current_span(context).get_span_context()
 
     @classmethod
-    def of(cls, context: Context, first: int | None) -> Handover | None:
+    def of(cls, context: Context, first: int | None) -> ContextPropagation | None:
         """For a context; None if nothing in it travels."""
         carrier: dict[str, str] = {}
         for propagator in _PROPAGATORS:
             propagator.inject(carrier, context)
         return cls(carrier, first) if carrier else None
 
-    def __reduce__(self) -> tuple[type[Handover], tuple[dict[str, str], int | None]]:
-        return Handover, (self._carrier, self._first)
+    def __reduce__(self) -> tuple[type[ContextPropagation], tuple[dict[str, str], int | None]]:
+        return ContextPropagation, (self._carrier, self._first)
 
     def __call__(self, index: int, call: Callable[[], T]) -> T:
         token = contexts.attach(self._context_at(index))

@@ -45,7 +45,7 @@ from enact_pool._events.events import (
     StreamEvent,
 )
 from enact_pool._events.live_events import ExecutionEnd, ExecutionStart, StepStart, WorkerEnd
-from enact_pool.otel.propagation import Handover, span_id_at
+from enact_pool.otel.propagation import ContextPropagation, span_id_at
 
 __all__ = ["TracingEmitter"]
 
@@ -87,7 +87,7 @@ class TracingEmitter:
         """Live, unless nothing would come of it: neither a span nor a context to hand over."""
         if self._tracer is not None or is_live(self._emitter):
             return "live"
-        return "outcomes" if Handover.of(contexts.get_current(), None) is None else "live"
+        return "outcomes" if ContextPropagation.of(contexts.get_current(), None) is None else "live"
 
     @property
     def _tracer(self) -> Tracer | None:
@@ -129,7 +129,7 @@ class TracingEmitter:
             run = _TracedRun.of(tracer, context, event)
             self._runs[event.execution_id] = run
             context, first = run.context, run.first
-        handover = Handover.of(context, first)
+        handover = ContextPropagation.of(context, first)
         if handover is not None:
             event.wrap_calls(handover)
 

@@ -272,12 +272,12 @@ def test_what_is_followed_is_what_is_restored_after_callables(tmp_path: Path) ->
         import tempfile
 
         from enact_pool._mirror.worker.followed_state import FollowedState
-        from enact_pool._worker.dirty_tracking import Changes
-        from enact_pool._worker.process_state import Surroundings
+        from enact_pool._worker.dirty_tracking import DirtyFlag
+        from enact_pool._worker.process_state import ProcessState
 
         state = FollowedState()
         with tempfile.TemporaryFile() as stacks:
-            surroundings = Surroundings(Changes(), stacks.fileno())
+            surroundings = ProcessState(DirtyFlag(), stacks.fileno())
             surroundings.restore(10_000_000, 0)
             state.apply("folder", path)
             state.apply("variables", {**os.environ, "FOLLOWED": "1"})

@@ -23,7 +23,7 @@ import pytest
 from conftest import descriptors
 
 from enact_pool import EventEmitter, Pool, iter_parallel, map_parallel
-from enact_pool._lanes.lane_pool import LaneSupply
+from enact_pool._lanes.lane_pool import LanePool
 from enact_pool._system import process_tree as tree
 from enact_pool._system.handler_flags import restarts_calls
 from enact_pool._system.spin_poll import poll
@@ -76,7 +76,7 @@ class Interrupter:
 
 
 def check(pool: Pool, where: str, other_descriptors: int) -> None:
-    supply = pool._supply
+    supply = pool._lane_pool
     assert not supply._runs, where
     assert supply._lanes == set(supply._idle), where
     assert {child.pid for child in psutil.Process().children()} >= {
@@ -89,7 +89,7 @@ def check(pool: Pool, where: str, other_descriptors: int) -> None:
 def number_of_others(pool: Pool) -> int:
     """How many descriptors are open that are not of its lanes."""
     # Theirs, the pidfd, and loky's sentinel.
-    return len(descriptors()) - sum(len(lane._open) + 2 for lane in pool._supply._lanes)
+    return len(descriptors()) - sum(len(lane._open) + 2 for lane in pool._lane_pool._lanes)
 
 
 def no_ops(pool: Pool) -> None:
@@ -161,11 +161,11 @@ def test_an_interrupt_while_a_pool_closes_is_made_up_for_by_closing_it_again() -
     for step in count(randrange(11) + 1, 11):
         pool = Pool(1)
         no_ops(pool)
-        lanes = list(pool._supply._lanes)
+        lanes = list(pool._lane_pool._lanes)
         interrupter = Interrupter(step)
         came = interrupter.call(pool.close)
         pool.close()
-        assert not pool._supply._lanes, interrupter.where
+        assert not pool._lane_pool._lanes, interrupter.where
         assert all(lane._popen is None for lane in lanes), interrupter.where
         if not came:
             break
@@ -196,7 +196,7 @@ def test_interrupts_that_another_thread_takes_lose_nothing() -> None:
 def test_a_run_that_was_interrupted_whenever_it_tried_to_end_is_ended_by_the_next(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    leave, interrupts = LaneSupply.leave, iter([KeyboardInterrupt, KeyboardInterrupt])
+    leave, interrupts = LanePool.leave, iter([KeyboardInterrupt, KeyboardInterrupt])
 
     def interrupted(*arguments: Any) -> None:
         for interrupt in interrupts:
@@ -206,10 +206,10 @@ def test_a_run_that_was_interrupted_whenever_it_tried_to_end_is_ended_by_the_nex
     with Pool(2) as pool:
         no_ops(pool)
         others = number_of_others(pool)
-        monkeypatch.setattr(LaneSupply, "leave", interrupted)
+        monkeypatch.setattr(LanePool, "leave", interrupted)
         with pytest.raises(KeyboardInterrupt):
             left_early(pool)
-        assert pool._supply._runs
+        assert pool._lane_pool._runs
         no_ops(pool)
         check(pool, "in both attempts", others)
 

@@ -123,11 +123,11 @@ def test_what_has_not_started_when_a_loop_is_left_never_starts(
     source = Counted(itertools.count())
     for result in imap_parallel(noted, source, pool=pool):
         if result.output == Ok(20):
-            workers = {lane.pid for lane in pool._supply._lanes}
+            workers = {lane.pid for lane in pool._lane_pool._lanes}
             break
     started = log.read_text().split()
     assert len(started) <= source.taken
-    again = {lane.pid for lane in pool._supply._lanes}
+    again = {lane.pid for lane in pool._lane_pool._lanes}
     assert again == workers, "quick callables are let end, so their workers are kept"
     pool.run_parallel([deeds.square] * 50, 2)
     assert log.read_text().split() == started
@@ -351,7 +351,7 @@ def test_a_stream_that_is_left_waiting_holds_up_no_other_run(
         assert answers == [Ok(9)] * 2
         for stream in streams:
             stream.close()
-        assert len(pool._supply._lanes) == 1
+        assert len(pool._lane_pool._lanes) == 1
 
 
 @pytest.mark.parametrize("error", [SystemExit(3), KeyError("k"), asyncio.CancelledError()])

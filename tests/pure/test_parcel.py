@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from enact_pool._ipc.large_value import Parcel, parcel_if_large
-from enact_pool._ipc.side_channel import Kind, Mail, header, pair
+from enact_pool._ipc.large_value import LargeValue, large_value_of
+from enact_pool._ipc.side_channel import Kind, SideChannelReader, header, pair
 from enact_pool._mirror.worker.result_pickling import pickle_output
 from enact_pool._wire.frames import LARGE_BYTES, FrameError
 
@@ -27,9 +27,9 @@ class Block:
         return Block, (pickle.PickleBuffer(self.memory),)
 
 
-def parcel_of(value: object) -> Parcel:
+def parcel_of(value: object) -> LargeValue:
     buffers: list[pickle.PickleBuffer] = []
-    parcel = parcel_if_large(pickle_output(value, None, buffers, None), buffers)
+    parcel = large_value_of(pickle_output(value, None, buffers, None), buffers)
     assert parcel is not None
     return parcel
 
@@ -39,10 +39,10 @@ def content(size: int) -> bytearray:
 
 
 @pytest.fixture
-def ends() -> Iterator[tuple[int, Mail]]:
+def ends() -> Iterator[tuple[int, SideChannelReader]]:
     one, other = pair()
     os.set_blocking(other, False)
-    mail = Mail(other)
+    mail = SideChannelReader(other)
     yield one, mail
     mail.clear()
     os.close(one)
@@ -140,7 +140,7 @@ def test_nobody_can_change_the_file() -> None:
 
 def test_small_values_make_no_parcel() -> None:
     buffers = [pickle.PickleBuffer(bytes(LARGE_BYTES - 200))]
-    assert parcel_if_large(b"x" * 100, buffers) is None
+    assert large_value_of(b"x" * 100, buffers) is None
 
 
 def test_no_room_makes_no_parcel_and_leaves_no_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,51 +149,53 @@ def test_no_room_makes_no_parcel_and_leaves_no_descriptor(monkeypatch: pytest.Mo
 
     before = set(os.listdir("/dev/fd"))
     monkeypatch.setattr(os, "pwrite", full)
-    assert parcel_if_large(bytes(LARGE_BYTES), []) is None
+    assert large_value_of(bytes(LARGE_BYTES), []) is None
     assert set(os.listdir("/dev/fd")) == before
 
 
-def test_a_parcel_passes_a_socket(ends: tuple[int, Mail]) -> None:
+def test_a_parcel_passes_a_socket(ends: tuple[int, SideChannelReader]) -> None:
     value = bytes(content(LARGE_BYTES))
     sent = parcel_of(value)
     sent.send(ends[0], 7)
     sent.close()
-    received = Parcel.receive(ends[1], 7, sent.layout)
+    received = LargeValue.receive(ends[1], 7, sent.layout)
     assert received.rebuild() == value
     received.close()
 
 
-def test_what_nobody_told_of_is_passed_over(ends: tuple[int, Mail]) -> None:
+def test_what_nobody_told_of_is_passed_over(ends: tuple[int, SideChannelReader]) -> None:
     before = set(os.listdir("/dev/fd"))
     for tag in (6, 7):
         parcel = parcel_of(bytes(content(LARGE_BYTES)))
         parcel.send(ends[0], tag)
         parcel.close()
-    Parcel.receive(ends[1], 7, parcel.layout).close()
+    LargeValue.receive(ends[1], 7, parcel.layout).close()
     assert set(os.listdir("/dev/fd")) == before
 
 
 @pytest.mark.parametrize("message", [b"", b"abc", b"more bytes than a header has"])
-def test_a_parcel_that_does_not_come_is_an_error(ends: tuple[int, Mail], message: bytes) -> None:
+def test_a_parcel_that_does_not_come_is_an_error(
+    ends: tuple[int, SideChannelReader], message: bytes
+) -> None:
     os.write(ends[0], message)
     with pytest.raises(FrameError):
-        Parcel.receive(ends[1], 7, bytes(8))
+        LargeValue.receive(ends[1], 7, bytes(8))
 
 
 def test_a_parcel_that_comes_without_its_descriptor_is_an_error_of_its_own(
-    ends: tuple[int, Mail],
+    ends: tuple[int, SideChannelReader],
 ) -> None:
     """So it comes to a process that has no descriptor left."""
     os.write(ends[0], header(Kind.PARCEL, 7))
     with pytest.raises(OSError, match="Too many open files"):
-        Parcel.receive(ends[1], 7, bytes(8))
+        LargeValue.receive(ends[1], 7, bytes(8))
 
 
-def test_a_file_that_is_too_small_is_an_error(ends: tuple[int, Mail]) -> None:
+def test_a_file_that_is_too_small_is_an_error(ends: tuple[int, SideChannelReader]) -> None:
     parcel = parcel_of(bytes(content(LARGE_BYTES)))
     parcel.send(ends[0], 7)
     parcel.close()
     before = set(os.listdir("/dev/fd"))
     with pytest.raises(FrameError, match="too small"):
-        Parcel.receive(ends[1], 7, (1 << 40).to_bytes(8, "little"))
+        LargeValue.receive(ends[1], 7, (1 << 40).to_bytes(8, "little"))
     assert set(os.listdir("/dev/fd")) == before

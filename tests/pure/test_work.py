@@ -13,7 +13,7 @@ import pytest
 from enact_pool import Ok
 from enact_pool._core.schedule import Schedule
 from enact_pool._engine.outcomes import Outcomes
-from enact_pool._engine.sources import NOT_YET, Callables, Inputs
+from enact_pool._engine.sources import NOT_YET, CallableSource, InputSource
 from enact_pool._wire.frames import Ending
 
 
@@ -41,7 +41,7 @@ def test_a_callable_is_not_mistaken_for_one_that_was_where_it_is() -> None:
             others.append(second)
         yield second
 
-    work = Callables(callables(), None)
+    work = CallableSource(callables(), None)
     for number in range(2):
         assert work.pull(1) == 1
         ((callable_,), _) = pickle.loads(work.pickle([number]).payload)
@@ -50,7 +50,7 @@ def test_a_callable_is_not_mistaken_for_one_that_was_where_it_is() -> None:
 
 
 def test_an_iterable_that_has_nothing_yet_is_asked_again() -> None:
-    work = Inputs(squared, iter([1, NOT_YET, 2, 3]))
+    work = InputSource(squared, iter([1, NOT_YET, 2, 3]))
     assert [work.pull(5) for _ in range(2)] == [1, 2]
     assert work.exhausted
     assert pickle.loads(work.pickle([0, 1, 2]).payload) == (True, [1, 2, 3])
@@ -58,7 +58,7 @@ def test_an_iterable_that_has_nothing_yet_is_asked_again() -> None:
 
 def test_one_callable_many_times_is_pickled_once() -> None:
     one = Numbered(7)
-    work = Callables([one] * 4, None)
+    work = CallableSource([one] * 4, None)
     work.pull_all()
     assert work.pickle([0, 1]) is work.pickle([2, 3])
 
@@ -69,7 +69,7 @@ def squared(number: int) -> int:
 
 def square_of(function: Any) -> Any:
     """What the function makes of 3 when it has travelled, and whether as its name only."""
-    work = Callables([function] * 2, 3)
+    work = CallableSource([function] * 2, 3)
     work.pull_all()
     batch = work.pickle([0, 1])
     (one, other), _ = pickle.loads(batch.payload)
@@ -96,7 +96,7 @@ def test_works_of_the_same_callables_are_of_the_same_kinds() -> None:
         return lambda _: captured
 
     def kinds(*callables: Any) -> Any:
-        work = Callables(callables, None)
+        work = CallableSource(callables, None)
         work.pull_all()
         return work.kinds
 
@@ -104,13 +104,13 @@ def test_works_of_the_same_callables_are_of_the_same_kinds() -> None:
     assert kinds(closure(1)) != kinds(squared)
     assert kinds(Numbered(1)) == kinds(Numbered(2)) != kinds(closure(1), Numbered(1))
     assert kinds(*[len] * 1000) is None
-    assert Inputs(squared, range(3)).kinds == kinds(squared)
+    assert InputSource(squared, range(3)).kinds == kinds(squared)
 
 
 @pytest.mark.parametrize("ending", [Ending.ERROR, Ending.SHOWN])
 def test_an_answer_that_makes_no_sense_costs_its_own_result(ending: int) -> None:
     schedule: Schedule[Any, Any] = Schedule()
-    work = Callables([len, len], "abc")
+    work = CallableSource([len, len], "abc")
     work.pull_all()
     outcomes = Outcomes(schedule, work, None, 1, forward_logs=False)
     outcomes.expect(schedule.submit(2))

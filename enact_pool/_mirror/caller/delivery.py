@@ -12,7 +12,7 @@ from enact_pool._mirror.caller.items import Item, Manifest
 from enact_pool._wire.frames import LARGE_BYTES
 
 if TYPE_CHECKING:
-    from enact_pool._ipc.large_value import Parcel
+    from enact_pool._ipc.large_value import LargeValue
 
 __all__ = ["Deliveries", "note_release", "packed"]
 
@@ -60,7 +60,7 @@ class Deliveries:
 
     def __init__(
         self,
-        send: Callable[[Parcel], int] | None,
+        send: Callable[[LargeValue], int] | None,
         send_streams: Callable[[Any], int] | None = None,
     ) -> None:
         self._send = send
@@ -178,9 +178,9 @@ class Deliveries:
         buffers = list(item.buffers)
         if self._send is not None and (buffers or len(content) >= LARGE_BYTES):
             if item.large is None:
-                from enact_pool._ipc.large_value import parcel_if_large  # for those who need it
+                from enact_pool._ipc.large_value import large_value_of  # for those who need it
 
-                item.large = parcel_if_large(content, buffers)
+                item.large = large_value_of(content, buffers)
             if item.large is not None:
                 return self._send(item.large), item.large.layout
         return _inline(content, buffers)

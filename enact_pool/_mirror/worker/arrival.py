@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Any
 
-    from enact_pool._ipc.large_value import Parcel
-    from enact_pool._ipc.side_channel import Mail
+    from enact_pool._ipc.large_value import LargeValue
+    from enact_pool._ipc.side_channel import SideChannelReader
     from enact_pool._mirror.worker.copies import Operation
 
 __all__ = ["opened"]
 
 
-def opened(operations: Iterable[Any], mail: Mail | None) -> Iterator[Operation]:
+def opened(operations: Iterable[Any], mail: SideChannelReader | None) -> Iterator[Operation]:
     """Return the operations of a frame; large contents are taken from the side channel."""
     for kind, arguments, content, now in operations:
         if type(content) is tuple:
@@ -33,14 +33,14 @@ def opened(operations: Iterable[Any], mail: Mail | None) -> Iterator[Operation]:
 class _Large:
     """A large value, in the file that it travelled in."""
 
-    def __init__(self, parcel: Parcel) -> None:
+    def __init__(self, parcel: LargeValue) -> None:
         self._parcel = parcel
 
     @classmethod
-    def receive(cls, mail: Mail, tag: int, layout: bytes) -> _Large:
-        from enact_pool._ipc.large_value import Parcel  # not for every worker
+    def receive(cls, mail: SideChannelReader, tag: int, layout: bytes) -> _Large:
+        from enact_pool._ipc.large_value import LargeValue  # not for every worker
 
-        return cls(Parcel.receive(mail, tag, layout))
+        return cls(LargeValue.receive(mail, tag, layout))
 
     def __call__(self, unpickler: type[pickle.Unpickler]) -> Any:
         try:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from contextvars import Context
     from typing import Any
 
-    from enact_pool._ipc.side_channel import Mail
+    from enact_pool._ipc.side_channel import SideChannelReader
     from enact_pool._mirror.worker.copies import Copies
 
 __all__ = ["Received"]
@@ -34,7 +34,7 @@ class Received:
         self._side = side
         self._followed = followed
         self._copies: Copies | None = None
-        self._own_mail: Mail | None = None
+        self._own_mail: SideChannelReader | None = None
 
     @property
     def context(self) -> Context | None:
@@ -47,12 +47,12 @@ class Received:
         return self._followed.is_relayed
 
     @property
-    def mail(self) -> Mail:
+    def mail(self) -> SideChannelReader:
         """What has come beside the commands."""
         if self._own_mail is None:
-            from enact_pool._ipc.side_channel import Mail
+            from enact_pool._ipc.side_channel import SideChannelReader
 
-            self._own_mail = Mail(self._side)
+            self._own_mail = SideChannelReader(self._side)
         return self._own_mail
 
     def take(self, payload: bytes) -> bool:
