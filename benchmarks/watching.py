@@ -17,7 +17,7 @@ from typing import Any
 from benchmarks import tasks
 from benchmarks.table import Table, figures
 from enact_pool import Pool
-from enact_pool._engine.options import RunOptions
+from enact_pool._api.options import RunOptions
 
 _LIMITS: dict[str, RunOptions] = {
     "none": {},

@@ -11,9 +11,9 @@ TYPE_CHECKING = False  # type checkers take any variable of this name for true
 if TYPE_CHECKING:
     from enact_pool._api.executor import PoolExecutor
     from enact_pool._api.functions import imap_parallel, iter_parallel, map_parallel, run_parallel
+    from enact_pool._api.options import RunOptions
     from enact_pool._api.pool import Pool, default_pool
     from enact_pool._engine.futures import WorkerCrashError
-    from enact_pool._engine.options import RunOptions
     from enact_pool._events.emitter import Emitter, EventEmitter, Events
     from enact_pool._events.event_log import EventLog, read_events
     from enact_pool._events.events import (
@@ -71,7 +71,7 @@ _HOMES = {
     "PoolExecutor": "_api.executor",
     "WorkerCrashError": "_engine.futures",
     "default_pool": "_api.pool",
-    "RunOptions": "_engine.options",
+    "RunOptions": "_api.options",
     "Err": "_model.results",
     "Ok": "_model.results",
     "ParallelResult": "_model.results",

@@ -22,8 +22,8 @@ from concurrent.futures import Executor, Future
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from enact_pool._api.options import Options
 from enact_pool._api.pool import Pool
-from enact_pool._engine.options import Options
 from enact_pool._engine.streams import run_through
 from enact_pool._engine.submissions import SubmissionQueue
 from enact_pool._events.emitter import Emitter

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Generator, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from enact_pool._api.options import Options, Progress, RunOptions
 from enact_pool._api.pool import Pool, checked_workers, default_pool
-from enact_pool._engine.options import Options, Progress, RunOptions
 from enact_pool._engine.sources import CallableSource, InputSource, TaskSource
 from enact_pool._engine.streams import Results, gathered, one_by_one
 from enact_pool._events.emitter import Emitter, check_emitter

@@ -25,8 +25,11 @@ from multiprocessing.util import Finalize
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from enact_pool._engine.options import Options, Progress, RunOptions
+from enact_pool._api.observers import extras_of, hooks_of
+from enact_pool._api.options import Options, Progress, RunOptions
+from enact_pool._core.observer import NO_HOOKS
 from enact_pool._engine.run import run
+from enact_pool._engine.setup import NO_EXTRAS
 from enact_pool._engine.sources import CallableSource, TaskSource
 from enact_pool._engine.streams import Results, gathered
 from enact_pool._events.emitter import Emitter, check_emitter
@@ -181,7 +184,7 @@ class Pool(ProcessLocal):
 
     def _run(
         self,
-        work: TaskSource,
+        source: TaskSource,
         emitter: Emitter | None,
         options: Options,
         limit: int | None = None,
@@ -190,15 +193,18 @@ class Pool(ProcessLocal):
     ) -> Results:
         """Raises `TypeError` for what is no emitter, and `RuntimeError` if the pool is closed."""
         check_emitter(emitter)
-        if self._lane_pool.closed:
+        lane_pool = self._lane_pool
+        if lane_pool.closed:
             raise PoolClosed
         if os.getpid() != self._pid:
             self._arrange_end()
-        if limit is None:
-            limit = self._usual_limit
-        limit = min(limit, self.max_workers)
-        options = options.over(self._limits)
-        return run(self._lane_pool, work, emitter, limit, options, ordered=ordered, owner=self)
+        limit = min(self._usual_limit if limit is None else limit, lane_pool.limit)
+        limits = options.limits.over(self._limits)
+        hooks = hooks_of(source, emitter, options)
+        extras = NO_EXTRAS
+        if hooks is not NO_HOOKS or limits.max_memory is not None:
+            extras = extras_of(hooks, limits, options)
+        return run(lane_pool, source, limit, limits, extras, hooks, ordered=ordered, owner=self)
 
     def cancel(self) -> None:
         """End all runs that are in progress here; for any thread, and for signal handlers.

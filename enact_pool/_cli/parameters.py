@@ -18,7 +18,7 @@ from typing import BinaryIO
 import click
 
 from enact_pool._cli.standard import stdin_apart
-from enact_pool._engine.sources import NOT_YET, NotYet
+from enact_pool._engine.sources import PENDING, Pending
 
 __all__ = ["lines_of", "opened", "output_file", "seconds", "size", "text_of"]
 
@@ -110,14 +110,14 @@ def text_of(file: BinaryIO) -> str:
         return file.read().decode("utf-8")
 
 
-def lines_of(file: BinaryIO) -> Iterator[str | NotYet]:
-    """Its lines without their ends, as they come, and `NOT_YET` while none does."""
+def lines_of(file: BinaryIO) -> Iterator[str | Pending]:
+    """Its lines without their ends, as they come, and `PENDING` while none does."""
     number, begun = 1, [b""]
     while True:
         with _told():
             block = file.read(_READ_BYTES) if _is_ready(file) else None
         if block is None:
-            yield NOT_YET
+            yield PENDING
             continue
         more, *begins = block.split(b"\n")
         begun.append(more)

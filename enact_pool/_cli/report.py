@@ -9,8 +9,7 @@ from typing import Any, TextIO
 
 from attrs import define, field
 
-from enact_pool._events.events import Outcome
-from enact_pool._model.results import CANCELLED, Err, Ok, ParallelResult
+from enact_pool._model.results import Err, Outcome, ParallelResult, outcome_of
 from enact_pool._python.texts import shown, type_name
 
 __all__ = ["Report"]
@@ -30,7 +29,7 @@ class Report:
     def tell(self, result: ParallelResult[Any]) -> None:
         """Write the next result. Raises `BrokenPipeError` if nobody reads any more."""
         index = self._counts.total()
-        self._counts[_outcome(result)] += 1
+        self._counts[outcome_of(result)] += 1
         self._stream.write((_json_line if self._as_json else _text)(index, result) + "\n")
         self._stream.flush()
 
@@ -46,14 +45,6 @@ class Report:
         counts = ", ".join(f"{count} {outcome}" for outcome, count in self._counts.items())
         results = "1 result" if total == 1 else f"{total} results"
         return f"{results} in {seconds:.2f} s{': ' if counts else ''}{counts}"
-
-
-def _outcome(result: ParallelResult[Any]) -> Outcome:
-    if isinstance(result.output, Ok):
-        return "ok"
-    if result.error is not None:
-        return "crashed"
-    return "cancelled" if result.output is CANCELLED else "failed"
 
 
 def _name(result: ParallelResult[Any]) -> str:

@@ -15,7 +15,7 @@ from math import ceil
 
 from attrs import define, field
 
-__all__ = ["BATCH_BYTES", "BATCH_SECONDS", "BATCH_TASKS", "Sizing"]
+__all__ = ["BATCH_BYTES", "BATCH_SECONDS", "BATCH_TASKS", "Pace", "Sizing"]
 
 # Long enough for the parent to wake up rarely: where the workers keep all CPUs
 # busy, each time costs one of them a tenth of a millisecond. What waits behind a
@@ -125,3 +125,29 @@ class Sizing:
     def wants_next_batch_waiting(self) -> bool:
         """Whether tasks are so quick that a lane should find its next batch in its pipe."""
         return self._measured > 0 and self.mean_seconds <= _AHEAD_SECONDS
+
+
+class Pace:
+    """How long the callables of the runs took that were over lately, by what they are.
+
+    Read and written by several threads: each method works on one value, which is replaced.
+    """
+
+    def __init__(self) -> None:
+        # What was run last, and how long that took then and the time before, in seconds.
+        self._last: tuple[frozenset[int] | None, float, float] = None, 0.0, 0.0
+
+    def expected_seconds(self, key: frozenset[int] | None) -> float | None:
+        """Return how long such callables took on average; None if that is not known.
+
+        It is the smaller one of two values: quick callables take long now and then, when they
+        are preempted.
+        """
+        known, seconds, before = self._last
+        return min(seconds, before) if key is not None and key == known else None
+
+    def remember(self, key: frozenset[int] | None, seconds: float | None) -> None:
+        """Note that such callables took so many seconds on average."""
+        if key is not None and seconds is not None:
+            known, last, _ = self._last
+            self._last = key, seconds, last if key == known else seconds

@@ -49,6 +49,7 @@ from attrs import define, field
 
 from enact_pool._core.backlog import Backlog
 from enact_pool._core.batch_sizing import BATCH_TASKS, Sizing
+from enact_pool._core.leasing import IllegalTransition
 
 __all__ = ["MAX_FAILED_STARTS", "MAX_HELD", "Schedule"]
 
@@ -145,16 +146,21 @@ class Schedule(Generic[LaneT, OutcomeT]):
 
     def remove_lane(self, lane: LaneT) -> None:
         """An idle lane leaves."""
-        assert self.is_idle(lane), "a lane cannot leave with work"
+        if self._lanes[lane].tasks:
+            raise IllegalTransition("a lane cannot leave with tasks")
         del self._lanes[lane]
 
     def is_idle(self, lane: LaneT) -> bool:
         """Whether the lane has nothing to do."""
         return not self._lanes[lane].tasks
 
-    def dispatched_to(self, lane: LaneT) -> int:
-        """The last serial number that the lane was sent."""
-        return self._lanes[lane].dispatched
+    def is_quiescent(self, lane: LaneT, sent: int) -> bool:
+        """Whether the lane has nothing to do, and was sent nothing that was not noted here.
+
+        `sent` is the last serial number that it was sent.
+        """
+        state = self._lanes[lane]
+        return not state.tasks and state.dispatched == sent
 
     def task_at(self, lane: LaneT, serial: int) -> int | None:
         """The task that has this number there, and was not answered for yet."""
@@ -241,6 +247,11 @@ class Schedule(Generic[LaneT, OutcomeT]):
     def has_backlog(self) -> bool:
         """Whether a lane has more tasks than the one that it works on."""
         return any(len(state.tasks) > 1 for state in self._lanes.values())
+
+    @property
+    def may_nap(self) -> bool:
+        """Whether all lanes have more tasks than the one that they work on."""
+        return all(len(state.tasks) > 1 for state in self._lanes.values())
 
     def quiet_seconds(self, room: int) -> float:
         """For how long all lanes have work, and room for their answers, as far as is known.
@@ -377,7 +388,7 @@ class Schedule(Generic[LaneT, OutcomeT]):
 
     # Recalls
 
-    def recallable(self, *, patient: bool) -> tuple[LaneT, int] | None:
+    def revocable(self, *, patient: bool) -> tuple[LaneT, int] | None:
         """A lane to recall tasks from, and how many, so that an idle one has work.
 
         While `patient`, only if it has so much work that waiting makes no sense.
@@ -404,7 +415,8 @@ class Schedule(Generic[LaneT, OutcomeT]):
 
         For those whose outcomes are not released in order.
         """
-        assert not self._ordered, "the others would wait for it"
+        if self._ordered:
+            raise IllegalTransition("later tasks would wait for one that was withdrawn")
         for waiting in (self._queue, self._suspects):
             if task in waiting:
                 waiting.remove(task)
@@ -412,7 +424,7 @@ class Schedule(Generic[LaneT, OutcomeT]):
                 return True
         return False
 
-    def recalled(self, lane: LaneT, serials: tuple[int, ...]) -> None:
+    def revoked(self, lane: LaneT, serials: tuple[int, ...]) -> None:
         """The lane will not start the tasks with these numbers; none: it has none to give."""
         state = self._lanes[lane]
         state.dry = not serials
@@ -420,12 +432,14 @@ class Schedule(Generic[LaneT, OutcomeT]):
 
     # Outcomes
 
-    def settle(self, outcomes: dict[int, OutcomeT]) -> None:
-        """The fates of these tasks are known."""
+    def settle(self, tasks: Sequence[int], outcomes: Sequence[OutcomeT]) -> None:
+        """Note what these tasks have ended as."""
         before = len(self._settled)
-        self._settled.update(outcomes)
-        assert len(self._settled) == before + len(outcomes), "a task is settled once"
-        assert not self._ordered or min(outcomes) >= self._released, "a task is settled once"
+        self._settled.update(zip(tasks, outcomes, strict=True))
+        if len(self._settled) != before + len(tasks) or (
+            self._ordered and min(tasks) < self._released
+        ):
+            raise IllegalTransition(f"one of the tasks {tasks} was settled before")
 
     def release(self) -> tuple[Sequence[int], list[OutcomeT]]:
         """The tasks whose turn has come since the last call, and their outcomes."""

@@ -1,38 +1,31 @@
-"""From answers and deaths to results and events, in the order of the callables."""
+"""Outcomes: what tasks end as, made into results."""
 
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from enact_pool._core.observer import Hooks
+from enact_pool._core.postmortem import Verdict
 from enact_pool._core.schedule import Schedule
 from enact_pool._engine.sources import TaskSource
-from enact_pool._events.emitter import Emitter, EventBatch, EventEmitter, is_live
-from enact_pool._events.events import ExecutionCancelled, ExecutionFailed, StreamEvent
 from enact_pool._lanes.death import Death
-from enact_pool._model.errors import ExecutionError, now_ms
-from enact_pool._model.ids import ExecutionId, TaskIds, fresh_ids
+from enact_pool._model.errors import ExecutionError
+from enact_pool._model.ids import TaskIds, fresh_ids
 from enact_pool._model.limits import LimitViolation
-from enact_pool._model.results import CANCELLED, TOLD, Err, Ok, ParallelResult, Tally
-from enact_pool._observe.live import LiveEvents
+from enact_pool._model.results import CANCELLED, OUTCOME_TYPE_IDS, Err, Ok, ParallelResult
 from enact_pool._python.interrupts import raise_interrupt
 from enact_pool._python.source_lines import with_sources
 from enact_pool._python.texts import describe, duration_text
 from enact_pool._wire.frames import NONE, Ending
 
-if TYPE_CHECKING:
-    from enact_pool._observe.log_receiver import LogReceiver
-
 __all__ = ["Outcomes", "Rebuilt"]
-
-# Who has put another one in its place, or overrides it, is given each event by it.
-_EMIT = EventEmitter.emit
 
 
 class Rebuilt:
-    """A value that has come in a parcel, in the place of a pickle."""
+    """A value that was large, in the place of its pickle."""
 
     __slots__ = ("value",)
 
@@ -41,53 +34,30 @@ class Rebuilt:
 
 
 class Outcomes:
-    """The outcomes of a run's callables: settled in any order, told in theirs."""
+    """Makes the results of a run's tasks, and settles the tasks.
+
+    Attributes:
+        has_failed: Whether a task has ended as anything but ok.
+    """
 
     def __init__(
-        self,
-        schedule: Schedule[Any, ParallelResult[Any]],
-        work: TaskSource,
-        emitter: Emitter | None,
-        max_workers: int,
-        *,
-        forward_logs: bool,
+        self, schedule: Schedule[Any, ParallelResult[Any]], source: TaskSource, hooks: Hooks
     ) -> None:
         self._schedule = schedule
-        self._work = work
-        self._emitter = emitter
+        self._source = source
+        self._hooks = hooks
         self._ids = TaskIds()
-        # None if nobody is to be told of what happens as it happens.
-        self.live: LiveEvents | None = None
-        if is_live(emitter):
-            self.live = LiveEvents(max_workers, self.name, self._ids.of)
-        # What callables log; None if nobody wants to know.
-        self.records: LogReceiver | None = None
-        if forward_logs:
-            from enact_pool._observe.log_receiver import LogReceiver
-
-            self.records = LogReceiver(self.name, self.id)
-        # What events show of returned values, if the worker has made a text; by
-        # the ids of their results.
-        self._texts: dict[ExecutionId | int, str] = {}
-        # What callables have printed that have no result yet.
-        self._printed: dict[int, tuple[bytes, bytes]] = {}
-        # What has run and is no result yet: tasks, nanoseconds, endings, payloads.
-        self._ran: tuple[list[int], list[int], bytearray, list[bytes | Rebuilt]]
-        self._ran = [], [], bytearray(), []
-        # Of those that are known, told or not; None if nobody wants to see it.
-        self.tally: Tally | None = None
-        # Whether an outcome is not `Ok`, and whether one has an `ExecutionError`.
         self.has_failed = False
-        self._has_errors = False
-        # Why some were cancelled.
-        self._cancel_reason = ""
-        self.emitter_error: Exception | None = None
 
     def expect(self, tasks: range) -> None:
-        """These tasks will have outcomes."""
+        """Make ids for tasks that are new."""
         self._ids.expect(tasks)
-        if self.live is not None:
-            self.live.queued(tasks, self._work.total)
+        for hook in self._hooks.tasks_queued:
+            hook(tasks, self._source.total)
+
+    def id_of(self, task: int) -> int:
+        """Return the number of the execution id of a task that is not settled."""
+        return self._ids.of(task)
 
     def answered(
         self,
@@ -96,250 +66,145 @@ class Outcomes:
         endings: bytearray,
         payloads: list[bytes | Rebuilt],
     ) -> None:
-        """These callables have run: for so long, and with these endings and payloads.
-
-        There may be more of those than of callables.
-        """
-        count = len(tasks)
-        all_tasks, all_ran_ns, all_endings, all_payloads = self._ran
-        all_tasks += tasks
-        all_ran_ns += ran_ns[:count]
-        all_endings += endings[:count]
-        all_payloads += payloads[:count]
-
-    @property
-    def unmade(self) -> int:
-        """How many callables have run of which there is no result yet."""
-        return len(self._ran[0])
-
-    def make_results(self) -> None:
-        """Settle the callables that have run."""
-        if not self.unmade:
-            return
-        (tasks, ran_ns, endings, payloads), self._ran = self._ran, ([], [], bytearray(), [])
-        # What a quick callable costs is spent here: most of this runs in C.
+        """Settle tasks that have run: for so long, and with these endings and payloads."""
+        # What a quick task costs the caller is spent here: most of this runs in C.
         ids = self._ids.pop(tasks)
         outputs: list[Any] = [None] * len(tasks)
         errors: dict[int, Err] = {}
+        texts: dict[int, str] = {}
         # Very many callables have nothing to return.
         if not payloads.count(NONE) == endings.count(Ending.VALUE) == len(tasks):
             outputs, errors = _rebuilt(payloads)
             if max(endings) > Ending.VALUE:
-                self._take_endings(ids, endings, outputs, errors)
-            if not TOLD.isdisjoint(map(id, map(type, outputs))):
-                outputs = [Ok(value) if id(type(value)) in TOLD else value for value in outputs]
-        for index, err in errors.items():
-            outputs[index] = err
+                _unpack(tasks, endings, outputs, errors, texts)
+            if not OUTCOME_TYPE_IDS.isdisjoint(map(id, map(type, outputs))):
+                outputs = [
+                    Ok(value) if id(type(value)) in OUTCOME_TYPE_IDS else value for value in outputs
+                ]
+        if errors:
             self.has_failed = True
-        if self.tally is not None:
-            self.tally.failed += len(errors)
-            self.tally.ok += len(tasks) - len(errors)
+            for index, err in errors.items():
+                outputs[index] = err
         durations = [ns / 1e6 for ns in ran_ns]
-        names = self._work.settle(tasks)
-        if self.live is not None:
-            self.live.settled(tasks, ids, names)
-        results = map(ParallelResult, names, ids, outputs, repeat(None), durations)
-        self._settle_all(dict(zip(tasks, results, strict=True)))
-
-    def _settle_all(self, results: dict[int, ParallelResult[Any]]) -> None:
-        for task in self._printed.keys() & results.keys() if self._printed else ():
-            results[task]._printed = self._printed.pop(task)
-        self._schedule.settle(results)
-
-    def printed(self, task: int, printed: tuple[bytes, bytes]) -> None:
-        """The callable, which is about to have an outcome, has printed this."""
-        self._printed.setdefault(task, printed)
-
-    def _take_endings(
-        self, ids: list[int], endings: Iterable[int], values: list[Any], errors: dict[int, Err]
-    ) -> None:
-        """Take apart what came otherwise than as a value alone."""
-        for index, (id, ending, value) in enumerate(zip(ids, endings, values, strict=True)):
-            if index in errors:
-                continue
-            try:
-                if ending == Ending.ERROR:
-                    text, kind, traceback, *exception = value
-                    errors[index] = Err(text, kind, with_sources(traceback), *exception)
-                elif ending == Ending.SHOWN or ending == Ending.LARGE_SHOWN:
-                    values[index], self._texts[id] = value
-            except (TypeError, ValueError) as error:
-                # A callable has overwritten what its worker had noted.
-                errors[index] = Err(f"the answer of its worker makes no sense: {error}")
-
-    def name(self, task: int) -> str:
-        """The name of a callable that has no outcome yet."""
-        return self._work.name(task)
-
-    def withdrawn(self, task: int) -> None:
-        """Nobody wants an outcome of this callable any more."""
-        self._work.settle([task])
-        self._ids.pop([task])
-        if self.live is not None:
-            self.live.withdrawn(task)
-
-    def id(self, task: int) -> int:
-        """The number of the execution id of a callable that has no outcome yet."""
-        return self._ids.of(task)
+        names = self._source.settle(tasks)
+        results = list(map(ParallelResult, names, ids, outputs, repeat(None), durations))
+        for hook in self._hooks.tasks_settled:
+            hook(tasks, names, results, texts)
+        self._schedule.settle(tasks, results)
 
     def refused(self, task: int, err: Err) -> None:
-        """The callable could not be run: it, or the input, does not travel."""
+        """Settle a task that could not be sent: it, or the input, cannot be pickled."""
         self.has_failed = True
-        if self.tally is not None:
-            self.tally.failed += 1
         self._settle(task, err)
 
     def cancelled(self, tasks: list[int], reason: str, ran_ms: float = 0.0) -> None:
-        """These callables were killed after so many milliseconds, or never started."""
-        self._cancel_reason = reason
-        if self.tally is not None:
-            self.tally.cancelled += len(tasks)
+        """Settle tasks that were killed after so many milliseconds, or never started."""
+        for hook in self._hooks.run_cancelled:
+            hook(reason)
         for task in tasks:
             self._settle(task, CANCELLED, ran_ms=ran_ms)
 
-    def exceeded(self, task: int, excess: LimitViolation, doing: str, ran_ms: float) -> None:
-        """The callable has broken a limit, and its worker was killed for it."""
+    def violated(self, verdict: Verdict, violation: LimitViolation) -> None:
+        """Settle a task whose worker was killed for a limit violation."""
         self.has_failed = True
-        if self.tally is not None:
-            self.tally.crashed += 1
-        name = self.name(task)
-        message = f"callable {task} ({name}) {excess.says} while {doing}, and was killed"
-        details = {"index": task, "name": name, "ran_ms": ran_ms, **excess.details}
-        error = ExecutionError(excess.category, message, code=excess.code, details=details)
-        self._settle(task, Err(message), error, ran_ms)
+        task, name = verdict.task, self._source.name(verdict.task)
+        message = f"callable {task} ({name}) {violation.says} while {verdict.doing}, and was killed"
+        details = {"index": task, "name": name, "ran_ms": verdict.ran_ms, **violation.details}
+        error = ExecutionError(violation.category, message, code=violation.code, details=details)
+        self._settle(task, Err(message), error, verdict.ran_ms)
 
     def _settle(
         self, task: int, err: Err, error: ExecutionError | None = None, ran_ms: float = 0.0
     ) -> None:
-        """The callable has come to this, under its own name and id."""
-        self._has_errors |= error is not None
-        (name,) = self._work.settle([task])
+        """Settle a task under its own name and id."""
+        names = self._source.settle([task])
         (id,) = self._ids.pop([task])
-        if self.live is not None:
-            self.live.settled([task], [id], [name])
-        self._settle_all({task: ParallelResult(name, id, err, error, ran_ms)})
+        self._settle_one(task, names, ParallelResult(names[0], id, err, error, ran_ms))
 
-    def died(
-        self, task: int, death: Death, circumstances: str, ran_ms: float, *, seen_late: bool
-    ) -> None:
-        """The callable's worker is dead, and it is to blame; maybe for a while, if `seen_late`."""
-        (name,) = self._work.settle([task])
+    def crashed(self, verdict: Verdict, death: Death, fault: str, *, seen_late: bool) -> None:
+        """Settle a task whose worker has died.
+
+        Args:
+            verdict: What the worker's death means for the task.
+            death: How the worker died.
+            fault: What to say instead, if it was killed for a fault.
+            seen_late: Whether it may have been dead for a while.
+        """
+        task = verdict.task
+        names = self._source.settle([task])
+        (name,) = names
         details = {
             "index": task,
             "name": name,
-            "ran_ms": ran_ms,
+            "ran_ms": verdict.ran_ms,
             "exit_code": death.exit_code,
             "signal": death.signal,
             "stack": death.stack,
             "out_of_memory": death.out_of_memory,
         }
-        message = f"{circumstances} callable {task} ({name})"
-        if ran_ms:
+        message = f"worker {fault or death} while {verdict.doing} callable {task} ({name})"
+        if verdict.ran_ms:
             at_most = "at most " if seen_late else ""
-            message += f", {at_most}{duration_text(ran_ms)} after it began"
+            message += f", {at_most}{duration_text(verdict.ran_ms)} after it began"
         error = ExecutionError.kernel_internal(message, code=death.code, details=details)
         stack = with_sources(death.stack, of_files=True)
-        self._settle_failure(task, name, error, stack, ran_ms)
+        self._settle_crash(task, names, error, stack, verdict.ran_ms)
 
     def not_started(self, task: int, reason: str) -> None:
-        """There is no worker to run the callable."""
-        (name,) = self._work.settle([task])
-        details = {"index": task, "name": name}
+        """Settle a task that no worker could be started for."""
+        names = self._source.settle([task])
+        details = {"index": task, "name": names[0]}
         message = f"no worker could be started: {reason}"
         error = ExecutionError.kernel_internal(message, code="start_failed", details=details)
-        self._settle_failure(task, name, error, "", 0.0)
+        self._settle_crash(task, names, error, "", 0.0)
 
-    def _settle_failure(
-        self, task: int, name: str, error: ExecutionError, stack: str, ran_ms: float
+    def _settle_crash(
+        self, task: int, names: list[str], error: ExecutionError, stack: str, ran_ms: float
     ) -> None:
-        self.has_failed = self._has_errors = True
-        if self.tally is not None:
-            self.tally.crashed += 1
-        self._ids.pop([task])  # which is not told
+        self.has_failed = True
+        self._ids.pop([task])  # its execution did not end: the crash has an id of its own
         output = Err(error.message, traceback=stack)
         (fresh_id,) = fresh_ids.take(1)
-        if self.live is not None:
-            self.live.settled([task], [fresh_id], [name])
         result: ParallelResult[Any] = ParallelResult("unknown", fresh_id, output, error, ran_ms)
-        self._settle_all({task: result})
+        self._settle_one(task, names, result)
 
-    @property
-    def runs_emitter(self) -> bool:
-        """Whether an emitter of the caller's runs code of its own, which may print."""
-        return self._emitter is not None and type(self._emitter) is not EventEmitter
+    def _settle_one(self, task: int, names: list[str], result: ParallelResult[Any]) -> None:
+        for hook in self._hooks.tasks_settled:
+            hook([task], names, [result], {})
+        self._schedule.settle([task], [result])
 
-    @property
-    def has_news(self) -> bool:
-        """Whether there is something to be told that is no outcome."""
-        if self.records is not None and self.records.has_untold:
-            return True
-        return self.live is not None and self.live.has_events
+    def withdrawn(self, task: int) -> None:
+        """Forget a task that will have no result."""
+        self._source.settle([task])
+        self._ids.pop([task])
+        for hook in self._hooks.task_withdrawn:
+            hook(task)
 
-    def tell(self, results: list[ParallelResult[Any]]) -> None:
-        """Emit what is new, and the events of these outcomes, whose turn has come."""
-        self._tell_records()
-        if self.live is not None:
-            self._emit_each(self.live.take())
-        if self._emitter is not None and results:
-            self._emit(self._emitter, results)
 
-    def tell_end(self) -> None:
-        """Tell what was logged and not told yet, and that the run is over."""
-        self._tell_records()
-        if self.live is not None:
-            self._emit_each(self.live.ended())
-
-    def _tell_records(self) -> None:
-        if self.records is not None:
-            for record in self.records.take():
-                self._hand_over(self.records.tell, record)
-
-    def _emit_each(self, events: Iterable[StreamEvent]) -> None:
-        assert self._emitter is not None
-        for event in events:
-            self._hand_over(self._emitter.emit, event)
-
-    def _emit(self, emitter: Emitter, results: list[ParallelResult[Any]]) -> None:
-        # Of what results have, no more than events need: values may be large.
-        ids = [result._execution_id for result in results]
-        outputs: list[Any] = [result._output for result in results]
-        if self._texts:
-            outputs = [self._texts.pop(id, output) for id, output in zip(ids, outputs, strict=True)]
-        durations = [result.duration_ms for result in results]
-        now = now_ms()
-        others: dict[int, StreamEvent] = {}
-        if self._has_errors:
-            for index, result in enumerate(results):
-                if result.error is not None:
-                    others[index] = ExecutionFailed(ids[index], result.error, now)
-        if self._cancel_reason:
-            for index, output in enumerate(outputs):
-                if output is CANCELLED:
-                    others[index] = ExecutionCancelled(ids[index], self._cancel_reason, now)
-        step_ids = fresh_ids.take(len(results))
-        # Tuples of plain values are nothing to the garbage collector, lists are.
-        columns = tuple(ids), step_ids, tuple(outputs), tuple(durations)
-        events = EventBatch(*columns, others, now)
-        emit = emitter.emit
-        if self.live is not None:
-            self._emit_each(map(self.live.in_place, ids, events))
-        elif isinstance(emitter, EventEmitter) and getattr(emit, "__func__", None) is _EMIT:
-            self._hand_over(emitter.emit_batch, events)
-        else:
-            self._emit_each(events)
-
-    def _hand_over(self, emit: Callable[[Any], object], what: object) -> None:
+def _unpack(
+    tasks: Sequence[int],
+    endings: Iterable[int],
+    values: list[Any],
+    errors: dict[int, Err],
+    texts: dict[int, str],
+) -> None:
+    """Take apart the values that came otherwise than alone: errors, and values with a text."""
+    for index, (task, ending, value) in enumerate(zip(tasks, endings, values, strict=False)):
+        if index in errors:
+            continue
         try:
-            emit(what)
-        except Exception as error:
-            raise_interrupt(error)
-            # The run goes on, and the later ones are handed over.
-            if self.emitter_error is None:
-                self.emitter_error = error
+            if ending == Ending.ERROR:
+                text, kind, traceback, *exception = value
+                errors[index] = Err(text, kind, with_sources(traceback), *exception)
+            elif ending == Ending.SHOWN or ending == Ending.LARGE_SHOWN:
+                values[index], texts[task] = value
+        except (TypeError, ValueError) as error:
+            # A callable has overwritten what its worker had noted.
+            errors[index] = Err(f"the answer of its worker makes no sense: {error}")
 
 
 def _rebuilt(payloads: list[bytes | Rebuilt]) -> tuple[list[Any], dict[int, Err]]:
-    """The values, and by their indices what is in the place of those that cannot be had."""
+    """Return the values; and for those that cannot be rebuilt an error, by index."""
     if not set(map(type, payloads)) - {bytes}:
         return _loaded(payloads, pickle.loads)
     return _loaded(payloads, _value)

@@ -1,27 +1,28 @@
-"""The descriptors of a run's lanes, waited for together."""
+"""The descriptors of a run's lanes, polled together."""
 
 from __future__ import annotations
 
 import select
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from typing import Literal
 
-from enact_pool._lanes.lane import Lane
+from enact_pool._core.timing import BLIND_SECONDS
+from enact_pool._lanes.base import Lane
 from enact_pool._system.spin_poll import poll
 
-__all__ = ["LanePoller"]
+__all__ = ["LanePoller", "Readiness"]
 
-# How often to look for the death of workers that no descriptor tells of.
-_BLIND_SECONDS = 0.05
-
-# What a lane can be ready for. Neither a death nor mail can wait.
-Readiness = Literal["answers", "mail", "exit", "commands"]
-_URGENT = ("exit", "mail")
+# What a lane can be ready for. A death, and log records, cannot wait.
+Readiness = Literal["answers", "side", "exit", "commands"]
+_URGENT = ("exit", "side")
 
 
 class LanePoller:
-    """What lanes are ready for: giving answers, being buried, taking more commands."""
+    """Waits for lanes: for answers, for the end of their workers, for room for commands.
+
+    Attributes:
+        is_rung: Whether a doorbell was among what was ready last.
+    """
 
     def __init__(self) -> None:
         # Not epoll: it would take a system call for each lane of each run, and
@@ -29,52 +30,56 @@ class LanePoller:
         self._poller = select.poll()
         self._lanes: dict[int, tuple[Readiness, Lane]] = {}
         self._doorbells: list[int] = []
+        # Lanes without a pidfd.
         self._blind: set[Lane] = set()
-        # Those that have not taken all that there is for them.
-        self._clogged: set[Lane] = set()
-        # Whether there was a doorbell among what was ready last.
+        # Lanes whose pipe has not taken all that is queued.
+        self._write_blocked: set[Lane] = set()
         self.is_rung = False
 
     def add(self, lane: Lane) -> None:
-        """Watch the lane for answers and for its worker's death."""
-        self._add(lane.answers, "answers", lane)
+        """Wait for answers of a lane, and for the end of its worker."""
+        self._lanes[lane.answers] = "answers", lane
+        self._poller.register(lane.answers, select.POLLIN)
         self.add_exit(lane)
 
     def add_exit(self, lane: Lane) -> None:
-        """Watch the lane for its worker's death only."""
+        """Wait for the end of its worker only."""
         if lane.exit is None:
             self._blind.add(lane)
         else:
-            self._add(lane.exit, "exit", lane)
+            self._lanes[lane.exit] = "exit", lane
+            self._poller.register(lane.exit, select.POLLIN)
 
-    def add_mail(self, lane: Lane) -> None:
-        """Watch the lane for what comes beside its answers, which is told at once."""
-        self._add(lane.mail.fileno(), "mail", lane)
+    def add_side(self, lane: Lane) -> None:
+        """Wait for what comes over the side channel of a lane."""
+        self._lanes[lane.side.fileno()] = "side", lane
+        self._poller.register(lane.side.fileno(), select.POLLIN)
 
-    def add_clogged(self, lane: Lane) -> None:
-        """Watch the lane for room in its commands pipe."""
-        self._clogged.add(lane)
-        self._add(lane.commands, "commands", lane, select.POLLOUT)
+    def add_write_blocked(self, lane: Lane) -> None:
+        """Wait for room in the commands pipe of a lane."""
+        self._write_blocked.add(lane)
+        self._lanes[lane.commands] = "commands", lane
+        self._poller.register(lane.commands, select.POLLOUT)
 
-    def remove_clogged(self, lane: Lane) -> None:
-        """It has taken all that there was."""
-        if lane in self._clogged:
-            self._clogged.discard(lane)
+    def remove_write_blocked(self, lane: Lane) -> None:
+        """Wait no more for room in its commands pipe: it has taken all."""
+        if lane in self._write_blocked:
+            self._write_blocked.discard(lane)
             self._remove(lane.commands)
 
-    def remove_mail(self, lane: Lane) -> None:
-        """Watch it for mail no more."""
-        self._remove(lane.mail.fileno())
+    def remove_side(self, lane: Lane) -> None:
+        """Wait no more for its side channel."""
+        self._remove(lane.side.fileno())
 
     def remove_answers(self, lane: Lane) -> None:
-        """Watch the lane for its worker's death only: it gives no more answers."""
+        """Wait for the end of its worker only: there will be no more answers."""
         self._remove(lane.answers)
 
     def remove(self, lane: Lane) -> None:
-        """Watch the lane no more."""
+        """Wait no more for this lane."""
         self._blind.discard(lane)
-        self.remove_clogged(lane)
-        for descriptor in (lane.answers, lane.exit, lane.mail.fileno()):
+        self.remove_write_blocked(lane)
+        for descriptor in (lane.answers, lane.exit, lane.side.fileno()):
             if descriptor is not None:
                 self._remove(descriptor)
 
@@ -82,12 +87,6 @@ class LanePoller:
         """Return from `wait` and `nap` when this can be read, too."""
         self._doorbells.append(descriptor)
         self._poller.register(descriptor, select.POLLIN)
-
-    def _add(
-        self, descriptor: int, readiness: Readiness, lane: Lane, event: int = select.POLLIN
-    ) -> None:
-        self._lanes[descriptor] = readiness, lane
-        self._poller.register(descriptor, event)
 
     def _remove(self, descriptor: int) -> None:
         if self._lanes.pop(descriptor, None) is not None:
@@ -97,12 +96,12 @@ class LanePoller:
                 return  # an interrupt has come before it was registered
 
     @property
-    def has_clogged(self) -> bool:
-        """Whether a lane has not taken all that there is for it."""
-        return bool(self._clogged)
+    def has_write_blocked(self) -> bool:
+        """Whether the pipe of a lane has not taken all that is queued."""
+        return bool(self._write_blocked)
 
     def nap(self, seconds: float) -> None:
-        """Let answers wait for so long, unless a worker dies, or logs something."""
+        """Let answers wait for so long, unless a worker exits, or logs something."""
         urgent = select.poll()
         for descriptor in self._doorbells:
             urgent.register(descriptor, select.POLLIN)
@@ -111,24 +110,29 @@ class LanePoller:
                 urgent.register(descriptor, select.POLLIN)
         urgent.poll(seconds * 1000)
 
-    def wait(
-        self, seconds: float, unlocked: AbstractContextManager[object], *, spin: bool
-    ) -> Iterator[tuple[Readiness, Lane]]:
-        """What is ready, after at most so many seconds, at first without sleeping if `spin`.
+    def wait(self, seconds: float, *, spin: bool) -> list[tuple[int, int]]:
+        """Return what is ready, after at most so many seconds; `ready` says what that is.
 
-        It waits within `unlocked`, where others may do something with the lanes.
-        Lanes may be added and removed meanwhile; what is removed is not told.
+        Args:
+            seconds: The time-out.
+            spin: Do not sleep at first.
         """
         if self._blind:
-            seconds = min(seconds, _BLIND_SECONDS)
-        with unlocked:
-            ready = poll(self._poller, seconds * 1000, spin=spin)
+            seconds = min(seconds, BLIND_SECONDS)
+        return poll(self._poller, seconds * 1000, spin=spin)
+
+    def ready(self, polled: list[tuple[int, int]]) -> Iterator[tuple[Readiness, Lane]]:
+        """Iterate over the lanes that are ready.
+
+        Lanes may be added and removed meanwhile; what is removed is left out.
+        """
         self.is_rung = False
-        for descriptor, _ in ready:
+        for descriptor, _ in polled:
             if descriptor in self._lanes:
                 yield self._lanes[descriptor]
             elif descriptor in self._doorbells:
                 self.is_rung = True
-        for lane in list(self._blind):
-            if lane in self._blind and lane.has_exited():
-                yield "exit", lane
+        if self._blind:
+            for lane in list(self._blind):
+                if lane in self._blind and lane.has_exited():
+                    yield "exit", lane

@@ -1,82 +1,112 @@
-"""One run: the loop that drives some lanes, in the caller's thread, until all is settled.
+"""One run: the loop that drives some lanes, in its caller's thread, until all tasks are settled.
 
-It turns the schedule's decisions into frames; what lanes answer is taken by
-`inbox`. It decides nothing itself about order, fate or blame.
+    source --> schedule --> feed --> lanes
+                  ^                    |
+                  |                    v
+    hooks <-- release <-- outcomes <-- answers
+
+The loop decides nothing about the order or the fate of tasks: see `schedule`. What a run is in:
+
+    state          what it means                                         next
+    ------------   ---------------------------------------------------   --------------------------
+    created        its generator was not started                         running
+    running        the loop goes on; now and then in code of the user's  cancelling winding_down
+                                                                         ending
+    cancelling     what runs is killed, nothing is started               ending
+    winding_down   its generator was closed: what runs may end           ending
+    ending         lanes are released                                    ended
+    ended
+
+A run that an interrupt has kept from ending is marked as lost; the next run of its thread ends
+it. In a forked child, a run ends without touching the lanes, which are its parent's.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
 
+from enact_pool._core.leasing import IllegalTransition
+from enact_pool._core.observer import Hooks
 from enact_pool._core.schedule import Schedule
-from enact_pool._engine.answers import LOOK_SECONDS, ROUND_SECONDS, AnswerReader
-from enact_pool._engine.options import Options
+from enact_pool._core.timing import (
+    IDLE_SECONDS,
+    LEAST_NAP_SECONDS,
+    LOOK_SECONDS,
+    MOST_NAP_SECONDS,
+    PATIENCE_SECONDS,
+    ROUND_SECONDS,
+    WIND_DOWN_SECONDS,
+)
+from enact_pool._engine.answers import AnswerReader
 from enact_pool._engine.outcomes import Outcomes
-from enact_pool._engine.output_relay import relays
+from enact_pool._engine.poller import LanePoller
 from enact_pool._engine.run_lanes import RunLanes
-from enact_pool._engine.setup import Brief
+from enact_pool._engine.setup import RunExtras, SetupSender
 from enact_pool._engine.sources import Batch, TaskSource
 from enact_pool._engine.streams import Results
-from enact_pool._events.emitter import Emitter
-from enact_pool._lanes.lane import Lane
+from enact_pool._lanes.base import Lane
 from enact_pool._lanes.lane_pool import LanePool
-from enact_pool._mirror.caller.manifests import caller_streams
-from enact_pool._model.results import Err, ParallelResult, Tally
+from enact_pool._model.limits import Limits
+from enact_pool._model.results import Err, ParallelResult
 from enact_pool._python.interrupts import raise_interrupt
 from enact_pool._python.texts import describe
 from enact_pool._system.spin_poll import SPIN_SECONDS
 
-if TYPE_CHECKING:
-    from enact_pool._events.live_events import CallWrapperPickle
-    from enact_pool._observe.progress import RunProgress
-
 __all__ = ["run"]
 
-# How long answers may lie in the pipes while all lanes have more to do. With
-# workers on all CPUs, each time we wake up takes one away from a worker.
-_NAP_SECONDS = 0.025
-_LEAST_NAP_SECONDS = 0.002
+RunState = Literal["created", "running", "cancelling", "winding_down", "ending", "ended"]
 
-# How long a lane may be idle while others have more than they work on. Quick
-# callables are done by then, and what is still there waits behind a slow one.
-_PATIENCE_SECONDS = 0.002
-
-# How often to look around where nothing is to be done until somebody rings.
-_IDLE_SECONDS = 3600.0
-
-# How long what runs when a run is given up may take to end; then it is killed.
-_GRACE_SECONDS = 0.1
+_NEXT: dict[RunState, frozenset[RunState]] = {
+    "created": frozenset(("running", "ending")),
+    "running": frozenset(("cancelling", "winding_down", "ending")),
+    "cancelling": frozenset(("winding_down", "ending")),
+    "winding_down": frozenset(("ending",)),
+    "ending": frozenset(("ended",)),
+    "ended": frozenset(),
+}
 
 
 def run(
-    supply: LanePool,
-    work: TaskSource,
-    emitter: Emitter | None,
+    pool: LanePool,
+    source: TaskSource,
     limit: int,
-    options: Options,
+    limits: Limits,
+    extras: RunExtras,
+    hooks: Hooks,
     *,
     ordered: bool = True,
     owner: object = None,
+    poller: LanePoller | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Results:
-    """Do the work on at most `limit` lanes of the supply; gives the results as their turn comes.
+    """Do the tasks of a source, and generate their results as their turn comes.
 
-    The supply's owner, who ends it when it is garbage, is kept till then.
+    When the generator is closed, no more tasks are started, and those that run are given a
+    moment to end.
 
-    What is not done when the generator is closed is not started any more, and
-    what runs then is given a moment to end. What the emitter, or the work's
-    iterable, has raised is returned in the end.
+    Args:
+        pool: Where lanes are leased.
+        source: The tasks.
+        limit: How many lanes to lease at most.
+        limits: What a task may use.
+        extras: What workers are asked for besides outcomes.
+        hooks: What watches the run.
+        ordered: Whether results come in the order of the tasks, or as they become known.
+        owner: What ends the pool when it is garbage; it is kept until the run is over.
+        poller, clock: For tests, which have lanes without processes.
+
+    Returns:
+        In the end, what the user's code has raised: an emitter, or the source's iterable.
     """
-    this = _Run(supply, work, emitter, limit, options, ordered)
-    crew = this.crew
+    this = _Run(pool, source, limit, limits, extras, hooks, ordered, poller, clock)
     try:
         try:
             yield from this.drive()
         except GeneratorExit:
-            if this.is_here:
-                this.wind_down()
+            this.wind_down()
             raise
     finally:
         try:
@@ -87,203 +117,242 @@ def run(
                 this.let_go()
             except BaseException:
                 # If this is cut short as well, the next run of this thread goes on with it.
-                crew.is_lost = True
+                this.lanes.is_lost = True
                 this.let_go()
                 raise
-        this.tell_end()
+        this.end()
     return this.error
 
 
 class _Run:
+    """The state of one run, and the steps of its loop."""
+
     def __init__(
         self,
-        supply: LanePool,
-        work: TaskSource,
-        emitter: Emitter | None,
+        pool: LanePool,
+        source: TaskSource,
         limit: int,
-        options: Options,
+        limits: Limits,
+        extras: RunExtras,
+        hooks: Hooks,
         ordered: bool,
+        poller: LanePoller | None,
+        clock: Callable[[], float],
     ) -> None:
         self._pid = os.getpid()
-        self._lane_pool = supply
-        self._work = work
-        self._kinds = work.kinds
+        self._pool = pool
+        self._source = source
         self._limit = limit
-        self._options = options
-        self._shows_outputs = emitter is not None
+        self._fails_fast = limits.fail_fast
+        self._extras = extras
+        self._hooks = hooks
+        self._clock = clock
+        self._workload_key = source.workload_key
         self._schedule: Schedule[Lane, ParallelResult[Any]] = Schedule(
-            ordered, supply.expected_seconds(self._kinds)
+            ordered, pool.pace.expected_seconds(self._workload_key)
         )
-        self._outcomes = Outcomes(
-            self._schedule, work, emitter, limit, forward_logs=options.forward_logs
+        self._outcomes = Outcomes(self._schedule, source, hooks)
+        self._poller = poller or LanePoller()
+        self.lanes = RunLanes(pool, self._schedule, limit, limits, hooks, self._poller, clock)
+        self._answers = AnswerReader(
+            self._schedule, self._outcomes, self.lanes, source, hooks, self._poller, clock
         )
-        # Made when there is something to do.
-        self._brief: Brief | None = None
-        # Likewise, if somebody wants to see how far it is.
-        self._progress: RunProgress | None = None
-        # When idle lanes are no longer to be borne.
+        # Made when there is a task.
+        self._setup: SetupSender | None = None
+        # Until when an idle lane waits for tasks that other lanes were sent.
         self._patience_ends = 0.0
-        self.crew = RunLanes(supply, self._schedule, limit, options)
-        self._watch = self.crew.watch
-        self._inbox = AnswerReader(
-            self._schedule,
-            self._outcomes,
-            self.crew,
-            work.item_is,
-            captures=options.capture_output,
-        )
-        if work.doorbell is not None:
-            self._watch.add_doorbell(work.doorbell)
+        self._state: RunState = "created"
+        if source.doorbell is not None:
+            self._poller.add_doorbell(source.doorbell)
 
-    def drive(self) -> Iterator[list[ParallelResult[Any]]]:
-        """Run everything, until all results were given and all events emitted."""
-        with self._work.lock:
-            self.crew.enter()
-            self._work.begin(self)
-            if not self._options.capture_output:
-                self._work.open_relay()
-            self._submit(self._work.pulled)
-            while True:
-                self._cancel_if_due()
-                if wanted := self._wants_more():
-                    self._pull(wanted)
-                if self._schedule.queued:
-                    self._staff()
-                while self.crew.hungry:
-                    self._feed(self.crew.hungry.pop())
-                if self.crew.idle:
-                    self._rebalance()
-                yield from self._tell()
-                if self._done:
-                    return
-                # Said before it is asked for more: what comes in between is rung for.
-                self._work.listen(self._room > 0)
-                self._wait(0.0 if self._wants_more() else ROUND_SECONDS)
-                self._work.listen(False)
-                if self._schedule.unsettled == self._outcomes.unmade and self._work.exhausted:
-                    yield from self._tell()
-                    return
-
-    def _go_away(self) -> None:
-        """Now code of the caller's runs, which may take any time, fork, print, or run callables."""
-        if self._progress is not None:
-            self._progress.make_way()
-        if self._schedule.unsettled:
-            self.crew.keep_limits(now=True)
-        self.crew.away_since = time.monotonic()
-        self.crew.unseen_since_ns = self.crew.unseen_since_ns or time.monotonic_ns()
-
-    def _come_back(self) -> None:
-        self.crew.away_since = 0.0
-        if not self.is_here:
-            raise RuntimeError("this process was forked in a run, which its parent has")
-        if self._progress is not None:
-            self._progress.come_back()
-
-    def _tell(self) -> Iterator[list[ParallelResult[Any]]]:
-        """Emit, and give, what has come to its turn."""
-        self._outcomes.make_results()
-        self._cancel_if_due()
-        if self._progress is not None:
-            self._progress.show()
-        tasks, results = self._schedule.release()
-        if results or self._outcomes.has_news:
-            self._go_away()
-            with self._work.unlocked:
-                if results and relays.active:
-                    self._work.show_printed(tasks)
-                self._outcomes.tell(results)
-                self._work.tell(tasks, results)
-                if results:
-                    yield results
-            self._come_back()
-
-    def _cancel_if_due(self) -> None:
-        """If it is over before its time: kill what runs, and settle what has no outcome."""
-        if (
-            self._options.limits.fail_fast
-            and self._outcomes.has_failed
-            and not self.crew.cancel_reason
-        ):
-            self.crew.cancel_reason = "an outcome was not Ok, and fail_fast was asked for"
-        if not self.crew.cancel_reason or self._done:
-            return
-        self._work.stop()
-        busy = self.crew.busy
-        for lane in busy:
-            lane.kill()
-        for lane in busy:
-            self._inbox.bury(lane)
-        self._outcomes.make_results()
-        self._outcomes.cancelled(self._schedule.abandon_queue(), self.crew.cancel_reason)
+    def _become(self, state: RunState) -> None:
+        if state not in _NEXT[self._state]:
+            raise IllegalTransition(f"a run that is {self._state} cannot become {state}")
+        self._state = state
 
     @property
     def is_here(self) -> bool:
         """Whether this is the process that began the run."""
         return os.getpid() == self._pid
 
+    # For observers
+
+    @property
+    def max_lanes(self) -> int:
+        """How many lanes it may have at once."""
+        return self._limit
+
+    def total(self) -> int | None:
+        """Return how many tasks there are in all; None if that is not known."""
+        return self._source.total
+
+    def name_of(self, task: int) -> str:
+        """Return the name of the callable of a task that is not settled."""
+        return self._source.name(task)
+
+    def id_of(self, task: int) -> int:
+        """Return the number of the execution id of a task that is not settled."""
+        return self._outcomes.id_of(task)
+
+    # The loop
+
+    def drive(self) -> Iterator[list[ParallelResult[Any]]]:
+        """Run everything, until all results are released."""
+        source, schedule, lanes, hooks = self._source, self._schedule, self.lanes, self._hooks
+        lanes.enter()
+        self._become("running")
+        for started in hooks.run_started:
+            started(self)
+        source.begin(self)
+        self._submit(source.pulled)
+        while True:
+            if lanes.cancel_reason or self._fails_fast:
+                self._cancel_if_due()
+            if source.is_lazy and (wanted := self._wants_more()):
+                self._pull(wanted)
+            if schedule.queued:
+                self._lease()
+            while lanes.hungry:
+                self._feed(lanes.hungry.pop())
+            if lanes.idle:
+                self._rebalance()
+            yield from self._release()
+            if schedule.done and source.exhausted:
+                return
+            if source.is_lazy:
+                # Said before it is asked for more: what comes in between is rung for.
+                source.listen(self._room > 0)
+                self._wait(0.0 if self._wants_more() else ROUND_SECONDS)
+                source.listen(False)
+            else:
+                self._wait(ROUND_SECONDS)
+            if not schedule.unsettled and source.exhausted:
+                # What follows is for lanes that have something to do.
+                yield from self._release()
+                return
+
+    def _enter_user_code(self) -> None:
+        """Code of the user's runs now: it may take any time, fork, print, or run tasks."""
+        lanes = self.lanes
+        if self._schedule.unsettled:
+            lanes.keep_limits(now=True)
+        lanes.away_since = self._clock()
+        lanes.unseen_since_ns = lanes.unseen_since_ns or time.monotonic_ns()
+        for hook in self._hooks.user_code:
+            hook(True)
+
+    def _leave_user_code(self) -> None:
+        if os.getpid() != self._pid:
+            raise RuntimeError("this process was forked in a run, which its parent has")
+        self.lanes.away_since = 0.0
+        for hook in self._hooks.user_code:
+            hook(False)
+
+    def _release(self) -> Iterator[list[ParallelResult[Any]]]:
+        """Deliver what is pending, and release the results whose turn has come."""
+        hooks = self._hooks
+        if self.lanes.cancel_reason or self._fails_fast:
+            self._cancel_if_due()
+        tasks, results = self._schedule.release()
+        if results or hooks.pending:
+            self._enter_user_code()
+            try:
+                if hooks.pending:
+                    for deliver in hooks.deliver:
+                        deliver()
+                if results:
+                    for released in hooks.results_released:
+                        released(tasks, results)
+                    yield results
+            finally:
+                self._leave_user_code()
+
+    def _cancel_if_due(self) -> None:
+        """If it is over before its time: kill what runs, and settle what has no outcome."""
+        lanes = self.lanes
+        if self._fails_fast and self._outcomes.has_failed and not lanes.cancel_reason:
+            lanes.cancel_reason = "an outcome was not Ok, and fail_fast was asked for"
+        if not lanes.cancel_reason or (self._schedule.done and self._source.exhausted):
+            return
+        if self._state == "running":
+            self._become("cancelling")
+        self._source.stop()
+        busy = lanes.busy
+        for lane in busy:
+            lane.kill()
+        for lane in busy:
+            self._answers.examine_death(lane)
+        self._outcomes.cancelled(self._schedule.abandon_queue(), lanes.cancel_reason)
+
+    # The end
+
     def wind_down(self) -> None:
         """Start nothing more, and give what runs a moment to end."""
-        self.crew.away_since = 0.0
+        if not self.is_here:
+            return
+        if self._state in ("running", "cancelling"):
+            self._become("winding_down")
         self._schedule.abandon_queue()
-        for lane in self.crew.busy:
-            self._schedule.recalled(lane, lane.recall())
-        ends = time.monotonic() + _GRACE_SECONDS
-        while self.crew.busy and (left := ends - time.monotonic()) > 0:
+        for lane in self.lanes.busy:
+            self._schedule.revoked(lane, lane.revoke())
+        ends = self._clock() + WIND_DOWN_SECONDS
+        while self.lanes.busy and (left := ends - self._clock()) > 0:
             self._wait(left)
 
     def settle(self) -> None:
-        """Take what was logged by now, and give back the lanes that have nothing to do."""
-        self.crew.away_since = 0.0
-        if self.is_here:
-            try:
-                for lane in self.crew.working:
-                    self._inbox.read_mail(lane)
-                self._lane_pool.remember(self._kinds, self._schedule.measured_seconds)
-                for lane in self.crew.unoccupied:
-                    self._take_brief_back(lane)
-                    self.crew.leave(lane)
-            finally:
-                if self._progress is not None:
-                    self._progress.end()
+        """Take what was logged by now, and release the lanes that have nothing to do."""
+        self._become("ending")
+        lanes = self.lanes
+        lanes.away_since = 0.0
+        if os.getpid() != self._pid:
+            return
+        if self._hooks.log_received:
+            for lane in lanes.working:
+                self._answers.read_side(lane)
+        self._pool.pace.remember(self._workload_key, self._schedule.measured_seconds)
+        for lane in lanes.quiescent:
+            self._take_back(lane)
+            lanes.release_at_end(lane)
 
     def let_go(self) -> None:
-        """Kill the lanes that were not given back; in a forked child, leave them to the parent.
+        """Kill the workers of lanes that were not released; in a forked child, do nothing.
 
         If an interrupt comes in between, it can be called again.
         """
-        if self._brief is not None:
-            self._brief.close()
-        if self.is_here:
-            self.crew.disband()
-            # Now that no worker prints any more.
-            self._work.close_relay()
-        else:
-            self.crew.abandon()
+        if self._setup is not None:
+            self._setup.close()
+        if os.getpid() == self._pid:
+            self.lanes.disband()
 
-    def tell_end(self) -> None:
-        """Tell that it is over, if somebody wants to know."""
+    def end(self) -> None:
+        """Tell the observers that the run is over."""
+        self._become("ended")
         if self.is_here:
-            self._outcomes.tell_end()
+            for ended in self._hooks.run_ended:
+                ended()
+
+    @property
+    def error(self) -> BaseException | None:
+        """What is to be raised in the end, if anything."""
+        return self.lanes.error or self._hooks.error or self._source.error
+
+    # For the source
 
     def withdraw(self, task: int) -> bool:
-        """Let go of a callable that has not started; gives whether that was so.
-
-        For whoever has the lock of the work.
-        """
+        """Let go of a task that has not started; return whether that was so."""
         schedule = self._schedule
         held = schedule.holder(task)
         if held is not None:
             lane, _ = held
-            schedule.recalled(lane, lane.recall())
-            self.crew.hungry.add(lane)
+            schedule.revoked(lane, lane.revoke())
+            self.lanes.hungry.add(lane)
         if not schedule.withdraw(task):
             return False
         self._outcomes.withdrawn(task)
         return True
 
     def is_running(self, task: int) -> bool:
-        """Whether a callable is at work; for whoever has the lock of the work."""
+        """Return whether a worker is at work on a task."""
         held = self._schedule.holder(task)
         if held is None:
             return False
@@ -292,10 +361,10 @@ class _Run:
         return notes.begun == serial and notes.activity is not None
 
     def kill(self, task: int) -> bool:
-        """Kill the worker that is at work on a callable; gives whether one was.
+        """Kill the worker that is at work on a task; return whether one was.
 
-        For whoever has the lock of the work. One that is loading it is killed too; but if
-        it does so for others as well, all of these are sent again.
+        A worker that is loading it is killed too; but if it does so for others as well, all of
+        these are sent again.
         """
         held = self._schedule.holder(task)
         if held is None:
@@ -315,236 +384,240 @@ class _Run:
         lane.kill_if(is_at_work)
         return runs
 
-    @property
-    def error(self) -> BaseException | None:
-        """What the watchdog, the emitter, the iterable or a replaced stdout has raised."""
-        bar_error = None if self._progress is None else self._progress.error
-        errors = (
-            self.crew.error,
-            self._outcomes.emitter_error,
-            self._work.error,
-            self._work.relay_error,
-            bar_error,
-        )
-        return next((error for error in errors if error is not None), None)
-
-    @property
-    def _done(self) -> bool:
-        return self._schedule.done and self._work.exhausted
-
-    # Work comes in
+    # Tasks come in
 
     def _wants_more(self) -> int:
-        """How many more callables should be there, so that no lane will wait for them."""
-        return self._room if self._work.has_more else 0
+        """How many more tasks should be there, so that no lane will wait for them."""
+        return self._room if self._source.has_more else 0
 
     @property
     def _room(self) -> int:
-        return self._schedule.wanted(len(self.crew.working) or self._limit)
+        return self._schedule.wanted(len(self.lanes.working) or self._limit)
 
     def _pull(self, wanted: int) -> None:
-        self._go_away()
-        count = self._work.pull(wanted)
-        self._come_back()
+        self._enter_user_code()
+        try:
+            count = self._source.pull(wanted)
+        finally:
+            self._leave_user_code()
         self._submit(count)
-        self.crew.hungry.update(self.crew.idle)
+        self.lanes.hungry.update(self.lanes.idle)
 
     def _submit(self, count: int) -> None:
         self._outcomes.expect(self._schedule.submit(count))
-        if count and self._brief is None:
-            self._brief = Brief(
-                self._work,
-                self._options,
-                show_outputs=self._shows_outputs,
-                call_wrappers=self._call_wrappers(),
-            )
-            if self._options.progress is not False:
-                self._show_progress()
-        if self._brief is not None and self._brief.refusal is not None:
+        setup = self._setup
+        if count and setup is None:
+            if self._hooks.call_wrappers:
+                # They are asked for while the first event is emitted.
+                self._deliver()
+            setup = self._setup = SetupSender(self._source, self._extras, self._hooks)
+        if setup is not None and setup.refusal is not None:
             for task in self._schedule.abandon_queue():
-                self._outcomes.refused(task, self._brief.refusal)
+                self._outcomes.refused(task, setup.refusal)
 
-    def _call_wrappers(self) -> list[CallWrapperPickle]:
-        """What calls are to be wrapped in: who is told that the run begins may say so."""
-        if self._outcomes.live is None:
-            return []
-        self._go_away()
-        self._outcomes.tell([])
-        self._come_back()
-        return self._outcomes.live.take_call_wrappers()
+    def _deliver(self) -> None:
+        self._enter_user_code()
+        try:
+            for deliver in self._hooks.deliver:
+                deliver()
+        finally:
+            self._leave_user_code()
 
-    def _show_progress(self) -> None:
-        from enact_pool._observe.progress import RunProgress  # few runs have one
-
-        tally = self._outcomes.tally = Tally()
-        self._progress = RunProgress.of(
-            self._options.progress,
-            tally,
-            lambda: self._work.total,
-            beside_prints=self._work.is_lazy or self._outcomes.runs_emitter,
-        )
-
-    def _staff(self) -> None:
-        """Get lanes for what is queued; if there can be none, settle it."""
-        self.crew.complete()
-        if self.crew.is_hopeless:
+    def _lease(self) -> None:
+        """Lease lanes for what is queued; if there can be none, settle it."""
+        self.lanes.complete()
+        if self.lanes.is_hopeless:
             for task in self._schedule.abandon_queue():
-                self._outcomes.not_started(task, self.crew.start_error)
-            if self._work.goes_on:
+                self._outcomes.not_started(task, self.lanes.start_error)
+            if self._source.goes_on:
                 self._schedule.forgive()
 
     # Batches go out
 
     def _feed(self, lane: Lane) -> None:
         """Send a lane what it should have."""
-        assert self._brief is not None
-        if self.crew.is_due(lane):
-            if self._schedule.is_idle(lane):
-                self._give_back(lane)
+        schedule, lanes, setup = self._schedule, self.lanes, self._setup
+        if setup is None:
+            raise IllegalTransition("a lane cannot be fed before there is a task")
+        if lanes.is_due(lane):
+            if schedule.is_idle(lane):
+                self._release_lane(lane)
             return
-        while tasks := self._schedule.next_batch(lane, left := self.crew.tasks_left(lane)):
+        while tasks := schedule.next_batch(lane, left := lanes.tasks_left(lane)):
             tasks, batch = self._pickle(tasks)
-            if tasks:
-                payload = self._brief.payload(tasks, batch.payload)
-                try:
-                    manifests = *self._brief.manifests, *batch.manifests
-                    lane.queue_definitions(len(tasks), *manifests)
-                    self._brief.give(lane)
-                except OSError:
-                    # It is dead, or takes nothing any more; nobody is to blame.
-                    self._schedule.put_back(tasks)
-                    lane.kill()
-                    return
-                if not lane.queue_batch(len(tasks), payload):
-                    self._schedule.put_back(tasks)
-                    break
-                # All that follows is done while the worker is at work.
-                self._flush(lane)
-                self._schedule.dispatched(lane, tasks, len(payload))
-                self.crew.idle.discard(lane)
-        if not self._schedule.is_idle(lane):
+            if not tasks:
+                continue
+            payload = setup.batch(tasks, batch.payload)
+            try:
+                lane.queue_definitions(len(tasks), *setup.manifests, *batch.manifests)
+                setup.send(lane)
+            except OSError:
+                # It is dead, or takes nothing any more; no task is to blame.
+                schedule.put_back(tasks)
+                lane.kill()
+                return
+            if not lane.queue_batch(len(tasks), payload):
+                schedule.put_back(tasks)
+                break
+            # All that follows is done while the worker is at work.
+            self._flush(lane)
+            schedule.dispatched(lane, tasks, len(payload))
+            lanes.idle.discard(lane)
+        if not schedule.is_idle(lane):
             return
-        if left < 1 and self._schedule.queued:
-            self.crew.retire(lane)
-            self._staff()
+        if left < 1 and schedule.queued:
+            lanes.drain(lane)
+            self._lease()
         else:
-            if not self.crew.idle:
-                self._patience_ends = time.monotonic() + _PATIENCE_SECONDS
-            self.crew.idle.add(lane)
+            if not lanes.idle:
+                self._patience_ends = self._clock() + PATIENCE_SECONDS
+            lanes.idle.add(lane)
 
     def _rebalance(self) -> None:
-        """Give idle lanes what is queued, or others have not started; give back what is left."""
-        schedule = self._schedule
-        while self.crew.idle:
-            for lane in list(self.crew.idle):
+        """Feed idle lanes with what is queued, or others have not started; or release them."""
+        schedule, lanes = self._schedule, self.lanes
+        while lanes.idle:
+            for lane in list(lanes.idle):
                 if schedule.queued:
                     self._feed(lane)
-            if schedule.queued or not self.crew.idle:
+            if schedule.queued or not lanes.idle:
                 return
-            patient = time.monotonic() < self._patience_ends
-            found = schedule.recallable(patient=patient)
+            patient = self._clock() < self._patience_ends
+            found = schedule.revocable(patient=patient)
             if found is None:
-                if not patient or schedule.recallable(patient=False) is None:
-                    self._give_back_idle()
+                if not patient or schedule.revocable(patient=False) is None:
+                    self._release_idle()
                 return
             lane, count = found
-            schedule.recalled(lane, lane.recall(count))
+            schedule.revoked(lane, lane.revoke(count))
 
-    def _give_back_idle(self) -> None:
-        for lane in list(self.crew.idle):
+    def _release_idle(self) -> None:
+        for lane in list(self.lanes.idle):
             # What is still to come from a slow iterable will need them.
-            if self._work.exhausted or self.crew.has_to_share:
-                self._give_back(lane)
+            if self._source.exhausted or self.lanes.has_to_share:
+                self._release_lane(lane)
 
-    def _give_back(self, lane: Lane) -> None:
-        self._take_brief_back(lane)
-        self.crew.give_back(lane)
+    def _release_lane(self, lane: Lane) -> None:
+        self._take_back(lane)
+        self.lanes.release(lane)
 
-    def _take_brief_back(self, lane: Lane) -> None:
-        if self._brief is not None and self._brief.take_back(lane):
+    def _take_back(self, lane: Lane) -> None:
+        """Let a lane that is about to be released forget what it has of this run."""
+        if self._setup is not None and self._setup.take_back(lane):
             self._flush(lane)
-        if self._work.is_relayed and lane.ready:
-            # What prints there later must not find a broken pipe.
+        if self._hooks.manifest_at_release and lane.ready:
             try:
-                lane.queue_definitions(0, caller_streams())
+                for manifest in self._hooks.manifest_at_release:
+                    lane.queue_definitions(0, manifest())
             except OSError:
                 return  # it is dead, or has to do without
             self._flush(lane)
 
     def _pickle(self, tasks: list[int]) -> tuple[list[int], Batch]:
-        """The tasks that are in one batch, which may be the first of them, and their pickle.
+        """Return the tasks that are in one batch, which may be the first of them, and the batch.
 
-        None if it cannot be made. Then a single task is settled, and several are put back,
-        to be tried alone.
+        If it cannot be made, a single task is settled, and several are put back, to be tried
+        alone.
         """
         try:
-            batch = self._work.pickle(tasks)
-            if batch.count < len(tasks):
-                self._schedule.put_back(tasks[batch.count :])
-            return tasks[: batch.count], batch
+            batch = self._source.pickle(tasks)
         except BaseException as error:
             raise_interrupt(error)
             if len(tasks) == 1:
-                what = f"the {self._work.item_is} cannot be pickled: "
+                what = f"the {self._source.item_is} cannot be pickled: "
                 self._outcomes.refused(tasks[0], Err(*describe(error, what)))
             else:
                 self._schedule.send_alone(tasks)
             return [], Batch(0, b"")
+        if batch.count < len(tasks):
+            self._schedule.put_back(tasks[batch.count :])
+            tasks = tasks[: batch.count]
+        return tasks, batch
 
     def _flush(self, lane: Lane) -> None:
         try:
-            done = lane.flush()
+            is_done = lane.flush()
         except BrokenPipeError:
-            done = True  # its death will be seen, and what it was sent go elsewhere
-        if done:
-            self._watch.remove_clogged(lane)
-        else:
-            self._watch.add_clogged(lane)
+            is_done = True  # its death will be seen, and what it was sent go elsewhere
+        if not is_done:
+            self._poller.add_write_blocked(lane)
+        elif self._poller.has_write_blocked:
+            self._poller.remove_write_blocked(lane)
+
+    # Waiting
 
     def _wait(self, seconds: float) -> None:
         """Wait until something has happened, at most so long, and take note of it."""
-        self.crew.keep_limits()
-        schedule = self._schedule
-        if seconds and not (
-            self._outcomes.live is not None
-            or self.crew.starting
-            or self._watch.has_clogged
-            or any(lane.is_receiving or lane.mail.is_at_parcel for lane in self.crew.working)
-        ):
-            # Answers of quick callables are not worth waking up for one by one.
-            room = min((lane.answers_room for lane in self.crew.working), default=0)
-            nap = min(_NAP_SECONDS, schedule.quiet_seconds(room))
-            if nap >= _LEAST_NAP_SECONDS:
-                self.crew.keep_limits(now=True)
-                with self._work.unlocked:
-                    self._watch.nap(nap)
-        spin = self.crew.may_spin and schedule.expects_answer_within(SPIN_SECONDS)
-        if not schedule.unsettled and self._work.doorbell is not None:
-            seconds = _IDLE_SECONDS if seconds else 0.0
+        lanes, schedule, poller, hooks = self.lanes, self._schedule, self._poller, self._hooks
+        lanes.keep_limits()
+        if seconds:
+            self._nap()
+            seconds = self._time_out(seconds)
+        for tick in hooks.tick:
+            seconds = min(seconds, tick())
+        spin = lanes.may_spin and schedule.expects_answer_within(SPIN_SECONDS)
+        if hooks.waiting:
+            for waiting in hooks.waiting:
+                waiting(True)
+            try:
+                polled = poller.wait(seconds, spin=spin)
+            finally:
+                for waiting in hooks.waiting:
+                    waiting(False)
         else:
-            seconds = min(seconds, self.crew.wait_seconds)
-        if self._progress is not None:
-            seconds = min(seconds, self._progress.delay)
-        if self.crew.idle and self._work.exhausted:
-            seconds = min(seconds, _PATIENCE_SECONDS)
-        if schedule.has_backlog or self._outcomes.live is not None:
-            # What a lane has answered may be in its journal, while it does the next.
-            seconds = min(seconds, LOOK_SECONDS)
-        for ready, lane in self._watch.wait(seconds, self._work.unlocked, spin=spin):
+            polled = poller.wait(seconds, spin=spin)
+        for ready, lane in poller.ready(polled):
             if ready == "answers":
-                self._inbox.read(lane)
-            elif ready == "mail":
-                self._inbox.read_mail(lane)
-            elif ready == "exit" and lane in self.crew.retired:
-                if self._outcomes.live is not None:
+                self._answers.read(lane)
+            elif ready == "side":
+                self._answers.read_side(lane)
+            elif ready == "exit" and lane in lanes.draining:
+                for exited in hooks.worker_exited:
                     reason = f"has run {lane.ran} callables, and may run no more"
-                    self._outcomes.live.worker_ended(lane.number, lane.pid, reason)
-                self.crew.part_with(lane)
+                    exited(lane.number, lane.pid, reason)
+                lanes.has_drained(lane)
             elif ready == "exit":
-                self._inbox.bury(lane)
+                self._answers.examine_death(lane)
             else:
                 self._flush(lane)
-        self.crew.unseen_since_ns = 0
-        if self._watch.is_rung:
-            self._work.quiet()
-        self._inbox.look_around()
+        lanes.unseen_since_ns = 0
+        if poller.is_rung:
+            self._source.clear_doorbell()
+        self._answers.look_around()
+
+    def _nap(self) -> None:
+        """Let answers of quick tasks wait: they are not worth waking up for one by one."""
+        lanes = self.lanes
+        if (
+            self._hooks.task_began
+            or lanes.starting
+            or self._poller.has_write_blocked
+            or not self._schedule.may_nap
+            or any(lane.is_receiving or lane.side.is_at_large_value for lane in lanes.working)
+        ):
+            return
+        room = min((lane.answers_room for lane in lanes.working), default=0)
+        nap = min(MOST_NAP_SECONDS, self._schedule.quiet_seconds(room))
+        if nap >= LEAST_NAP_SECONDS:
+            lanes.keep_limits(now=True)
+            for waiting in self._hooks.waiting:
+                waiting(True)
+            try:
+                self._poller.nap(nap)
+            finally:
+                for waiting in self._hooks.waiting:
+                    waiting(False)
+
+    def _time_out(self, seconds: float) -> float:
+        """Return after how many seconds something is to be looked at that nothing signals."""
+        lanes, schedule = self.lanes, self._schedule
+        if not schedule.unsettled and self._source.doorbell is not None:
+            seconds = IDLE_SECONDS
+        else:
+            seconds = min(seconds, lanes.wait_seconds)
+        if lanes.idle and self._source.exhausted:
+            seconds = min(seconds, PATIENCE_SECONDS)
+        if schedule.has_backlog or self._hooks.task_began:
+            # What a lane has answered may be in its journal, while it does the next task.
+            seconds = min(seconds, LOOK_SECONDS)
+        return seconds

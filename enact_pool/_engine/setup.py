@@ -1,131 +1,124 @@
-"""What all callables of a run have in common, ready to be sent: once to each lane."""
+"""The setup of a run on its way to the lanes: pickled once, sent to each lane once."""
 
 from __future__ import annotations
 
 import pickle
 from typing import TYPE_CHECKING
 
-from enact_pool._engine.options import Options
+from enact_pool._core.observer import Hooks
 from enact_pool._engine.sources import TaskSource
-from enact_pool._lanes.lane import Lane
+from enact_pool._lanes.base import Lane
 from enact_pool._model.results import Err
 from enact_pool._python.interrupts import raise_interrupt
 from enact_pool._python.texts import describe
-from enact_pool._wire.frames import (
-    COMMON_CAPTURE_OUTPUT,
-    COMMON_EXCEPTIONS,
-    COMMON_FORWARD_LOGS,
-    COMMON_MAX_MEMORY,
-    COMMON_PARCEL,
-    COMMON_SHARED,
-    COMMON_SHOW_OUTPUTS,
-    COMMON_WRAPPED,
-    LARGE_BYTES,
-    NONE,
-)
+from enact_pool._wire.frames import LARGE_BYTES
+from enact_pool._wire.setup import NO_SETUP
 
 if TYPE_CHECKING:
-    from enact_pool._events.live_events import CallWrapperPickle
     from enact_pool._ipc.large_value import LargeValue
     from enact_pool._mirror.caller.items import Manifest
 
-__all__ = ["Brief"]
-
-_NOTHING = COMMON_SHARED.to_bytes(2, "little") + NONE
+__all__ = ["NO_EXTRAS", "RunExtras", "SetupSender"]
 
 
-class Brief:
-    """The common part of a work, pickled once; in a parcel if it is large.
+class RunExtras:
+    """What workers are asked for besides outcomes: see `RunSetup` for the attributes."""
 
-    `refusal` says why no callable can be run, if it cannot be pickled.
-    """
+    __slots__ = ("captures_output", "log_levels", "max_memory", "shows_outputs")
 
     def __init__(
         self,
-        work: TaskSource,
-        options: Options,
         *,
-        show_outputs: bool,
-        call_wrappers: list[CallWrapperPickle],
+        shows_outputs: bool = False,
+        captures_output: bool = False,
+        max_memory: int | None = None,
+        log_levels: dict[str, int] | None = None,
     ) -> None:
+        self.shows_outputs = shows_outputs
+        self.captures_output = captures_output
+        self.max_memory = max_memory
+        self.log_levels = log_levels
+
+
+# Of runs that ask for nothing.
+NO_EXTRAS = RunExtras()
+
+
+class SetupSender:
+    """Sends the setup of a run to its lanes.
+
+    Attributes:
+        refusal: Why no task can be run, if the setup cannot be pickled.
+        manifests: What a worker needs to load the setup.
+    """
+
+    def __init__(self, source: TaskSource, extras: RunExtras, hooks: Hooks) -> None:
         self.refusal: Err | None = None
-        self._wraps_calls = bool(call_wrappers)
-        self._payload = b""
-        # What a worker needs to load it.
         self.manifests: tuple[Manifest, ...] = ()
-        self._parcel: LargeValue | None = None
+        self._encoded = b""
+        self._large: LargeValue | None = None
         self._lanes: set[Lane] = set()
-        # Whether something comes from the workers beside their answers.
-        self._brings_mail = options.capture_output or options.forward_logs
+        # Whether something comes over the side channel besides large values.
+        self._uses_side = extras.captures_output or extras.log_levels is not None
+        wrappers = [each for hook in hooks.call_wrappers for each in hook()]
+        self._wraps_calls = bool(wrappers)
         buffers: list[pickle.PickleBuffer] = []
         try:
-            flags, payload, manifest = work.pickle_common(buffers)
-            if buffers or len(payload) >= LARGE_BYTES:
-                self._parcel = _parcel_if_large(payload, buffers)
-            if self._parcel is not None:
-                flags, payload = flags | COMMON_PARCEL, self._parcel.layout
+            setup, manifest = source.setup(buffers)
+            if buffers or len(setup.payload) >= LARGE_BYTES:
+                self._large = _large_value_of(setup.payload, buffers)
+            if self._large is not None:
+                setup.payload, setup.is_large = self._large.layout, True
             elif buffers:
-                flags, payload, manifest = work.pickle_common(None)
+                setup, manifest = source.setup(None)
         except BaseException as error:
             raise_interrupt(error)
-            self.refusal = Err(*describe(error, f"the {work.common_is} cannot be pickled: "))
-        else:
-            needs = [needs for _, needs in call_wrappers]
-            self.manifests = manifest, *map(work.snapshot.manifest, needs)
-            if work.wants_exceptions:
-                flags |= COMMON_EXCEPTIONS
-            if show_outputs:
-                flags |= COMMON_SHOW_OUTPUTS
-            if call_wrappers:
-                flags |= COMMON_WRAPPED
-                pickled = pickle.dumps([wrapper for wrapper, _ in call_wrappers])
-                payload = len(pickled).to_bytes(8, "little") + pickled + payload
-            if options.capture_output:
-                flags |= COMMON_CAPTURE_OUTPUT
-            if options.forward_logs:
-                from enact_pool._observe.log_receiver import levels  # for those who want it
+            self.refusal = Err(*describe(error, f"the {source.common_is} cannot be pickled: "))
+            return
+        self.manifests = (manifest,)
+        if wrappers:
+            setup.wrappers = [pickled for pickled, _ in wrappers]
+            self.manifests += tuple(source.snapshot.manifest(needs) for _, needs in wrappers)
+        setup.gives_exceptions = source.gives_exceptions
+        setup.shows_outputs = extras.shows_outputs
+        setup.captures_output = extras.captures_output
+        setup.max_memory = extras.max_memory
+        setup.log_levels = extras.log_levels
+        self._encoded = setup.encode()
 
-                flags |= COMMON_FORWARD_LOGS
-                pickled = pickle.dumps(levels())
-                payload = len(pickled).to_bytes(8, "little") + pickled + payload
-            max_memory = options.limits.max_memory
-            if max_memory is not None:
-                flags |= COMMON_MAX_MEMORY
-                payload = min(max_memory, (1 << 64) - 1).to_bytes(8, "little") + payload
-            self._payload = flags.to_bytes(2, "little") + payload
-
-    def payload(self, tasks: list[int], items: bytes) -> bytes:
-        """A batch of these tasks, whose items are pickled: call wrappers are told the tasks."""
+    def batch(self, tasks: list[int], items: bytes) -> bytes:
+        """Return the payload of a batch of these tasks, whose items are pickled."""
+        # Call wrappers are given the numbers of the tasks.
         return pickle.dumps((tasks, items)) if self._wraps_calls else items
 
-    def give(self, lane: Lane) -> None:
-        """Queue it for a lane that does not have it. Raises `OSError` if it cannot be sent."""
+    def send(self, lane: Lane) -> None:
+        """Queue the setup for a lane that does not have it. Raises `OSError`."""
         if lane not in self._lanes:
-            lane.queue_common(self._payload, self._parcel)
+            lane.queue_setup(self._encoded, self._large)
             self._lanes.add(lane)
 
     def take_back(self, lane: Lane) -> bool:
-        """Let a lane that is idle forget it, if it is large; gives whether anything is queued."""
+        """Let an idle lane forget it, if it is large; return whether something was queued."""
         if lane not in self._lanes:
             return False
         self._lanes.remove(lane)
-        if self._brings_mail:
-            lane.clear_mail()
-        if self._parcel is None:
+        if self._uses_side:
+            lane.clear_side()
+        if self._large is None:
             return False
-        # Its memory is free when nobody has it any more.
-        lane.queue_common(_NOTHING)
+        # Its memory is free when no process has it any more.
+        lane.queue_setup(NO_SETUP)
         return True
 
     def close(self) -> None:
-        """Let go of it."""
-        if self._parcel is not None:
-            self._parcel.close()
+        """Release it."""
+        if self._large is not None:
+            self._large.close()
 
 
-def _parcel_if_large(payload: bytes, buffers: list[pickle.PickleBuffer]) -> LargeValue | None:
+def _large_value_of(payload: bytes, buffers: list[pickle.PickleBuffer]) -> LargeValue | None:
     try:
-        from enact_pool._ipc.large_value import large_value_of  # for those who need it
+        from enact_pool._ipc.large_value import large_value_of  # not for every run
     except OSError:
-        return None  # no descriptor is to be had to read it with
+        return None  # no descriptor is left to read the module with
     return large_value_of(payload, buffers)

@@ -6,7 +6,7 @@ import os
 import pickle
 import threading
 from collections import deque
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from operator import is_
@@ -15,12 +15,14 @@ from typing import Any
 
 from attrs import define
 
+from enact_pool._core.leasing import IllegalTransition
+from enact_pool._core.observer import RunInfo
 from enact_pool._engine.futures import CallFuture, fate_of, log_untold
-from enact_pool._engine.output_relay import Use, end_unused, relays, replaced_streams, use_relay
 from enact_pool._engine.sources import Batch, RunControl, TaskSource
-from enact_pool._lanes.lane_pool import Doorbell
+from enact_pool._ipc.doorbell import Doorbell
+from enact_pool._lanes.output_relay import Use, end_unused, relays, replaced_streams, use_relay
 from enact_pool._mirror.caller.items import Manifest
-from enact_pool._mirror.caller.manifests import caller_manifests
+from enact_pool._mirror.caller.manifests import caller_manifests, caller_streams
 from enact_pool._mirror.caller.pickler import Needs
 from enact_pool._mirror.caller.pickling import (
     NAMED,
@@ -31,11 +33,12 @@ from enact_pool._mirror.caller.pickling import (
 )
 from enact_pool._mirror.caller.scopes import scopes
 from enact_pool._mirror.caller.snapshot import Snapshot, manifest_of
-from enact_pool._model.results import TOLD, ParallelResult
+from enact_pool._model.results import OUTCOME_TYPE_IDS, ParallelResult
 from enact_pool._python.callables import name_of
 from enact_pool._python.interrupts import handlers_deferred, raise_interrupt
-from enact_pool._wire.frames import COMMON_CALLS, SHAREABLE
-from enact_pool._worker.invokers import called_with, prepared
+from enact_pool._wire.calls import called_with, prepared
+from enact_pool._wire.frames import SHAREABLE
+from enact_pool._wire.setup import CALLS, RunSetup
 
 __all__ = ["SubmissionQueue", "PreparedCall"]
 
@@ -149,35 +152,40 @@ class _CallPickler:
 
 
 class SubmissionQueue(TaskSource):
-    """Calls in the order they were submitted; their futures are given their outcomes."""
+    """Calls in the order in which they were submitted; their futures receive the outcomes.
+
+    It is the source of a run that goes on until the executor is shut down, and observes it.
+    """
 
     item_is, common_is = "call", "call"
-    wants_exceptions = goes_on = True
+    gives_exceptions = goes_on = True
 
     def __init__(self) -> None:
-        super().__init__(())
         self.pid = os.getpid()
+        self.snapshot = Snapshot()
+        self.manifests = ()
         # Both of these are changed without a lock: what finalizers and signal handlers
         # submit must not wait for what they have interrupted.
         self._waiting: deque[CallFuture] = deque()
         # Those that the run has taken, by their numbers there.
         self._futures: dict[int, CallFuture] = {}
+        self._pulled = 0
         self._is_closed = False
         self._run: RunControl | None = None
-        self._turn = self.lock = _Turn()
-        self.unlocked = _Unlocked(self._turn, self._tell_withdrawn)
+        self._turn = _Turn()
         self._bell = Doorbell()
         self.doorbell = self._bell.fileno()
         # The number of the wait that more calls end, 0 while there is none; and the last
-        # one that was rung for. (A flag that is taken down may be that of the next wait.)
+        # one that was rung for. (A flag that is cleared may be that of the next wait.)
         self._nap = self._naps = self._rung_for = 0
-        # Held while the bell is rung or taken away. Nobody waits for anything else then.
-        self._at_bell = threading.RLock()
         self._is_over = False
         # What was cancelled, as far as the run has noticed.
         self._withdrawn: list[CallFuture] = []
         self._pickler = _CallPickler()
-        # Whether a call was submitted whose prints are relayed.
+        # What the first object in the place of stdout or stderr that failed has raised.
+        self.error: BaseException | None = None
+        # The relay of the last call: calls in a row do not each start one.
+        self._relay: Use | None = None
         self._has_relayed = False
         # Exceptions of those that cannot be pickled, by their numbers.
         self._refusals: dict[int, BaseException] = {}
@@ -190,14 +198,13 @@ class SubmissionQueue(TaskSource):
             raise RuntimeError(_SHUT)
         in_progress = bool(self._waiting or self._futures)
         call = self._pickler.pickle(function, args, kwargs, patient=in_progress)
-        # Calls in a row do not each start a relay.
         self._relay = call.relay
         if call.relay is not None:
             self._has_relayed = True
         future = CallFuture(self, call)
         self._waiting.append(future)
         # In this order: a run that says that it listens looks once more before it waits,
-        # and who is interrupted has not rung for anybody else.
+        # and a thread that is interrupted has not rung for another one.
         nap = self._nap
         if nap != self._rung_for and nap:
             self._ring()
@@ -206,7 +213,7 @@ class SubmissionQueue(TaskSource):
             try:
                 self._waiting.remove(future)
             except ValueError:
-                return future  # it was done in time, or has been told of the end
+                return future  # it was done in time, or was told of the end
             finally:
                 self._relay = None
             raise RuntimeError(_SHUT)
@@ -284,18 +291,16 @@ class SubmissionQueue(TaskSource):
     def _ring(self) -> None:
         # In a forked child, it is the bell of the parent.
         if self.pid == os.getpid():
-            with self._at_bell:
-                if not self._is_over:
-                    self._bell.ring()
+            self._bell.ring()
 
     def abandon(self) -> None:
         """In a forked child: the calls are the parent's."""
-        self._bell.close()
+        self._bell.abandon()
 
     # For the run
 
-    def begin(self, run: RunControl) -> None:
-        self._run = run
+    def begin(self, control: RunControl) -> None:
+        self._run = control
 
     @property
     def exhausted(self) -> bool:
@@ -305,12 +310,16 @@ class SubmissionQueue(TaskSource):
     def has_more(self) -> bool:
         return bool(self._waiting)
 
+    @property
+    def pulled(self) -> int:
+        return self._pulled
+
     def listen(self, wants: bool) -> None:
         self._naps += 1
         self._nap = self._naps if wants else 0
 
-    def quiet(self) -> None:
-        self._bell.quiet()
+    def clear_doorbell(self) -> None:
+        self._bell.clear()
 
     def pull(self, count: int) -> int:
         before = self._pulled
@@ -324,34 +333,23 @@ class SubmissionQueue(TaskSource):
                 self._pulled += 1
         return self._pulled - before
 
-    def _tell_withdrawn(self) -> None:
-        """An interrupt may have kept whoever has cancelled them from this."""
-        while self._withdrawn:
-            try:
-                self._withdrawn.pop()._tell_withdrawn()
-            except BaseException:
-                log_untold()
-
     def stop(self) -> None:
         self._is_closed = True
 
     def settle(self, tasks: Iterable[int]) -> list[str]:
-        return [self.name(task) for task in tasks]
+        return [self._call(task).name for task in tasks]
 
     def name(self, task: int) -> str:
         return self._call(task).name
 
     def _call(self, task: int) -> _Call:
         call: Any = self._futures[task]._call
-        assert isinstance(call, _Call), "it is let go of with its outcome"
-        return call
+        if call is None:
+            raise IllegalTransition(f"call {task} was dropped before its outcome was released")
+        return call  # type: ignore[no-any-return]
 
-    @property
-    def kinds(self) -> None:
-        return None
-
-    def pickle_common(self, buffers: Buffers) -> tuple[int, bytes, Manifest]:
-        return COMMON_CALLS, b"", ()
+    def setup(self, buffers: Buffers) -> tuple[RunSetup, Manifest]:
+        return RunSetup(CALLS), ()
 
     def pickle(self, tasks: list[int]) -> Batch:
         calls = [self._call(task) for task in tasks]
@@ -366,42 +364,66 @@ class SubmissionQueue(TaskSource):
         payload = pickle.dumps((list(numbers), items), pickle.HIGHEST_PROTOCOL)
         return Batch(len(calls), payload, manifests)
 
-    def open_relay(self) -> None:
-        """Open none for all: each call has the relay of when it was submitted."""
-        self._replaced = None
+    # Hooks. The run's thread has the turn, except while it waits or runs code of the user's:
+    # then other threads can ask about calls, and cancel them.
 
-    @property
-    def is_relayed(self) -> bool:
-        return self._has_relayed
+    def run_started(self, _: RunInfo) -> None:
+        self._turn.take()
 
-    def show_printed(self, tasks: Sequence[int]) -> None:
-        calls: list[Any] = [self._futures[task]._call for task in tasks]
-        for relay in {call.relay.relay for call in calls if call.relay is not None}:
-            self._drain(relay)
+    def waiting(self, waits: bool) -> None:
+        if waits:
+            # Futures are told without the turn: their own locks may be held by a thread whose
+            # signal handler waits for it.
+            self._turn.give_up()
+            self._finish_withdrawn()
+        else:
+            self._turn.take()
 
-    def tell(self, tasks: Sequence[int], results: list[ParallelResult[Any]]) -> None:
+    user_code = waiting
+
+    def results_released(self, tasks: Sequence[int], results: list[ParallelResult[Any]]) -> None:
+        if self._has_relayed:
+            calls: list[Any] = [self._futures[task]._call for task in tasks]
+            for relay in {call.relay.relay for call in calls if call.relay is not None}:
+                relay.drain()
+                self.error = self.error or relay.error
         for task, result in zip(tasks, results, strict=True):
             future = self._futures.pop(task)
             output = result._output
-            if id(type(output)) not in TOLD:
+            if id(type(output)) not in OUTCOME_TYPE_IDS:
                 future._end(output)
             else:
                 future._end(*fate_of(output, result.error, self._refusals.pop(task, None)))
         if relays.active:
             end_unused()
 
+    def manifest_at_release(self) -> Manifest:
+        """Return what a worker must have that may print to a relay, which may end now."""
+        return caller_streams() if self._has_relayed else ()
+
+    def run_ended(self) -> None:
+        self._turn.give_up()
+
+    def _finish_withdrawn(self) -> None:
+        """Tell futures that they are cancelled, if an interrupt has kept others from it."""
+        while self._withdrawn:
+            try:
+                self._withdrawn.pop()._tell_withdrawn()
+            except BaseException:
+                log_untold()
+
     def end(self) -> None:
-        """There is no run any more. What it has not done, if it was cut short, fails."""
+        """End: there is no run any more. What it has not done, if it was cut short, fails."""
         was_closed, self._is_closed = self._is_closed, True
-        with self._at_bell:
-            self._is_over = True
-            self._bell.close()
-        with self._turn:
-            left, self._run = list(self._futures.values()), None
-            self._futures.clear()
+        self._is_over = True
+        self._bell.close()
+        self._turn.take()
+        left, self._run = list(self._futures.values()), None
+        self._futures.clear()
+        self._turn.give_up()
         for future in left:
             future._end(None, BrokenExecutor("the executor's thread has ended early"))
-        self._tell_withdrawn()
+        self._finish_withdrawn()
         while self._waiting:
             future = self._waiting.popleft()
             if future._is_withdrawn:
@@ -416,44 +438,31 @@ class SubmissionQueue(TaskSource):
 
 
 class _Turn:
-    """Arbitrates access to a run between its own thread and threads that query it.
+    """Whose turn it is to use a run: that of its own thread, or of a thread that asks about it.
 
-    The run's thread, which no signal handler interrupts, enters it. Others hold the
-    guard. Finalizers run in any thread at any moment, in one that has the turn as well:
-    these must neither wait for it, nor change the run as it is then. So the guard is
-    re-entrant, and what is found to be taken behind it is taken by the same thread.
+    The run's thread, which no signal handler interrupts, takes it and gives it up. Other threads
+    hold the guard. Finalizers run in any thread at any moment, in the one that has the turn as
+    well: these must neither wait for it, nor change the run as it is then. So the guard is
+    re-entrant, and what finds the turn taken behind the guard is in the thread that took it.
     """
 
     def __init__(self) -> None:
         self.guard = threading.RLock()
         self.is_taken = False
 
-    def __enter__(self) -> None:
+    def take(self) -> None:
+        """Take the turn; do nothing if this thread has it. For the run's thread."""
         self.guard.acquire()
+        if self.is_taken:
+            self.guard.release()
         self.is_taken = True
 
-    def __exit__(self, *_: object) -> None:
-        self.is_taken = False
-        self.guard.release()
-
-
-class _Unlocked:
-    """Where a turn that somebody has is given away for a while.
-
-    Here is the place for what futures are told. Their own locks may be held by a thread
-    whose signal handler waits for its turn.
-    """
-
-    def __init__(self, turn: _Turn, tell: Callable[[], None]) -> None:
-        self._turn = turn
-        self._tell = tell
-
-    def __enter__(self) -> None:
-        self._turn.__exit__()
-        self._tell()
-
-    def __exit__(self, *_: object) -> None:
-        self._turn.__enter__()
+    def give_up(self) -> None:
+        """Give up the turn, if this thread has it. For the run's thread."""
+        if self.is_taken and self.guard.acquire(blocking=False):
+            self.guard.release()
+            self.is_taken = False
+            self.guard.release()
 
 
 def _compatible(calls: list[_Call]) -> tuple[list[_Call], tuple[Manifest, ...]]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from attrs import asdict, define, field, frozen
 
 from enact_pool._model.errors import ExecutionError, now_ms
 from enact_pool._model.ids import ExecutionId, StepId
-from enact_pool._model.results import Err, Ok
+from enact_pool._model.results import Err, Ok, Outcome
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -18,13 +18,10 @@ if TYPE_CHECKING:
 __all__ = [
     "ExecutionCancelled",
     "ExecutionFailed",
-    "Outcome",
     "Span",
     "StepEnd",
     "StreamEvent",
 ]
-
-Outcome = Literal["ok", "failed", "crashed", "cancelled"]
 
 # JSON has neither NaN nor infinities. What has them is refused, rather than written
 # as what only Python reads.

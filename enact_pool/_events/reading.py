@@ -13,9 +13,10 @@ from reprlib import repr
 from typing import Any, NoReturn, TypeVar, get_args
 
 from enact_pool._events import events, live_events
-from enact_pool._events.events import Outcome, Span, StreamEvent
+from enact_pool._events.events import Span, StreamEvent
 from enact_pool._model.errors import ExecutionError, ExecutionErrorCategory
 from enact_pool._model.ids import ExecutionId, StepId
+from enact_pool._model.results import Outcome
 
 __all__ = ["read_error", "read_event", "read_json", "read_span"]
 

@@ -114,7 +114,7 @@ class LargeValue:
 
     @classmethod
     def receive(cls, mail: SideChannelReader, tag: int, layout: bytes) -> LargeValue:
-        """Take the descriptor that was sent with this tag. Raises what `SideChannelReader.parcel` raises."""
+        """Take the descriptor that was sent with this tag. Raises what reading it raises."""
         # So that no descriptor is lost to an interrupt.
         with handlers_deferred():
             return cls.from_file(mail.parcel(tag), layout)

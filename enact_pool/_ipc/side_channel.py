@@ -132,7 +132,7 @@ class SideChannelReader:
         # The number of a run, and what its callables print to.
         self._output: tuple[int, list[int]] = 0, []
         # Whether a parcel was what `collect` came to, and nothing behind it can be taken.
-        self.is_at_parcel = False
+        self.is_at_large_value = False
 
     def fileno(self) -> int:
         """What to wait for."""
@@ -144,12 +144,12 @@ class SideChannelReader:
         A parcel stays where it is until it is asked for: it is a descriptor, of which a
         process may have few, and its sender does not wait for its answer to be read.
         """
-        self.is_at_parcel = False
+        self.is_at_large_value = False
         with handlers_deferred(), _borrowed(self._source) as source:
             for _ in range(_MOST_MESSAGES):
                 try:
                     if _next_kind(source) == Kind.PARCEL:
-                        self.is_at_parcel = True
+                        self.is_at_large_value = True
                         break
                     if not self._take(source):
                         return False
@@ -232,7 +232,7 @@ class SideChannelReader:
 
     def drain(self) -> None:
         """Forget all that came, and what is there. Signal handlers must be deferred."""
-        while self.collect() and self.is_at_parcel:
+        while self.collect() and self.is_at_large_value:
             with _borrowed(self._source) as source:
                 self._take(source)
             self.clear()

@@ -1,9 +1,15 @@
-"""The lanes of a pool: which are idle, which are out with a run, who waits for one.
+"""The lanes of a pool: runs lease them, and release them.
 
-A run drives its lanes alone, in its own thread. So runs of several threads
-share a pool by taking lanes from here and giving them back. When they are all
-out and a run waits for one, the others give back what is above a fair share;
-and with more runs than lanes, they take turns.
+A run drives its lanes alone, in its own thread. So runs of several threads share a pool by
+leasing lanes from here. When all lanes are leased and a run waits for one, the others release
+what is above a fair share; and with more runs than lanes, they take turns.
+
+Who has which lane is decided by a `LeaseBook`, under the lock. What follows from that (starting,
+killing, waiting, ringing) is done outside the lock.
+
+The lock is never re-entered. Signal handlers, finalizers and the garbage collector can close or
+cancel a pool, end a run or begin one, while the thread that they interrupt is in here. What
+arrives so is put into a queue, and carried out by the same thread on its way out.
 """
 
 from __future__ import annotations
@@ -13,36 +19,21 @@ import threading
 import time
 import weakref
 from collections import deque
-from itertools import count
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from attrs import evolve
 
-from enact_pool._lanes.lane import Lane, LeaseHolder
+from enact_pool._core.batch_sizing import Pace
+from enact_pool._core.leasing import LeaseBook, Left
+from enact_pool._core.timing import EXIT_GRACE_SECONDS
+from enact_pool._ipc.doorbell import Doorbell
+from enact_pool._lanes.base import Lane, LeaseHolder
+from enact_pool._lanes.local_lane import LocalLane
 from enact_pool._lanes.spawn import WorkerSpec
-from enact_pool._python.interrupts import handlers_deferred
 from enact_pool._python.loading import check_not_imported
 
-__all__ = [
-    "AWAY_SECONDS",
-    "GRACE_SECONDS",
-    "Doorbell",
-    "LanePool",
-    "PoolClosed",
-    "end_idle_workers",
-    "worker_pids",
-]
-
-# How long workers may take to end by themselves, running exit handlers and
-# flushing their output, before they are killed.
-GRACE_SECONDS = 0.5
-
-# How long a run may keep its last lane while runs without any wait for one.
-_TURN_SECONDS = 0.1
-
-
-# How long a run may keep its lanes while its caller's code runs, in an emitter or
-# in a loop over results, before others may start lanes in their place.
-AWAY_SECONDS = 0.5
+__all__ = ["LanePool", "PoolClosed", "end_idle_workers", "worker_pids"]
 
 
 class PoolClosed(RuntimeError):
@@ -52,89 +43,94 @@ class PoolClosed(RuntimeError):
         super().__init__("the pool is closed")
 
 
-class Doorbell:
-    """How a run that waits for a lane is told: a descriptor that turns readable."""
-
-    def __init__(self, run: LeaseHolder | None = None) -> None:
-        # Who waits for a lane, if it is that.
-        self.run = run
-        self._read_end, self._write_end = os.pipe()
-        os.set_blocking(self._read_end, False)
-        os.set_blocking(self._write_end, False)
-        self._is_open = True
-
-    def fileno(self) -> int:
-        return self._read_end
-
-    def ring(self) -> None:
-        try:
-            os.write(self._write_end, b"!")
-        except BlockingIOError:
-            return  # a full pipe is as readable as can be
-
-    def quiet(self) -> None:
-        """Wait for the next ring."""
-        try:
-            os.read(self._read_end, 4096)
-        except BlockingIOError:
-            return
-
-    def close(self) -> None:
-        with handlers_deferred():
-            if self._is_open:
-                self._is_open = False
-                os.close(self._read_end)
-                os.close(self._write_end)
-
-
-def _is_away(run: LeaseHolder | None) -> bool:
-    """Whether code of a run's caller has run for so long that nobody is to wait for it."""
-    return run is not None and 0.0 < run.away_since < time.monotonic() - AWAY_SECONDS
-
-
 class LanePool:
     """At most `limit` lanes, started when asked for and kept for the next run.
 
     They share `cpus` CPUs.
     """
 
-    def __init__(self, spec: WorkerSpec, limit: int, cpus: int) -> None:
-        self.limit = 0
+    def __init__(
+        self,
+        spec: WorkerSpec,
+        limit: int,
+        cpus: int,
+        *,
+        make_lane: Callable[[int], Lane] = LocalLane,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._cpus = cpus
         self._spec = spec
-        self._forget_everything()
+        self._make_lane = make_lane
+        self._clock = clock
+        self._is_terminated = False
+        self.book: LeaseBook[Lane, LeaseHolder] = LeaseBook(0)
+        self._begin_anew()
         self.grow(limit)
-        self._closed = False
-        self._terminated = False
-        _supplies.add(self)
+        _pools.add(self)
 
-    def _forget_everything(self) -> None:
-        # Re-entrant: a signal handler may close the pool while its thread is in here.
+    def _begin_anew(self) -> None:
+        self.book = LeaseBook(self.book.limit, self.book.closed)
+        # Re-entrant only for the moments in which it is held and `_inside` is not set: nothing
+        # has begun to change then, or all of it has been done.
         self._lock = threading.RLock()
-        self._lanes: set[Lane] = set()
-        self._idle: list[Lane] = []
-        self._waiting: deque[Doorbell] = deque()
-        # What the callables of a run were that was over lately, and how long they
-        # took then and the time before, in seconds on average.
-        self._pace: tuple[frozenset[int] | None, float, float] = None, 0.0, 0.0
-        # The thread of each run. A thread may be in several: an emitter may begin one.
-        self._runs: dict[LeaseHolder, int] = {}
+        # The thread that is about to change the book; 0 if none is.
+        self._inside = 0
+        # What arrived while its own thread was inside.
+        self._queue: deque[Callable[[], object]] = deque()
+        self._doorbells: dict[LeaseHolder, Doorbell] = {}
+        # How long the callables of a run took that was over lately.
+        self.pace = Pace()
+
+    # `enter`, `acquire`, `release` and `leave` do by hand what `_locked` does: each run calls
+    # them, and a generator costs more than what they do (the row noops-1).
+
+    @contextmanager
+    def _locked(self) -> Iterator[LeaseBook[Lane, LeaseHolder]]:
+        """Within, this thread has the book. It must not be inside already."""
+        try:
+            with self._lock:
+                self._inside = threading.get_ident()
+                try:
+                    yield self.book
+                finally:
+                    self._inside = 0
+        finally:
+            self._carry_out()
+
+    def _carry_out(self) -> None:
+        # A handler can add to it at any moment, also in here.
+        while self._queue:
+            self._queue.popleft()()
+
+    def _postpones(self, operation: Callable[[], object]) -> bool:
+        """Return whether this thread is inside; then the operation is carried out later."""
+        if self._inside != threading.get_ident():
+            return False
+        self._queue.append(operation)
+        return True
+
+    @property
+    def limit(self) -> int:
+        """How many lanes there may be."""
+        return self.book.limit
 
     @property
     def closed(self) -> bool:
         """Whether no run may begin any more."""
-        return self._closed
+        return self.book.closed
 
     @property
     def terminated(self) -> bool:
         """Whether the interpreter is exiting, or the pool is garbage."""
-        return self._terminated
+        return self._is_terminated
 
     def grow(self, limit: int) -> None:
         """Let there be `limit` lanes, if that is more than before."""
-        with self._lock:
-            if limit > self.limit:
-                self.limit = limit
+        if limit <= self.book.limit or self._postpones(lambda: self.grow(limit)):
+            return
+        with self._locked() as book:
+            if limit > book.limit:
+                book.limit = limit
                 share = max(1, self._cpus // limit)
                 self._spec = evolve(self._spec, cpus=share, spin=limit <= self._cpus)
 
@@ -146,117 +142,122 @@ class LanePool:
     # Runs
 
     def enter(self, run: LeaseHolder) -> None:
-        """A run begins, in this thread.
+        """Begin a run in this thread.
 
-        Raises `PoolClosed` if the supply is closed, and what `check_not_imported` raises.
+        Raises:
+            PoolClosed: The pool is closed.
+            RuntimeError: See `check_not_imported`.
         """
         check_not_imported()
         thread = threading.get_ident()
-        # Those that one interrupt after another has kept from leaving.
-        for other, of in list(self._runs.items()):
-            if of == thread and other.is_lost:
+        # Runs that one interrupt after another has kept from leaving.
+        for other in self.book.runs_of(thread):
+            if other.is_lost:
                 other.disband()
+        if self.book.closed:
+            raise PoolClosed
+        if self._inside == thread:
+            self._queue.append(lambda: self.book.enter(run, thread))
+            return
         with self._lock:
-            if self._closed:
-                raise PoolClosed
-            self._runs[run] = thread
+            self._inside = thread
+            try:
+                has_begun = self.book.enter(run, thread)
+            finally:
+                self._inside = 0
+        if self._queue:
+            self._carry_out()
+        if not has_begun:
+            raise PoolClosed
 
-    def leave(self, run: LeaseHolder, doorbell: Doorbell | None) -> None:
-        """A run ends. Lanes that it has not given back are at work, or have been
-        lost to an interrupt: they are killed.
+    def leave(self, run: LeaseHolder) -> None:
+        """End a run. Lanes that it has not released are at work, or were lost to an interrupt:
+        they are killed.
 
         If an interrupt comes in between, it can be called again.
         """
+        thread = threading.get_ident()
+        if self._inside == thread:
+            self._queue.append(lambda: self.leave(run))
+            return
+        now = self._clock()
         with self._lock:
-            if doorbell is not None:
-                if doorbell in self._waiting:
-                    self._waiting.remove(doorbell)
-                doorbell.close()
-            held = [
-                lane
-                for lane in self._lanes
-                if lane.holder is run and not lane.is_left and lane not in self._idle
-            ]
-            left = self._left_for(run)
-            # It may have been rung, and not have asked any more.
-            if self._waiting and (self._idle or not self._has_more_than(self.limit - 1)):
-                self._ring()
-            # What was needed above the limit is not, when the run that was in the way is gone.
-            surplus: list[Lane] = []
-            if not self._is_nested(self._runs.get(run)):
-                while self._idle and self._has_more_than(self.limit + len(held) + len(surplus)):
-                    surplus.append(self._take_idle(run))
-        for lane in held:
-            if not lane.hung_up_at:
+            self._inside = thread
+            try:
+                left = self.book.leave(run, now)
+                doorbell = self._doorbells.pop(run, None)
+            finally:
+                self._inside = 0
+        if self._queue:
+            self._carry_out()
+        if doorbell is not None:
+            doorbell.close()
+        if left is not None:
+            self._clean_up(run, left)
+
+    def _clean_up(self, run: LeaseHolder, left: Left[Lane, LeaseHolder]) -> None:
+        """Deal with the lanes that a run has left."""
+        self._ring(left.ring_for)
+        for lane in left.held:
+            if not lane.drained_at:
                 lane.kill()
-        for lane in held:
-            if lane.hung_up_at:
-                lane.wait_for_exit(max(0.0, lane.hung_up_at + GRACE_SECONDS - time.monotonic()))
+        for lane in left.held:
+            if lane.drained_at:
+                seconds = lane.drained_at + EXIT_GRACE_SECONDS - self._clock()
+                lane.wait_for_exit(max(0.0, seconds))
             lane.end()
             self.discard(lane)
-        if surplus:
-            self._end(surplus)
-        for lane in left:
+        if left.surplus:
+            self._end(left.surplus)
+        for lane in left.offered:
             self.release(lane)
-        # Last: what a run has, nobody else touches.
-        with self._lock:
-            self._runs.pop(run, None)
-
-    def expected_seconds(self, kinds: frozenset[int] | None) -> float | None:
-        """How long such callables took lately, in seconds on average; None if that is not known.
-
-        The less of two times: quick ones take long now and then, when they are preempted.
-        """
-        known, seconds, before = self._pace
-        return min(seconds, before) if kinds is not None and kinds == known else None
-
-    def remember(self, kinds: frozenset[int] | None, seconds: float | None) -> None:
-        """Such callables have taken so long."""
-        # All in one step, so that no thread reads half of it; the last one counts.
-        if kinds is not None and seconds is not None:
-            known, last, _ = self._pace
-            self._pace = kinds, seconds, last if kinds == known else seconds
-
-    def has_to_share(self, held: int) -> bool:
-        """Whether a run that holds so many lanes should give one back."""
-        # Read without the lock: a run that finds this out a moment late gives
-        # back its lane a batch later.
-        return self._someone_waits() and held > max(1, self.limit // max(1, len(self._runs)))
-
-    def is_due(self, lane: Lane, held: int) -> bool:
-        """Whether a run that holds so many lanes should give back this one when it is idle.
-
-        With more runs than lanes, each may have one for a while.
-        """
-        return self._someone_waits() and (
-            self.has_to_share(held)
-            or (len(self._runs) > self.limit and time.monotonic() - lane.held_since > _TURN_SECONDS)
-        )
+        # Last: nothing else touches what a run has.
+        with self._locked() as book:
+            book.forget(run)
 
     # Lanes
 
-    def acquire(self, run: LeaseHolder, doorbell: Doorbell | None) -> Lane | None:
-        """An idle lane, or a new one, for a run; None if there are as many as may be.
+    def acquire(self, run: LeaseHolder) -> Lane | None:
+        """Lease an idle lane to a run, or a new one.
 
-        Then the doorbell, if given, is rung when it is worth asking again.
-        Raises `OSError` if a worker cannot be started.
+        Returns:
+            None if there are as many as there may be, or the run is cancelled. Then the doorbell
+            of the run is rung when it is worth asking again: see `doorbell_of`.
+
+        Raises:
+            OSError: A worker cannot be started.
+            RuntimeError: The interpreter is exiting.
         """
-        with self._lock:
-            if self._terminated:
-                raise RuntimeError("the pool is gone: the interpreter is exiting")
-            if run.cancel_reason:
+        if self._is_terminated:
+            raise RuntimeError("the pool is gone: the interpreter is exiting")
+        if run.cancel_reason:
+            return None
+        thread, now, book = threading.get_ident(), self._clock(), self.book
+        if self._inside == thread:
+            # The interrupted thread would never come to release a lane: start another one.
+            number = book.next_number()
+            lane = self._make_lane(number)
+            self._queue.append(lambda: book.start(lane, number, run, now))
+        else:
+            with self._lock:
+                self._inside = thread
+                try:
+                    found = book.acquire(run, now)
+                    if found == "wait":
+                        if run in self._doorbells:
+                            book.wait(run)
+                    elif found == "start":
+                        lane = self._make_lane(number := book.next_number())
+                        # Before it is started: `leave` finds what an interrupt leaves of it.
+                        book.start(lane, number, run, now)
+                finally:
+                    self._inside = 0
+            if self._queue:
+                self._carry_out()
+            if found == "wait":
                 return None
-            if self._idle:
-                return self._take_idle(run)
-            if self._present() >= self.limit and not self._must_start(run):
-                if doorbell is not None and doorbell not in self._waiting:
-                    self._waiting.append(doorbell)
-                return None
-            taken = {lane.number for lane in self._lanes if not lane.hung_up_at}
-            lane = Lane(next(number for number in count() if number not in taken))
-            lane.hold(run)
-            # Before it is started: what an interrupt leaves of it, `leave` finds.
-            self._lanes.add(lane)
+            if found != "start":
+                return found
         # Outside the lock: this takes a millisecond or two.
         try:
             lane.start(self._spec)
@@ -265,187 +266,176 @@ class LanePool:
             raise
         return lane
 
-    def _take_idle(self, run: LeaseHolder) -> Lane:
-        # The last one used: its worker's memory is in the caches.
-        self._idle[-1].hold(run)
-        return self._idle.pop()
-
-    def _present(self) -> int:
-        """How many lanes there are that somebody can give back.
-
-        Whoever is away may wait for the very run that waits for a lane here.
-        """
-        return sum(
-            lane.holder is None or not _is_away(lane.holder)
-            for lane in self._lanes
-            if not lane.hung_up_at
-        )
-
-    def _has_more_than(self, number: int) -> bool:
-        """Whether there are more lanes than that, without those that are about to end."""
-        above = len(self._lanes) - number
-        return above > 0 and above > sum(lane.hung_up_at > 0 for lane in self._lanes)
-
-    def knows(self, run: LeaseHolder, doorbell: Doorbell | None) -> bool:
-        """Whether a run will be told when there is a lane for it."""
-        with self._lock:
-            return doorbell in self._waiting or bool(self._left_for(run))
-
-    def _someone_waits(self) -> bool:
-        # Most often nobody does, and the question is asked for each batch.
-        return bool(self._waiting) and any(
-            not _is_away(doorbell.run) for doorbell in list(self._waiting)
-        )
-
-    def _must_start(self, run: object) -> bool:
-        """Whether a run waits for its own thread: another run of it, further out, has the lanes.
-
-        Then it is given one lane above the limit, or it would wait for ever.
-        """
-        return self._is_nested(threading.get_ident()) and not any(
-            lane.holder is run for lane in self._lanes
-        )
-
-    def _is_nested(self, thread: int | None) -> bool:
-        """Whether this thread is in a run that another run of it has begun."""
-        runs = self._runs
-        return len(runs) > 1 and sum(other == thread for other in runs.values()) > 1
+    def doorbell_of(self, run: LeaseHolder) -> Doorbell:
+        """Return the doorbell that is rung when a run may have a lane, which is closed when it
+        leaves. Raises `OSError`."""
+        doorbell = self._doorbells.get(run)
+        if doorbell is None:
+            doorbell = self._doorbells[run] = Doorbell()
+        return doorbell
 
     def collect(self, run: LeaseHolder) -> list[Lane]:
-        """Take the lanes that have been left for a run; none if it was rung for another reason."""
-        with self._lock:
-            lanes = self._left_for(run)
-            for lane in lanes:
-                lane.hold(run)
-        return lanes
-
-    def _left_for(self, run: LeaseHolder) -> list[Lane]:
-        return [lane for lane in self._lanes if lane.holder is run and lane.is_left]
+        """Lease to a run the lanes that were offered to it; none if it was rung for another
+        reason."""
+        if self._inside == threading.get_ident():
+            return []
+        with self._locked() as book:
+            return book.collect(run, self._clock())
 
     def release(self, lane: Lane) -> None:
-        """Give back a lane that has nothing to do."""
+        """Take back a lane that has nothing to do."""
+        thread = threading.get_ident()
+        if self._inside == thread:
+            self._queue.append(lambda: self.release(lane))
+            return
         lane.is_new = False
         with self._lock:
-            doorbell = self._ring()
-            if doorbell is not None and doorbell.run is not None:
-                # Handed over, not put back: the run that gives it up would
-                # often be the first to take it again.
-                lane.leave_for(doorbell.run)
-                return
-            # One above the limit is kept for the next nested run.
-            if not self._closed and (
-                not self._has_more_than(self.limit) or self._is_nested(threading.get_ident())
-            ):
-                self._idle.append(lane)
-                lane.holder = None
-                return
-        self._end([lane])
+            self._inside = thread
+            try:
+                to = self.book.release(lane, thread, self._clock())
+            finally:
+                self._inside = 0
+        if self._queue:
+            self._carry_out()
+        if to == "drain":
+            self._end([lane])
+        elif to != "idle":
+            self._ring(to)
+
+    def drained(self, lane: Lane) -> None:
+        """Note that a run has drained a lane: its worker is about to exit."""
+        if not self._postpones(lambda: self.drained(lane)):
+            with self._locked() as book:
+                book.drained(lane, self._clock())
 
     def discard(self, lane: Lane) -> None:
-        """A lane is buried: there may be another in its place."""
-        with self._lock:
-            self._lanes.discard(lane)
-            self._ring()
+        """Forget a lane whose worker is gone: there may be another in its place."""
+        if self._postpones(lambda: self.discard(lane)):
+            return
+        with self._locked() as book:
+            ring_for = book.discard(lane, self._clock())
+        self._ring(ring_for)
 
-    def _ring(self) -> Doorbell | None:
-        """Tell the first run that waits, and can listen; gives its doorbell."""
-        # With the lock held: a run cannot leave, and close its doorbell, meanwhile.
-        for doorbell in self._waiting:
-            if not _is_away(doorbell.run):
-                self._waiting.remove(doorbell)
-                doorbell.ring()
-                return doorbell
-        return None
+    def _ring(self, run: LeaseHolder | None) -> None:
+        doorbell = None if run is None else self._doorbells.get(run)
+        if doorbell is not None:
+            doorbell.ring()
+
+    # Sharing
+
+    def knows(self, run: LeaseHolder) -> bool:
+        """Return whether a run will be rung for when there is a lane for it."""
+        if self._inside == threading.get_ident():
+            return True  # the queue will say
+        with self._locked() as book:
+            return book.knows(run)
+
+    def has_to_share(self, held: int) -> bool:
+        """Return whether a run that has so many lanes should release one."""
+        # Without the lock: a run that learns this a moment late releases a lane a batch later.
+        return self.book.has_to_share(held, self._clock())
+
+    def is_due(self, lane: Lane, held: int) -> bool:
+        """Return whether a run that has so many lanes should release this one when it is idle."""
+        return self.book.is_due(lane, held, self._clock())
 
     # The end
 
     def close(self) -> None:
         """Let no run begin any more, and end the idle workers.
 
-        Those that are out with a run end when it gives them back.
+        Those that runs have end when these release them.
         """
-        with self._lock:
-            self._closed = True
-            self._idle.clear()
-            unused = [lane for lane in self._lanes if lane.holder not in self._runs]
-        self._end(unused)
+        if not self._postpones(self.close):
+            with self._locked() as book:
+                unused = book.close(self._clock())
+            self._end(unused)
 
     def end_idle(self) -> None:
         """End the idle workers; the next run starts others."""
-        with self._lock:
-            idle, self._idle = self._idle, []
-        self._end(idle)
+        if not self._postpones(self.end_idle):
+            with self._locked() as book:
+                idle = book.drain_idle(self._clock())
+            self._end(idle)
 
     def terminate(self) -> None:
         """End all workers; those that are at work are killed."""
         self.close()
-        with self._lock:
-            self._terminated = True
-            # Their runs, in daemon threads, will not come to bury them.
-            for lane in self._lanes:
-                lane.kill()
+        self._is_terminated = True
+        # Their runs, in daemon threads, will not come to wait for them.
+        self.kill_workers()
 
     def terminate_workers(self) -> None:
-        """Ask all workers to end (SIGTERM), whatever they do."""
-        with self._lock:
-            for lane in self._lanes:
-                lane.terminate()
+        """Ask all workers to exit (SIGTERM), whatever they do."""
+        for lane in self.book.lanes():
+            lane.terminate()
 
     def kill_workers(self) -> None:
         """Kill all workers, whatever they do, and all that they have started."""
-        with self._lock:
-            for lane in self._lanes:
+        if not self._postpones(self.kill_workers):
+            with self._locked() as book:
+                doomed = book.doom(self._clock())
+            for lane in doomed:
                 lane.kill()
 
     def cancel(self, reason: str) -> None:
         """End all runs, for this reason, with the outcomes they have; their workers are killed."""
-        with self._lock:
-            for run in self._runs:
+        if self._postpones(lambda: self.cancel(reason)):
+            return
+        with self._locked() as book:
+            for run in book.runs():
                 run.cancel_reason = reason
-            for doorbell in self._waiting:
-                doorbell.ring()
-            # None is given to such a run any more. A killed one tells its run, wherever that
-            # waits. With the lock held: another run could have got it by then.
-            for lane in self._lanes:
-                if lane.holder in self._runs:
-                    lane.kill()
+            # No lane is leased to such a run any more, and no doomed lane to any run.
+            doomed = book.doom(self._clock(), only_leased=True)
+            doorbells = list(self._doorbells.values())
+        for doorbell in doorbells:
+            doorbell.ring()
+        # A killed worker wakes its run up, wherever that waits.
+        for lane in doomed:
+            lane.kill()
 
     def _end(self, lanes: list[Lane]) -> None:
         for lane in lanes:
             if lane.ready:
-                lane.hang_up()
+                lane.drain()
             else:
                 lane.kill()  # it has not begun to do anything
-        deadline = time.monotonic() + GRACE_SECONDS
+        deadline = self._clock() + EXIT_GRACE_SECONDS
         for lane in lanes:
-            lane.wait_for_exit(max(0.0, deadline - time.monotonic()))
+            lane.wait_for_exit(max(0.0, deadline - self._clock()))
             lane.end()
             self.discard(lane)
 
     def abandon(self) -> None:
         """In a forked child: the lanes are the parent's, and their locks may be held."""
-        for lane in self._lanes:
+        for lane in self.book.lanes():
             lane.abandon()
-        self._forget_everything()
+        for doorbell in self._doorbells.values():
+            doorbell.abandon()
+        self._begin_anew()
+
+    def lanes(self) -> list[Lane]:
+        """Return all lanes."""
+        return self.book.lanes()
 
 
-_supplies: weakref.WeakSet[LanePool] = weakref.WeakSet()
+_pools: weakref.WeakSet[LanePool] = weakref.WeakSet()
 
 
 def worker_pids() -> set[int]:
-    """The process ids of all workers that this process has."""
-    return {lane.pid for supply in list(_supplies) for lane in list(supply._lanes) if lane.is_there}
+    """Return the process ids of all workers that this process has."""
+    return {lane.pid for pool in list(_pools) for lane in pool.lanes() if lane.is_there}
 
 
 def end_idle_workers() -> None:
     """End those workers of this process that are idle: they print where it did when they began."""
-    for supply in list(_supplies):
-        supply.end_idle()
+    for pool in list(_pools):
+        pool.end_idle()
 
 
 def _abandon_all() -> None:
-    for supply in list(_supplies):
-        supply.abandon()
+    for pool in list(_pools):
+        pool.abandon()
 
 
 os.register_at_fork(after_in_child=_abandon_all)

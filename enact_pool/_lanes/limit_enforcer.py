@@ -18,23 +18,20 @@ import threading
 import time
 from collections.abc import Callable
 
+from enact_pool._core.timing import (
+    LIMIT_LOOK_SECONDS,
+    LOADING_SECONDS,
+    SHORT_RUN_SECONDS,
+    SMALL_SHARE,
+)
 from enact_pool._ipc.flight_recorder import Activity
 from enact_pool._ipc.output_file import trim
-from enact_pool._lanes.lane import Lane
+from enact_pool._lanes.base import Lane
 from enact_pool._model.limits import Limits, LimitViolation
 from enact_pool._python.interrupts import handlers_deferred
 from enact_pool._system.process_tree import own_bytes
 
 __all__ = ["LimitEnforcer"]
-
-_LOOK_SECONDS = 0.05
-# To start and end a thread takes longer than many a run: one that is over by then has none.
-_SHORT_SECONDS = 0.005
-# How much longer than a callable may run it may take to unpickle it: the modules it
-# needs are imported then, for the first time in its worker.
-_LOADING_SECONDS = 30.0
-# The most that looking at memory may take, as a share of the time.
-_SHARE = 0.01
 
 
 class LimitEnforcer:
@@ -54,7 +51,7 @@ class LimitEnforcer:
         self._lanes: set[Lane] = set()
         self._next_weighing = self._next_trimming = 0.0
         self._thread: threading.Thread | None = None
-        self._due_at = time.monotonic() + min(_SHORT_SECONDS, (limits.timeout or 1.0) / 4)
+        self._due_at = time.monotonic() + min(SHORT_RUN_SECONDS, (limits.timeout or 1.0) / 4)
         self._is_over = False
 
     def watch(self, lane: Lane) -> None:
@@ -120,8 +117,8 @@ class LimitEnforcer:
             if now >= self._next_weighing:
                 begun = time.thread_time()
                 self._look_at_memory(self._max_memory)
-                pause = (time.thread_time() - begun) / _SHARE
-                self._next_weighing = now + max(_LOOK_SECONDS, pause)
+                pause = (time.thread_time() - begun) / SMALL_SHARE
+                self._next_weighing = now + max(LIMIT_LOOK_SECONDS, pause)
             waits.append(self._next_weighing - time.monotonic())
         if self._trims:
             now = time.monotonic()
@@ -129,8 +126,8 @@ class LimitEnforcer:
                 begun = time.thread_time()
                 trimmed = self._trim()
                 # Who prints so much has to be looked at soon again, whatever that takes.
-                pause = 0.0 if trimmed else (time.thread_time() - begun) / _SHARE
-                self._next_trimming = now + max(_LOOK_SECONDS, pause)
+                pause = 0.0 if trimmed else (time.thread_time() - begun) / SMALL_SHARE
+                self._next_trimming = now + max(LIMIT_LOOK_SECONDS, pause)
             waits.append(self._next_trimming - time.monotonic())
         if not self._lanes:
             return None
@@ -144,10 +141,10 @@ class LimitEnforcer:
             if activity is None:
                 continue
             _, loading, since_ns = activity
-            most = timeout + _LOADING_SECONDS if loading else timeout
+            most = timeout + LOADING_SECONDS if loading else timeout
             left = most - (time.monotonic_ns() - since_ns) / 1e9
             if left <= 0:
-                self._convict(lane, activity, LimitViolation.of_time(most))
+                self._punish(lane, activity, LimitViolation.of_time(most))
             else:
                 first = min(first, left)
         return first
@@ -159,7 +156,7 @@ class LimitEnforcer:
                 continue
             size = own_bytes(lane.pid, most)
             if size > most:
-                self._convict(lane, activity, LimitViolation.of_memory(most, size))
+                self._punish(lane, activity, LimitViolation.of_memory(most, size))
 
     def _trim(self) -> bool:
         """Gives whether there was something to be trimmed."""
@@ -167,6 +164,6 @@ class LimitEnforcer:
         trimmed = [trim(lane.pid, lane.notes.told) for lane in busy]
         return any(trimmed)
 
-    def _convict(self, lane: Lane, activity: Activity, excess: LimitViolation) -> None:
-        if lane.convict(activity, excess):
+    def _punish(self, lane: Lane, activity: Activity, violation: LimitViolation) -> None:
+        if lane.kill_for_violation(activity, violation):
             self._lanes.discard(lane)  # the run will see its end

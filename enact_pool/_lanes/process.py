@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from multiprocessing.connection import wait
 from typing import Any, Literal
 
+from enact_pool._core.timing import STOP_LOOK_SECONDS, STOP_SECONDS
 from enact_pool._lanes.spawn import Popen, WorkerSpec, spawn
 from enact_pool._python.interrupts import handlers_deferred
 from enact_pool._system.oom import oom_kills
@@ -21,9 +22,6 @@ from enact_pool._system.process_tree import is_stopped, kill_session, kill_tree
 
 __all__ = ["WorkerProcess"]
 
-# How long a process that is told to stop may take to do so, and how often to look.
-_STOP_SECONDS = 0.02
-_STOP_LOOK_SECONDS = 0.0005
 
 _waitid: Any = getattr(os, "waitid", None)  # on macOS from Python 3.13 on
 
@@ -126,10 +124,10 @@ class WorkerProcess:
             goes_on = not is_stopped(self.pid)
             try:
                 self._signal(signal.SIGSTOP)
-                until = time.monotonic() + _STOP_SECONDS
+                until = time.monotonic() + STOP_SECONDS
                 # It may be in a system call that nothing interrupts; then it begins nothing either.
                 while not is_stopped(self.pid) and time.monotonic() < until:
-                    time.sleep(_STOP_LOOK_SECONDS)
+                    time.sleep(STOP_LOOK_SECONDS)
                 if condition():
                     kill_tree(self.pid)
                     return True

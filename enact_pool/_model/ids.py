@@ -15,7 +15,7 @@ from typing import ClassVar, TypeVar
 
 from cyksuid.v2 import BYTE_LENGTH, STRING_ENCODED_LENGTH, Ksuid, ksuid, parse
 
-__all__ = ["ExecutionId", "IdSequence", "StepId", "TaskIds", "fresh_ids"]
+__all__ = ["ExecutionId", "IdSequence", "StepId", "TaskIds", "fresh_ids", "log_attributes"]
 
 Id = TypeVar("Id", bound="_Id")
 
@@ -136,3 +136,9 @@ class TaskIds:
         if not self._later:
             return [distance + task for task in tasks]
         return [self._later.pop(task, distance + task) for task in tasks]
+
+
+def log_attributes(index: int | None, name: str | None, id: int | None) -> dict[str, object]:
+    """Return what log records about a callable have besides the usual; None where it is unknown."""
+    spelled = None if id is None else ExecutionId.spelled(id)
+    return {"callable_name": name, "callable_index": index, "execution_id": spelled}

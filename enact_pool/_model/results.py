@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any, ClassVar, Generic, Literal, NoReturn, TypeVar
 
 from attrs import define, field, frozen
@@ -11,7 +13,20 @@ from enact_pool._model.ids import ExecutionId
 from enact_pool._python.interrupts import raise_interrupt
 from enact_pool._python.texts import bounded_repr, duration_text, unshown
 
-__all__ = ["CANCELLED", "TOLD", "Err", "Ok", "ParallelResult", "RemoteError", "Tally"]
+__all__ = [
+    "CANCELLED",
+    "OUTCOME_TYPE_IDS",
+    "Err",
+    "Ok",
+    "Outcome",
+    "ParallelResult",
+    "RemoteError",
+    "Tally",
+    "outcome_of",
+]
+
+# What a task can end as; `outcome_of` says which.
+Outcome = Literal["ok", "failed", "crashed", "cancelled"]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -97,12 +112,12 @@ class Err:
         return f"Err({_shown(self.error, _TEXT_LIMIT)}{kind})"
 
 
-# What a callable comes to that was cancelled. Those that are this very object are told as such.
+# The output of a task that was cancelled.
 CANCELLED = Err("cancelled")
 
-# The ids of the types of outputs (types may refuse to be hashed). A returned value
-# of one of them must be wrapped to be told from it.
-TOLD = frozenset({id(Ok), id(Err)})
+# The ids of the types of outputs (a metaclass may make types unhashable). If a callable itself
+# returns an `Ok` or `Err`, it is wrapped, so that it is not mistaken for an outcome.
+OUTCOME_TYPE_IDS = frozenset({id(Ok), id(Err)})
 
 
 # How bytes are decoded that cannot be.
@@ -110,7 +125,7 @@ _ESCAPED = "backslashreplace"
 
 
 def _told(output: Any) -> Ok[Any] | Err:
-    return output if id(type(output)) in TOLD else Ok(output)
+    return output if id(type(output)) in OUTCOME_TYPE_IDS else Ok(output)
 
 
 @define(match_args=False, repr=False)
@@ -201,13 +216,28 @@ class ParallelResult(Generic[T]):
         )
 
 
+def outcome_of(result: ParallelResult[Any]) -> Outcome:
+    """Return what a task ended as.
+
+    Returns:
+        "ok": The callable returned.
+        "failed": It raised, or it or its value could not be pickled: an `Err` of its own.
+        "crashed": It could not run to its end: its worker died, was killed for a limit
+            violation, or could not be started. The result has an `error`.
+        "cancelled": It was killed on request, or never started.
+    """
+    if result.error is not None:
+        return "crashed"
+    output = result._output
+    if type(output) is not Err:
+        return "ok"
+    # By its value, not its identity: results are pickled. (What a callable raises has a type.)
+    return "cancelled" if output == CANCELLED and not output.type else "failed"
+
+
 @define
 class Tally:
-    """How many outcomes of a run are known: each counts as one of these.
-
-    Those that count as crashed could not run to their end: their worker died, was
-    killed for a limit, or could not be started.
-    """
+    """How many results of each outcome there are."""
 
     ok: int = 0
     failed: int = 0
@@ -216,5 +246,19 @@ class Tally:
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """The number of all of them."""
         return self.ok + self.failed + self.crashed + self.cancelled
+
+    def add(self, results: Sequence[ParallelResult[Any]]) -> None:
+        """Count these results."""
+        for outcome, count in Counter(map(outcome_of, results)).items():
+            setattr(self, outcome, getattr(self, outcome) + count)
+
+    def mishaps(self) -> dict[str, int]:
+        """Return the numbers of what is not ok, by outcome, where there are any."""
+        counts = {"failed": self.failed, "crashed": self.crashed, "cancelled": self.cancelled}
+        return {outcome: count for outcome, count in counts.items() if count}
+
+    def mishaps_text(self) -> str:
+        """Return the same as a text: "3 failed, 1 crashed"."""
+        return ", ".join(f"{count} {outcome}" for outcome, count in self.mishaps().items())

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from attrs import define, field, frozen
 
 from enact_pool._model.errors import ExecutionError, ExecutionErrorCategory
-from enact_pool._model.results import CANCELLED, Err, ParallelResult, Tally
+from enact_pool._model.results import Err, ParallelResult, Tally, outcome_of
 from enact_pool._python.texts import duration_text
 
 __all__ = ["FailureGroup", "FailureKind", "Summary", "summarize"]
@@ -170,17 +170,11 @@ def summarize(results: Iterable[ParallelResult[Any]]) -> Summary:
             raise TypeError(f"results[{index}] is no ParallelResult, but {type(result).__name__}")
         total_ms += result.duration_ms
         longest_ms = max(longest_ms, result.duration_ms)
+        tally.add([result])
         output = result.output
         if not isinstance(output, Err):
-            tally.ok += 1
             continue
-        kind = _kind(output, result.error)
-        if kind == "failed":
-            tally.failed += 1
-        elif kind == "cancelled":
-            tally.cancelled += 1
-        else:
-            tally.crashed += 1
+        kind = _kind(result)
         cause, key, text = _cause(kind, output, result.error)
         place = places.setdefault((kind, *key), _Place(kind))
         place.add(text, cause, index, result)
@@ -238,9 +232,11 @@ class _Place:
         self._is_mixed = True
 
 
-def _kind(output: Err, error: ExecutionError | None) -> FailureKind:
+def _kind(result: ParallelResult[Any]) -> FailureKind:
+    """Return the outcome of a result that is not ok; of those that crashed, in which way."""
+    error = result.error
     if error is None:
-        return "cancelled" if output == CANCELLED and not output.type else "failed"
+        return "cancelled" if outcome_of(result) == "cancelled" else "failed"
     if error.category is ExecutionErrorCategory.TIMEOUT:
         return "timeout"
     if error.category is ExecutionErrorCategory.QUOTA_EXCEEDED:

@@ -1,28 +1,21 @@
-"""What a live emitter is told of a run as it happens, and where and when its callables ran.
+"""Live events: what an emitter is told of a run as it happens, and spans of its tasks.
 
-The run tells what it learns; events are kept here until it has time to emit them.
-Nothing of this is there in runs whose emitter is not live.
+Runs whose emitter is not live have none of this.
 """
 
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from typing import get_args
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from attrs import define, field
 
-from enact_pool._events.events import (
-    ExecutionCancelled,
-    ExecutionFailed,
-    Outcome,
-    Span,
-    StepEnd,
-    StreamEvent,
-)
+from enact_pool._core.observer import CallWrapperPickle, LaneInfo, RunInfo
+from enact_pool._core.timing import SMALL_SHARE, WEIGHING_SECONDS
+from enact_pool._events.emitter import Emitter
+from enact_pool._events.events import Span, StepEnd, StreamEvent
 from enact_pool._events.live_events import (
-    CallWrapperPickle,
     ExecutionEnd,
     ExecutionStart,
     StepStart,
@@ -30,21 +23,17 @@ from enact_pool._events.live_events import (
     WorkerMemory,
     WorkerStart,
 )
-from enact_pool._lanes.lane import Lane
 from enact_pool._model.ids import ExecutionId, fresh_ids
-from enact_pool._model.results import Err
+from enact_pool._model.results import Err, Outcome, ParallelResult, Tally, outcome_of
+from enact_pool._observe.delivery import Delivery
 from enact_pool._system.process_tree import resident_bytes
 
 __all__ = ["LiveEvents"]
 
-_WEIGHING_SECONDS = 0.1
-# The most that looking at memory may take, as a share of the time.
-_SHARE = 0.01
-
 
 @define
 class _Step:
-    """A callable that has begun: where, and when by the clock that all processes share."""
+    """Where a task began, and when, by the clock that all processes share."""
 
     id: int
     lane: int
@@ -54,149 +43,148 @@ class _Step:
 
 
 @define
+class _Settled:
+    """What the event of an outcome says of its task, apart from the result."""
+
+    name: str
+    queued_ns: int
+    step: _Step | None
+    outcome: Outcome
+
+
+@define
 class LiveEvents:
-    """The live events of one run, of at most `max_workers` workers.
+    """Emits the live events of one run."""
 
-    `name_of` gives the name of a callable, by its index, until it is settled, and
-    `id_of` the number of its execution id.
-    """
-
-    _max_workers: int
-    _name_of: Callable[[int], str]
-    _id_of: Callable[[int], int]
+    _emitter: Emitter
+    _delivery: Delivery
     run_id: ExecutionId = field(factory=ExecutionId.new, init=False)
-    _events: list[StreamEvent] = field(factory=list, init=False)
-    # Of callables that have no outcome yet, by their indexes.
+    _run: RunInfo = field(init=False)
+    # Tasks without a result, and tasks with one that was not released.
     _queued_ns: dict[int, int] = field(factory=dict, init=False)
     _steps: dict[int, _Step] = field(factory=dict, init=False)
-    # Of those that have one and were not told of, by the ids of their results: index,
-    # name, and when it was queued.
-    _settled: dict[ExecutionId | int, tuple[int, str, int, _Step | None]] = field(
-        factory=dict, init=False
-    )
-    # 0 and None: nothing was to be done yet.
+    _settled: dict[int, _Settled] = field(factory=dict, init=False)
+    # 0 and None until there are tasks.
     _began_ns: int = field(default=0, init=False)
     _start: ExecutionStart | None = field(default=None, init=False)
     # From the clock that all processes share to the time since the epoch.
     _epoch_ns: int = field(init=False)
     _next_weighing: float = field(init=False)
-    # How many were told of, by their outcomes.
-    _told: Counter[Outcome] = field(factory=Counter, init=False)
+    # Of results whose events were emitted.
+    _emitted: Tally = field(factory=Tally, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._epoch_ns = time.time_ns() - time.monotonic_ns()
-        self._next_weighing = time.monotonic() + _WEIGHING_SECONDS
+        self._next_weighing = time.monotonic() + WEIGHING_SECONDS
 
-    # What the run tells
+    def _emit(self, event: StreamEvent) -> None:
+        self._delivery.add(self._emitter.emit, event)
 
-    def queued(self, tasks: range, total: int | None) -> None:
-        """These callables are to be run, of so many in all, if that is known."""
+    # Hooks
+
+    def run_started(self, run: RunInfo) -> None:
+        self._run = run
+
+    def tasks_queued(self, tasks: range, total: int | None) -> None:
         if not tasks:
             return
         now = time.monotonic_ns()
         if not self._began_ns:
             self._began_ns = now
-            self._start = ExecutionStart(self.run_id, total, self._max_workers, call_wrappers=[])
-            self._events.append(self._start)
+            self._start = ExecutionStart(self.run_id, total, self._run.max_lanes, call_wrappers=[])
+            self._emit(self._start)
         self._queued_ns.update(dict.fromkeys(tasks, now))
 
-    def began(self, lane: Lane, task: int, started_ns: int) -> None:
-        """This callable is running there, since then; if that is news."""
+    def call_wrappers(self) -> Sequence[CallWrapperPickle]:
+        """Return the wrappers that were asked for while `ExecutionStart` was emitted."""
+        self._delivery.deliver()
+        return [] if self._start is None else self._start.take_call_wrappers()
+
+    def task_began(self, lane: LaneInfo, task: int, since_ns: int) -> None:
         if task not in self._steps:
             (id,) = fresh_ids.take(1)
-            step = self._steps[task] = _Step(id, lane.number, lane.pid, started_ns)
-            span = self._span(task, self._name_of(task), self._queued_ns[task], step)
-            self._events.append(StepStart(self._id_of(task), id, span=span))
+            step = self._steps[task] = _Step(id, lane.number, lane.pid, since_ns)
+            span = self._span(task, self._run.name_of(task), self._queued_ns[task], step)
+            self._emit(StepStart(self._run.id_of(task), id, span=span))
 
-    def ran(
-        self, lane: Lane, tasks: Sequence[int], started_ns: list[int], ran_ns: list[int]
+    def tasks_ran(
+        self, lane: LaneInfo, tasks: Sequence[int], began_ns: list[int], ran_ns: list[int]
     ) -> None:
-        """These callables have run there, each since then and for so long."""
-        for task, started, took in zip(tasks, started_ns, ran_ns, strict=False):
-            self.began(lane, task, started)
-            self._steps[task].started_ns = started
-            self._steps[task].finished_ns = started + took
+        for task, began, ran in zip(tasks, began_ns, ran_ns, strict=False):
+            self.task_began(lane, task, began)
+            step = self._steps[task]
+            step.started_ns, step.finished_ns = began, began + ran
 
-    def died(self, task: int, finished_ns: int) -> None:
-        """The worker of this callable has died, or was seen to be dead, then."""
+    def task_died(self, task: int, at_ns: int) -> None:
         if task in self._steps:
-            self._steps[task].finished_ns = finished_ns
+            self._steps[task].finished_ns = at_ns
 
-    def settled(self, tasks: Sequence[int], ids: Iterable[int], names: Iterable[str]) -> None:
-        """These callables have outcomes, with these ids."""
+    def tasks_settled(
+        self,
+        tasks: Sequence[int],
+        names: Sequence[str],
+        results: Sequence[ParallelResult[Any]],
+        texts: Mapping[int, str],
+    ) -> None:
         now = time.monotonic_ns()
-        for task, id, name in zip(tasks, ids, names, strict=True):
+        for task, name, result in zip(tasks, names, results, strict=True):
             step = self._steps.pop(task, None)
             if step is not None and step.finished_ns is None:
                 step.finished_ns = now
-            self._settled[id] = task, name, self._queued_ns.pop(task), step
+            queued_ns = self._queued_ns.pop(task)
+            self._settled[task] = _Settled(name, queued_ns, step, outcome_of(result))
 
-    def withdrawn(self, task: int) -> None:
-        """Nobody is to be told of this callable any more."""
+    def task_withdrawn(self, task: int) -> None:
         del self._queued_ns[task]
 
-    def worker_started(self, lane: Lane) -> None:
-        """Its process is ready."""
-        self._events.append(WorkerStart(self.run_id, lane.number, lane.pid))
+    def worker_ready(self, lane: LaneInfo) -> None:
+        self._emit(WorkerStart(self.run_id, lane.number, lane.pid))
 
-    def worker_ended(self, lane: int, pid: int, reason: str) -> None:
-        """The process that was in this place has ended."""
-        self._events.append(WorkerEnd(self.run_id, lane, pid, reason))
+    def worker_exited(self, lane: int, pid: int, reason: str) -> None:
+        self._emit(WorkerEnd(self.run_id, lane, pid, reason))
 
-    def weigh(self, lanes: Iterable[Lane]) -> None:
-        """Look how much memory these have, if it is time."""
+    def workers_looked_at(self, lanes: Iterable[LaneInfo]) -> None:
+        """Measure their memory, if it is time."""
         now = time.monotonic()
         if now < self._next_weighing:
             return
         begun = time.thread_time()
         for lane in lanes:
             size = resident_bytes(lane.pid)
-            self._events.append(WorkerMemory(self.run_id, lane.number, lane.pid, size))
-        pause = (time.thread_time() - begun) / _SHARE
-        self._next_weighing = now + max(_WEIGHING_SECONDS, pause)
+            self._emit(WorkerMemory(self.run_id, lane.number, lane.pid, size))
+        pause = (time.thread_time() - begun) / SMALL_SHARE
+        self._next_weighing = now + max(WEIGHING_SECONDS, pause)
 
-    # What is told
+    def run_ended(self) -> None:
+        if self._began_ns:
+            ran_ms = (time.monotonic_ns() - self._began_ns) / 1e6
+            counts = self._emitted
+            self._emit(
+                ExecutionEnd(
+                    self.run_id,
+                    counts.ok,
+                    counts.failed,
+                    counts.crashed,
+                    counts.cancelled,
+                    ran_ms,
+                )
+            )
 
-    @property
-    def has_events(self) -> bool:
-        """Whether there is something to be emitted."""
-        return bool(self._events)
+    # For the events of outcomes
 
-    def take(self) -> list[StreamEvent]:
-        """What is to be emitted now."""
-        events, self._events = self._events, []
-        return events
-
-    def take_call_wrappers(self) -> list[CallWrapperPickle]:
-        """What those who were told that the run begins want its calls wrapped in."""
-        return [] if self._start is None else self._start.take_call_wrappers()
-
-    def in_place(self, id: ExecutionId | int, event: StreamEvent) -> StreamEvent:
-        """The event of the outcome with this id, with where and when its callable ran."""
-        task, name, queued_ns, step = self._settled.pop(id)
-        outcome: Outcome = "ok"
-        traceback = ""
-        if isinstance(event, ExecutionFailed):
-            outcome = "crashed"
-        elif isinstance(event, ExecutionCancelled):
-            outcome = "cancelled"
-        elif isinstance(event, StepEnd):
+    def with_span(self, task: int, event: StreamEvent) -> StreamEvent:
+        """Return the event of a task's outcome with a span, which is about to be emitted."""
+        settled = self._settled.pop(task)
+        step, traceback = settled.step, ""
+        if isinstance(event, StepEnd):
             if step is not None:
                 event._step_id = step.id
             if isinstance(event._output, Err):
-                outcome, traceback = "failed", event._output.traceback
-        self._told[outcome] += 1
-        event.span = self._span(task, name, queued_ns, step, outcome, traceback)
+                traceback = event._output.traceback
+        counts, outcome = self._emitted, settled.outcome
+        setattr(counts, outcome, getattr(counts, outcome) + 1)
+        event.span = self._span(task, settled.name, settled.queued_ns, step, outcome, traceback)
         return event
-
-    def ended(self) -> list[StreamEvent]:
-        """The run is over; gives what is left to be emitted."""
-        events = self.take()
-        if self._began_ns:
-            ran_ms = (time.monotonic_ns() - self._began_ns) / 1e6
-            ok, failed, crashed, cancelled = map(self._told.__getitem__, get_args(Outcome))
-            events.append(ExecutionEnd(self.run_id, ok, failed, crashed, cancelled, ran_ms))
-        return events
 
     def _span(
         self,

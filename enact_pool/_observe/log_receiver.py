@@ -11,16 +11,18 @@ import logging
 import pickle
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from attrs import define, field
 
+from enact_pool._core.observer import RunInfo
 from enact_pool._ipc.side_channel import NUMBERS, Kind
-from enact_pool._model.ids import ExecutionId
+from enact_pool._model.ids import log_attributes
+from enact_pool._observe.delivery import Delivery
 from enact_pool._python.interrupts import raise_interrupt
 
-__all__ = ["LogReceiver", "attributes", "levels"]
+__all__ = ["LogReceiver", "levels"]
 
 
 def levels() -> dict[str, int]:
@@ -49,13 +51,7 @@ class _Record:
     @property
     def attributes(self) -> dict[str, object]:
         """What is added to a record that is told of it."""
-        return attributes(self.index, self.name, self.execution_id)
-
-
-def attributes(index: int | None, name: str | None, id: int | None) -> dict[str, object]:
-    """What log records that tell of a callable have beside the usual; None if it is not known."""
-    spelled = None if id is None else ExecutionId.spelled(id)
-    return {"callable_name": name, "callable_index": index, "execution_id": spelled}
+        return log_attributes(self.index, self.name, self.execution_id)
 
 
 # What `warnings.warn_explicit` takes: message, category, file, line, module and registry.
@@ -67,35 +63,26 @@ _LATEST = 253_402_300_800
 
 @define
 class LogReceiver:
-    """Those of one run.
+    """Logs and warns here what the callables of one run have logged and warned of."""
 
-    `name_of` gives the name of a callable, by its index, until it is settled, and
-    `id_of` the number of its execution id.
-    """
-
-    _name_of: Callable[[int], str]
-    _id_of: Callable[[int], int]
-    _untold: list[_Record] = field(factory=list, init=False)
+    _delivery: Delivery
+    _run: RunInfo = field(init=False)
     # What was warned of in files that are no modules here.
     _registries: dict[str, dict[Any, Any]] = field(factory=dict, init=False)
 
-    def came(self, task: int | None, kind: int, content: bytes) -> None:
-        """A worker has sent this; None: between its callables."""
-        name, id = (None, None) if task is None else (self._name_of(task), self._id_of(task))
-        self._untold.append(_Record(kind, content, task, name, id))
+    def run_started(self, run: RunInfo) -> None:
+        """Take names and ids from this run."""
+        self._run = run
 
-    @property
-    def has_untold(self) -> bool:
-        """Whether there are any to be told."""
-        return bool(self._untold)
+    def log_received(self, task: int | None, kind: int, content: bytes) -> None:
+        """Keep a record until handlers may be called."""
+        name = id = None
+        if task is not None:
+            name, id = self._run.name_of(task), self._run.id_of(task)
+        self._delivery.add(self._log, _Record(kind, content, task, name, id))
 
-    def take(self) -> list[_Record]:
-        """Those that are to be told now."""
-        untold, self._untold = self._untold, []
-        return untold
-
-    def tell(self, record: _Record) -> None:
-        """Hand it on. Raises what handlers raise, or a warning that filters make an error."""
+    def _log(self, record: _Record) -> None:
+        """Log it. Raises what handlers raise, or a warning that filters make an error."""
         try:
             made = self._made(record)
         except Exception as error:

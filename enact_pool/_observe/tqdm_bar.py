@@ -11,7 +11,6 @@ from weakref import WeakSet
 from tqdm.auto import tqdm
 
 from enact_pool._model.results import Tally
-from enact_pool._observe.progress import mishaps_text
 
 __all__ = ["TqdmBar"]
 
@@ -72,7 +71,7 @@ class TqdmBar:
         """Draw it anew."""
         if total is not None:
             self._bar.total = total
-        self._bar.set_postfix_str(mishaps_text(tally), refresh=False)
+        self._bar.set_postfix_str(tally.mishaps_text(), refresh=False)
         if n:
             self._bar.update(n)
         else:
@@ -80,12 +79,12 @@ class TqdmBar:
             self._bar.refresh()
         self._text = str(self._bar)
 
-    def make_way(self) -> None:
+    def pause(self) -> None:
         """Leave the line empty."""
         if self._beside_prints:
             self._bar.clear()
 
-    def come_back(self) -> None:
+    def resume(self) -> None:
         """Draw it as it was, which costs no more than to write it."""
         if self._beside_prints:
             with self._bar.get_lock():

@@ -4,14 +4,14 @@ Everything is a frame, a fixed header and a payload of the length it names:
 
     commands, parent to worker          answers, worker to parent
     ------------------------------      --------------------------------------------
-    COMMON  to all of a run: its        READY         the worker can take commands
+    SETUP   to all of a run: its        READY         the worker can take commands
             input, or its function      START_FAILED  the initializer raised
     DEFINE  what the next batch         RAN           callables have returned or raised
             refers to: see `mirror`
     BATCH   callables, or inputs        UNLOADABLE    a batch could not be unpickled
                                         SKIPPED       what had no permit was not started
                                         LEFT_BEHIND   threads or processes of a callable
-                                        PRINTED       what a callable has printed
+                                        OUTPUT        what a callable has printed
 
 An answer is written as soon as there is one, or noted in the journal and
 written some milliseconds later. What is in a pipe or in the journal
@@ -60,20 +60,10 @@ __all__ = [
     "pack_permits",
     "pack_ran",
     "ran_parts",
-    "unpack_begun",
+    "unpack_began",
     "unpack_permit",
     "unpack_permits",
     "unpack_ran",
-    "COMMON_CAPTURE_OUTPUT",
-    "COMMON_CALLS",
-    "COMMON_EXCEPTIONS",
-    "COMMON_FORWARD_LOGS",
-    "COMMON_FUNCTION",
-    "COMMON_MAX_MEMORY",
-    "COMMON_PARCEL",
-    "COMMON_SHARED",
-    "COMMON_SHOW_OUTPUTS",
-    "COMMON_WRAPPED",
     "NONE",
     "SHAREABLE",
 ]
@@ -112,21 +102,6 @@ _LOWEST, _SECOND = bytes([_PERMIT & 0xFF]), bytes([_PERMIT >> 8])
 # No payload of this many bytes can exist: a header that says so is not one of ours.
 _ABSURD = 1 << 48
 
-# The first two bytes of a COMMON's payload; a pickle follows. (Plain ints: an IntFlag
-# takes a microsecond for each operation.)
-COMMON_SHARED = 1  # an input of which one copy will do for all callables of the worker
-COMMON_FUNCTION = 2  # a function, for which inputs will come; else an input for callables
-COMMON_SHOW_OUTPUTS = 4  # somebody wants the texts of returned values
-COMMON_PARCEL = 8  # not a pickle follows, but the layout of a parcel: see `parcel`
-COMMON_EXCEPTIONS = 256  # somebody wants the exceptions that are raised, beside what describes them
-COMMON_CALLS = 512  # nothing: calls will come, each with its function
-COMMON_MAX_MEMORY = 16  # first follow 8 bytes: how much memory a worker may have, in bytes
-# Then call wrappers follow: the size of a pickle in 8 bytes, and that, a list of pickles.
-COMMON_WRAPPED = 32
-COMMON_CAPTURE_OUTPUT = 64  # what callables print is wanted
-# Their log records are: then a pickle of which follows, likewise: see `records`.
-COMMON_FORWARD_LOGS = 128
-
 # From this size on, in bytes, values travel in parcels, which takes less time then.
 LARGE_BYTES = 1 << 18
 
@@ -146,7 +121,7 @@ class Command:
 
     # Plain numbers: looking up a member of an enum takes longer than all else
     # that is done with a frame.
-    COMMON = 1
+    SETUP = 1
     BATCH = 2
     DEFINE = 3
 
@@ -160,7 +135,7 @@ class Answer:
     UNLOADABLE = 4
     SKIPPED = 5
     LEFT_BEHIND = 6
-    PRINTED = 7
+    OUTPUT = 7
 
 
 class Ending:
@@ -251,7 +226,7 @@ def unpack_ran(count: int, payload: bytes) -> tuple[list[int], bytearray, list[A
     return ran_ns, endings, payloads
 
 
-def unpack_begun(count: int, payload: bytes) -> list[int]:
+def unpack_began(count: int, payload: bytes) -> list[int]:
     """When the callables of a RAN began, which few want to know; `unpack_ran` has checked it."""
     return list(unpack_from(f"<{count}Q", payload, 16 * count))
 

@@ -8,6 +8,7 @@ import sys
 from collections import deque
 from collections.abc import Iterator
 
+from enact_pool._core.timing import FIRST_WAIT_MS
 from enact_pool._ipc.flight_recorder import FlightRecorder
 from enact_pool._system.spin_poll import poll
 from enact_pool._wire.frames import (
@@ -26,9 +27,6 @@ _PERMITS_AT_ONCE = 8
 
 _READ_BYTES = 1 << 16
 
-# The least time to wait for the first command.
-_FIRST_WAIT_MS = 1_000
-
 _NO_HEADER = (0,) * 6
 
 # Bound here: a callable may clear or patch the module it comes from.
@@ -44,7 +42,7 @@ def commands_from(
     poller.register(commands, select.POLLIN)
     timeout_ms = None if idle_timeout is None else min(max(1, int(idle_timeout * 1000)), 1 << 30)
     # Who has started this worker is about to send something, but may be kept from it.
-    wait_ms = None if timeout_ms is None else max(timeout_ms, _FIRST_WAIT_MS)
+    wait_ms = None if timeout_ms is None else max(timeout_ms, FIRST_WAIT_MS)
     reader = FrameReader(COMMAND)
     while True:
         try:

@@ -6,12 +6,12 @@ Only runs that ask for it have a witness in their workers.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
 
 from enact_pool._ipc.flight_recorder import FlightRecorder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from enact_pool._wire.setup import RunSetup
     from enact_pool._worker.log_forwarding import Forwarder
     from enact_pool._worker.output_capture import Capture
 
@@ -26,25 +26,20 @@ class BatchHooks:
         side: int,
         recorder: FlightRecorder,
         run: int,
-        *,
-        captures: bool,
-        levels: Mapping[str, int] | None,
+        setup: RunSetup,
     ) -> None:
-        """Over the side channel its parent is told; `levels` are those of `Forwarder`, if any.
-
-        Raises `OSError`.
-        """
+        """Send over the side channel what the setup asks for. Raises `OSError`."""
         self._recorder = recorder
         self._capture: Capture | None = None
         self._forwarder: Forwarder | None = None
-        if captures:
+        if setup.captures_output:
             from enact_pool._worker.output_capture import Capture
 
             self._capture = Capture(side, recorder, run)
-        if levels is not None:
+        if setup.log_levels is not None:
             from enact_pool._worker.log_forwarding import Forwarder
 
-            self._forwarder = Forwarder(side, recorder, levels)
+            self._forwarder = Forwarder(side, recorder, setup.log_levels)
             self._forwarder.install()
 
     def __enter__(self) -> None:

@@ -14,27 +14,18 @@ from enact_pool._python.callables import entry_point, run_coroutine
 from enact_pool._python.loading import load as _loads
 from enact_pool._python.loading import loading
 from enact_pool._wire.closures import reunited
-from enact_pool._wire.frames import COMMON_CALLS, COMMON_FUNCTION, COMMON_SHARED
+from enact_pool._wire.setup import CALLS, FUNCTION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     # It takes long to import, and is rarely needed.
     from enact_pool._ipc.large_value import LargeValue
+    from enact_pool._wire.setup import RunSetup
 
-__all__ = ["Invoker", "called_with", "common_of", "prepared", "run_to_the_end"]
-
-
-def called_with(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Call what is no plain function, and so travels with its arguments."""
-    return function(*args, **kwargs)
-
-
-def prepared(function: bytes, arguments: bytes) -> Callable[[], Any]:
-    """A call that was pickled by who submitted it."""
-    args, kwargs = _loads(arguments)
-    return partial(_loads(function), *args, **kwargs)
+__all__ = ["Invoker", "invoker_of", "run_to_the_end"]
 
 
 class Invoker:
@@ -45,13 +36,13 @@ class Invoker:
 
     # What to say before an exception that comes from `called`.
     rebuilding = ""
-    # Where it came in, if it is large.
-    parcel: LargeValue | None = None
+    # The payload of the setup, if it is large.
+    large: LargeValue | None = None
 
     def close(self) -> None:
         """Let go of it."""
-        if self.parcel is not None:
-            self.parcel.close()
+        if self.large is not None:
+            self.large.close()
 
     def items(self, payload: bytes) -> list[Any]:
         """The items of a batch."""
@@ -144,7 +135,7 @@ class _Function(Invoker):
 class _Wrapped(Invoker):
     """Either, with call wrappers around each call: see `ExecutionStart.wrap_calls`."""
 
-    def __init__(self, inner: Invoker, wrappers: bytes) -> None:
+    def __init__(self, inner: Invoker, wrappers: Sequence[bytes]) -> None:
         self._inner = inner
         self._pickled = wrappers
         self._wrappers: list[Any] | None = None
@@ -156,7 +147,7 @@ class _Wrapped(Invoker):
     def items(self, payload: bytes) -> list[Any]:
         if self._wrappers is None:
             # Here, where what they import is not yet a callable's time.
-            self._wrappers = [_loads(pickled) for pickled in _loads(self._pickled)]
+            self._wrappers = [_loads(pickled) for pickled in self._pickled]
         tasks, inner_payload = _loads(payload)
         return list(zip(tasks, self._inner.items(inner_payload), strict=True))
 
@@ -210,15 +201,15 @@ class _Calls(Invoker):
         return call
 
 
-def common_of(flags: int, pickled: bytes, parcel: LargeValue | None, wrappers: bytes) -> Invoker:
-    """What a COMMON frame brings."""
-    load = partial(_loads, pickled) if parcel is None else partial(loading, parcel.rebuild)
-    common: Invoker
-    if flags & COMMON_CALLS:
-        common = _Calls()
-    elif flags & COMMON_FUNCTION:
-        common = _Function(load)
+def invoker_of(setup: RunSetup, large: LargeValue | None) -> Invoker:
+    """Return how to call the items of batches. `large` is the payload, if it is a large value."""
+    load = partial(_loads, setup.payload) if large is None else partial(loading, large.rebuild)
+    invoker: Invoker
+    if setup.mode == CALLS:
+        invoker = _Calls()
+    elif setup.mode == FUNCTION:
+        invoker = _Function(load)
     else:
-        common = _Input(load, bool(flags & COMMON_SHARED))
-    common.parcel = parcel
-    return _Wrapped(common, wrappers) if wrappers else common
+        invoker = _Input(load, setup.is_shared)
+    invoker.large = large
+    return _Wrapped(invoker, setup.wrappers) if setup.wrappers else invoker

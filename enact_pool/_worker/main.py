@@ -21,6 +21,7 @@ import time
 from collections.abc import Coroutine, Iterator
 from functools import partial
 
+from enact_pool._core.timing import COLLECT_NS, QUICK_NS
 from enact_pool._ipc.flight_recorder import FlightRecorder
 from enact_pool._mirror.worker.followed_state import FollowedState
 from enact_pool._mirror.worker.received import Received
@@ -31,13 +32,6 @@ from enact_pool._system.descriptors import out_of_reach
 from enact_pool._system.nesting import nesting
 from enact_pool._system.process_tree import kill_descendants, own_bytes
 from enact_pool._wire.frames import (
-    COMMON_CAPTURE_OUTPUT,
-    COMMON_EXCEPTIONS,
-    COMMON_FORWARD_LOGS,
-    COMMON_MAX_MEMORY,
-    COMMON_PARCEL,
-    COMMON_SHOW_OUTPUTS,
-    COMMON_WRAPPED,
     LARGE_BYTES,
     LARGE_TAG_BITS,
     LOST_PIPES,
@@ -50,10 +44,11 @@ from enact_pool._wire.frames import (
     pack_ran,
     ran_parts,
 )
+from enact_pool._wire.setup import RunSetup
 from enact_pool._worker.commands import Permits, commands_from, flush_output
 from enact_pool._worker.dirty_tracking import DirtyFlag
-from enact_pool._worker.invokers import Invoker, common_of, run_to_the_end
-from enact_pool._worker.process_state import QUICK_NS, ProcessState, own_workers
+from enact_pool._worker.invokers import Invoker, invoker_of, run_to_the_end
+from enact_pool._worker.process_state import ProcessState, own_workers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,10 +58,6 @@ if TYPE_CHECKING:
     from enact_pool._worker.instrumentation import BatchHooks
 
 __all__ = ["serve"]
-
-# For how long answers are collected. The parent looks for them itself when a
-# callable takes longer than its last look (see `inbox`).
-_COLLECT_NS = 12_000_000
 
 # What goes wrong may go wrong in one of these stages, and is told with this text.
 _REBUILDING_INPUT = "the input cannot be rebuilt in the worker: "
@@ -204,9 +195,9 @@ class _Worker:
         self._written_at = 0
         self._pid = os.getpid()
         self._is_original = _zero_in_children()
-        self._show_outputs = False
+        self._shows_outputs = False
         self._gives_exceptions = False
-        self._common = Invoker()
+        self._invoker = Invoker()
         # How many modules there were when the last callable had run.
         self._modules_known = 0
         self._changes = DirtyFlag()
@@ -217,7 +208,7 @@ class _Worker:
         # Whether a callable has left this process in a state that no other may find.
         self._is_spoilt = False
         # Listens to what callables print and log, if somebody wants to know.
-        self._witness: BatchHooks | None = None
+        self._hooks: BatchHooks | None = None
 
     def initialize(self, definitions: bytes, initializer: bytes) -> bool:
         """Run the user's initializer, which these definitions are for.
@@ -243,57 +234,44 @@ class _Worker:
         """Do what the frames say, to their end."""
         current_run = 0
         for (_, kind, run, first, count, _), payload in frames:
-            if kind == Command.COMMON:
+            if kind == Command.SETUP:
                 current_run = run
                 self._recorder.note_occupied(True)
-                flags = int.from_bytes(payload[:2], "little")
-                self._take_common(run, flags, payload[2:])
+                self._take_setup(run, payload)
                 self._recorder.note_occupied(False)
             elif kind == Command.DEFINE:
                 self._take_definitions(first + count - 1, payload)
             elif run == current_run:
-                if self._witness is None:
+                if self._hooks is None:
                     self._run_batch(first, first + count - 1, payload)
                 else:
-                    with self._witness:
+                    with self._hooks:
                         self._run_batch(first, first + count - 1, payload)
                 if self._is_spoilt:
                     return
             else:
                 raise FrameError("what this run has in common is lost")
 
-    def _take_common(self, run: int, flags: int, pickled: bytes) -> None:
-        self._common.close()
-        if self._witness is not None:
-            self._witness.close()
-            self._witness = None
-        self._show_outputs = bool(flags & COMMON_SHOW_OUTPUTS)
-        self._gives_exceptions = bool(flags & COMMON_EXCEPTIONS)
-        self._max_memory = 0
-        if flags & COMMON_MAX_MEMORY:
-            self._max_memory = int.from_bytes(pickled[:8], "little")
-            pickled = pickled[8:]
-        levels = None
-        if flags & COMMON_FORWARD_LOGS:
-            end = 8 + int.from_bytes(pickled[:8], "little")
-            levels, pickled = pickle.loads(pickled[8:end]), pickled[end:]
-        wrappers = b""
-        if flags & COMMON_WRAPPED:
-            end = 8 + int.from_bytes(pickled[:8], "little")
-            wrappers, pickled = pickled[8:end], pickled[end:]
-        parcel = None
-        if flags & COMMON_PARCEL:
+    def _take_setup(self, run: int, encoded: bytes) -> None:
+        self._invoker.close()
+        if self._hooks is not None:
+            self._hooks.close()
+            self._hooks = None
+        setup = RunSetup.decode(encoded)
+        self._shows_outputs = setup.shows_outputs
+        self._gives_exceptions = setup.gives_exceptions
+        self._max_memory = setup.max_memory or 0
+        large = None
+        if setup.is_large:
             from enact_pool._ipc.large_value import LargeValue  # not for every worker
 
-            parcel = LargeValue.receive(self._received.mail, run << LARGE_TAG_BITS, pickled)
-        self._common = common_of(flags, pickled, parcel, wrappers)
-        if flags & (COMMON_CAPTURE_OUTPUT | COMMON_FORWARD_LOGS):
+            tag = run << LARGE_TAG_BITS
+            large = LargeValue.receive(self._received.side, tag, setup.payload)
+        self._invoker = invoker_of(setup, large)
+        if setup.captures_output or setup.log_levels is not None:
             from enact_pool._worker.instrumentation import BatchHooks  # nor this
 
-            captures = bool(flags & COMMON_CAPTURE_OUTPUT)
-            self._witness = BatchHooks(
-                self._side, self._recorder, run, captures=captures, levels=levels
-            )
+            self._hooks = BatchHooks(self._side, self._recorder, run, setup)
 
     def _take_definitions(self, last: int, payload: bytes) -> None:
         """Take what the next batch, which ends with this number, refers to."""
@@ -324,7 +302,7 @@ class _Worker:
             return
         self._recorder.note_loading(last, _monotonic_ns())
         try:
-            batch = self._common.items(payload)
+            batch = self._invoker.items(payload)
         except BaseException as error:
             self._end_if_forked()
             self._write(pack_answer(Answer.UNLOADABLE, last, _description(error)))
@@ -361,25 +339,25 @@ class _Worker:
     def _run(self, serial: int, batch: list[Any], index: int) -> None:
         """Run one callable of a batch, and answer for it."""
         # What a quick callable costs is spent here: few calls, few lookups.
-        ending, payload, value, common = Ending.VALUE, NONE, None, self._common
+        ending, payload, value, invoker = Ending.VALUE, NONE, None, self._invoker
         doing = _REBUILDING_INPUT
         begun_at = _monotonic_ns()
         try:
             # Out of the batch: its memory is to be free before the next one runs.
             item, batch[index] = batch[index], None
-            if common.has_to_load(item):
+            if invoker.has_to_load(item):
                 # Not its own time: it may import modules.
                 self._recorder.note_loading(serial, begun_at)
                 try:
-                    given = common.given(item)
+                    given = invoker.given(item)
                 finally:
                     begun_at = _monotonic_ns()
                     self._recorder.note_loading(0, begun_at)
             else:
-                given = common.given(item)
+                given = invoker.given(item)
             self._recorder.note_begun(serial, begun_at)
-            doing = common.rebuilding
-            run = common.called(item)
+            doing = invoker.rebuilding
+            run = invoker.called(item)
             if len(_modules) != self._modules_known:
                 self._surroundings.accept()
             doing = _RUNNING
@@ -409,9 +387,9 @@ class _Worker:
             self._end_if_forked()
         # After a quick one several permits are taken at once.
         self._permits.several = quick = ran_ns < QUICK_NS
-        witness = self._witness
+        hooks = self._hooks
         try:
-            if self._received.is_relayed and witness is None:
+            if self._received.is_relayed and hooks is None:
                 # It is shown before the result is, also what is not a whole line.
                 flush_output()
             # Not in a method of its own: there may be no depth of calls left for that.
@@ -425,9 +403,9 @@ class _Worker:
             # To write it may take long, and is not the callable's time.
             self._recorder.note_resting()
             self._write(pack_answer(Answer.LEFT_BEHIND, serial, told))
-        if witness is not None:
-            witness.restore()
-            self._tell_printed(witness, serial)
+        if hooks is not None:
+            hooks.restore()
+            self._tell_printed(hooks, serial)
         journal = self._journal
         if not journal.add(serial, ending, begun_at, ran_ns, payload):
             # Larger than what travels in a parcel as a rule. Writing it is not the callable's time.
@@ -436,19 +414,19 @@ class _Worker:
             self._write(pack_ran(serial, 1, ran_parts(begun_at, ran_ns, ending, payload)))
         elif (
             journal.is_full
-            or ended_at - self._written_at >= _COLLECT_NS
+            or ended_at - self._written_at >= COLLECT_NS
             # The parent takes what is logged behind a parcel when it has the answer.
-            or (witness is not None and ending > Ending.ERROR)
+            or (hooks is not None and ending > Ending.ERROR)
         ):
             self._write_journal()
             self._written_at = ended_at
         if not quick:
             self._look_at_memory()
 
-    def _tell_printed(self, witness: BatchHooks, serial: int) -> None:
+    def _tell_printed(self, hooks: BatchHooks, serial: int) -> None:
         """Tell what a callable has printed, before it is answered for."""
         try:
-            printed = witness.printed()
+            printed = hooks.printed()
         except OSError:
             # It has closed the files, and has its answer, but is the last one here.
             self._is_spoilt = True
@@ -456,9 +434,9 @@ class _Worker:
         if printed is not None:
             # Nor is this its time.
             self._recorder.note_resting()
-            self._write(pack_answer(Answer.PRINTED, serial, printed))
+            self._write(pack_answer(Answer.OUTPUT, serial, printed))
             # Not before: if this process dies meanwhile, it is found where it was.
-            witness.forget_printed()
+            hooks.forget_printed()
 
     def _look_at_memory(self) -> None:
         """If it is too much, let no other callable be killed for it."""
@@ -475,7 +453,7 @@ class _Worker:
         if shows_itself(value):
             payload = _dumps(value, pickle.HIGHEST_PROTOCOL)
         else:
-            if self._show_outputs:
+            if self._shows_outputs:
                 ending, text = Ending.SHOWN, shown(value)
             payload = self._received.pickled(value, text, buffers)
         if buffers or len(payload) >= LARGE_BYTES:

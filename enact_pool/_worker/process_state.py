@@ -32,6 +32,7 @@ from _signal import (  # type: ignore[import-not-found]
 from _signal import signal as set_handler
 from _thread import _count as count_threads
 
+from enact_pool._core.timing import QUICK_NS, THOROUGH_NS
 from enact_pool._system.descriptors import out_of_reach
 from enact_pool._system.process_tree import children
 from enact_pool._worker.dirty_tracking import DirtyFlag
@@ -40,11 +41,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["QUICK_NS", "ProcessState", "own_workers"]
-
-# How long a callable has run, in nanoseconds, of which more is to be expected.
-QUICK_NS = 20_000
-_THOROUGH_NS = 2_000_000
+__all__ = ["ProcessState", "own_workers"]
 
 # How the names of this library's own threads begin. Pools that callables have made, and
 # that others use as well, keep theirs as they keep their workers.
@@ -156,7 +153,7 @@ class ProcessState:
         if (changed or ran_ns >= QUICK_NS) and _variables != self._variables:
             self._restore_variables()
         self.restore_unnoted()
-        if changed or ran_ns >= _THOROUGH_NS:
+        if changed or ran_ns >= THOROUGH_NS:
             self._restore_rest()
         if ran_ns >= QUICK_NS or count_threads() != self._thread_count:
             return self._left_running()

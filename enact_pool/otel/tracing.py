@@ -39,12 +39,12 @@ from enact_pool._events.emitter import Emitter, EmitterMode, check_emitter, is_l
 from enact_pool._events.events import (
     ExecutionCancelled,
     ExecutionFailed,
-    Outcome,
     Span,
     StepEnd,
     StreamEvent,
 )
 from enact_pool._events.live_events import ExecutionEnd, ExecutionStart, StepStart, WorkerEnd
+from enact_pool._model.results import Outcome
 from enact_pool.otel.propagation import ContextPropagation, span_id_at
 
 __all__ = ["TracingEmitter"]

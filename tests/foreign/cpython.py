@@ -96,7 +96,7 @@ class _Adapted(PoolExecutor):
         while True:
             # First: calls may be done with as soon as there are workers for them.
             pending = self._pending
-            lanes = list(self._pool._lane_pool._lanes)
+            lanes = list(self._pool._lane_pool.lanes())
             pids = [lane.pid for lane in lanes if lane.is_there]
             if len(pids) >= min(pending, self._max_workers):
                 return {pid: _Process(pid) for pid in pids}

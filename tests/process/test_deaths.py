@@ -236,12 +236,11 @@ def test_answers_count_that_were_given_before_permits_were_damaged(tmp_path: Pat
 
 def test_answers_outlive_their_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its death is seen before any of them is read."""
-    original = LanePoller.wait
+    original = LanePoller.ready
 
-    def deaths_first(
-        self: LanePoller, seconds: float, unlocked: Any, *, spin: bool
-    ) -> Iterator[Any]:
-        for what, lane in original(self, seconds, unlocked, spin=spin):
+    def deaths_first(self: LanePoller, polled: Any) -> Iterator[Any]:
+        what: str
+        for what, lane in original(self, polled):
             if lane.ready:
                 while not lane.has_exited():
                     time.sleep(0.001)
@@ -250,7 +249,7 @@ def test_answers_outlive_their_worker(monkeypatch: pytest.MonkeyPatch) -> None:
             if what == "exit":
                 return
 
-    monkeypatch.setattr(LanePoller, "wait", deaths_first)
+    monkeypatch.setattr(LanePoller, "ready", deaths_first)
     with Pool(1) as pool:
         results = pool.run_parallel([deeds.square] * 3 + [deeds.kill], 3)
     assert [result.output for result in results[:3]] == [Ok(9)] * 3
@@ -316,7 +315,7 @@ def test_one_crash_among_ten_thousand_gives_9999_answers() -> None:
 
 def workers(pool: Pool) -> list[int]:
     """The process ids of a pool's workers."""
-    return [lane.pid for lane in pool._lane_pool._lanes]
+    return [lane.pid for lane in pool._lane_pool.lanes()]
 
 
 def test_workers_killed_while_idle_cost_nothing() -> None:
@@ -450,7 +449,7 @@ def test_deaths_are_seen_without_pidfds(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.delattr(os, "pidfd_open", raising=False)
     with Pool(2) as pool:
         results = pool.run_parallel([deeds.square, deeds.kill, deeds.segfault, deeds.square], 2)
-        assert all(lane.exit is None for lane in pool._lane_pool._lanes)
+        assert all(lane.exit is None for lane in pool._lane_pool.lanes())
     codes = [result.error and result.error.code for result in results]
     assert codes == [None, "SIGKILL", "SIGSEGV", None]
 

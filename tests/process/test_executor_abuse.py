@@ -417,7 +417,7 @@ def test_a_lock_in_a_call_says_how_workers_can_have_it(method: str) -> None:
 def test_workers_that_have_been_idle_for_long_are_replaced() -> None:
     with PoolExecutor(1, idle_timeout=0.05) as executor:
         pid = executor.submit(os.getpid).result()
-        while executor._pool._lane_pool._lanes:
+        while executor._pool._lane_pool.lanes():
             threading.Event().wait(0.005)
         assert executor.submit(os.getpid).result() not in (pid, os.getpid())
 

@@ -97,7 +97,7 @@ def test_a_hazard_costs_only_its_own_result(
     # For those that make a worker wait for what never comes.
     monkeypatch.setattr(enact_pool._engine.answers, "ROUND_SECONDS", 0.05)
     monkeypatch.setattr(enact_pool._engine.run, "ROUND_SECONDS", 0.05)
-    monkeypatch.setattr(enact_pool._lanes.limit_enforcer, "_LOADING_SECONDS", 1.0)
+    monkeypatch.setattr(enact_pool._lanes.limit_enforcer, "LOADING_SECONDS", 1.0)
     log = tmp_path / "starts"
     callables = [
         noted(index, log, each) if isinstance(each, FunctionType) else each

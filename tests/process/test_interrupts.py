@@ -77,10 +77,11 @@ class Interrupter:
 
 def check(pool: Pool, where: str, other_descriptors: int) -> None:
     supply = pool._lane_pool
-    assert not supply._runs, where
-    assert supply._lanes == set(supply._idle), where
+    assert not supply.book.runs(), where
+    assert set(supply.lanes()) == set(supply.book.idle()), where
+    supply.book.validate()
     assert {child.pid for child in psutil.Process().children()} >= {
-        lane.pid for lane in supply._lanes
+        lane.pid for lane in supply.lanes()
     }, where
     assert number_of_others(pool) == other_descriptors, where
     assert [result.output.unwrap() for result in pool.run_parallel([abs] * 4, -1)] == [1] * 4, where
@@ -89,7 +90,8 @@ def check(pool: Pool, where: str, other_descriptors: int) -> None:
 def number_of_others(pool: Pool) -> int:
     """How many descriptors are open that are not of its lanes."""
     # Theirs, the pidfd, and loky's sentinel.
-    return len(descriptors()) - sum(len(lane._open) + 2 for lane in pool._lane_pool._lanes)
+    lanes: Any = pool._lane_pool.lanes()
+    return len(descriptors()) - sum(len(lane._open) + 2 for lane in lanes)
 
 
 def no_ops(pool: Pool) -> None:
@@ -161,11 +163,11 @@ def test_an_interrupt_while_a_pool_closes_is_made_up_for_by_closing_it_again() -
     for step in count(randrange(11) + 1, 11):
         pool = Pool(1)
         no_ops(pool)
-        lanes = list(pool._lane_pool._lanes)
+        lanes: Any = pool._lane_pool.lanes()
         interrupter = Interrupter(step)
         came = interrupter.call(pool.close)
         pool.close()
-        assert not pool._lane_pool._lanes, interrupter.where
+        assert not pool._lane_pool.lanes(), interrupter.where
         assert all(lane._popen is None for lane in lanes), interrupter.where
         if not came:
             break
@@ -209,7 +211,7 @@ def test_a_run_that_was_interrupted_whenever_it_tried_to_end_is_ended_by_the_nex
         monkeypatch.setattr(LanePool, "leave", interrupted)
         with pytest.raises(KeyboardInterrupt):
             left_early(pool)
-        assert pool._lane_pool._runs
+        assert pool._lane_pool.book.runs()
         no_ops(pool)
         check(pool, "in both attempts", others)
 

@@ -51,7 +51,7 @@ def test_tasks_give_their_values_in_order_and_workers_are_kept() -> None:
         for _ in range(2):
             pids |= {*parallel(delayed(os.getpid)() for _ in range(20))}
     (kept,) = kept_executors._kept
-    assert pids <= {lane.pid for lane in kept.executor._pool._lane_pool._lanes}
+    assert pids <= {lane.pid for lane in kept.executor._pool._lane_pool.lanes()}
     values = Parallel(return_as="generator_unordered")(delayed(abs)(-n) for n in range(50))
     assert sorted(values) == list(range(50))
 

@@ -16,6 +16,7 @@ from typing import Any
 import deeds
 import pytest
 
+import enact_pool._core.leasing
 import enact_pool._engine.run
 import enact_pool._engine.run_lanes
 import enact_pool._lanes.lane_pool
@@ -113,7 +114,7 @@ def test_a_crash_costs_one_result_of_a_stream(pool: Pool) -> None:
 def test_what_has_not_started_when_a_loop_is_left_never_starts(
     pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(enact_pool._engine.run, "_GRACE_SECONDS", 30.0)
+    monkeypatch.setattr(enact_pool._engine.run, "WIND_DOWN_SECONDS", 30.0)
     log = tmp_path / "starts"
 
     def noted(index: int) -> int:
@@ -123,11 +124,11 @@ def test_what_has_not_started_when_a_loop_is_left_never_starts(
     source = Counted(itertools.count())
     for result in imap_parallel(noted, source, pool=pool):
         if result.output == Ok(20):
-            workers = {lane.pid for lane in pool._lane_pool._lanes}
+            workers = {lane.pid for lane in pool._lane_pool.lanes()}
             break
     started = log.read_text().split()
     assert len(started) <= source.taken
-    again = {lane.pid for lane in pool._lane_pool._lanes}
+    again = {lane.pid for lane in pool._lane_pool.lanes()}
     assert again == workers, "quick callables are let end, so their workers are kept"
     pool.run_parallel([deeds.square] * 50, 2)
     assert log.read_text().split() == started
@@ -334,7 +335,7 @@ def test_a_stream_that_is_left_waiting_holds_up_no_other_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Another thread gets a worker in the place of those it has; they are ended afterwards."""
-    monkeypatch.setattr(enact_pool._lanes.lane_pool, "AWAY_SECONDS", 0.05)
+    monkeypatch.setattr(enact_pool._core.leasing, "AWAY_SECONDS", 0.05)
     monkeypatch.setattr(enact_pool._engine.run_lanes, "AWAY_SECONDS", 0.05)
     answers: list[Any] = []
     with Pool(1) as pool:
@@ -351,7 +352,7 @@ def test_a_stream_that_is_left_waiting_holds_up_no_other_run(
         assert answers == [Ok(9)] * 2
         for stream in streams:
             stream.close()
-        assert len(pool._lane_pool._lanes) == 1
+        assert len(pool._lane_pool.lanes()) == 1
 
 
 @pytest.mark.parametrize("error", [SystemExit(3), KeyError("k"), asyncio.CancelledError()])

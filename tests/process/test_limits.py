@@ -158,7 +158,7 @@ def test_who_hangs_while_it_is_unpickled_is_late_and_those_beside_it_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is given more time: modules may have to be imported."""
-    monkeypatch.setattr(enact_pool._lanes.limit_enforcer, "_LOADING_SECONDS", 1.0)
+    monkeypatch.setattr(enact_pool._lanes.limit_enforcer, "LOADING_SECONDS", 1.0)
     log = tmp_path / "starts"
     callables: list[Any] = [noted(i, log, deeds.square) for i in range(4)]
     with Pool(1) as pool:
@@ -234,7 +234,7 @@ def test_a_worker_that_has_too_much_memory_is_replaced_before_the_next_callable(
 ) -> None:
     """Who has left it so keeps its outcome."""
     # So that nobody looks while it runs.
-    monkeypatch.setattr(enact_pool._lanes.limit_enforcer, "_LOOK_SECONDS", 1000.0)
+    monkeypatch.setattr(enact_pool._lanes.limit_enforcer, "LIMIT_LOOK_SECONDS", 1000.0)
     with Pool(1) as pool:
         results = map_parallel(
             keep_memory, [100 * MEGABYTE, 0, 0], pool=pool, max_memory=90 * MEGABYTE

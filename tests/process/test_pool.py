@@ -33,6 +33,7 @@ from enact_pool import (
     iter_parallel,
     run_parallel,
 )
+from enact_pool._core.batch_sizing import Pace
 from enact_pool._model.ids import fresh_ids
 
 
@@ -68,24 +69,24 @@ def test_callables_that_are_slow_after_quick_ones_use_all_workers() -> None:
 
     with Pool(2) as pool:
         pool.run_parallel([sleep_and_pid] * 4, 0.1)
-        kinds, *_ = pool._lane_pool._pace
-        pool._lane_pool.remember(kinds, 0.0)
+        pace = pool._lane_pool.pace
+        key, *_ = pace._last
+        pace.remember(key, 0.0)
         assert len(set(outputs(pool.run_parallel([sleep_and_pid] * 4, 0.1)))) == 2
 
 
 def test_callables_are_slow_when_they_were_so_twice() -> None:
-    with Pool(1) as pool:
-        supply, these, those = pool._lane_pool, frozenset([1]), frozenset([2])
-        assert supply.expected_seconds(these) is None
-        for seconds, expected in [(2.0, 2.0), (1.0, 1.0), (3.0, 1.0), (4.0, 3.0)]:
-            supply.remember(these, seconds)
-            assert supply.expected_seconds(these) == expected
-        supply.remember(these, None)
-        assert supply.expected_seconds(these) == 3.0
-        supply.remember(those, 5.0)
-        assert supply.expected_seconds(those) == 5.0
-        assert supply.expected_seconds(these) is None
-        assert supply.expected_seconds(None) is None
+    pace, these, those = Pace(), frozenset([1]), frozenset([2])
+    assert pace.expected_seconds(these) is None
+    for seconds, expected in [(2.0, 2.0), (1.0, 1.0), (3.0, 1.0), (4.0, 3.0)]:
+        pace.remember(these, seconds)
+        assert pace.expected_seconds(these) == expected
+    pace.remember(these, None)
+    assert pace.expected_seconds(these) == 3.0
+    pace.remember(those, 5.0)
+    assert pace.expected_seconds(those) == 5.0
+    assert pace.expected_seconds(these) is None
+    assert pace.expected_seconds(None) is None
 
 
 def test_the_default_pool_is_kept_between_runs() -> None:
@@ -170,7 +171,7 @@ def test_max_workers_limits_a_run_and_grows_the_default_pool() -> None:
     with Pool(4) as pool:
         callables = [deeds.sleep_5_ms] * 8
         run_parallel(callables, 0, pool=pool, max_workers=1)
-        assert len(pool._lane_pool._lanes) == 1
+        assert len(pool._lane_pool.lanes()) == 1
     cpus = cpu_count()
     run_parallel(callables, 0, max_workers=cpus + 2)
     assert enact_pool._api.pool.default_pool().max_workers == cpus + 2
@@ -224,7 +225,7 @@ def test_idle_workers_end_by_themselves_and_are_replaced() -> None:
     """A worker that times out just as it is sent something costs nobody a result."""
     with Pool(1, idle_timeout=0.001) as pool:
         seen = {pid for _ in range(30) for pid in outputs(pool.run_parallel([pid_of], 0))}
-        (lane,) = pool._lane_pool._lanes
+        (lane,) = pool._lane_pool.lanes()
         os.waitid(os.P_PID, lane.pid, os.WEXITED | os.WNOWAIT)
         seen.update(outputs(pool.run_parallel([pid_of], 0)))
     assert len(seen) > 1
@@ -240,7 +241,7 @@ def test_workers_that_end_while_nobody_sends_them_anything_have_not_failed_to_st
         values: list[int] = []
         for result in iter_parallel([pid_of] * 1_000, 0, pool=pool):
             if not values:
-                lanes = [lane for lane in pool._lane_pool._lanes if not lane.ready]
+                lanes = [lane for lane in pool._lane_pool.lanes() if not lane.ready]
                 assert len(lanes) == 3
                 gate.touch()
                 for lane in lanes:
@@ -281,7 +282,7 @@ def test_a_worker_that_cannot_end_after_its_idle_time_is_replaced() -> None:
 
     with Pool(1, idle_timeout=0.01) as pool:
         (first,) = outputs(pool.run_parallel([leave_thread], 0))
-        (lane,) = pool._lane_pool._lanes
+        (lane,) = pool._lane_pool.lanes()
         select.select([lane.answers], [], [], 30)  # until it has closed its end
         assert outputs(pool.run_parallel([pid_of] * 3, 0)) != [first] * 3
 
@@ -319,7 +320,7 @@ def test_interrupts_at_any_moment_leave_a_usable_pool(mark: str) -> None:
                 interrupts += 1
         signal.setitimer(signal.ITIMER_REAL, 0)
         assert [r.output.value for r in pool.run_parallel([abs] * 20, -1)] == [1] * 20
-        assert len(pool._lane_pool._lanes) == len(pool._lane_pool._idle) <= 2
+        assert len(pool._lane_pool.lanes()) == len(pool._lane_pool.book.idle()) <= 2
         print("usable")
     """
     process = script(program, mark=mark)
@@ -382,7 +383,7 @@ def test_threads_share_a_pool(workers: int) -> None:
             crashed = results.pop(50)
             assert crashed.error.code == "exit_7"
             assert outputs(results) == [(number, i) for i in range(200) if i != 50]
-        assert len(pool._lane_pool._lanes) <= workers
+        assert len(pool._lane_pool.lanes()) <= workers
 
 
 def test_threads_share_the_default_pool() -> None:
@@ -404,7 +405,7 @@ def test_a_second_thread_gets_a_worker_while_the_first_goes_on(tmp_path: Path) -
         return outputs(pool.run_parallel([busy, *[until_gate] * 3000], 0))[0]
 
     def second(pool: Pool) -> object:
-        while len(pool._lane_pool._lanes) < 2:
+        while len(pool._lane_pool.lanes()) < 2:
             time.sleep(0.001)
         results = outputs(pool.run_parallel([deeds.square] * 3, 2))
         gate.touch()
@@ -427,7 +428,7 @@ def test_threads_take_turns_when_there_are_more_than_workers(tmp_path: Path) -> 
 
             results = outputs(pool.run_parallel([until_gate] * 4000, 0))
             return results[-1]
-        while len(pool._lane_pool._lanes) < 2:
+        while len(pool._lane_pool.lanes()) < 2:
             time.sleep(0.001)
         result = outputs(pool.run_parallel([deeds.square], 3))
         gate.touch()
@@ -435,7 +436,8 @@ def test_threads_take_turns_when_there_are_more_than_workers(tmp_path: Path) -> 
 
     with Pool(2) as pool:
         assert in_threads(3, run) == ["open", "open", [9]]
-        assert sorted(map(id, pool._lane_pool._idle)) == sorted(map(id, pool._lane_pool._lanes))
+        lanes = pool._lane_pool.lanes()
+        assert sorted(map(id, pool._lane_pool.book.idle())) == sorted(map(id, lanes))
 
 
 def test_closing_a_pool_lets_runs_of_other_threads_end(tmp_path: Path, mark: str) -> None:
@@ -445,7 +447,7 @@ def test_closing_a_pool_lets_runs_of_other_threads_end(tmp_path: Path, mark: str
     def run(number: int) -> object:
         if number == 0:
             return outputs(pool.run_parallel([deeds.busy_until(str(gate))] * 4, 0))
-        while not pool._lane_pool._lanes:
+        while not pool._lane_pool.lanes():
             time.sleep(0.001)
         pool.close()
         with pytest.raises(RuntimeError, match="closed"):
@@ -454,7 +456,7 @@ def test_closing_a_pool_lets_runs_of_other_threads_end(tmp_path: Path, mark: str
         return "closed"
 
     assert in_threads(2, run) == [["done"] * 4, "closed"]
-    assert not pool._lane_pool._lanes
+    assert not pool._lane_pool.lanes()
 
 
 # Nesting
@@ -549,7 +551,7 @@ def test_a_child_that_is_forked_in_an_emitter_is_told_that_the_run_is_its_parent
 def test_a_fork_while_another_thread_buries_a_worker_leaves_no_lock_held() -> None:
     with Pool(1) as pool:
         pool.run_parallel([len], "")
-        (lane,) = pool._lane_pool._lanes
+        lane: Any = pool._lane_pool.lanes()[0]
         is_held, is_over = threading.Event(), threading.Event()
 
         def bury_slowly() -> None:
@@ -562,7 +564,7 @@ def test_a_fork_while_another_thread_buries_a_worker_leaves_no_lock_held() -> No
         is_held.wait(30)
         child = os.fork()
         if child == 0:
-            os._exit(len(pool._lane_pool._lanes))
+            os._exit(len(pool._lane_pool.lanes()))
         deadline = time.monotonic() + 20
         while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0) and time.monotonic() < deadline:
             time.sleep(0.01)

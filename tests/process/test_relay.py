@@ -28,7 +28,7 @@ from enact_pool import (
     map_parallel,
     run_parallel,
 )
-from enact_pool._engine.output_relay import Relay, relays, replaced_streams
+from enact_pool._lanes.output_relay import Relay, relays, replaced_streams
 
 KILOBYTES = 300
 

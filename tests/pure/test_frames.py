@@ -24,7 +24,7 @@ from enact_pool._wire.frames import (
     pack_permits,
     pack_ran,
     ran_parts,
-    unpack_begun,
+    unpack_began,
     unpack_permit,
     unpack_permits,
     unpack_ran,
@@ -102,7 +102,7 @@ def test_the_answer_for_a_single_callable_is_unpacked() -> None:
     )
     assert (kind, serial, count, rest) == (Answer.RAN, 7, 1, [])
     assert unpack_ran(count, payload) == ([500], bytearray([3]), [b"text"])
-    assert unpack_begun(count, payload) == [90]
+    assert unpack_began(count, payload) == [90]
 
 
 @given(st.lists(ENTRY, min_size=1, max_size=30), st.data())
@@ -122,7 +122,7 @@ def test_what_a_journal_tells_is_what_was_added(entries: list[Any], data: Any) -
     found = journal.read()
     assert found is not None
     assert found == (range(100, 100 + len(entries)), framed)
-    parts = unpack_begun(len(entries), framed), *unpack_ran(len(entries), framed)
+    parts = unpack_began(len(entries), framed), *unpack_ran(len(entries), framed)
     assert list(zip(*parts, strict=True)) == entries
 
 
@@ -172,7 +172,7 @@ def test_entries_that_are_counted_before_they_are_there_are_not_read(
     assert found is not None
     serials, framed = found
     assert serials == seen
-    parts = unpack_begun(len(entries), framed), *unpack_ran(len(entries), framed)
+    parts = unpack_began(len(entries), framed), *unpack_ran(len(entries), framed)
     assert list(zip(*parts, strict=True)) == entries
 
 

@@ -77,7 +77,7 @@ class Core(RuleBasedStateMachine):
         assert task not in self.fates, "one outcome per task"
         self.fates[task] = fate
         self.settled.append(task)
-        self.schedule.settle({task: (fate, task)})
+        self.schedule.settle([task], [(fate, task)])
 
     def feed(self, lane: ModelLane, unpicklable: int = 0) -> None:
         tasks = self.schedule.next_batch(lane)
@@ -139,12 +139,12 @@ class Core(RuleBasedStateMachine):
         self.lanes.remove(lane)
 
     def recall(self, patient: bool) -> bool:
-        found = self.schedule.recallable(patient=patient)
+        found = self.schedule.revocable(patient=patient)
         if found is None:
             return False
         lane, count = found
         serials = tuple(lane.permits.popleft() for _ in range(min(count, len(lane.permits))))
-        self.schedule.recalled(lane, serials)
+        self.schedule.revoked(lane, serials)
         return True
 
     # What the worker does
@@ -386,9 +386,9 @@ def test_no_more_tasks_are_wanted_while_very_many_outcomes_wait_for_the_first() 
         schedule.add_lane(0, proven=True)
         schedule.submit(MAX_HELD + 1)
         schedule.abandon_queue()
-        schedule.settle(dict.fromkeys(range(1, MAX_HELD + 1), "done"))
+        schedule.settle(range(1, MAX_HELD + 1), ["done"] * MAX_HELD)
         assert (schedule.wanted(lanes=1) == 0) == ordered
-        schedule.settle({0: "done"})
+        schedule.settle([0], ["done"])
         assert len(schedule.release()[1]) == MAX_HELD + 1
         assert schedule.wanted(lanes=1) > 0
 
@@ -455,7 +455,7 @@ def test_an_answer_for_what_was_not_sent_is_refused() -> None:
     assert schedule.finished(0, range(99, 100), [1000], 20) == [], "never sent"
     assert schedule.finished(0, range(2, 100), [1000] * 98, 20) == [], "nor were some of these"
     assert schedule.queued == 96, "what may have started is not sent again"
-    schedule.recalled(0, (3,))
+    schedule.revoked(0, (3,))
     assert schedule.finished(0, range(2, 4), [1000] * 2, 20) == [1], (
         "up to the first that was recalled"
     )
@@ -468,9 +468,9 @@ def test_what_waits_behind_a_long_task_is_recalled() -> None:
     schedule = scheduled(8)
     assert [send(schedule, 0), send(schedule, 1)] == [[0, 1, 2, 3], [4, 5, 6, 7]]
     finish(schedule, 0, 1e-5, 4)
-    assert schedule.recallable(patient=True) is None, "it would be done in 30 microseconds"
-    assert schedule.recallable(patient=False) == (1, 2)
-    schedule.recalled(1, (2, 3))
+    assert schedule.revocable(patient=True) is None, "it would be done in 30 microseconds"
+    assert schedule.revocable(patient=False) == (1, 2)
+    schedule.revoked(1, (2, 3))
     assert send(schedule, 0) == [5, 6], "as many as the other one has"
     assert schedule.finished(1, range(1, 2), [2_000_000_000], 20) == [4]
     assert schedule.finished(1, range(4, 5), [10_000], 20) == [7]
@@ -481,23 +481,23 @@ def test_work_that_is_known_to_take_long_is_recalled_at_once() -> None:
     send(schedule, 0)
     send(schedule, 1)
     finish(schedule, 0, 1e-2, 4)
-    assert schedule.recallable(patient=True) == (1, 2)
+    assert schedule.revocable(patient=True) == (1, 2)
 
 
 def test_a_lane_that_had_nothing_to_give_is_not_asked_again_before_it_has_answered() -> None:
     schedule = scheduled(8)
     send(schedule, 0)
-    schedule.recalled(0, ())
-    assert schedule.recallable(patient=False) is None
+    schedule.revoked(0, ())
+    assert schedule.revocable(patient=False) is None
     finish(schedule, 0, 1e-2)
-    assert schedule.recallable(patient=False) == (0, 1)
+    assert schedule.revocable(patient=False) == (0, 1)
 
 
 def test_the_task_that_runs_is_not_recalled() -> None:
     schedule = scheduled(2)
     send(schedule, 0)
     send(schedule, 1)
-    assert schedule.recallable(patient=False) is None
+    assert schedule.revocable(patient=False) is None
 
 
 # Starts

@@ -27,7 +27,7 @@ from enact_pool import (
     WorkerMemory,
     WorkerStart,
 )
-from enact_pool._events.events import Outcome
+from enact_pool._model.results import Outcome
 from enact_pool.timeline import chrome_trace, timeline_figures, timeline_html, write_timeline
 
 RUN = ExecutionId.new()

@@ -11,9 +11,10 @@ import cloudpickle
 import pytest
 
 from enact_pool import Ok
+from enact_pool._core.observer import NO_HOOKS
 from enact_pool._core.schedule import Schedule
 from enact_pool._engine.outcomes import Outcomes
-from enact_pool._engine.sources import NOT_YET, CallableSource, InputSource
+from enact_pool._engine.sources import PENDING, CallableSource, InputSource
 from enact_pool._wire.frames import Ending
 
 
@@ -50,7 +51,7 @@ def test_a_callable_is_not_mistaken_for_one_that_was_where_it_is() -> None:
 
 
 def test_an_iterable_that_has_nothing_yet_is_asked_again() -> None:
-    work = InputSource(squared, iter([1, NOT_YET, 2, 3]))
+    work = InputSource(squared, iter([1, PENDING, 2, 3]))
     assert [work.pull(5) for _ in range(2)] == [1, 2]
     assert work.exhausted
     assert pickle.loads(work.pickle([0, 1, 2]).payload) == (True, [1, 2, 3])
@@ -98,13 +99,13 @@ def test_works_of_the_same_callables_are_of_the_same_kinds() -> None:
     def kinds(*callables: Any) -> Any:
         work = CallableSource(callables, None)
         work.pull_all()
-        return work.kinds
+        return work.workload_key
 
     assert kinds(closure(1), closure(2)) == kinds(closure(3))
     assert kinds(closure(1)) != kinds(squared)
     assert kinds(Numbered(1)) == kinds(Numbered(2)) != kinds(closure(1), Numbered(1))
     assert kinds(*[len] * 1000) is None
-    assert InputSource(squared, range(3)).kinds == kinds(squared)
+    assert InputSource(squared, range(3)).workload_key == kinds(squared)
 
 
 @pytest.mark.parametrize("ending", [Ending.ERROR, Ending.SHOWN])
@@ -112,11 +113,10 @@ def test_an_answer_that_makes_no_sense_costs_its_own_result(ending: int) -> None
     schedule: Schedule[Any, Any] = Schedule()
     work = CallableSource([len, len], "abc")
     work.pull_all()
-    outcomes = Outcomes(schedule, work, None, 1, forward_logs=False)
+    outcomes = Outcomes(schedule, work, NO_HOOKS)
     outcomes.expect(schedule.submit(2))
     endings = bytearray([ending, Ending.VALUE])
     outcomes.answered([0, 1], [1, 1], endings, [pickle.dumps(None), pickle.dumps(3)])
-    outcomes.make_results()
     _, (odd, good) = schedule.release()
     assert "makes no sense" in odd.output.error
     assert good.output == Ok(3)

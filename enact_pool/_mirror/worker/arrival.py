@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 __all__ = ["opened"]
 
 
-def opened(operations: Iterable[Any], mail: SideChannelReader | None) -> Iterator[Operation]:
+def opened(operations: Iterable[Any], side: SideChannelReader | None) -> Iterator[Operation]:
     """Return the operations of a frame; large contents are taken from the side channel."""
     for kind, arguments, content, now in operations:
         if type(content) is tuple:
             first, second = content
             content = (
-                _Large.receive(mail, first, second) if mail and type(first) is int else content
+                _Large.receive(side, first, second) if side and type(first) is int else content
             )
             if type(content) is tuple:
                 content = _Inline(first, second)
@@ -37,10 +37,10 @@ class _Large:
         self._parcel = parcel
 
     @classmethod
-    def receive(cls, mail: SideChannelReader, tag: int, layout: bytes) -> _Large:
+    def receive(cls, side: SideChannelReader, tag: int, layout: bytes) -> _Large:
         from enact_pool._ipc.large_value import LargeValue  # not for every worker
 
-        return cls(LargeValue.receive(mail, tag, layout))
+        return cls(LargeValue.receive(side, tag, layout))
 
     def __call__(self, unpickler: type[pickle.Unpickler]) -> Any:
         try:

@@ -34,7 +34,7 @@ class Received:
         self._side = side
         self._followed = followed
         self._copies: Copies | None = None
-        self._own_mail: SideChannelReader | None = None
+        self._own_side: SideChannelReader | None = None
 
     @property
     def context(self) -> Context | None:
@@ -47,13 +47,13 @@ class Received:
         return self._followed.is_relayed
 
     @property
-    def mail(self) -> SideChannelReader:
+    def side(self) -> SideChannelReader:
         """What has come beside the commands."""
-        if self._own_mail is None:
+        if self._own_side is None:
             from enact_pool._ipc.side_channel import SideChannelReader
 
-            self._own_mail = SideChannelReader(self._side)
-        return self._own_mail
+            self._own_side = SideChannelReader(self._side)
+        return self._own_side
 
     def take(self, payload: bytes) -> bool:
         """Take a frame; return whether it changed the state of the process.
@@ -67,7 +67,7 @@ class Received:
             if kind == "process":
                 follows = True
                 name, *tags = arguments
-                descriptors = [each for tag in tags for each in self.mail.descriptors(tag)]
+                descriptors = [each for tag in tags for each in self.side.descriptors(tag)]
                 self._followed.apply(name, _loads(content), descriptors)
             elif kind == "assume":
                 self._followed.assume(arguments[0], _loads(content))
@@ -76,7 +76,7 @@ class Received:
         if operations:
             from enact_pool._mirror.worker.arrival import opened
 
-            loading(self._get_copies().apply, opened(operations, self.mail))
+            loading(self._get_copies().apply, opened(operations, self.side))
         return follows
 
     def _get_copies(self) -> Copies:

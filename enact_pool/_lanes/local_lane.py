@@ -4,9 +4,9 @@
     ------                                   ------
     Lane.flush    ==== commands pipe ====>   worker.serve
     Lane.queue    ==== permits pipe ==+==>
-    Lane.recall   <===================+
+    Lane.revoke   <===================+
     Lane.receive  <=== answers pipe ======
-    Lane.receive_large_value, queue_common, mail  <== side channel ==>
+    Lane.receive_large_value, queue_setup, mail  <== side channel ==>
     Lane.bury     <--- flight recorder ---   (shared memory)
                   lifeline ------------->    (one for all lanes; closes with the parent)
 
@@ -30,6 +30,7 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from enact_pool._core.postmortem import ExitReport
 from enact_pool._ipc.flight_recorder import FlightRecorder, create_recording
 from enact_pool._ipc.side_channel import Kind, SideChannelReader, pair, send_descriptors
 from enact_pool._lanes.death import Death
@@ -53,13 +54,13 @@ from enact_pool._wire.frames import (
 )
 
 if TYPE_CHECKING:  # they take long to import, and are not always needed
-    from enact_pool._engine.output_relay import Relay
     from enact_pool._ipc.flight_recorder import Activity
     from enact_pool._ipc.large_value import LargeValue
+    from enact_pool._lanes.output_relay import Relay
     from enact_pool._mirror.caller.items import Manifest
     from enact_pool._model.limits import LimitViolation
 
-__all__ = ["LeaseHolder", "Lane"]
+__all__ = ["LocalLane"]
 
 _READ_BYTES = 1 << 16
 # The least number of buffers that every POSIX system takes in one write.
@@ -88,24 +89,7 @@ def _broken_pipe_signal_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-class LeaseHolder:
-    """Who has lanes: a run."""
-
-    # Whether it is over, and tried in vain to give up what it has.
-    is_lost = False
-
-    # Since when code of its caller's runs, and it can give back none; 0.0: it can.
-    away_since = 0.0
-
-    # Why it is to end with what it has; empty: it is not.
-    cancel_reason = ""
-
-    def disband(self) -> None:
-        """Give up what it has; can be called again if an interrupt comes in between."""
-        raise NotImplementedError
-
-
-class Lane(WorkerProcess):
+class LocalLane(WorkerProcess):
     """One worker process and its pipes, from its start to its burial.
 
     Used by one thread at a time; but any may kill it, or convict what runs in it.
@@ -118,19 +102,14 @@ class Lane(WorkerProcess):
         self.ready = False
         # Until it is given back for the first time.
         self.is_new = True
-        # The run that has it, if one does, and since when: kept by its supply.
-        self.holder: LeaseHolder | None = None
-        self.held_since = 0.0
-        # Whether another run has left it for that one, which has not noticed yet.
-        self.is_left = False
         # How many callables it has run.
         self.ran = 0
         # When it was told that nothing more comes; 0.0: it was not.
-        self.hung_up_at = 0.0
+        self.drained_at = 0.0
         # The limit that what it ran has broken, for which it was killed.
-        self.excess: LimitViolation | None = None
+        self.violation: LimitViolation | None = None
         # When that was, by the monotonic clock.
-        self.convicted_ns = 0
+        self.violated_ns = 0
         # Whether anything of what the worker has said was read.
         self.has_spoken = False
         self.start_error = ""
@@ -148,7 +127,7 @@ class Lane(WorkerProcess):
         self.deliveries = Deliveries(self._send_large, self._send_streams)
         self._large_sent = 0
         # What comes beside its answers.
-        self.mail = SideChannelReader(-1)
+        self.side = SideChannelReader(-1)
         self._open: list[int] = []
         self._recorder: FlightRecorder | None = None
 
@@ -175,7 +154,7 @@ class Lane(WorkerProcess):
             self._side, worker_side = pair()
             worker_ends.append(worker_side)
             self._open.append(self._side)
-            self.mail = SideChannelReader(self._side)
+            self.side = SideChannelReader(self._side)
             recording = create_recording()
             worker_ends.append(recording)
             self._recorder = FlightRecorder.of_parent(recording)
@@ -214,19 +193,6 @@ class Lane(WorkerProcess):
         self.batch_limit = _pipe_size(self._permits) // PERMIT_BYTES // 3
         self.answers_room = _pipe_size(self.answers)
 
-    def hold(self, run: LeaseHolder) -> None:
-        """The run has this lane now."""
-        self.held_since = time.monotonic()
-        self.holder = run
-        self.is_left = False
-
-    def leave_for(self, run: LeaseHolder) -> None:
-        """This lane, which has nothing to do, is for another run now."""
-        # First, or an interrupt in between would take it for one that is at work.
-        self.is_left = True
-        self.held_since = time.monotonic()
-        self.holder = run
-
     def _next_tag(self) -> int:
         # They grow, and those of what runs have in common are between them.
         self._large_sent += 1
@@ -262,7 +228,7 @@ class Lane(WorkerProcess):
                 self._queue(Command.DEFINE, self.sent + 1, count, packed(operations))
             self.deliveries.sent(manifests)
 
-    def queue_common(self, payload: bytes, parcel: LargeValue | None = None) -> None:
+    def queue_setup(self, payload: bytes, parcel: LargeValue | None = None) -> None:
         """Put what a run's callables have in common behind what waits to be sent.
 
         A parcel is sent at once; its layout is in the payload. Raises `OSError`.
@@ -271,7 +237,7 @@ class Lane(WorkerProcess):
         self._large_sent = 0
         if parcel is not None:
             parcel.send(self._side, self._run << LARGE_TAG_BITS)
-        self._queue(Command.COMMON, 0, 0, payload)
+        self._queue(Command.SETUP, 0, 0, payload)
 
     def queue_batch(self, count: int, payload: bytes) -> bool:
         """Put a batch behind what waits to be sent, and permit the worker to start it.
@@ -299,7 +265,7 @@ class Lane(WorkerProcess):
         self._outbox.append(memoryview(pack_header(kind, self._run, first, count, payload)))
         self._outbox.append(memoryview(payload))
 
-    def recall(self, count: int = 1 << 13) -> tuple[int, ...]:
+    def revoke(self, count: int = 1 << 13) -> tuple[int, ...]:
         """Take back up to `count` permits; gives the serial numbers that the worker won't start."""
         try:
             return unpack_permits(os.read(self._permits, count * PERMIT_BYTES))
@@ -361,9 +327,9 @@ class Lane(WorkerProcess):
         """The parcel that came along with an answer. Raises what `LargeValue.receive` raises."""
         from enact_pool._ipc.large_value import LargeValue
 
-        return LargeValue.receive(self.mail, serial, layout)
+        return LargeValue.receive(self.side, serial, layout)
 
-    def printed(self) -> tuple[bytes, bytes] | None:
+    def output(self) -> tuple[bytes, bytes] | None:
         """What callables of its last run have printed that it has not told of; None if nothing.
 
         Raises `OSError`.
@@ -371,13 +337,13 @@ class Lane(WorkerProcess):
         from enact_pool._ipc.output_file import read
 
         with handlers_deferred():
-            self.mail.collect()
-        return read(self.mail.output(self._run), self.notes.told())
+            self.side.collect()
+        return read(self.side.output(self._run), self.notes.told())
 
-    def clear_mail(self) -> None:
+    def clear_side(self) -> None:
         """Forget what has come beside its answers: the run that it is of is over."""
         with handlers_deferred():
-            self.mail.drain()
+            self.side.drain()
 
     @property
     def is_receiving(self) -> bool:
@@ -394,15 +360,15 @@ class Lane(WorkerProcess):
         """Whether the worker has not yet taken all that was written for it."""
         return any(fcntl.ioctl(self.commands, termios.FIONREAD, bytes(4)))
 
-    def hang_up(self) -> None:
+    def drain(self) -> None:
         """Tell the worker that nothing more comes: it ends when it has done what was sent."""
-        self.hung_up_at = time.monotonic()
+        self.drained_at = time.monotonic()
         with handlers_deferred():
             if self.commands in self._open:
                 self._open.remove(self.commands)
                 os.close(self.commands)
 
-    def convict(self, activity: Activity, excess: LimitViolation) -> bool:
+    def kill_for_violation(self, activity: Activity, violation: LimitViolation) -> bool:
         """Kill the worker if it still does what broke a limit, which is to be blamed for that.
 
         Gives False if it does something else by now, which has done nothing.
@@ -411,19 +377,32 @@ class Lane(WorkerProcess):
         def is_guilty() -> bool:
             if self.notes.activity != activity:
                 return False
-            self.excess, self.convicted_ns = excess, time.monotonic_ns()
+            self.violation, self.violated_ns = violation, time.monotonic_ns()
             return True
 
         return self.kill_if(is_guilty)
 
-    def bury(self) -> Death:
-        """Wait for the worker process, which has ended or been killed, and free everything."""
+    def reap(self) -> tuple[ExitReport, Death]:
+        """Wait for a worker that has exited or was killed, and release everything."""
         self.wait()
         assert self._popen is not None
+        notes = self.notes
+        now_ns = time.monotonic_ns()
         with handlers_deferred():
-            death = Death.of(self._popen.returncode, self.notes.stack(), self._kills_before)
+            exit_code = self._popen.returncode
+            report = ExitReport(
+                begun=notes.begun,
+                loading=notes.loading,
+                receiving=notes.receiving,
+                expired=notes.expired,
+                since_ns=notes.since_ns,
+                ended_ns=self.violated_ns or now_ns,
+                exit_code=exit_code,
+                violates_limit=self.violation is not None,
+            )
+            death = Death.of(exit_code, notes.stack(), self._kills_before)
         self._close()
-        return death
+        return report, death
 
     def end(self) -> None:
         """Kill the worker process, if it is still there, and free everything.
@@ -447,7 +426,7 @@ class Lane(WorkerProcess):
     def _close(self) -> None:
         """Close the descriptors. The process is left as it is."""
         with self._lock, handlers_deferred():
-            self.mail.clear()
+            self.side.clear()
             while self._open:
                 os.close(self._open.pop())
             if self._recorder is not None:

@@ -9,7 +9,7 @@ from attrs import Attribute, field, frozen
 from enact_pool._model.limits import Limits, check_flag
 from enact_pool._model.protocols import ProgressBar
 
-__all__ = ["Options", "Progress", "RunOptions"]
+__all__ = ["NO_OPTIONS", "Options", "Progress", "RunOptions"]
 
 # Whether to show how far a run is, where somebody can see it, or wherever; or what shows it.
 Progress = bool | Literal["force"] | ProgressBar
@@ -63,16 +63,10 @@ class Options:
             timeout is max_memory is max_tasks_per_worker is None
             and fail_fast is progress is capture_output is forward_logs is False
         ):
-            return _NOTHING
+            return NO_OPTIONS
         limits = Limits(timeout, max_memory, max_tasks_per_worker, fail_fast)
         return cls(limits, progress, capture_output, forward_logs)
 
-    def over(self, usual: Limits) -> Options:
-        """These, with the usual limits where these have none."""
-        limits = self.limits.over(usual)
-        if limits is self.limits:
-            return self
-        return Options(limits, self.progress, self.capture_output, self.forward_logs)
 
-
-_NOTHING = Options(Limits())
+# Of calls that ask for nothing.
+NO_OPTIONS = Options(Limits())

@@ -1,0 +1,81 @@
+"""Which observers a run has, by its options: where the engine and what watches it meet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from enact_pool._api.options import NO_OPTIONS, Options
+from enact_pool._core.observer import NO_HOOKS, Hooks
+from enact_pool._engine.setup import RunExtras
+from enact_pool._engine.sources import TaskSource
+from enact_pool._engine.submissions import SubmissionQueue
+from enact_pool._events.emitter import Emitter, EventEmitter
+from enact_pool._lanes.output_relay import replaced_streams
+from enact_pool._model.limits import Limits
+
+__all__ = ["extras_of", "hooks_of"]
+
+
+def hooks_of(source: TaskSource, emitter: Emitter | None, options: Options) -> Hooks:
+    """Return the hooks of a run. Raises what making an observer raises."""
+    # Each call of an executor has the streams of when it was submitted.
+    has_own_streams = isinstance(source, SubmissionQueue)
+    replaced = None if has_own_streams else replaced_streams()
+    if emitter is None and replaced is None and options is NO_OPTIONS and not has_own_streams:
+        return NO_HOOKS
+    # For those who want them: they take long to import.
+    from enact_pool._observe.delivery import Delivery
+
+    # In this order: what tasks have printed, what they have logged, and what is known of them is
+    # shown before their results are.
+    observers: list[Any] = []
+    delivery = Delivery()
+    if replaced is not None:
+        from enact_pool._observe.relayed_output import RelayedOutput
+
+        observers.append(RelayedOutput(replaced, source))
+    if options.capture_output:
+        from enact_pool._observe.captured_output import CapturedOutput
+
+        observers.append(CapturedOutput())
+    if options.progress is not False:
+        from enact_pool._observe.progress import RunProgress
+
+        runs_emitter = emitter is not None and type(emitter) is not EventEmitter
+        progress = RunProgress.of(options.progress, beside_prints=source.is_lazy or runs_emitter)
+        if progress is not None:
+            observers.append(progress)
+    if options.forward_logs:
+        from enact_pool._observe.log_receiver import LogReceiver
+
+        observers.append(LogReceiver(delivery))
+    if emitter is not None:
+        from enact_pool._observe.outcome_events import OutcomeEvents
+
+        live = None
+        if getattr(emitter, "mode", "outcomes") == "live":
+            from enact_pool._observe.live import LiveEvents
+
+            live = LiveEvents(emitter, delivery)
+            observers.append(live)
+        observers.append(OutcomeEvents(emitter, delivery, live))
+    if emitter is not None or options.forward_logs:
+        observers.append(delivery)
+    if has_own_streams:
+        observers.append(source)
+    return Hooks(observers, delivery.pending)
+
+
+def extras_of(hooks: Hooks, limits: Limits, options: Options) -> RunExtras:
+    """Return what the workers of a run are asked for besides outcomes."""
+    levels = None
+    if options.forward_logs:
+        from enact_pool._observe.log_receiver import levels as levels_here
+
+        levels = levels_here()
+    return RunExtras(
+        shows_outputs=hooks.wants_texts,
+        captures_output=options.capture_output,
+        max_memory=limits.max_memory,
+        log_levels=levels,
+    )

@@ -1,0 +1,385 @@
+"""Who has which lane of a pool: the decisions of a `LanePool`, which calls this under its lock.
+
+Nothing here waits, starts or kills. A method changes the book, and returns what is to be done
+about it outside the lock. The time is an argument.
+
+A lane's state, and what it may become (anything else raises `IllegalTransition`):
+
+    state      what it means                                          next
+    --------   ----------------------------------------------------   -------------------------
+    leased     one run uses it, or starts its worker                  idle offered draining
+                                                                      doomed gone
+    offered    it was left for a run that waits, and has not          leased idle draining
+               noticed yet                                            doomed gone
+    idle       no run has it                                          leased draining doomed gone
+    draining   its worker was told that nothing more is sent          doomed gone
+    doomed     its worker is being killed                             gone
+    gone       its worker was waited for; it is not in the book
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from itertools import count
+from typing import Generic, Literal, Protocol, TypeVar
+
+from attrs import define, field, frozen
+
+from enact_pool._core.timing import AWAY_SECONDS, TURN_SECONDS
+
+__all__ = ["IllegalTransition", "LeaseBook", "LeaseHolder", "LeaseState", "Left"]
+
+
+class LeaseHolder(Protocol):
+    """What leases lanes: a run."""
+
+    # Since when code of its caller's runs, so that it can release nothing; 0.0: it can.
+    away_since: float
+
+
+LaneT = TypeVar("LaneT")
+RunT = TypeVar("RunT", bound=LeaseHolder)
+
+LeaseState = Literal["leased", "offered", "idle", "draining", "doomed"]
+
+_NEXT: dict[LeaseState, frozenset[str]] = {
+    "leased": frozenset(("idle", "offered", "draining", "doomed", "gone")),
+    "offered": frozenset(("leased", "idle", "draining", "doomed", "gone")),
+    "idle": frozenset(("leased", "draining", "doomed", "gone")),
+    "draining": frozenset(("doomed", "gone")),
+    "doomed": frozenset(("doomed", "gone")),
+}
+
+
+class IllegalTransition(RuntimeError):
+    """A lane cannot go from one state to the other: a bug in the library."""
+
+
+@define
+class _Lease(Generic[RunT]):
+    """What the book knows of one lane."""
+
+    number: int
+    state: LeaseState
+    # The run that has it, if it is leased or offered, or was when it was drained or doomed.
+    run: RunT | None
+    # Since when that run has it.
+    since: float
+
+    def become(self, state: LeaseState, run: RunT | None, now: float) -> None:
+        if state not in _NEXT[self.state]:
+            raise IllegalTransition(f"a lane that is {self.state} cannot become {state}")
+        self.state, self.run, self.since = state, run, now
+
+
+@frozen
+class Left(Generic[LaneT, RunT]):
+    """What a run leaves that ends.
+
+    Attributes:
+        held: Lanes that it has not released; those that it has not drained are doomed.
+        offered: Lanes that were offered to it, to be released.
+        surplus: Lanes above the limit, which are drained.
+        ring_for: A run that is to be rung for.
+    """
+
+    held: list[LaneT]
+    offered: list[LaneT]
+    surplus: list[LaneT]
+    ring_for: RunT | None
+
+
+@define
+class LeaseBook(Generic[LaneT, RunT]):
+    """At most `limit` lanes, leased by runs, each in a thread.
+
+    Attributes:
+        limit: How many lanes there may be.
+        closed: Whether no run may begin any more.
+    """
+
+    limit: int
+    closed: bool = False
+    _leases: dict[LaneT, _Lease[RunT]] = field(factory=dict, init=False)
+    # The one that was used last is at the end: its worker's memory is in the caches.
+    _idle: list[LaneT] = field(factory=list, init=False)
+    # The thread of each run. A thread may be in several: an emitter may begin one.
+    _runs: dict[RunT, int] = field(factory=dict, init=False)
+    # Runs that wait for a lane, in the order in which they began to.
+    _waiting: deque[RunT] = field(factory=deque, init=False)
+
+    # Runs
+
+    def enter(self, run: RunT, thread: int) -> bool:
+        """Begin a run in this thread; return False if the pool is closed."""
+        if self.closed:
+            return False
+        self._runs[run] = thread
+        return True
+
+    def runs(self) -> list[RunT]:
+        """Return the runs that have begun and not ended."""
+        return list(self._runs)
+
+    def runs_of(self, thread: int) -> list[RunT]:
+        """Return those of them that a thread has begun."""
+        return [run for run, of in list(self._runs.items()) if of == thread]
+
+    def leave(self, run: RunT, now: float) -> Left[LaneT, RunT] | None:
+        """Let a run end.
+
+        Returns:
+            What is to be done; then `forget` the run. None if that is nothing: it is forgotten.
+        """
+        if run in self._waiting:
+            self._waiting.remove(run)
+        held = []
+        offered = []
+        for lane, lease in self._leases.items():
+            if lease.run is run:
+                if lease.state == "offered":
+                    offered.append(lane)
+                elif lease.state != "idle":
+                    if lease.state == "leased":
+                        lease.become("doomed", run, now)
+                    held.append(lane)
+        surplus: list[LaneT] = []
+        # What was needed above the limit is not when the run that was in the way is gone.
+        if len(self._leases) > self.limit and not self._is_nested(self._runs.get(run)):
+            while self._idle and self._has_more_than(self.limit + len(held) + len(surplus)):
+                lane = self._idle.pop()
+                self._leases[lane].become("draining", run, now)
+                surplus.append(lane)
+        ring_for = None
+        # It may have been rung for, and not have asked any more.
+        if self._waiting and (self._idle or not self._has_more_than(self.limit - 1)):
+            ring_for = self._pop_waiting(now)
+        if not (held or offered or surplus or ring_for is not None):
+            self.forget(run)
+            return None
+        return Left(held, offered, surplus, ring_for)
+
+    def forget(self, run: RunT) -> None:
+        """Forget a run that has left."""
+        self._runs.pop(run, None)
+
+    # Lanes
+
+    def acquire(self, run: RunT, now: float) -> LaneT | Literal["start", "wait"]:
+        """Lease an idle lane to a run.
+
+        Returns:
+            The lane; or "start" if a new one may be started: see `start`; or "wait".
+        """
+        if self._idle:
+            lane = self._idle.pop()
+            self._leases[lane].become("leased", run, now)
+            return lane
+        if self._present(now) >= self.limit and not self._must_start(run):
+            return "wait"
+        return "start"
+
+    def wait(self, run: RunT) -> None:
+        """Have a run rung for when it is worth asking again."""
+        if run not in self._waiting:
+            self._waiting.append(run)
+
+    def next_number(self) -> int:
+        """Return the lowest number that no lane has, of those whose worker goes on."""
+        taken = {lease.number for lease in self._leases.values() if lease.state != "draining"}
+        return next(number for number in count() if number not in taken)
+
+    def start(self, lane: LaneT, number: int, run: RunT, now: float) -> None:
+        """Add a lane that a run is about to start."""
+        self._leases[lane] = _Lease(number, "leased", run, now)
+
+    def collect(self, run: RunT, now: float) -> list[LaneT]:
+        """Lease to a run the lanes that were offered to it."""
+        lanes = self._offered_to(run)
+        for lane in lanes:
+            self._leases[lane].become("leased", run, now)
+        return lanes
+
+    def _offered_to(self, run: RunT) -> list[LaneT]:
+        return [
+            lane
+            for lane, lease in self._leases.items()
+            if lease.state == "offered" and lease.run is run
+        ]
+
+    def release(self, lane: LaneT, thread: int, now: float) -> RunT | Literal["idle", "drain"]:
+        """Take back a lane that has nothing to do.
+
+        Returns:
+            The run that it was offered to, which is to be rung for; or "idle"; or "drain" if
+            its worker is to end.
+        """
+        lease = self._leases.get(lane)
+        if lease is None or lease.state in ("draining", "doomed"):
+            return "drain"
+        run = self._pop_waiting(now)
+        if run is not None:
+            # Offered, not put back: the run that releases it would often be the first to
+            # lease it again.
+            lease.become("offered", run, now)
+            return run
+        # One above the limit is kept for the next nested run.
+        if not self.closed and (not self._has_more_than(self.limit) or self._is_nested(thread)):
+            lease.become("idle", None, now)
+            self._idle.append(lane)
+            return "idle"
+        lease.become("draining", lease.run, now)
+        return "drain"
+
+    def drained(self, lane: LaneT, now: float) -> None:
+        """Note that a run has drained a lane: its worker does what it was sent, and ends."""
+        lease = self._leases.get(lane)
+        if lease is not None and lease.state != "doomed":
+            lease.become("draining", lease.run, now)
+
+    def discard(self, lane: LaneT, now: float) -> RunT | None:
+        """Forget a lane that is gone; return a run that is to be rung for."""
+        self._leases.pop(lane, None)
+        if lane in self._idle:
+            self._idle.remove(lane)
+        return self._pop_waiting(now)
+
+    def _pop_waiting(self, now: float) -> RunT | None:
+        """Return the first run that waits and can listen; it does not wait any more."""
+        for run in self._waiting:
+            if not self._is_away(run, now):
+                self._waiting.remove(run)
+                return run
+        return None
+
+    def knows(self, run: RunT) -> bool:
+        """Return whether a run will be rung for when there is a lane for it."""
+        return run in self._waiting or bool(self._offered_to(run))
+
+    # Sharing
+
+    def has_to_share(self, held: int, now: float) -> bool:
+        """Return whether a run that has so many lanes should release one."""
+        # May be called without the lock: a run that learns this a moment late releases its
+        # lane a batch later.
+        return self._someone_waits(now) and held > max(1, self.limit // max(1, len(self._runs)))
+
+    def is_due(self, lane: LaneT, held: int, now: float) -> bool:
+        """Return whether a run that has so many lanes should release this one when it is idle.
+
+        With more runs than lanes, each may have one for a while.
+        """
+        if not self._waiting or not self._someone_waits(now):
+            return False
+        if self.has_to_share(held, now):
+            return True
+        lease = self._leases.get(lane)
+        return (
+            lease is not None and len(self._runs) > self.limit and now - lease.since > TURN_SECONDS
+        )
+
+    def _someone_waits(self, now: float) -> bool:
+        # Most often no run does, and this is asked for each batch.
+        return bool(self._waiting) and any(
+            not self._is_away(run, now) for run in list(self._waiting)
+        )
+
+    def _is_away(self, run: RunT | None, now: float) -> bool:
+        return run is not None and 0.0 < run.away_since < now - AWAY_SECONDS
+
+    def _present(self, now: float) -> int:
+        """How many lanes there are that a run can release, or has released.
+
+        A run that is away may wait for the very run that waits for a lane here.
+        """
+        return sum(
+            lease.state == "idle" or not self._is_away(lease.run, now)
+            for lease in self._leases.values()
+            if lease.state != "draining"
+        )
+
+    def _has_more_than(self, number: int) -> bool:
+        """Whether there are more lanes than that, not counting those that are about to end."""
+        above = len(self._leases) - number
+        return above > 0 and above > sum(
+            lease.state == "draining" for lease in self._leases.values()
+        )
+
+    def _must_start(self, run: RunT) -> bool:
+        """Whether a run waits for its own thread: a run further out in that has the lanes.
+
+        Then it is given one lane above the limit, or it would wait forever.
+        """
+        return self._is_nested(self._runs.get(run)) and not any(
+            lease.run is run for lease in self._leases.values()
+        )
+
+    def _is_nested(self, thread: int | None) -> bool:
+        """Whether this thread is in a run that another run of it has begun."""
+        runs = self._runs
+        return len(runs) > 1 and sum(of == thread for of in runs.values()) > 1
+
+    # The end
+
+    def close(self, now: float) -> list[LaneT]:
+        """Let no run begin any more; return the lanes that no run has, which are drained."""
+        self.closed = True
+        return self._drain(
+            [lane for lane, lease in self._leases.items() if lease.run not in self._runs], now
+        )
+
+    def drain_idle(self, now: float) -> list[LaneT]:
+        """Drain the idle lanes, and return them."""
+        return self._drain(list(self._idle), now)
+
+    def _drain(self, lanes: Iterable[LaneT], now: float) -> list[LaneT]:
+        drained = []
+        for lane in lanes:
+            lease = self._leases[lane]
+            if lease.state not in ("draining", "doomed"):
+                lease.become("draining", lease.run, now)
+                drained.append(lane)
+        self._idle.clear()
+        return drained
+
+    def doom(self, now: float, *, only_leased: bool = False) -> list[LaneT]:
+        """Return the lanes that are to be killed: all, or those that runs have."""
+        doomed = []
+        for lane, lease in self._leases.items():
+            if not only_leased or lease.run in self._runs:
+                lease.become("doomed", lease.run, now)
+                doomed.append(lane)
+        self._idle = [lane for lane in self._idle if self._leases[lane].state == "idle"]
+        return doomed
+
+    # For tests, and for who looks
+
+    def lanes(self) -> list[LaneT]:
+        """Return all lanes."""
+        return list(self._leases)
+
+    def idle(self) -> list[LaneT]:
+        """Return the idle lanes, the one that was used last at the end."""
+        return list(self._idle)
+
+    def state(self, lane: LaneT) -> LeaseState | Literal["gone"]:
+        """Return the state of a lane."""
+        lease = self._leases.get(lane)
+        return "gone" if lease is None else lease.state
+
+    def __iter__(self) -> Iterator[LaneT]:
+        return iter(self.lanes())
+
+    def validate(self) -> None:
+        """Raise `AssertionError` if the book contradicts itself; for tests."""
+        idle = {lane for lane, lease in self._leases.items() if lease.state == "idle"}
+        if set(self._idle) != idle or len(self._idle) != len(idle):
+            raise AssertionError(f"idle lanes: {self._idle}, by their states: {idle}")
+        for lane, lease in self._leases.items():
+            if lease.state in ("leased", "offered") and lease.run is None:
+                raise AssertionError(f"{lane} is {lease.state} by no run")
+        if len(set(self._waiting)) != len(self._waiting):
+            raise AssertionError("a run waits twice")
+        if not set(self._waiting) <= self._runs.keys():
+            raise AssertionError("a run waits that has not begun")

@@ -1,0 +1,230 @@
+"""What the engine uses of a lane, and what a lane pool knows of a run.
+
+`lane.Lane` is a lane whose worker is a process on this machine. Tests have one without any
+process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from enact_pool._core.postmortem import ExitReport
+    from enact_pool._ipc.answer_journal import Journal
+    from enact_pool._ipc.large_value import LargeValue
+    from enact_pool._lanes.death import Death
+    from enact_pool._lanes.spawn import WorkerSpec
+    from enact_pool._mirror.caller.items import Manifest
+    from enact_pool._model.limits import LimitViolation
+
+__all__ = ["Activity", "Frame", "Lane", "LeaseHolder", "SideReader", "WorkerNotes"]
+
+# The header of an answer and its payload: see `frames`.
+Frame = tuple[tuple[int, ...], bytes]
+
+# The serial number of the task that was begun last, the last one that is being unpickled
+# (0 for none), and since when, on the monotonic clock.
+Activity = tuple[int, int, int]
+
+
+class LeaseHolder:
+    """What leases lanes: a run."""
+
+    # Whether it is over, and tried in vain to release what it has.
+    is_lost = False
+    # Since when code of its caller's runs, so that it can release nothing; 0.0: it can.
+    away_since = 0.0
+    # Why it is to end with the outcomes it has; empty: it is not.
+    cancel_reason = ""
+
+    def disband(self) -> None:
+        """Give up what it has; can be called again if an interrupt comes in between."""
+        raise NotImplementedError
+
+
+class WorkerNotes(Protocol):
+    """What a worker notes in memory that outlives it: see `flight_recorder`."""
+
+    @property
+    def begun(self) -> int: ...
+
+    @property
+    def activity(self) -> Activity | None: ...
+
+    @property
+    def flushing(self) -> bool: ...
+
+    def told(self) -> list[int]: ...
+
+    @property
+    def journal(self) -> Journal: ...
+
+
+class SideReader(Protocol):
+    """What has come over the side channel: log records, and descriptors of large values."""
+
+    @property
+    def is_at_large_value(self) -> bool:
+        """Whether the next thing in it belongs to an answer that has not been read."""
+        ...
+
+    def collect(self) -> bool:
+        """Read what is there; return whether more may come."""
+        ...
+
+    def records(self) -> list[tuple[int, int, bytes]]:
+        """Take the log records: kind, serial number, content."""
+        ...
+
+    def fileno(self) -> int: ...
+
+
+class Lane(Protocol):
+    """A lane and its worker. Used by one thread at a time; but any may kill the worker.
+
+    Attributes:
+        number: Its place in the pool, which the lane that replaces it will have.
+        ready: Whether the worker can take batches.
+        is_new: Whether no run has released it yet.
+        sent: The serial number of the last task that was sent.
+        ran: How many tasks the worker has run.
+        batch_limit: How many tasks may be in a batch.
+        answers_room: How many bytes of answers the worker can write before they are read.
+        drained_at: When it was drained, on the monotonic clock; 0.0 if it was not.
+        has_spoken: Whether anything of what the worker has said was read.
+        start_error: Why the initializer failed.
+        violation: The limit violation that the worker was killed for.
+        commands, answers, exit: Descriptors to poll; `exit` is None where there are no pidfds.
+    """
+
+    number: int
+    ready: bool
+    is_new: bool
+    sent: int
+    ran: int
+    batch_limit: int
+    answers_room: int
+    drained_at: float
+    has_spoken: bool
+    start_error: str
+    violation: LimitViolation | None
+    commands: int
+    answers: int
+    exit: int | None
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the process id is the worker's still."""
+        ...
+
+    @property
+    def notes(self) -> WorkerNotes: ...
+
+    @property
+    def side(self) -> SideReader: ...
+
+    # From its start to its end
+
+    def start(self, spec: WorkerSpec) -> None:
+        """Start the worker. Raises `OSError`; then it is as if nothing had been."""
+        ...
+
+    def drain(self) -> None:
+        """Send nothing any more: the worker exits when it has done what it was sent."""
+        ...
+
+    def kill(self) -> None:
+        """Kill the worker, if it is still there, and all that it has started."""
+        ...
+
+    def kill_if(self, condition: Callable[[], bool]) -> bool:
+        """Kill the worker if this holds while it is stopped; return whether it is gone."""
+        ...
+
+    def kill_for_violation(self, activity: Activity, violation: LimitViolation) -> bool:
+        """Kill the worker if it still does what violated a limit; return whether it is gone."""
+        ...
+
+    def terminate(self) -> None:
+        """Ask the worker to exit (SIGTERM)."""
+        ...
+
+    def has_exited(self) -> bool: ...
+
+    def wait_for_exit(self, seconds: float) -> None:
+        """Give the worker some time to exit."""
+        ...
+
+    def wait(self) -> None:
+        """Wait for a worker that has exited or was killed; what it has started ends with it."""
+        ...
+
+    def reap(self) -> tuple[ExitReport, Death]:
+        """Release everything of a worker that has exited; return what is known of its end."""
+        ...
+
+    def end(self) -> None:
+        """Kill the worker, if it is still there, and release everything; can be called again."""
+        ...
+
+    def abandon(self) -> None:
+        """In a forked child: let go of the worker, which is the parent's."""
+        ...
+
+    # What it is sent
+
+    def queue_definitions(self, count: int, *manifests: Manifest) -> None:
+        """Queue what the worker lacks of these for the next `count` tasks. Raises `OSError`."""
+        ...
+
+    def queue_setup(self, payload: bytes, large: LargeValue | None = None) -> None:
+        """Queue the setup of a run. Raises `OSError`."""
+        ...
+
+    def queue_batch(self, count: int, payload: bytes) -> bool:
+        """Queue a batch, and permit the worker to start it; return whether there was room."""
+        ...
+
+    def flush(self) -> bool:
+        """Write what is queued; return whether that was all. Raises `BrokenPipeError`."""
+        ...
+
+    def revoke(self, count: int = ...) -> tuple[int, ...]:
+        """Take back up to `count` permits; return the tasks that the worker will not start."""
+        ...
+
+    # What it says
+
+    def receive(self) -> list[Frame] | None:
+        """Return answers; None if there are none now. Raises `EOFError` and `FrameError`."""
+        ...
+
+    def receive_large_value(self, serial: int, layout: bytes) -> Any:
+        """Return the large value that belongs to an answer. Raises `OSError`."""
+        ...
+
+    def output(self) -> tuple[bytes, bytes] | None:
+        """Return what the callable at work has printed. Raises `OSError`."""
+        ...
+
+    def clear_side(self) -> None:
+        """Forget what has come over the side channel: the run that it is of is over."""
+        ...
+
+    @property
+    def is_receiving(self) -> bool:
+        """Whether a part of an answer was read."""
+        ...
+
+    def is_at_rest(self, answered: int) -> bool:
+        """Whether the worker, which has answered up to this number, does nothing we know of."""
+        ...
+
+    @property
+    def has_unread(self) -> bool:
+        """Whether the worker has not read all that was written for it."""
+        ...
