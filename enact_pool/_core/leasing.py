@@ -20,7 +20,7 @@ A lane's state, and what it may become (anything else raises `IllegalTransition`
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import count
 from typing import Generic, Literal, Protocol, TypeVar
 
@@ -102,7 +102,9 @@ class LeaseBook(Generic[LaneT, RunT]):
     limit: int
     closed: bool = False
     _leases: dict[LaneT, _Lease[RunT]] = field(factory=dict, init=False)
-    # The one that was used last is at the end: its worker's memory is in the caches.
+    # Idle lanes; the one that was used last is at the end: its worker's memory is in the caches.
+    # The states are what counts: an interrupt between two changes may leave a lane in here that
+    # is not idle. It never leaves an idle lane out.
     _idle: list[LaneT] = field(factory=list, init=False)
     # The thread of each run. A thread may be in several: an emitter may begin one.
     _runs: dict[RunT, int] = field(factory=dict, init=False)
@@ -148,9 +150,12 @@ class LeaseBook(Generic[LaneT, RunT]):
         # What was needed above the limit is not when the run that was in the way is gone.
         if len(self._leases) > self.limit and not self._is_nested(self._runs.get(run)):
             while self._idle and self._has_more_than(self.limit + len(held) + len(surplus)):
-                lane = self._idle.pop()
-                self._leases[lane].become("draining", run, now)
-                surplus.append(lane)
+                lane = self._idle[-1]
+                if self.state(lane) == "idle":
+                    # If an interrupt comes now, it is among those that are held the next time.
+                    self._leases[lane].become("draining", run, now)
+                    surplus.append(lane)
+                self._idle.pop()
         ring_for = None
         # It may have been rung for, and not have asked any more.
         if self._waiting and (self._idle or not self._has_more_than(self.limit - 1)):
@@ -172,10 +177,13 @@ class LeaseBook(Generic[LaneT, RunT]):
         Returns:
             The lane; or "start" if a new one may be started: see `start`; or "wait".
         """
-        if self._idle:
-            lane = self._idle.pop()
-            self._leases[lane].become("leased", run, now)
-            return lane
+        while self._idle:
+            lane = self._idle[-1]
+            if self.state(lane) == "idle":
+                self._leases[lane].become("leased", run, now)
+                self._idle.pop()
+                return lane
+            self._idle.pop()
         if self._present(now) >= self.limit and not self._must_start(run):
             return "wait"
         return "start"
@@ -226,8 +234,8 @@ class LeaseBook(Generic[LaneT, RunT]):
             return run
         # One above the limit is kept for the next nested run.
         if not self.closed and (not self._has_more_than(self.limit) or self._is_nested(thread)):
-            lease.become("idle", None, now)
             self._idle.append(lane)
+            lease.become("idle", None, now)
             return "idle"
         lease.become("draining", lease.run, now)
         return "drain"
@@ -241,7 +249,7 @@ class LeaseBook(Generic[LaneT, RunT]):
     def discard(self, lane: LaneT, now: float) -> RunT | None:
         """Forget a lane that is gone; return a run that is to be rung for."""
         self._leases.pop(lane, None)
-        if lane in self._idle:
+        while lane in self._idle:
             self._idle.remove(lane)
         return self._pop_waiting(now)
 
@@ -330,18 +338,16 @@ class LeaseBook(Generic[LaneT, RunT]):
         )
 
     def drain_idle(self, now: float) -> list[LaneT]:
-        """Drain the idle lanes, and return them."""
-        return self._drain(list(self._idle), now)
+        """Drain the idle lanes; return them, and those that an interrupt has left undrained."""
+        return self._drain([lane for lane, lease in self._leases.items() if lease.run is None], now)
 
-    def _drain(self, lanes: Iterable[LaneT], now: float) -> list[LaneT]:
-        drained = []
+    def _drain(self, lanes: list[LaneT], now: float) -> list[LaneT]:
         for lane in lanes:
             lease = self._leases[lane]
             if lease.state not in ("draining", "doomed"):
                 lease.become("draining", lease.run, now)
-                drained.append(lane)
         self._idle.clear()
-        return drained
+        return lanes
 
     def doom(self, now: float, *, only_leased: bool = False) -> list[LaneT]:
         """Return the lanes that are to be killed: all, or those that runs have."""
@@ -350,7 +356,6 @@ class LeaseBook(Generic[LaneT, RunT]):
             if not only_leased or lease.run in self._runs:
                 lease.become("doomed", lease.run, now)
                 doomed.append(lane)
-        self._idle = [lane for lane in self._idle if self._leases[lane].state == "idle"]
         return doomed
 
     # For tests, and for who looks
@@ -360,8 +365,8 @@ class LeaseBook(Generic[LaneT, RunT]):
         return list(self._leases)
 
     def idle(self) -> list[LaneT]:
-        """Return the idle lanes, the one that was used last at the end."""
-        return list(self._idle)
+        """Return the idle lanes."""
+        return [lane for lane, lease in self._leases.items() if lease.state == "idle"]
 
     def state(self, lane: LaneT) -> LeaseState | Literal["gone"]:
         """Return the state of a lane."""
@@ -373,9 +378,8 @@ class LeaseBook(Generic[LaneT, RunT]):
 
     def validate(self) -> None:
         """Raise `AssertionError` if the book contradicts itself; for tests."""
-        idle = {lane for lane, lease in self._leases.items() if lease.state == "idle"}
-        if set(self._idle) != idle or len(self._idle) != len(idle):
-            raise AssertionError(f"idle lanes: {self._idle}, by their states: {idle}")
+        if not set(self.idle()) <= set(self._idle):
+            raise AssertionError("an idle lane would never be leased")
         for lane, lease in self._leases.items():
             if lease.state in ("leased", "offered") and lease.run is None:
                 raise AssertionError(f"{lane} is {lease.state} by no run")

@@ -76,7 +76,7 @@ HOOKS = (
     "workers_looked_at",
     "manifest_at_release",
     "user_code",
-    "waiting",
+    "sharing",
     "tick",
     "deliver",
     "run_ended",
@@ -131,8 +131,9 @@ class Hooks:
     manifest_at_release: tuple[Callable[[], tuple[Any, ...]], ...]
     # Code of the user's is about to run (True), or has returned (False). (running)
     user_code: tuple[Callable[[bool], None], ...]
-    # The run is about to wait (True), or has waited (False): others may use it. (waiting)
-    waiting: tuple[Callable[[bool], None], ...]
+    # Other threads may use the run from now on (True), while it waits or code of the user's runs,
+    # or not any more (False). (shares)
+    sharing: tuple[Callable[[bool], None], ...]
     # Called once per round; returns after how many seconds it wants to be called again. ()
     tick: tuple[Callable[[], float], ...]
     # Give the user's code what is pending. ()

@@ -256,6 +256,8 @@ class _Run:
         tasks, results = self._schedule.release()
         if results or hooks.pending:
             self._enter_user_code()
+            for sharing in hooks.sharing:
+                sharing(True)
             try:
                 if hooks.pending:
                     for deliver in hooks.deliver:
@@ -265,6 +267,8 @@ class _Run:
                         released(tasks, results)
                     yield results
             finally:
+                for sharing in hooks.sharing:
+                    sharing(False)
                 self._leave_user_code()
 
     def _cancel_if_due(self) -> None:
@@ -556,14 +560,14 @@ class _Run:
         for tick in hooks.tick:
             seconds = min(seconds, tick())
         spin = lanes.may_spin and schedule.expects_answer_within(SPIN_SECONDS)
-        if hooks.waiting:
-            for waiting in hooks.waiting:
-                waiting(True)
+        if hooks.sharing:
+            for sharing in hooks.sharing:
+                sharing(True)
             try:
                 polled = poller.wait(seconds, spin=spin)
             finally:
-                for waiting in hooks.waiting:
-                    waiting(False)
+                for sharing in hooks.sharing:
+                    sharing(False)
         else:
             polled = poller.wait(seconds, spin=spin)
         for ready, lane in poller.ready(polled):
@@ -600,13 +604,13 @@ class _Run:
         nap = min(MOST_NAP_SECONDS, self._schedule.quiet_seconds(room))
         if nap >= LEAST_NAP_SECONDS:
             lanes.keep_limits(now=True)
-            for waiting in self._hooks.waiting:
-                waiting(True)
+            for sharing in self._hooks.sharing:
+                sharing(True)
             try:
                 self._poller.nap(nap)
             finally:
-                for waiting in self._hooks.waiting:
-                    waiting(False)
+                for sharing in self._hooks.sharing:
+                    sharing(False)
 
     def _time_out(self, seconds: float) -> float:
         """Return after how many seconds something is to be looked at that nothing signals."""

@@ -370,16 +370,14 @@ class SubmissionQueue(TaskSource):
     def run_started(self, _: RunInfo) -> None:
         self._turn.take()
 
-    def waiting(self, waits: bool) -> None:
-        if waits:
+    def sharing(self, shares: bool) -> None:
+        if shares:
             # Futures are told without the turn: their own locks may be held by a thread whose
             # signal handler waits for it.
             self._turn.give_up()
             self._finish_withdrawn()
         else:
             self._turn.take()
-
-    user_code = waiting
 
     def results_released(self, tasks: Sequence[int], results: list[ParallelResult[Any]]) -> None:
         if self._has_relayed:

@@ -14,7 +14,8 @@ __all__ = ["lifeline"]
 
 class _Lifeline:
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # Re-entrant: a finalizer may start a worker.
+        self._lock = threading.RLock()
         self._ends: tuple[int, int] | None = None
         os.register_at_fork(after_in_child=self._drop)
 
@@ -27,7 +28,7 @@ class _Lifeline:
     def _drop(self) -> None:
         # A forked child that kept the ends would keep its parent's workers
         # alive. And another thread may have held the lock at the fork.
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         if self._ends is not None:
             for end in self._ends:
                 os.close(end)

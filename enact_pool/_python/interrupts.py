@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["handlers_deferred", "interrupt_of", "raise_interrupt", "signals_blocked"]
 
 
+# What all exceptions have, whatever their own code makes of it.
+_cause, _context = (vars(BaseException)[name].__get__ for name in ("__cause__", "__context__"))
+
+
 def interrupt_of(error: BaseException) -> BaseException | None:
     """Return what a signal handler has raised, if that is, or has caused, this exception.
 
@@ -35,7 +39,7 @@ def interrupt_of(error: BaseException) -> BaseException | None:
     handlers = {_code(signal.getsignal(number)) for number in signal.valid_signals()} - {None}
     if _is_from_handler(error, handlers):
         return error
-    chain = [error.__cause__, error.__context__]
+    chain: list[BaseException | None] = [_cause(error), _context(error)]
     seen = {id(error)}
     while chain:
         cause = chain.pop()
@@ -44,7 +48,7 @@ def interrupt_of(error: BaseException) -> BaseException | None:
         seen.add(id(cause))
         if _is_from_handler(cause, handlers) and not _is_being_handled(cause):
             return cause
-        chain += [cause.__cause__, cause.__context__]
+        chain += [_cause(cause), _context(cause)]
     return None
 
 
@@ -52,7 +56,11 @@ def raise_interrupt(error: BaseException) -> None:
     """Raise what `interrupt_of` returns, if that is an exception."""
     interrupt = interrupt_of(error)
     if interrupt is not None:
-        raise interrupt
+        try:
+            raise interrupt
+        finally:
+            # This frame is in the traceback: a circle would keep all that is in there alive.
+            del error, interrupt
 
 
 def _is_from_handler(error: BaseException, handlers: set[CodeType | None]) -> bool:

@@ -6,6 +6,7 @@ C function returns, and nearly nowhere else; a profile function is called there.
 
 from __future__ import annotations
 
+import gc
 import inspect
 import os
 import signal
@@ -13,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
 from random import randrange
 from types import FrameType
@@ -22,8 +24,10 @@ import psutil
 import pytest
 from conftest import descriptors
 
+import enact_pool._core.leasing
+import enact_pool._lanes.lane_pool
 from enact_pool import EventEmitter, Pool, iter_parallel, map_parallel
-from enact_pool._lanes.lane_pool import LanePool
+from enact_pool._lanes.lane_pool import LanePool, PoolClosed
 from enact_pool._system import process_tree as tree
 from enact_pool._system.handler_flags import restarts_calls
 from enact_pool._system.spin_poll import poll
@@ -214,6 +218,77 @@ def test_a_run_that_was_interrupted_whenever_it_tried_to_end_is_ended_by_the_nex
         assert pool._lane_pool.book.runs()
         no_ops(pool)
         check(pool, "in both attempts", others)
+
+
+class Intruder:
+    """Does something at the given step of what a lane pool does, in the middle of that."""
+
+    def __init__(self, step: int, act: Callable[[], object]) -> None:
+        self._steps_left = step
+        self._act = act
+        self.where = ""
+
+    def call(self, function: Callable[[], object]) -> None:
+        """Call the function."""
+        sys.setprofile(self._step)
+        try:
+            function()
+        finally:
+            sys.setprofile(None)
+
+    def _step(self, frame: FrameType, event: str, argument: Any) -> None:
+        code = frame.f_code
+        if event not in ("call", "c_return") or code.co_filename not in _POOL_FILES or self.where:
+            return
+        self._steps_left -= 1
+        if not self._steps_left:
+            sys.setprofile(None)
+            self.where = f"{event} in {code.co_filename}:{frame.f_lineno} ({code.co_name})"
+            self._act()
+
+
+_POOL_FILES = enact_pool._lanes.lane_pool.__file__, enact_pool._core.leasing.__file__
+
+
+def abandoned_run(pool: Pool) -> None:
+    """Leave a run in a circle that only the garbage collector finds."""
+    results = iter_parallel([abs] * 50, -1, pool=pool)
+    next(results)
+    circle: list[Any] = [results]
+    circle.append(circle)
+
+
+@pytest.mark.parametrize("deed", ["close", "cancel", "run", "collect"])
+def test_a_pool_is_whole_whatever_its_own_thread_does_with_it_in_between(deed: str) -> None:
+    """A signal handler, or the garbage collector, comes at any step of a run inside the pool."""
+    gc.disable()
+    try:
+        for step in count(randrange(4) + 1, 4):
+            with Pool(2) as pool:
+                no_ops(pool)
+                if deed == "collect":
+                    abandoned_run(pool)
+                acts: dict[str, Callable[[], object]] = {
+                    "close": pool.close,
+                    "cancel": pool.cancel,
+                    "run": lambda: pool.run_parallel([abs], -1),
+                    "collect": gc.collect,
+                }
+                intruder = Intruder(step, acts[deed])
+                with suppress(*[PoolClosed] if deed == "close" else []):
+                    intruder.call(lambda: pool.run_parallel([abs, abs], -1))
+                pool._lane_pool.book.validate()
+                if deed == "collect":
+                    gc.collect()
+                if deed != "close":
+                    no_ops(pool)
+                assert not pool._lane_pool.book.runs(), intruder.where
+            assert not pool._lane_pool.lanes(), intruder.where
+            if not intruder.where:
+                break
+        assert step > 50
+    finally:
+        gc.enable()
 
 
 class Stop(Exception):

@@ -115,7 +115,9 @@ class _Latest:
     """What this process has seen last."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        # Re-entrant: a signal handler may begin a run while its thread is in `renew`. What that
+        # sees is newer, and is seen again by the next check.
+        self.lock = threading.RLock()
         self.seen: _Seen | None = None
         self.modules = ModuleVersions()
 

@@ -29,7 +29,7 @@ def is_second(_):
     return issubclass(Heir, Second)
 
 
-# --- run ---
+# In a module of its own, changes by the caller would not be seen.
 with Pool(1) as pool:
     print(pool.run_parallel([which], 0)[0].output)
     Heir.__bases__ = (Second,)

@@ -52,7 +52,7 @@ def others(_):
     return [Heard(id=1).id, Tracked(id=2).id]
 
 
-# --- run ---
+# In a module of its own, changes by the caller would not be seen.
 orm.configure_mappers()  # as the first use of a model does
 with Pool(1) as pool, warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
