@@ -24,6 +24,7 @@ check: $(VENV)/check.done
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 bench: $(VENV)/bench.done
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from reprlib import repr
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, get_args
 
 from attrs import asdict, define, field, frozen
 
 from enact_pool._model.errors import ExecutionError, now_ms
+from enact_pool._model.field_readers import (
+    Reader,
+    one_of,
+    or_none,
+    read_fields,
+    read_integer,
+    read_number,
+    read_text,
+)
 from enact_pool._model.ids import ExecutionId, StepId
 from enact_pool._model.results import Err, Ok, Outcome
 
@@ -62,9 +72,15 @@ class Span:
     @classmethod
     def from_dict(cls, mapping: Mapping[str, Any]) -> Span:
         """The span whose `to_dict` this was; raises `ValueError` for anything else."""
-        from enact_pool._events.reading import read_span
+        return cls(**read_fields("a span", mapping, _SPAN))
 
-        return read_span(mapping)
+
+# The kinds of events, by their types.
+_kinds: dict[str, type[StreamEvent]] = {}
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no number there")
 
 
 @define(match_args=False, repr=False)
@@ -78,6 +94,11 @@ class StreamEvent:
     """
 
     type: ClassVar[str]
+
+    def __init_subclass__(cls) -> None:
+        # Kinds that users make have fields that are not known here.
+        if cls.__module__.startswith("enact_pool"):
+            _kinds[cls.type] = cls
 
     _execution_id: ExecutionId | int = field(alias="execution_id", eq=ExecutionId.spelled)
     span: Span | None = field(default=None, kw_only=True)
@@ -136,9 +157,22 @@ class StreamEvent:
         Raises `ValueError`, which says what is wrong, for anything else. Each kind
         takes its own only: `StepEnd.from_dict` no `ExecutionFailed`.
         """
-        from enact_pool._events.reading import read_event
-
-        return read_event(cls, mapping)
+        if not isinstance(mapping, Mapping):
+            raise ValueError(f"an event must be a mapping with its fields, not {repr(mapping)}")
+        fields = dict(mapping)
+        type = fields.pop("type", None)
+        if type is None:
+            raise ValueError("an event must have a type")
+        found = _kinds.get(type) if isinstance(type, str) else None
+        if found is None:
+            raise ValueError(f"there is no event of type {repr(type)}")
+        if not issubclass(found, cls):
+            raise ValueError(f"a {cls.type} was expected, not a {type}")
+        names: tuple[str, ...] = found.__match_args__  # type: ignore[attr-defined]
+        readers = {name: _NAMED[name] for name in names}
+        if "span" in fields:
+            readers["span"] = Span.from_dict
+        return found(**read_fields(f"a {type}", fields, readers))
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -147,9 +181,13 @@ class StreamEvent:
         It is equal to that one, as far as JSON can tell: two surrogates in a row that
         make a pair come back as the character that they stand for.
         """
-        from enact_pool._events.reading import read_json
-
-        return read_json(cls, text)
+        try:
+            value = json.loads(text, parse_constant=_refuse)
+        except RecursionError:
+            raise ValueError("the text is no event: it is nested too deep") from None
+        except ValueError as error:
+            raise ValueError(f"the text is no JSON: {error}") from None
+        return cls.from_dict(value)
 
     def to_sse(self, id: object = None) -> str:
         """The event as a server-sent event: its id, its type and its JSON, and an empty line.
@@ -240,3 +278,37 @@ class ExecutionCancelled(StreamEvent):
 
     reason: str
     timestamp: int = field(factory=now_ms)
+
+
+_SPAN: dict[str, Reader] = {
+    "run_id": ExecutionId.read,
+    "index": read_integer,
+    "name": read_text,
+    "lane": or_none(read_integer),
+    "worker_pid": or_none(read_integer),
+    "queued_at": read_number,
+    "started_at": or_none(read_number),
+    "finished_at": or_none(read_number),
+    "outcome": or_none(one_of(*get_args(Outcome))),
+    "traceback": read_text,
+}
+
+# A name means the same in all kinds of events.
+_NAMED: dict[str, Reader] = {
+    "execution_id": ExecutionId.read,
+    "step_id": StepId.read,
+    "timestamp": read_integer,
+    "duration_ms": read_number,
+    "output": or_none(read_text),
+    "error": ExecutionError.from_dict,
+    "reason": read_text,
+    "callables": or_none(read_integer),
+    "max_workers": read_integer,
+    "ok": read_integer,
+    "failed": read_integer,
+    "crashed": read_integer,
+    "cancelled": read_integer,
+    "lane": read_integer,
+    "worker_pid": read_integer,
+    "resident_bytes": read_integer,
+}

@@ -8,8 +8,6 @@ from typing import Protocol, TypeVar
 from attrs import define, field
 
 from enact_pool._events.events import StreamEvent
-from enact_pool._mirror.caller.pickler import Needs
-from enact_pool._mirror.caller.pickling import pickle_function
 from enact_pool._model.errors import now_ms
 from enact_pool._model.ids import StepId
 
@@ -34,10 +32,6 @@ class CallWrapper(Protocol):
         ...
 
 
-# A call wrapper's pickle, and what a worker must have to load it.
-CallWrapperPickle = tuple[bytes, Needs]
-
-
 @define(match_args=False, repr=False)
 class ExecutionStart(StreamEvent):
     """A run begins; `execution_id` is its own.
@@ -53,8 +47,10 @@ class ExecutionStart(StreamEvent):
     callables: int | None
     max_workers: int
     timestamp: int = field(factory=now_ms)
-    # Pickles; None when the workers have been told.
-    _call_wrappers: list[CallWrapperPickle] | None = field(default=None, eq=False, kw_only=True)
+    # Takes a wrapper; None when the workers have their setup.
+    _take_wrapper: Callable[[CallWrapper], object] | None = field(
+        default=None, eq=False, kw_only=True, alias="take_wrapper"
+    )
 
     def wrap_calls(self, wrapper: CallWrapper) -> None:
         """Have each callable of the run called by `wrapper(index, call)`, in its worker.
@@ -66,15 +62,9 @@ class ExecutionStart(StreamEvent):
         For emitters, before they return from `emit`: raises `RuntimeError` later, and
         whatever pickling the wrapper raises.
         """
-        if self._call_wrappers is None:
+        if self._take_wrapper is None:
             raise RuntimeError("calls can be wrapped only while the event is emitted")
-        needs = Needs()
-        self._call_wrappers.append((pickle_function(wrapper, needs), needs))
-
-    def take_call_wrappers(self) -> list[CallWrapperPickle]:
-        """The pickles of what was asked for; from now on nothing more can be."""
-        wrappers, self._call_wrappers = self._call_wrappers, None
-        return wrappers or []
+        self._take_wrapper(wrapper)
 
 
 @define(match_args=False, repr=False)

@@ -9,6 +9,16 @@ from typing import Any
 
 from attrs import Factory, asdict, field, frozen
 
+from enact_pool._model.field_readers import (
+    Reader,
+    one_of,
+    or_none,
+    read_fields,
+    read_integer,
+    read_mapping,
+    read_text,
+)
+
 __all__ = ["ExecutionError", "ExecutionErrorCategory", "now_ms"]
 
 
@@ -81,9 +91,17 @@ class ExecutionError:
     @classmethod
     def from_dict(cls, mapping: Mapping[str, Any]) -> ExecutionError:
         """The error whose `to_dict` this was; raises `ValueError` for anything else."""
-        from enact_pool._events.reading import read_error
-
-        return read_error(mapping)
+        return cls(**read_fields("an error", mapping, _READERS))
 
     def __str__(self) -> str:
         return f"{self.category}: {self.message}"
+
+
+_READERS: dict[str, Reader] = {
+    "category": one_of(*ExecutionErrorCategory),
+    "message": read_text,
+    "code": or_none(read_text),
+    "attempt": read_integer,
+    "details": read_mapping,
+    "occurred_at": read_integer,
+}

@@ -11,9 +11,11 @@ import itertools
 import os
 import time
 from collections.abc import Iterable, Iterator
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from cyksuid.v2 import BYTE_LENGTH, STRING_ENCODED_LENGTH, Ksuid, ksuid, parse
+
+from enact_pool._model.field_readers import read_text
 
 __all__ = ["ExecutionId", "IdSequence", "StepId", "TaskIds", "fresh_ids", "log_attributes"]
 
@@ -36,6 +38,11 @@ class _Id(str):
         except (ValueError, OverflowError) as error:
             raise ValueError(f"{text!r} is no {cls.__name__}: {error}") from error
         return super().__new__(cls, text)
+
+    @classmethod
+    def read(cls: type[Id], value: Any) -> Id:
+        """Take a value that was read; raises `ValueError` if it is not such an id."""
+        return cls(read_text(value))
 
     @classmethod
     def new(cls: type[Id]) -> Id:

@@ -16,6 +16,7 @@ from enact_pool._core.timing import SMALL_SHARE, WEIGHING_SECONDS
 from enact_pool._events.emitter import Emitter
 from enact_pool._events.events import Span, StepEnd, StreamEvent
 from enact_pool._events.live_events import (
+    CallWrapper,
     ExecutionEnd,
     ExecutionStart,
     StepStart,
@@ -23,6 +24,8 @@ from enact_pool._events.live_events import (
     WorkerMemory,
     WorkerStart,
 )
+from enact_pool._mirror.caller.pickler import Needs
+from enact_pool._mirror.caller.pickling import pickle_function
 from enact_pool._model.ids import ExecutionId, fresh_ids
 from enact_pool._model.results import Err, Outcome, ParallelResult, Tally, outcome_of
 from enact_pool._observe.delivery import Delivery
@@ -67,6 +70,7 @@ class LiveEvents:
     # 0 and None until there are tasks.
     _began_ns: int = field(default=0, init=False)
     _start: ExecutionStart | None = field(default=None, init=False)
+    _wrappers: list[CallWrapperPickle] = field(factory=list, init=False)
     # From the clock that all processes share to the time since the epoch.
     _epoch_ns: int = field(init=False)
     _next_weighing: float = field(init=False)
@@ -91,14 +95,21 @@ class LiveEvents:
         now = time.monotonic_ns()
         if not self._began_ns:
             self._began_ns = now
-            self._start = ExecutionStart(self.run_id, total, self._run.max_lanes, call_wrappers=[])
+            self._start = ExecutionStart(
+                self.run_id, total, self._run.max_lanes, take_wrapper=self._take_wrapper
+            )
             self._emit(self._start)
         self._queued_ns.update(dict.fromkeys(tasks, now))
 
     def call_wrappers(self) -> Sequence[CallWrapperPickle]:
         """Return the wrappers that were asked for while `ExecutionStart` was emitted."""
-        self._delivery.deliver()
-        return [] if self._start is None else self._start.take_call_wrappers()
+        if self._start is not None:
+            self._start._take_wrapper = None
+        return self._wrappers
+
+    def _take_wrapper(self, wrapper: CallWrapper) -> None:
+        needs = Needs()
+        self._wrappers.append((pickle_function(wrapper, needs), needs))
 
     def task_began(self, lane: LaneInfo, task: int, since_ns: int) -> None:
         if task not in self._steps:

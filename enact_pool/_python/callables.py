@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from functools import partial
 from types import FunctionType
 
@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["check_callable", "entry_point", "name_of", "run_coroutine"]
+__all__ = ["check_callable", "entry_point", "name_of"]
 
 
 def entry_point(candidate: Any) -> Callable[[Any], Any] | None:
@@ -43,13 +43,6 @@ def _refuses_input(run: Callable[..., Any]) -> bool:
     except TypeError:
         return True
     return False
-
-
-def run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """Return what a coroutine returns; raises what it raises. All of a process share one loop."""
-    from enact_pool._python.coroutines import run  # the largest import of all, and rarely needed
-
-    return run(coroutine)
 
 
 def check_callable(candidate: Any, where: str) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from types import FunctionType
 
-from enact_pool._python.callables import entry_point, run_coroutine
+from enact_pool._python.callables import entry_point
 from enact_pool._python.loading import load as _loads
 from enact_pool._python.loading import loading
 from enact_pool._wire.closures import reunited
@@ -25,7 +25,14 @@ if TYPE_CHECKING:
     from enact_pool._ipc.large_value import LargeValue
     from enact_pool._wire.setup import RunSetup
 
-__all__ = ["Invoker", "invoker_of", "run_to_the_end"]
+__all__ = ["Invoker", "invoker_of", "run_coroutine", "run_to_the_end"]
+
+
+def run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Return what a coroutine returns; raises what it raises. All of a process share one loop."""
+    from enact_pool._worker.coroutines import run  # the largest import of all, and rarely needed
+
+    return run(coroutine)
 
 
 class Invoker:

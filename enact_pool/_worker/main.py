@@ -25,7 +25,6 @@ from enact_pool._core.timing import COLLECT_NS, QUICK_NS
 from enact_pool._ipc.flight_recorder import FlightRecorder
 from enact_pool._mirror.worker.followed_state import FollowedState
 from enact_pool._mirror.worker.received import Received
-from enact_pool._python.callables import run_coroutine
 from enact_pool._python.loading import load
 from enact_pool._python.texts import describe, shown, shows_itself, type_name
 from enact_pool._system.descriptors import out_of_reach
@@ -47,7 +46,7 @@ from enact_pool._wire.frames import (
 from enact_pool._wire.setup import RunSetup
 from enact_pool._worker.commands import Permits, commands_from, flush_output
 from enact_pool._worker.dirty_tracking import DirtyFlag
-from enact_pool._worker.invokers import Invoker, invoker_of, run_to_the_end
+from enact_pool._worker.invokers import Invoker, invoker_of, run_coroutine, run_to_the_end
 from enact_pool._worker.process_state import ProcessState, own_workers
 
 TYPE_CHECKING = False

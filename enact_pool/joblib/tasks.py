@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 from enact_pool._ipc.large_value import LargeValue
@@ -16,9 +17,8 @@ def enter_worker(nested: tuple[Any, int | None], initializer: Callable[[], objec
     import joblib
 
     def make_backend(**options: Any) -> Any:
-        from enact_pool.joblib.backend import EnactBackend  # by those few who ask for it
-
-        return EnactBackend(**options)
+        # By its name: few tasks ask for it, and it imports this module.
+        return import_module("enact_pool.joblib.backend").EnactBackend(**options)
 
     joblib.register_parallel_backend("enact", make_backend)
     backend, n_jobs = nested

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import pickle
 import sys
 from importlib.machinery import ModuleSpec
 
@@ -17,9 +16,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
-    from typing import Any
 
-__all__ = ["VARIABLE", "MainSpec", "inherited"]
+__all__ = ["VARIABLE", "MainSpec"]
 
 # The environment variable that says where the definitions are.
 VARIABLE = "ENACT_POOL_DEFINITIONS"
@@ -59,19 +57,11 @@ class MainSpec(ModuleSpec):
 
     def _written(self) -> str:
         """Write the definitions as they are now, and return the path of the file."""
-        from enact_pool._mirror.caller.delivery import Deliveries, packed
-        from enact_pool._mirror.caller.pickler import EVERY_NAME, Needs
-        from enact_pool._mirror.caller.scopes import scopes
-        from enact_pool._mirror.caller.snapshot import Snapshot
+        # Not for every worker: it is a caller then.
+        from enact_pool._mirror.caller.main_definitions import packed_definitions
         from enact_pool._system.descriptors import create_file
 
-        needs = Needs()
-        scope = scopes.scope_of_module(self._module)
-        assert scope is not None
-        needs.scopes[scope] = None
-        needs.names[scope, EVERY_NAME] = None
-        manifest = Snapshot().manifest(needs)
-        content = packed(Deliveries(None).operations([manifest]))
+        content = packed_definitions(self._module)
         if os.path.isdir("/proc/self/fd"):
             before, self._file = self._file, create_file()
             if before >= 0:
@@ -92,24 +82,3 @@ def _write_all(descriptor: int, content: bytes) -> None:
     rest = memoryview(content)
     while rest:
         rest = rest[os.write(descriptor, rest) :]
-
-
-def inherited() -> dict[str, Any]:
-    """Return the globals that the main module of this process has from the worker's."""
-    from enact_pool._mirror.registry import registry
-    from enact_pool._mirror.worker.arrival import opened
-    from enact_pool._mirror.worker.copies import Copies
-
-    with open(os.environ[VARIABLE], "rb") as file:
-        operations = list(opened(pickle.loads(file.read()), None))
-    copies = Copies()
-    # `__main__` is this process's own, for now.
-    kept = [
-        (kind, (arguments[0], [], arguments[2]), content, now)
-        if kind == "scope"
-        else (kind, arguments, content, now)
-        for kind, arguments, content, now in operations
-    ]
-    copies.apply(kept)
-    main = next(arguments[0] for kind, arguments, _, _ in operations if kind == "scope")
-    return dict(registry.namespaces[main])

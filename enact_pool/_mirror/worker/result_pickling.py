@@ -116,7 +116,7 @@ def _no_key(value: Any) -> None:
 
 
 def _by_value(value: object, add: Any, key_of: KeyOf) -> bytes:
-    from enact_pool._mirror.worker.worker_pickler import (
+    from enact_pool._mirror.caller.worker_pickler import (
         WorkerPickler,  # cloudpickle takes long to import
     )
 
