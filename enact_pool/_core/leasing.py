@@ -26,9 +26,10 @@ from typing import Generic, Literal, Protocol, TypeVar
 
 from attrs import define, field, frozen
 
+from enact_pool._core.states import Lease, LeaseState
 from enact_pool._core.timing import AWAY_SECONDS, TURN_SECONDS
 
-__all__ = ["IllegalTransition", "LeaseBook", "LeaseHolder", "LeaseState", "Left"]
+__all__ = ["LeaseBook", "LeaseHolder", "Left"]
 
 
 class LeaseHolder(Protocol):
@@ -40,37 +41,6 @@ class LeaseHolder(Protocol):
 
 LaneT = TypeVar("LaneT")
 RunT = TypeVar("RunT", bound=LeaseHolder)
-
-LeaseState = Literal["leased", "offered", "idle", "draining", "doomed"]
-
-_NEXT: dict[LeaseState, frozenset[str]] = {
-    "leased": frozenset(("idle", "offered", "draining", "doomed", "gone")),
-    "offered": frozenset(("leased", "idle", "draining", "doomed", "gone")),
-    "idle": frozenset(("leased", "draining", "doomed", "gone")),
-    "draining": frozenset(("doomed", "gone")),
-    "doomed": frozenset(("doomed", "gone")),
-}
-
-
-class IllegalTransition(RuntimeError):
-    """A lane cannot go from one state to the other: a bug in the library."""
-
-
-@define
-class _Lease(Generic[RunT]):
-    """What the book knows of one lane."""
-
-    number: int
-    state: LeaseState
-    # The run that has it, if it is leased or offered, or was when it was drained or doomed.
-    run: RunT | None
-    # Since when that run has it.
-    since: float
-
-    def become(self, state: LeaseState, run: RunT | None, now: float) -> None:
-        if state not in _NEXT[self.state]:
-            raise IllegalTransition(f"a lane that is {self.state} cannot become {state}")
-        self.state, self.run, self.since = state, run, now
 
 
 @frozen
@@ -101,7 +71,7 @@ class LeaseBook(Generic[LaneT, RunT]):
 
     limit: int
     closed: bool = False
-    _leases: dict[LaneT, _Lease[RunT]] = field(factory=dict, init=False)
+    _leases: dict[LaneT, Lease[RunT]] = field(factory=dict, init=False)
     # Idle lanes; the one that was used last is at the end: its worker's memory is in the caches.
     # The states are what counts: an interrupt between two changes may leave a lane in here that
     # is not idle. It never leaves an idle lane out.
@@ -200,7 +170,7 @@ class LeaseBook(Generic[LaneT, RunT]):
 
     def start(self, lane: LaneT, number: int, run: RunT, now: float) -> None:
         """Add a lane that a run is about to start."""
-        self._leases[lane] = _Lease(number, "leased", run, now)
+        self._leases[lane] = Lease(number, "leased", run, now)
 
     def collect(self, run: RunT, now: float) -> list[LaneT]:
         """Lease to a run the lanes that were offered to it."""

@@ -37,10 +37,7 @@ class LaneInfo(Protocol):
 class RunInfo(Protocol):
     """A run, as far as observers know it."""
 
-    @property
-    def max_lanes(self) -> int:
-        """How many lanes it may have at once."""
-        ...
+    max_lanes: int
 
     def total(self) -> int | None:
         """Return how many tasks there are in all; None if that is not known."""
@@ -52,6 +49,18 @@ class RunInfo(Protocol):
 
     def id_of(self, task: int) -> int:
         """Return the number of the execution id of a task that is not settled."""
+        ...
+
+    def withdraw(self, task: int) -> bool:
+        """Let go of a task that has not started; return whether that was so."""
+        ...
+
+    def is_running(self, task: int) -> bool:
+        """Return whether a worker is at work on a task."""
+        ...
+
+    def kill(self, task: int) -> bool:
+        """Kill the worker that is at work on a task; return whether one was."""
         ...
 
 

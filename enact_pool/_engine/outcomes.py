@@ -9,7 +9,7 @@ from typing import Any
 
 from enact_pool._core.observer import Hooks
 from enact_pool._core.postmortem import Verdict
-from enact_pool._core.schedule import Schedule
+from enact_pool._core.release_order import ReleaseOrder
 from enact_pool._engine.sources import TaskSource
 from enact_pool._lanes.death import Death
 from enact_pool._model.errors import ExecutionError
@@ -41,9 +41,9 @@ class Outcomes:
     """
 
     def __init__(
-        self, schedule: Schedule[Any, ParallelResult[Any]], source: TaskSource, hooks: Hooks
+        self, order: ReleaseOrder[ParallelResult[Any]], source: TaskSource, hooks: Hooks
     ) -> None:
-        self._schedule = schedule
+        self._order = order
         self._source = source
         self._hooks = hooks
         self._ids = TaskIds()
@@ -90,7 +90,7 @@ class Outcomes:
         results = list(map(ParallelResult, names, ids, outputs, repeat(None), durations))
         for hook in self._hooks.tasks_settled:
             hook(tasks, names, results, texts)
-        self._schedule.settle(tasks, results)
+        self._order.settle(tasks, results)
 
     def refused(self, task: int, err: Err) -> None:
         """Settle a task that could not be sent: it, or the input, cannot be pickled."""
@@ -171,12 +171,13 @@ class Outcomes:
     def _settle_one(self, task: int, names: list[str], result: ParallelResult[Any]) -> None:
         for hook in self._hooks.tasks_settled:
             hook([task], names, [result], {})
-        self._schedule.settle([task], [result])
+        self._order.settle([task], [result])
 
     def withdrawn(self, task: int) -> None:
         """Forget a task that will have no result."""
         self._source.settle([task])
         self._ids.pop([task])
+        self._order.withdraw()
         for hook in self._hooks.task_withdrawn:
             hook(task)
 

@@ -22,6 +22,7 @@ class LanePoller:
 
     Attributes:
         is_rung: Whether a doorbell was among what was ready last.
+        write_blocked: Lanes whose pipe has not taken all that is queued.
     """
 
     def __init__(self) -> None:
@@ -32,8 +33,7 @@ class LanePoller:
         self._doorbells: list[int] = []
         # Lanes without a pidfd.
         self._blind: set[Lane] = set()
-        # Lanes whose pipe has not taken all that is queued.
-        self._write_blocked: set[Lane] = set()
+        self.write_blocked: set[Lane] = set()
         self.is_rung = False
 
     def add(self, lane: Lane) -> None:
@@ -57,14 +57,14 @@ class LanePoller:
 
     def add_write_blocked(self, lane: Lane) -> None:
         """Wait for room in the commands pipe of a lane."""
-        self._write_blocked.add(lane)
+        self.write_blocked.add(lane)
         self._lanes[lane.commands] = "commands", lane
         self._poller.register(lane.commands, select.POLLOUT)
 
     def remove_write_blocked(self, lane: Lane) -> None:
         """Wait no more for room in its commands pipe: it has taken all."""
-        if lane in self._write_blocked:
-            self._write_blocked.discard(lane)
+        if lane in self.write_blocked:
+            self.write_blocked.discard(lane)
             self._remove(lane.commands)
 
     def remove_side(self, lane: Lane) -> None:
@@ -94,11 +94,6 @@ class LanePoller:
                 self._poller.unregister(descriptor)
             except KeyError:
                 return  # an interrupt has come before it was registered
-
-    @property
-    def has_write_blocked(self) -> bool:
-        """Whether the pipe of a lane has not taken all that is queued."""
-        return bool(self._write_blocked)
 
     def nap(self, seconds: float) -> None:
         """Let answers wait for so long, unless a worker exits, or logs something."""

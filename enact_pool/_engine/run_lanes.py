@@ -1,30 +1,17 @@
-"""The lanes that one run leases: how it comes by them, and what each is up to.
+"""The lanes that one run leases: how it comes by them, and how it releases them.
 
-A lane of a run is in one of these states. `RunLanes` keeps a set for each, and moves lanes
-between them; the schedule knows of those that are "working".
-
-    state       what it means                               next
-    --------    -----------------------------------------   --------------------------
-    starting    its worker was not ready yet                working, gone
-    working     it can be sent batches                      draining, gone
-      hungry      ... and may want one
-      idle        ... and has nothing to do
-    draining    it was told that nothing more is sent       gone
+What each is up to is kept in `LaneStates`; the schedule knows those that are "working".
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
+from enact_pool._core.lane_states import LaneStates
 from enact_pool._core.observer import Hooks
 from enact_pool._core.schedule import Schedule
-from enact_pool._core.timing import (
-    AWAY_SECONDS,
-    EXIT_GRACE_SECONDS,
-    START_PAUSE_SECONDS,
-)
+from enact_pool._core.timing import AWAY_SECONDS, EXIT_GRACE_SECONDS
 from enact_pool._engine.poller import LanePoller
 from enact_pool._ipc.doorbell import Doorbell
 from enact_pool._lanes.base import Lane, LeaseHolder
@@ -38,10 +25,11 @@ __all__ = ["RunLanes"]
 
 
 class RunLanes(LeaseHolder):
-    """At most `limit` lanes of a pool. The schedule is told of those that can work.
+    """At most `limit` lanes of a pool.
 
     Attributes:
-        starting, working, hungry, idle, draining: The lanes in each state.
+        states: What each lane is up to.
+        enforcer: What enforces limits; None if there are none.
         unseen_since_ns: Since when deaths may go unseen, since code of the user's runs or has
             run, on the monotonic clock; 0 if they are seen at once.
         start_error: Why the last worker that did not start failed.
@@ -51,7 +39,7 @@ class RunLanes(LeaseHolder):
     def __init__(
         self,
         pool: LanePool,
-        schedule: Schedule[Lane, Any],
+        schedule: Schedule[Lane],
         limit: int,
         limits: Limits,
         hooks: Hooks,
@@ -60,26 +48,18 @@ class RunLanes(LeaseHolder):
     ) -> None:
         self._pool = pool
         self._schedule = schedule
-        self._limit = limit
         self._poller = poller
         self._clock = clock
-        self._enforcer: LimitEnforcer | None = None
+        self.states: LaneStates[Lane] = LaneStates(schedule, limit, limits.max_tasks_per_worker)
+        self.enforcer: LimitEnforcer | None = None
         # Captured output is kept from taking too much memory by the same thread.
         trims = bool(hooks.output_received)
         if trims or limits.timeout is not None or limits.max_memory is not None:
-            self._enforcer = LimitEnforcer(limits, self._limits_failed, trims=trims)
-        self._most_tasks = limits.max_tasks_per_worker
+            self.enforcer = LimitEnforcer(limits, self._limits_failed, trims=trims)
         self._reads_side = bool(hooks.log_received)
         self.error: Exception | None = None
         self.unseen_since_ns = 0
-        self.starting: set[Lane] = set()
-        self.working: set[Lane] = set()
-        self.hungry: set[Lane] = set()
-        self.idle: set[Lane] = set()
-        self.draining: set[Lane] = set()
         self.start_error = ""
-        # When to try again to start a worker.
-        self._pause_ends = 0.0
         self._doorbell: Doorbell | None = None
 
     def _limits_failed(self, cause: BaseException) -> None:
@@ -88,51 +68,50 @@ class RunLanes(LeaseHolder):
         self.error.__cause__ = cause
         self.cancel_reason = text
 
-    def enter(self) -> None:
-        """Begin. Raises `RuntimeError` if the pool is closed."""
-        self._pool.enter(self)
-
     # Lanes come
 
     def complete(self) -> None:
         """Lease as many lanes as there is work for, as far as there are any."""
-        schedule, pool = self._schedule, self._pool
-        while schedule.queued > len(self.hungry) + len(self.starting):
-            size = len(self.working) + len(self.starting)
-            if (
-                size >= self._limit
-                or not schedule.may_start_lanes
-                or (size and pool.has_to_share(size + 1))
-                or (self._pause_ends and self._clock() < self._pause_ends)
-            ):
+        states, pool = self.states, self._pool
+        while states.wants_lane(self._clock()):
+            size = len(states.working) + len(states.starting)
+            if size and pool.has_to_share(size + 1):
                 return
             try:
-                lane = self._acquire()
+                lane = pool.acquire(self)
+                if lane is None and self._doorbell is None:
+                    self._doorbell = pool.doorbell_of(self)
+                    self._poller.add_doorbell(self._doorbell.fileno())
+                    lane = pool.acquire(self)
             except OSError as error:
                 raise_interrupt(error)
                 self.start_failed(f"{type(error).__name__}: {error}")
-                self._pause_ends = self._clock() + START_PAUSE_SECONDS
+                states.start_failed(self._clock())
                 continue
             if lane is None:
                 return
             self._add(lane)
-
-    @property
-    def is_hopeless(self) -> bool:
-        """Whether there is no lane, and none can be started."""
-        return not (self.working or self.starting or self._schedule.may_start_lanes)
 
     def start_failed(self, reason: str) -> None:
         """Note that a worker could not be started, or did not come up."""
         self.start_error = reason
         self._schedule.start_failed()
 
+    def _add(self, lane: Lane) -> None:
+        self._poller.add(lane)
+        if self._reads_side:
+            self._poller.add_side(lane)
+        if self.enforcer is not None:
+            self.enforcer.watch(lane)
+        if lane.ready:
+            self.activate(lane)
+        else:
+            self.states.starting.add(lane)
+
     def activate(self, lane: Lane) -> None:
         """Let a lane work whose worker is ready."""
-        self.starting.discard(lane)
         self._schedule.add_lane(lane, proven=not lane.is_new, serial=lane.sent)
-        self.working.add(lane)
-        self.hungry.add(lane)
+        self.states.activate(lane)
 
     def collect_offered(self) -> None:
         """Lease the lanes that other runs have left for this one."""
@@ -141,49 +120,29 @@ class RunLanes(LeaseHolder):
             for lane in self._pool.collect(self):
                 self._add(lane)
 
-    def _acquire(self) -> Lane | None:
-        lane = self._pool.acquire(self)
-        if lane is None and self._doorbell is None:
-            self._doorbell = self._pool.doorbell_of(self)
-            self._poller.add_doorbell(self._doorbell.fileno())
-            lane = self._pool.acquire(self)
-        return lane
-
-    def _add(self, lane: Lane) -> None:
-        self._poller.add(lane)
-        if self._reads_side:
-            self._poller.add_side(lane)
-        if self._enforcer is not None:
-            self._enforcer.watch(lane)
-        if lane.ready:
-            self.activate(lane)
-        else:
-            self.starting.add(lane)
-
     # How they are
 
-    @property
-    def busy(self) -> list[Lane]:
-        """The lanes that have something to do."""
-        return [lane for lane in self.working if not self._schedule.is_idle(lane)]
-
-    @property
     def quiescent(self) -> list[Lane]:
-        """The lanes with nothing to do, whose worker has said nothing that an interrupt lost."""
-        schedule = self._schedule
-        quiet = [lane for lane in self.working if schedule.is_quiescent(lane, lane.sent)]
-        if self.starting:
-            quiet += [lane for lane in self.starting if not lane.has_spoken]
-        return quiet
+        """Return the lanes with nothing to do, whose worker has said nothing that was lost.
 
-    @property
+        (An interrupt may have come between a batch was sent and it was noted.)
+        """
+        lanes, states = self._schedule.lanes, self.states
+        quiet = []
+        for lane in states.working:
+            record = lanes[lane]
+            if not record.tasks and record.dispatched == lane.sent:
+                quiet.append(lane)
+        return [*quiet, *(lane for lane in states.starting if not lane.has_spoken)]
+
     def wait_seconds(self) -> float:
-        """After how long something may have changed that no descriptor signals."""
-        if self.working or self.starting:
-            return float("inf") if self._enforcer is None else self._enforcer.delay
+        """Return after how long something may have changed that no descriptor signals."""
+        states = self.states
+        if states.working or states.starting:
+            return float("inf") if self.enforcer is None else self.enforcer.delay
         if self.cancel_reason:
             return 0.0
-        pause = self._pause_ends - self._clock()
+        pause = states.pause_ends - self._clock()
         if pause > 0:
             return pause
         if self._schedule.queued and not self._pool.knows(self):
@@ -192,19 +151,13 @@ class RunLanes(LeaseHolder):
         # There is no lane yet. It may have a right to one then.
         return AWAY_SECONDS
 
-    @property
-    def may_spin(self) -> bool:
-        """Whether there are CPUs for all lanes, and for what waits for them."""
-        return self._pool.spin
-
-    @property
     def has_to_share(self) -> bool:
-        """Whether other runs have a right to one of these lanes."""
-        return self._pool.has_to_share(len(self.working) + len(self.starting))
+        """Return whether other runs have a right to one of these lanes."""
+        return self._pool.has_to_share(len(self.states.working) + len(self.states.starting))
 
     def is_due(self, lane: Lane) -> bool:
-        """Whether this lane is to be released as soon as it is idle: other runs wait for one."""
-        return self._pool.is_due(lane, len(self.working) + len(self.starting))
+        """Return whether to release this lane as soon as it is idle: other runs wait for one."""
+        return self._pool.is_due(lane, len(self.states.working) + len(self.states.starting))
 
     def keep_limits(self, *, now: bool = False) -> None:
         """Have limits enforced, unless the run may be over before that is due.
@@ -215,21 +168,19 @@ class RunLanes(LeaseHolder):
         Raises:
             RuntimeError: No thread can be started for that.
         """
-        enforcer = self._enforcer
-        if enforcer is not None and (self.working or self.starting) and (now or not enforcer.delay):
+        enforcer = self.enforcer
+        if (
+            enforcer is not None
+            and (self.states.working or self.states.starting)
+            and (now or not enforcer.delay)
+        ):
             enforcer.start()
-
-    def tasks_left(self, lane: Lane) -> int:
-        """Return how many more tasks this lane may be sent in a batch."""
-        if self._most_tasks is None:
-            return lane.batch_limit
-        return min(lane.batch_limit, self._most_tasks - lane.ran - self._schedule.held(lane))
 
     # Lanes go
 
     def release(self, lane: Lane) -> None:
         """Release a lane that is idle, or has never worked: another run can have it."""
-        has_worked = lane in self.working
+        has_worked = lane in self.states.working
         # First: the schedule knows each lane among the working, whenever an interrupt comes.
         self.remove(lane)
         if has_worked:
@@ -238,8 +189,8 @@ class RunLanes(LeaseHolder):
 
     def release_at_end(self, lane: Lane) -> None:
         """Do the same at the end of the run: nothing is polled any more, and no lane fed."""
-        if self._enforcer is not None:
-            self._enforcer.forget(lane)
+        if self.enforcer is not None:
+            self.enforcer.forget(lane)
         self._pool.release(lane)
 
     def drain(self, lane: Lane) -> None:
@@ -247,20 +198,19 @@ class RunLanes(LeaseHolder):
         self.remove(lane)
         self._schedule.remove_lane(lane)
         self._poller.add_exit(lane)
-        self.draining.add(lane)
+        self.states.drain(lane)
         lane.drain()
         self._pool.drained(lane)
 
     def has_drained(self, lane: Lane) -> None:
         """Let go of a draining lane whose worker has exited."""
-        self.draining.discard(lane)
-        self._poller.remove(lane)
+        self.remove(lane)
         lane.end()
         self._pool.discard(lane)
 
     def kill_lingering(self) -> None:
         """Kill workers of draining lanes that something keeps from exiting."""
-        for lane in self.draining:
+        for lane in self.states.draining:
             if self._clock() > lane.drained_at + EXIT_GRACE_SECONDS:
                 lane.kill()
 
@@ -271,10 +221,9 @@ class RunLanes(LeaseHolder):
     def remove(self, lane: Lane) -> None:
         """Remove a lane that is about to go. When this returns, nothing looks at it."""
         self._poller.remove(lane)
-        if self._enforcer is not None:
-            self._enforcer.forget(lane)
-        for lanes in (self.starting, self.working, self.hungry, self.idle):
-            lanes.discard(lane)
+        if self.enforcer is not None:
+            self.enforcer.forget(lane)
+        self.states.remove(lane)
 
     def disband(self) -> None:
         """End: kill the workers of lanes that were not released.
@@ -282,7 +231,7 @@ class RunLanes(LeaseHolder):
         If an interrupt comes in between, it can be called again.
         """
         try:
-            if self._enforcer is not None:
-                self._enforcer.stop()
+            if self.enforcer is not None:
+                self.enforcer.stop()
         finally:
             self._pool.leave(self)

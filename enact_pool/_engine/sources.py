@@ -13,7 +13,7 @@ from enum import Enum
 from itertools import repeat
 from operator import is_
 from types import FunctionType
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal
 
 from attrs import frozen
 
@@ -42,7 +42,6 @@ __all__ = [
     "CallableSource",
     "InputSource",
     "Pending",
-    "RunControl",
     "TaskSource",
 ]
 
@@ -58,22 +57,6 @@ PENDING: Final = _Answer.PENDING
 
 # Of so many callables at most it is worth knowing what they are.
 _FEW = 64
-
-
-class RunControl(Protocol):
-    """What a run lets its source do with tasks, in the run's thread or under the source's lock."""
-
-    def withdraw(self, task: int) -> bool:
-        """Let go of a task that has not started; return whether that was so."""
-        ...
-
-    def is_running(self, task: int) -> bool:
-        """Return whether a worker is at work on a task."""
-        ...
-
-    def kill(self, task: int) -> bool:
-        """Kill the worker that is at work on a task; return whether one was."""
-        ...
 
 
 @frozen
@@ -133,9 +116,6 @@ class TaskSource:
     def workload_key(self) -> frozenset[int] | None:
         """What equals for runs of the same callables, which take about as long; None: not known."""
         return None
-
-    def begin(self, control: RunControl) -> None:
-        """Learn which run does the tasks."""
 
     def pull(self, count: int) -> int:
         """Take up to `count` more tasks, fewer if they come slowly; return how many."""

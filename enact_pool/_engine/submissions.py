@@ -15,10 +15,10 @@ from typing import Any
 
 from attrs import define
 
-from enact_pool._core.leasing import IllegalTransition
 from enact_pool._core.observer import RunInfo
+from enact_pool._core.states import IllegalTransition
 from enact_pool._engine.futures import CallFuture, fate_of, log_untold
-from enact_pool._engine.sources import Batch, RunControl, TaskSource
+from enact_pool._engine.sources import Batch, TaskSource
 from enact_pool._ipc.doorbell import Doorbell
 from enact_pool._lanes.output_relay import Use, end_unused, relays, replaced_streams, use_relay
 from enact_pool._mirror.caller.items import Manifest
@@ -171,7 +171,7 @@ class SubmissionQueue(TaskSource):
         self._futures: dict[int, CallFuture] = {}
         self._pulled = 0
         self._is_closed = False
-        self._run: RunControl | None = None
+        self._run: RunInfo | None = None
         self._turn = _Turn()
         self._bell = Doorbell()
         self.doorbell = self._bell.fileno()
@@ -278,7 +278,7 @@ class SubmissionQueue(TaskSource):
             return run.kill(task)
 
     @contextmanager
-    def _place_of(self, future: CallFuture) -> Iterator[tuple[RunControl, int] | None]:
+    def _place_of(self, future: CallFuture) -> Iterator[tuple[RunInfo, int] | None]:
         """The run that has a call, to be asked about it, and its number there; None if none has."""
         with handlers_deferred(), self._turn.guard:
             was_taken, self._turn.is_taken = self._turn.is_taken, True
@@ -298,9 +298,6 @@ class SubmissionQueue(TaskSource):
         self._bell.abandon()
 
     # For the run
-
-    def begin(self, control: RunControl) -> None:
-        self._run = control
 
     @property
     def exhausted(self) -> bool:
@@ -367,8 +364,9 @@ class SubmissionQueue(TaskSource):
     # Hooks. The run's thread has the turn, except while it waits or runs code of the user's:
     # then other threads can ask about calls, and cancel them.
 
-    def run_started(self, _: RunInfo) -> None:
+    def run_started(self, run: RunInfo) -> None:
         self._turn.take()
+        self._run = run
 
     def sharing(self, shares: bool) -> None:
         if shares:

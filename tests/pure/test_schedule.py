@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from enact_pool._core.batch_sizing import BATCH_BYTES, BATCH_TASKS, Sizing
-from enact_pool._core.schedule import MAX_FAILED_STARTS, MAX_HELD, Schedule
+from enact_pool._core.release_order import MAX_HELD, ReleaseOrder
+from enact_pool._core.schedule import MAX_FAILED_STARTS, Schedule
+from enact_pool._core.states import IllegalTransition
 
 SECONDS = st.sampled_from([1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1.0])
 
@@ -54,13 +56,14 @@ class ModelLane:
 
 
 class Core(RuleBasedStateMachine):
-    """Every interleaving of batches, answers, recalls and deaths, against a model."""
+    """Every interleaving of batches, answers, revocations and deaths, against a model."""
 
     ordered = True
 
     def __init__(self) -> None:
         super().__init__()
-        self.schedule: Schedule[ModelLane, tuple[str, int]] = Schedule(self.ordered)
+        self.schedule: Schedule[ModelLane] = Schedule()
+        self.order: ReleaseOrder[tuple[str, int]] = ReleaseOrder(self.ordered)
         # The tasks in the order in which they were settled.
         self.settled: list[int] = []
         self.lanes: list[ModelLane] = []
@@ -77,7 +80,7 @@ class Core(RuleBasedStateMachine):
         assert task not in self.fates, "one outcome per task"
         self.fates[task] = fate
         self.settled.append(task)
-        self.schedule.settle([task], [(fate, task)])
+        self.order.settle([task], [(fate, task)])
 
     def feed(self, lane: ModelLane, unpicklable: int = 0) -> None:
         tasks = self.schedule.next_batch(lane)
@@ -177,6 +180,7 @@ class Core(RuleBasedStateMachine):
     @rule(count=st.sampled_from([1, 2, 3, 10, 60]))
     def submit(self, count: int) -> None:
         tasks = self.schedule.submit(count)
+        self.order.submitted += count
         assert list(tasks) == list(range(self.submitted, self.submitted + count))
         self.submitted += count
 
@@ -261,7 +265,7 @@ class Core(RuleBasedStateMachine):
     @rule(data=st.data())
     def idle_lane_leaves(self, data: st.DataObject) -> None:
         lane = data.draw(st.sampled_from(self.lanes))
-        if self.schedule.is_idle(lane):
+        if not self.schedule.lanes[lane].tasks:
             self.schedule.remove_lane(lane)
             self.lanes.remove(lane)
 
@@ -269,14 +273,24 @@ class Core(RuleBasedStateMachine):
 
     @invariant()
     def released_in_order_and_at_once(self) -> None:
-        for told, outcome in zip(*self.schedule.release(), strict=True):
+        for told, outcome in zip(*self.order.release(), strict=True):
             task = self.released if self.ordered else self.settled[self.released]
             assert told == task
             assert outcome == (self.fates[task], task)
             self.released += 1
         held_back = self.released in self.fates if self.ordered else self.settled[self.released :]
         assert not held_back
-        assert self.schedule.done == (self.released == self.submitted)
+        assert self.order.released == self.released
+        assert self.order.unsettled == self.submitted - len(self.fates)
+
+    @invariant()
+    def nothing_contradicts_itself(self) -> None:
+        self.schedule.validate()
+        for task in range(self.submitted):
+            state = self.schedule.state_of(task)
+            assert (task in self.fates) == (state == "elsewhere")
+            held = [lane for lane in self.lanes if self.schedule.lanes[lane].serial_of(task)]
+            assert (state == "sent") == bool(held)
 
     @invariant()
     def none_is_settled_by_mistake(self) -> None:
@@ -287,7 +301,7 @@ class Core(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Whatever has happened, a loop that goes on now comes to an end."""
         for _ in range(40 * self.submitted + 40):
-            if self.schedule.done:
+            if self.released == self.submitted:
                 break
             if not self.lanes:
                 if not self.schedule.may_start_lanes:
@@ -301,7 +315,7 @@ class Core(RuleBasedStateMachine):
                 while lane.said:
                     self.read(lane)
             self.released_in_order_and_at_once()
-        assert self.schedule.done
+        assert self.schedule.queued == 0
         assert self.released == self.submitted
         super().teardown()
 
@@ -322,7 +336,7 @@ TestUnorderedCore.settings = settings(max_examples=100, stateful_step_count=50, 
 
 # Batches
 
-Lanes = Schedule[int, str]
+Lanes = Schedule[int]
 
 
 def scheduled(count: int, lanes: int = 2) -> Lanes:
@@ -342,7 +356,7 @@ def send(schedule: Lanes, lane: int, size: int = 100) -> list[int]:
 
 def finish(schedule: Lanes, lane: int, seconds: float, count: int = 1) -> list[int]:
     """The lane finishes so many of the tasks it has."""
-    first = schedule._lanes[lane].tasks.first
+    first = schedule.lanes[lane].serials[0]
     return schedule.finished(
         lane, range(first, first + count), [int(seconds * 1e9)] * count, 20 * count
     )
@@ -362,9 +376,9 @@ def test_only_what_was_slow_the_last_time_is_divided(seconds: float, batch: list
         schedule.add_lane(lane, proven=True)
     schedule.submit(4)
     assert send(schedule, 0) == batch
-    assert schedule.measured_seconds is None
+    assert not schedule.sizing.is_measured
     finish(schedule, 0, 0.5)
-    assert schedule.measured_seconds == 0.5
+    assert schedule.sizing.mean_seconds == 0.5
 
 
 def test_no_more_tasks_are_wanted_than_make_batches_of_full_size() -> None:
@@ -382,15 +396,16 @@ def test_no_more_tasks_are_wanted_than_make_batches_of_full_size() -> None:
 
 def test_no_more_tasks_are_wanted_while_very_many_outcomes_wait_for_the_first() -> None:
     for ordered in (True, False):
-        schedule: Lanes = Schedule(ordered)
-        schedule.add_lane(0, proven=True)
-        schedule.submit(MAX_HELD + 1)
-        schedule.abandon_queue()
-        schedule.settle(range(1, MAX_HELD + 1), ["done"] * MAX_HELD)
-        assert (schedule.wanted(lanes=1) == 0) == ordered
-        schedule.settle([0], ["done"])
-        assert len(schedule.release()[1]) == MAX_HELD + 1
-        assert schedule.wanted(lanes=1) > 0
+        order: ReleaseOrder[str] = ReleaseOrder(ordered)
+        order.submitted = MAX_HELD + 1
+        order.settle(range(1, MAX_HELD), ["done"] * (MAX_HELD - 1))
+        assert not order.is_full
+        order.settle([MAX_HELD], ["done"])
+        assert order.is_full == ordered
+        order.settle([0], ["done"])
+        assert len(order.release()[1]) == MAX_HELD + 1
+        assert not order.is_full
+        assert order.unsettled == 0
 
 
 def test_a_second_batch_waits_in_the_pipe_of_quick_tasks_only() -> None:
@@ -599,6 +614,11 @@ def test_what_is_left_is_divided_evenly_whatever_lanes_have() -> None:
     assert len(send(schedule, 1)) == 4, "of fourteen it has two, and is to have seven"
 
 
+def quiet_seconds(schedule: Lanes) -> float:
+    fewest, _ = schedule.tasks_at_lanes()
+    return schedule.sizing.quiet_seconds(max(0, fewest - 1) // 2, 1 << 16)
+
+
 def test_lanes_need_somebody_before_their_answers_have_no_room() -> None:
     for size, tasks in [(20, 3), (2_000, 3), (16_000, 2), (40_000, 0)]:
         schedule = scheduled(1000)
@@ -606,7 +626,7 @@ def test_lanes_need_somebody_before_their_answers_have_no_room() -> None:
             send(schedule, lane)
             schedule.finished(lane, range(1, 5), [1_000_000] * 4, 4 * size)
             assert len(send(schedule, lane)) >= 8
-        assert schedule.quiet_seconds(room=1 << 16) == pytest.approx(tasks * 1e-3)
+        assert quiet_seconds(schedule) == pytest.approx(tasks * 1e-3)
 
 
 def test_one_that_was_kept_from_running_does_not_make_quick_ones_look_slow() -> None:
@@ -618,10 +638,10 @@ def test_one_that_was_kept_from_running_does_not_make_quick_ones_look_slow() -> 
             finish(schedule, lane, 1e-6, count)
         count = len(send(schedule, lane))
         ran_ns = [1000] * (count - 1) + [200_000_000]
-        first = schedule.answered(lane) + 1
+        first = schedule.lanes[lane].answered + 1
         schedule.finished(lane, range(first, first + count), ran_ns, 20 * count)
         send(schedule, lane)
-    assert 0 < schedule.quiet_seconds(room=1 << 16) <= 1e-3
+    assert 0 < quiet_seconds(schedule) <= 1e-3
 
 
 def test_large_pickles_do_not_travel_together() -> None:
@@ -644,3 +664,51 @@ def test_a_task_that_a_second_lane_dies_of_while_it_comes_is_blamed() -> None:
         blamed += schedule.lane_died(lane, 0, receiving=1)
         assert schedule.may_start_lanes
     assert blamed == [0, 1, 2], batch
+
+
+# Outcomes
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_task_cannot_be_settled_twice(ordered: bool) -> None:
+    order: ReleaseOrder[str] = ReleaseOrder(ordered)
+    order.submitted = 2
+    order.settle([1], ["done"])
+    with pytest.raises(IllegalTransition):
+        order.settle([1], ["again"])
+
+
+def test_a_task_that_was_released_in_order_cannot_be_settled_again() -> None:
+    order: ReleaseOrder[str] = ReleaseOrder()
+    order.submitted = 2
+    order.settle([0], ["done"])
+    assert order.release() == (range(1), ["done"])
+    with pytest.raises(IllegalTransition):
+        order.settle([0], ["again"])
+
+
+def test_only_a_task_that_no_other_waits_for_can_be_withdrawn() -> None:
+    unordered: ReleaseOrder[str] = ReleaseOrder(False)
+    unordered.submitted = 1
+    unordered.withdraw()
+    assert unordered.unsettled == 0
+    with pytest.raises(IllegalTransition):
+        ReleaseOrder[str](True).withdraw()
+
+
+def test_a_lane_cannot_leave_with_tasks() -> None:
+    schedule = scheduled(1, lanes=1)
+    send(schedule, 0)
+    with pytest.raises(IllegalTransition):
+        schedule.remove_lane(0)
+
+
+def test_a_task_that_waits_can_be_withdrawn() -> None:
+    schedule = scheduled(3, lanes=1)
+    assert schedule.withdraw(1)
+    assert not schedule.withdraw(1)
+    assert schedule.queued == 2
+    assert send(schedule, 0) == [0, 2]
+    assert not schedule.withdraw(0), "a lane has it"
+    schedule.send_alone(schedule.abandon_queue() or [])
+    assert schedule.queued == 0

@@ -12,7 +12,7 @@ import pytest
 
 from enact_pool import Ok
 from enact_pool._core.observer import NO_HOOKS
-from enact_pool._core.schedule import Schedule
+from enact_pool._core.release_order import ReleaseOrder
 from enact_pool._engine.outcomes import Outcomes
 from enact_pool._engine.sources import PENDING, CallableSource, InputSource
 from enact_pool._wire.frames import Ending
@@ -110,13 +110,14 @@ def test_works_of_the_same_callables_are_of_the_same_kinds() -> None:
 
 @pytest.mark.parametrize("ending", [Ending.ERROR, Ending.SHOWN])
 def test_an_answer_that_makes_no_sense_costs_its_own_result(ending: int) -> None:
-    schedule: Schedule[Any, Any] = Schedule()
+    order: ReleaseOrder[Any] = ReleaseOrder()
     work = CallableSource([len, len], "abc")
     work.pull_all()
-    outcomes = Outcomes(schedule, work, NO_HOOKS)
-    outcomes.expect(schedule.submit(2))
+    outcomes = Outcomes(order, work, NO_HOOKS)
+    outcomes.expect(range(2))
+    order.submitted = 2
     endings = bytearray([ending, Ending.VALUE])
     outcomes.answered([0, 1], [1, 1], endings, [pickle.dumps(None), pickle.dumps(3)])
-    _, (odd, good) = schedule.release()
+    _, (odd, good) = order.release()
     assert "makes no sense" in odd.output.error
     assert good.output == Ok(3)

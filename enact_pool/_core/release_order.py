@@ -1,0 +1,76 @@
+"""In which order results are released: that of the tasks, or as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Generic, TypeVar
+
+from enact_pool._core.states import IllegalTransition
+
+__all__ = ["MAX_HELD", "ReleaseOrder"]
+
+OutcomeT = TypeVar("OutcomeT")
+
+# How many outcomes may wait for their turn before no more tasks are wanted.
+MAX_HELD = 10_000
+
+
+class ReleaseOrder(Generic[OutcomeT]):
+    """Holds outcomes until their turn has come.
+
+    Attributes:
+        is_ordered: Whether outcomes are released in the order of the tasks.
+        submitted: How many tasks there are, numbered from 0.
+        released: How many of them were released, or withdrawn.
+    """
+
+    __slots__ = ("_settled", "is_ordered", "released", "submitted")
+
+    def __init__(self, is_ordered: bool = True) -> None:
+        self.is_ordered = is_ordered
+        self.submitted = self.released = 0
+        self._settled: dict[int, OutcomeT] = {}
+
+    def settle(self, tasks: Sequence[int], outcomes: Sequence[OutcomeT]) -> None:
+        """Take the outcomes of these tasks. Raises `IllegalTransition` if one has an outcome."""
+        before = len(self._settled)
+        self._settled.update(zip(tasks, outcomes, strict=True))
+        if len(self._settled) != before + len(tasks) or (
+            self.is_ordered and min(tasks) < self.released
+        ):
+            raise IllegalTransition(f"one of the tasks {tasks} was settled before")
+
+    def release(self) -> tuple[Sequence[int], list[OutcomeT]]:
+        """Return the tasks whose turn has come since the last call, and their outcomes."""
+        settled = self._settled
+        if not self.is_ordered:
+            self._settled = {}
+            self.released += len(settled)
+            return list(settled), list(settled.values())
+        task = self.released
+        # All at once as far as they are there: most of this runs in C.
+        while task in settled:
+            task += 1
+        tasks = range(self.released, task)
+        self.released = task
+        return tasks, list(map(settled.pop, tasks))
+
+    def withdraw(self) -> None:
+        """Note that one task will have no outcome."""
+        if self.is_ordered:
+            raise IllegalTransition("later tasks would wait for one that was withdrawn")
+        self.released += 1
+
+    @property
+    def unsettled(self) -> int:
+        """How many tasks have no outcome yet."""
+        return self.submitted - self.released - len(self._settled)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether very many outcomes wait for that of an earlier task."""
+        return self.is_ordered and len(self._settled) >= MAX_HELD
+
+    def is_settled(self, task: int) -> bool:
+        """Whether a task has an outcome that was not released."""
+        return task in self._settled

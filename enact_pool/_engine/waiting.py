@@ -1,0 +1,259 @@
+"""How a run waits for its lanes, and what it looks at when it wakes up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from enact_pool._core.lane_states import Rounds, Starvation
+from enact_pool._core.observer import Hooks
+from enact_pool._core.postmortem import examine
+from enact_pool._core.release_order import ReleaseOrder
+from enact_pool._core.schedule import Schedule
+from enact_pool._core.timing import IDLE_SECONDS, LATE_NS
+from enact_pool._engine.answers import AnswerReader, Ended
+from enact_pool._engine.feeding import Feeder
+from enact_pool._engine.outcomes import Outcomes
+from enact_pool._engine.poller import LanePoller
+from enact_pool._engine.run_lanes import RunLanes
+from enact_pool._engine.sources import TaskSource
+from enact_pool._lanes.base import Lane
+from enact_pool._model.results import ParallelResult
+from enact_pool._system.spin_poll import SPIN_SECONDS
+
+__all__ = ["Waiter"]
+
+
+class Waiter:
+    """Waits for the lanes of a run, and deals with what they say and with their deaths."""
+
+    def __init__(
+        self,
+        schedule: Schedule[Lane],
+        order: ReleaseOrder[ParallelResult[object]],
+        outcomes: Outcomes,
+        lanes: RunLanes,
+        reader: AnswerReader,
+        feeder: Feeder,
+        source: TaskSource,
+        hooks: Hooks,
+        poller: LanePoller,
+        may_spin: bool,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._schedule = schedule
+        self._order = order
+        self._outcomes = outcomes
+        self._lanes = lanes
+        self._states = lanes.states
+        self._reader = reader
+        self._feeder = feeder
+        self._source = source
+        self._hooks = hooks
+        self._poller = poller
+        self._may_spin = may_spin
+        self._clock = clock
+        self._rounds = Rounds(clock())
+        self._starvation: Starvation[Lane] = Starvation()
+        # What was in the journals of lanes at the last look.
+        self._collected: dict[Lane, range] = {}
+
+    # Waiting
+
+    def wait(self, most_seconds: float | None) -> None:
+        """Wait until something has happened, and deal with it.
+
+        Args:
+            most_seconds: How long to wait at most; None for as long as nothing has to be done.
+        """
+        lanes, poller, hooks = self._lanes, self._poller, self._hooks
+        if lanes.enforcer is not None:
+            lanes.keep_limits()
+        seconds = self._time_out() if most_seconds is None else most_seconds
+        for tick in hooks.tick:
+            seconds = min(seconds, tick())
+        # Answers that may well come in this time are worth being awake for.
+        spin = self._may_spin and self._schedule.sizing.mean_seconds <= SPIN_SECONDS
+        for sharing in hooks.sharing:
+            sharing(True)
+        try:
+            polled = poller.wait(seconds, spin=spin)
+        finally:
+            for sharing in hooks.sharing:
+                sharing(False)
+        for ready, lane in poller.ready(polled):
+            if ready == "answers":
+                self._deal_with(lane, self._reader.read(lane))
+            elif ready == "side":
+                self._reader.read_side(lane)
+            elif ready == "exit":
+                self._exited(lane)
+            else:
+                self._feeder.flush(lane)
+        lanes.unseen_since_ns = 0
+        if poller.is_rung:
+            self._source.clear_doorbell()
+            lanes.collect_offered()
+        self._look_around()
+
+    def _time_out(self) -> float:
+        """Let answers wait while that is useful; return for how long to wait then."""
+        states, lanes, hooks = self._states, self._lanes, self._hooks
+        fewest, most = self._schedule.tasks_at_lanes()
+        if fewest > 1 and not (hooks.task_began or states.starting or self._poller.write_blocked):
+            self._nap(fewest)
+        if not self._order.unsettled and self._source.doorbell is not None:
+            return IDLE_SECONDS
+        seconds = states.time_out(
+            most, exhausted=self._source.exhausted, prompt=bool(hooks.task_began)
+        )
+        if lanes.enforcer is not None or not states.working:
+            seconds = min(seconds, lanes.wait_seconds())
+        return seconds
+
+    def _nap(self, fewest: int) -> None:
+        """Let answers of quick tasks wait: they are not worth waking up for one by one."""
+        working = self._states.working
+        if any(lane.is_receiving or lane.side.is_at_large_value for lane in working):
+            return
+        room = min((lane.answers_room for lane in working), default=0)
+        seconds = self._states.nap_seconds(fewest, room)
+        if seconds:
+            self._lanes.keep_limits(now=True)
+            for sharing in self._hooks.sharing:
+                sharing(True)
+            try:
+                self._poller.nap(seconds)
+            finally:
+                for sharing in self._hooks.sharing:
+                    sharing(False)
+
+    # What no descriptor signals
+
+    def _look_around(self) -> None:
+        now = self._clock()
+        if self._rounds.look_is_due(now):
+            self._look_into_journals()
+        if self._states.draining:
+            self._lanes.kill_lingering()
+        if self._rounds.round_is_due(now):
+            self._replace_starved()
+
+    def _look_into_journals(self) -> None:
+        """Take the answers that a worker has collected, and is too busy to write.
+
+        It writes them when it has run the next callable, which may take long.
+        """
+        before, self._collected = self._collected, {}
+        working = self._states.working
+        if self._hooks.task_began:
+            for lane in working:
+                self._say_what_runs(lane)
+        for hook in self._hooks.workers_looked_at:
+            hook(working)
+        for lane in list(working):
+            collected = lane.notes.journal.extent
+            if collected.stop <= self._schedule.lanes[lane].answered + 1:
+                continue
+            # The same as at the last look: then it is complete, on every CPU.
+            if collected == before.get(lane):
+                self._deal_with(lane, self._reader.read_journal(lane, collected.stop))
+            else:
+                self._collected[lane] = collected
+
+    def _say_what_runs(self, lane: Lane) -> None:
+        activity = lane.notes.activity
+        if activity is not None:
+            begun, loading, since_ns = activity
+            task = None if loading else self._schedule.lanes[lane].find(begun)
+            if task is not None:
+                for hook in self._hooks.task_began:
+                    hook(lane, task, since_ns)
+
+    def _replace_starved(self) -> None:
+        """Replace workers that have lost what they were sent: see `Starvation`."""
+        self._starvation.begin_round()
+        for lane in self._states.busy():
+            answered = self._schedule.lanes[lane].answered
+            if self._starvation.is_starved(
+                lane,
+                answered,
+                at_rest=lane.is_at_rest(answered),
+                # Unless it waits for something to read what its callables have printed.
+                may_go_on=lane.has_unread and not lane.notes.flushing,
+            ):
+                lane.kill()
+                self.examine_death(lane)
+
+    # Deaths
+
+    def _deal_with(self, lane: Lane, ended: Ended | None) -> None:
+        if ended is not None:
+            lane.kill()
+            self.examine_death(lane, ended.fault)
+
+    def _exited(self, lane: Lane) -> None:
+        if lane not in self._states.draining:
+            self.examine_death(lane)
+            return
+        for exited in self._hooks.worker_exited:
+            reason = f"has run {lane.ran} callables, and may run no more"
+            exited(lane.number, lane.pid, reason)
+        self._lanes.has_drained(lane)
+
+    def examine_death(self, lane: Lane, fault: str = "") -> None:
+        """Settle, or queue again, the tasks of a worker that has died.
+
+        Args:
+            lane: Its lane.
+            fault: Why it was killed, if its answers cannot be read.
+        """
+        # Before its notes are read: a worker that was killed goes on for a moment.
+        lane.wait()
+        if not fault:
+            # Unless its answers cannot be read, those that it has given count.
+            ended = self._reader.read_rest(lane)
+            fault = "" if ended is None else ended.fault
+        schedule, lanes, hooks = self._schedule, self._lanes, self._hooks
+        now_ns = time.monotonic_ns()
+        seen_late = (
+            lane.violation is None
+            and lanes.unseen_since_ns > 0
+            and now_ns - lanes.unseen_since_ns > LATE_NS
+        )
+        has_worked = lane in self._states.working
+        pid = lane.pid
+        output = lane.output() if hooks.output_received else None
+        if has_worked and hooks.task_began:
+            self._say_what_runs(lane)
+        lanes.remove(lane)
+        report, death = lane.reap()
+        lanes.discard(lane)
+        if not has_worked:
+            if lane.is_new:
+                lanes.start_failed(lane.start_error or f"worker {death}")
+            return
+        for exited in hooks.worker_exited:
+            exited(lane.number, pid, fault or str(death))
+        lanes.start_error = f"worker {fault or death} before it did anything"
+        answered = schedule.lanes[lane].answered
+        blamed = schedule.lane_died(
+            lane, report.begun, report.loading, report.receiving, expired=report.expired
+        )
+        self._states.hungry.update(self._states.working)
+        if blamed and output is not None:
+            for received in hooks.output_received:
+                received(blamed[-1], output)
+        verdicts = examine(
+            report, blamed, answered=answered, is_cancelled=bool(lanes.cancel_reason)
+        )
+        for verdict in verdicts:
+            if verdict.ran_ms:
+                for died in hooks.task_died:
+                    died(verdict.task, report.ended_ns)
+            if verdict.kind == "violated" and lane.violation is not None:
+                self._outcomes.violated(verdict, lane.violation)
+            elif verdict.kind == "cancelled":
+                self._outcomes.cancelled([verdict.task], lanes.cancel_reason, verdict.ran_ms)
+            else:
+                self._outcomes.crashed(verdict, death, fault, seen_late=seen_late)
