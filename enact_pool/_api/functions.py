@@ -148,8 +148,7 @@ def run_parallel(
     """
     limits = timeout, max_memory, max_tasks_per_worker, fail_fast
     options = Options.of(*limits, progress, capture_output, forward_logs)
-    work = CallableSource(callables, input)
-    work.pull_all()
+    work = CallableSource(callables, input, at_once=True)
     return gathered(_start(work, emitter, pool, max_workers, options))
 
 

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 from typing import Any
 
-from enact_pool._api.options import NO_OPTIONS, Options
-from enact_pool._core.observer import NO_HOOKS, Hooks
+from enact_pool._api.options import Options
+from enact_pool._core.observer import Hooks
 from enact_pool._engine.setup import RunExtras
 from enact_pool._engine.sources import TaskSource
-from enact_pool._engine.submissions import SubmissionQueue
 from enact_pool._events.emitter import Emitter, EventEmitter
-from enact_pool._lanes.output_relay import replaced_streams
 from enact_pool._model.limits import Limits
 
 __all__ = ["extras_of", "hooks_of"]
 
 
-def hooks_of(source: TaskSource, emitter: Emitter | None, options: Options) -> Hooks:
-    """Return the hooks of a run. Raises what making an observer raises."""
-    # Each call of an executor has the streams of when it was submitted.
-    has_own_streams = isinstance(source, SubmissionQueue)
-    replaced = None if has_own_streams else replaced_streams()
-    if emitter is None and replaced is None and options is NO_OPTIONS and not has_own_streams:
-        return NO_HOOKS
+def hooks_of(
+    source: TaskSource, emitter: Emitter | None, options: Options, replaced: tuple[Any, Any] | None
+) -> Hooks:
+    """Return the hooks of a run that something watches.
+
+    Args:
+        source: The tasks, which may be an observer too.
+        emitter: What is given events.
+        options: What was asked for.
+        replaced: What is in the place of stdout and stderr, if anything is.
+
+    Raises whatever making an observer raises.
+    """
     # For those who want them: they take long to import.
     from enact_pool._observe.delivery import Delivery
 
@@ -61,7 +65,7 @@ def hooks_of(source: TaskSource, emitter: Emitter | None, options: Options) -> H
         observers.append(OutcomeEvents(emitter, delivery, live))
     if emitter is not None or options.forward_logs:
         observers.append(delivery)
-    if has_own_streams:
+    if source.has_own_streams:
         observers.append(source)
     return Hooks(observers, delivery.pending)
 

@@ -26,7 +26,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from enact_pool._api.observers import extras_of, hooks_of
-from enact_pool._api.options import Options, Progress, RunOptions
+from enact_pool._api.options import NO_OPTIONS, Options, Progress, RunOptions
 from enact_pool._core.observer import NO_HOOKS
 from enact_pool._engine.run import run
 from enact_pool._engine.setup import NO_EXTRAS
@@ -34,8 +34,9 @@ from enact_pool._engine.sources import CallableSource, TaskSource
 from enact_pool._engine.streams import Results, gathered
 from enact_pool._events.emitter import Emitter, check_emitter
 from enact_pool._lanes.lane_pool import LanePool, PoolClosed
+from enact_pool._lanes.output_relay import replaced_streams
 from enact_pool._lanes.spawn import MAX_DEPTH, Initializer, WorkerSpec, cpu_count
-from enact_pool._model.limits import Limits
+from enact_pool._model.limits import NO_LIMITS, Limits
 from enact_pool._model.protocols import ParallelCallable
 from enact_pool._model.results import ParallelResult
 from enact_pool._python.process_local import ProcessLocal
@@ -91,7 +92,9 @@ class Pool(ProcessLocal):
         max_memory: int | None = None,
         max_tasks_per_worker: int | None = None,
     ) -> None:
-        self._limits = Limits(timeout, max_memory, max_tasks_per_worker)
+        self._limits = NO_LIMITS
+        if not (timeout is max_memory is max_tasks_per_worker is None):
+            self._limits = Limits(timeout, max_memory, max_tasks_per_worker)
         available = nesting.cpus or _usable_cpus()
         limit = available if max_workers is None else checked_workers(max_workers)
         if idle_timeout is not None:
@@ -132,7 +135,7 @@ class Pool(ProcessLocal):
     @property
     def max_workers(self) -> int:
         """How many worker processes there may be at once."""
-        return self._lane_pool.limit
+        return self._lane_pool.book.limit
 
     @overload
     def run_parallel(
@@ -178,8 +181,7 @@ class Pool(ProcessLocal):
         """
         limits = timeout, max_memory, max_tasks_per_worker, fail_fast
         options = Options.of(*limits, progress, capture_output, forward_logs)
-        work = CallableSource(callables, input)
-        work.pull_all()
+        work = CallableSource(callables, input, at_once=True)
         return gathered(self._run(work, emitter, options))
 
     def _run(
@@ -192,17 +194,29 @@ class Pool(ProcessLocal):
         ordered: bool = True,
     ) -> Results:
         """Raises `TypeError` for what is no emitter, and `RuntimeError` if the pool is closed."""
-        check_emitter(emitter)
+        if emitter is not None:
+            check_emitter(emitter)
         lane_pool = self._lane_pool
-        if lane_pool.closed:
+        if lane_pool.book.closed:
             raise PoolClosed
         if os.getpid() != self._pid:
             self._arrange_end()
-        limit = min(self._usual_limit if limit is None else limit, lane_pool.limit)
-        limits = options.limits.over(self._limits)
-        hooks = hooks_of(source, emitter, options)
-        extras = NO_EXTRAS
-        if hooks is not NO_HOOKS or limits.max_memory is not None:
+        limit = min(self._usual_limit if limit is None else limit, lane_pool.book.limit)
+        limits = options.limits
+        if self._limits is not NO_LIMITS:
+            limits = limits.over(self._limits)
+        # What is in the place of stdout and stderr now. Each call of an executor has its own.
+        replaced = None if source.has_own_streams else replaced_streams()
+        hooks, extras = NO_HOOKS, NO_EXTRAS
+        if (
+            emitter is not None
+            or replaced is not None
+            or options is not NO_OPTIONS
+            or source.has_own_streams
+        ):
+            hooks = hooks_of(source, emitter, options, replaced)
+            extras = extras_of(hooks, limits, options)
+        elif limits.max_memory is not None:
             extras = extras_of(hooks, limits, options)
         return run(lane_pool, source, limit, limits, extras, hooks, ordered=ordered, owner=self)
 
@@ -241,7 +255,7 @@ class Pool(ProcessLocal):
         self.close()
 
     def __repr__(self) -> str:
-        state = " closed" if self._lane_pool.closed else ""
+        state = " closed" if self._lane_pool.book.closed else ""
         return f"<Pool max_workers={self.max_workers}{state}>"
 
 
@@ -285,7 +299,7 @@ class _Default:
         """
         with self._lock:
             pool = self._pool
-            if pool is None or (pool._lane_pool.closed and not pool._lane_pool.terminated):
+            if pool is None or (pool._lane_pool.book.closed and not pool._lane_pool.terminated):
                 self._pool = pool = Pool()
             return pool
 

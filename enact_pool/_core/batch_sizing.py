@@ -56,19 +56,20 @@ class Sizing:
     _typical_seconds: float = field(default=0.0, init=False)
     # How large their answers were, in bytes.
     mean_bytes: float = field(default=0.0, init=False)
-    _measured: int = field(default=0, init=False)
+    # How many tasks were measured; 0: nothing is known of them.
+    measured_tasks: int = field(default=0, init=False)
     _single_bytes: int = field(default=0, init=False)
     _extra_bytes: float = field(default=0.0, init=False)
 
     def measured(self, ran_ns: list[int], size: int) -> None:
         """Tasks took so many nanoseconds each, and their answers were `size` bytes in all."""
         tasks = len(ran_ns)
-        weight = 1 - (1 - _NEWEST) ** tasks if self._measured else 1.0
+        weight = 1 - (1 - _NEWEST) ** tasks if self.measured_tasks else 1.0
         self.mean_seconds += weight * (sum(ran_ns) / 1e9 / tasks - self.mean_seconds)
         median = sorted(ran_ns)[tasks // 2] / 1e9
         self._typical_seconds += weight * (median - self._typical_seconds)
         self.mean_bytes += weight * (size / tasks - self.mean_bytes)
-        self._measured += tasks
+        self.measured_tasks += tasks
 
     def pickled(self, tasks: int, size: int) -> None:
         """A batch of so many tasks was `size` bytes.
@@ -80,11 +81,6 @@ class Sizing:
             self._single_bytes = size
         else:
             self._extra_bytes = max(0, size - self._single_bytes) / (tasks - 1)
-
-    @property
-    def is_measured(self) -> bool:
-        """Whether anything is known of the tasks."""
-        return self._measured > 0
 
     def first_batch(self, queued: int, idle_lanes: int) -> int:
         """How many of the queued tasks to send to one of so many idle lanes at first."""
@@ -106,12 +102,12 @@ class Sizing:
 
         `lanes` is among how many they are divided.
         """
-        if not self._measured:
+        if not self.measured_tasks:
             return _FIRST_TASKS
         seconds = max(BATCH_SECONDS, lanes * _TURN_SECONDS)
         by_time = seconds / (self.mean_seconds + _OVERHEAD_SECONDS)
         by_bytes = (BATCH_BYTES - self._single_bytes) / (self._extra_bytes or 1)
-        return max(1, int(min(BATCH_TASKS, by_time, by_bytes, 2 * self._measured)))
+        return max(1, int(min(BATCH_TASKS, by_time, by_bytes, 2 * self.measured_tasks)))
 
     def quiet_seconds(self, tasks: int, room: int) -> float:
         """For how long a lane with so many tasks needs nobody.
@@ -124,7 +120,7 @@ class Sizing:
 
     def wants_next_batch_waiting(self) -> bool:
         """Whether tasks are so quick that a lane should find its next batch in its pipe."""
-        return self._measured > 0 and self.mean_seconds <= _AHEAD_SECONDS
+        return self.measured_tasks > 0 and self.mean_seconds <= _AHEAD_SECONDS
 
 
 class Pace:

@@ -36,18 +36,9 @@ class LaneRecord:
     batches: deque[tuple[int, int]] = field(factory=deque)
     dry: bool = False
 
-    def add(self, tasks: list[int]) -> None:
-        """Add a batch that was sent."""
-        first = self.dispatched + 1
-        self.dispatched += len(tasks)
-        self.serials.extend(range(first, self.dispatched + 1))
-        self.tasks.extend(tasks)
-        self.batches.append((first, self.dispatched))
-
     def take(self, serials: range) -> list[int]:
-        """Take the tasks with these consecutive numbers, the first ones that are there.
-
-        They end where there is no such task.
+        """Take the tasks with these consecutive numbers, the first ones that are there: the lane
+        has answered for them. They end where there is no such task.
         """
         if not self.tasks or self.serials[0] != serials.start:
             return []
@@ -56,7 +47,12 @@ class LaneRecord:
         while self.serials[count - 1] != serials[count - 1]:
             count -= 1
         taken = self.tasks[:count]
+        last = serials[count - 1]
         del self.serials[:count], self.tasks[:count]
+        batches = self.batches
+        while batches and batches[0][1] <= last:
+            batches.popleft()
+        self.answered, self.dry = last, False
         return taken
 
     def take_until(self, last: int) -> list[int]:

@@ -27,7 +27,7 @@ from enact_pool._core.timing import (
     STARVED_ROUNDS,
 )
 
-__all__ = ["LaneStates", "Rounds", "Starvation"]
+__all__ = ["LaneStates", "Starvation"]
 
 LaneT = TypeVar("LaneT")
 
@@ -37,17 +37,18 @@ class LaneStates(Generic[LaneT]):
 
     Attributes:
         starting, working, hungry, idle, draining: The lanes in each state.
+        most_tasks: After how many tasks a worker is replaced; None for never.
         pause_ends: When it is worth trying again to start a worker; 0.0 if it is now.
     """
 
     __slots__ = (
         "_limit",
-        "_most_tasks",
         "_patience_ends",
         "_schedule",
         "draining",
         "hungry",
         "idle",
+        "most_tasks",
         "pause_ends",
         "starting",
         "working",
@@ -59,7 +60,7 @@ class LaneStates(Generic[LaneT]):
         """`limit` is for lanes; a worker is replaced after `most_tasks` tasks."""
         self._schedule = schedule
         self._limit = limit
-        self._most_tasks = most_tasks
+        self.most_tasks = most_tasks
         self._patience_ends = 0.0
         self.pause_ends = 0.0
         self.starting: set[LaneT] = set()
@@ -105,19 +106,13 @@ class LaneStates(Generic[LaneT]):
     # Decisions
 
     def wants_lane(self, now: float) -> bool:
-        """Return whether to lease another lane, if the pool has one."""
+        """Return whether to lease another lane for tasks that no hungry lane will take."""
         schedule = self._schedule
         return (
-            schedule.queued > len(self.hungry) + len(self.starting)
-            and len(self.working) + len(self.starting) < self._limit
+            len(self.working) + len(self.starting) < self._limit
             and schedule.may_start_lanes
             and not (self.pause_ends and now < self.pause_ends)
         )
-
-    @property
-    def is_hopeless(self) -> bool:
-        """Whether there is no lane, and none can be started."""
-        return not (self.working or self.starting or self._schedule.may_start_lanes)
 
     def tasks_left(self, lane: LaneT, ran: int, batch_limit: int) -> int:
         """Return how many more tasks a lane may be sent in a batch.
@@ -127,9 +122,9 @@ class LaneStates(Generic[LaneT]):
             ran: How many tasks its worker has run.
             batch_limit: How many tasks there may be in a batch.
         """
-        if self._most_tasks is None:
+        if self.most_tasks is None:
             return batch_limit
-        return min(batch_limit, self._most_tasks - ran - len(self._schedule.lanes[lane].tasks))
+        return min(batch_limit, self.most_tasks - ran - len(self._schedule.lanes[lane].tasks))
 
     def revocation(self, now: float) -> tuple[LaneT, int] | None:
         """Return from which lane to revoke how many tasks for the idle lanes; None for nothing."""
@@ -159,42 +154,25 @@ class LaneStates(Generic[LaneT]):
         nap = min(MOST_NAP_SECONDS, quiet)
         return nap if nap >= LEAST_NAP_SECONDS else 0.0
 
-    def time_out(self, most: int, *, exhausted: bool, prompt: bool) -> float:
+    def time_out(self, *, exhausted: bool, prompt: bool) -> tuple[float, int]:
         """Return after how many seconds something is to be looked at that nothing signals.
 
         Args:
-            most: How many tasks the lane has with the most.
             exhausted: Whether there will be no more tasks.
             prompt: Whether observers want to know at once what begins.
+
+        Returns:
+            The seconds, and how many tasks the lane has with the fewest.
         """
+        numbers = [len(record.tasks) for record in self._schedule.lanes.values()] or [0]
         if self.idle and exhausted:
-            return PATIENCE_SECONDS
-        # What a lane has answered may be in its journal, while it does the next task.
-        return LOOK_SECONDS if most > 1 or prompt else ROUND_SECONDS
-
-
-class Rounds:
-    """When to look for what no descriptor signals."""
-
-    __slots__ = ("_next_look", "_next_round")
-
-    def __init__(self, now: float) -> None:
-        self._next_look = now + LOOK_SECONDS
-        self._next_round = now + ROUND_SECONDS
-
-    def look_is_due(self, now: float) -> bool:
-        """Return whether to look into journals now; then the next look is due later."""
-        if now < self._next_look:
-            return False
-        self._next_look = now + LOOK_SECONDS
-        return True
-
-    def round_is_due(self, now: float) -> bool:
-        """Return whether to look for starved workers now; then the next round is due later."""
-        if now < self._next_round:
-            return False
-        self._next_round = now + ROUND_SECONDS
-        return True
+            seconds = PATIENCE_SECONDS
+        elif prompt or max(numbers) > 1:
+            # What a lane has answered may be in its journal, while it does the next task.
+            seconds = LOOK_SECONDS
+        else:
+            seconds = ROUND_SECONDS
+        return seconds, min(numbers)
 
 
 class Starvation(Generic[LaneT]):

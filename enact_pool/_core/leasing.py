@@ -19,28 +19,34 @@ A lane's state, and what it may become (anything else raises `IllegalTransition`
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 from itertools import count
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from attrs import define, field, frozen
 
-from enact_pool._core.states import Lease, LeaseState
-from enact_pool._core.timing import AWAY_SECONDS, TURN_SECONDS
+from enact_pool._core.sharing import Lease, LeaseHolder, LeaseState, Sharing
+from enact_pool._core.states import IllegalTransition
 
-__all__ = ["LeaseBook", "LeaseHolder", "Left"]
-
-
-class LeaseHolder(Protocol):
-    """What leases lanes: a run."""
-
-    # Since when code of its caller's runs, so that it can release nothing; 0.0: it can.
-    away_since: float
+__all__ = ["LeaseBook", "Left"]
 
 
 LaneT = TypeVar("LaneT")
 RunT = TypeVar("RunT", bound=LeaseHolder)
+
+_NEXT: dict[LeaseState, frozenset[LeaseState]] = {
+    "leased": frozenset(("idle", "offered", "draining", "doomed")),
+    "offered": frozenset(("leased", "idle", "draining", "doomed")),
+    "idle": frozenset(("leased", "draining", "doomed")),
+    "draining": frozenset(("doomed",)),
+    "doomed": frozenset(("doomed",)),
+}
+
+
+def _change(lease: Lease[RunT], state: LeaseState, run: RunT | None, now: float) -> None:
+    if state not in _NEXT[lease.state]:
+        raise IllegalTransition(f"a lane that is {lease.state} cannot become {state}")
+    lease.state, lease.run, lease.since = state, run, now
 
 
 @frozen
@@ -61,42 +67,15 @@ class Left(Generic[LaneT, RunT]):
 
 
 @define
-class LeaseBook(Generic[LaneT, RunT]):
-    """At most `limit` lanes, leased by runs, each in a thread.
+class LeaseBook(Sharing[LaneT, RunT]):
+    """Which lane is in which state, and which run has it."""
 
-    Attributes:
-        limit: How many lanes there may be.
-        closed: Whether no run may begin any more.
-    """
-
-    limit: int
-    closed: bool = False
-    _leases: dict[LaneT, Lease[RunT]] = field(factory=dict, init=False)
     # Idle lanes; the one that was used last is at the end: its worker's memory is in the caches.
     # The states are what counts: an interrupt between two changes may leave a lane in here that
     # is not idle. It never leaves an idle lane out.
     _idle: list[LaneT] = field(factory=list, init=False)
-    # The thread of each run. A thread may be in several: an emitter may begin one.
-    _runs: dict[RunT, int] = field(factory=dict, init=False)
-    # Runs that wait for a lane, in the order in which they began to.
-    _waiting: deque[RunT] = field(factory=deque, init=False)
 
     # Runs
-
-    def enter(self, run: RunT, thread: int) -> bool:
-        """Begin a run in this thread; return False if the pool is closed."""
-        if self.closed:
-            return False
-        self._runs[run] = thread
-        return True
-
-    def runs(self) -> list[RunT]:
-        """Return the runs that have begun and not ended."""
-        return list(self._runs)
-
-    def runs_of(self, thread: int) -> list[RunT]:
-        """Return those of them that a thread has begun."""
-        return [run for run, of in list(self._runs.items()) if of == thread]
 
     def leave(self, run: RunT, now: float) -> Left[LaneT, RunT] | None:
         """Let a run end.
@@ -104,8 +83,8 @@ class LeaseBook(Generic[LaneT, RunT]):
         Returns:
             What is to be done; then `forget` the run. None if that is nothing: it is forgotten.
         """
-        if run in self._waiting:
-            self._waiting.remove(run)
+        if run in self.waiting:
+            self.waiting.remove(run)
         held = []
         offered = []
         for lane, lease in self._leases.items():
@@ -114,30 +93,30 @@ class LeaseBook(Generic[LaneT, RunT]):
                     offered.append(lane)
                 elif lease.state != "idle":
                     if lease.state == "leased":
-                        lease.become("doomed", run, now)
+                        _change(lease, "doomed", run, now)
                     held.append(lane)
         surplus: list[LaneT] = []
         # What was needed above the limit is not when the run that was in the way is gone.
-        if len(self._leases) > self.limit and not self._is_nested(self._runs.get(run)):
+        if len(self._leases) > self.limit and not self._is_nested(self.runs.get(run)):
             while self._idle and self._has_more_than(self.limit + len(held) + len(surplus)):
                 lane = self._idle[-1]
                 if self.state(lane) == "idle":
                     # If an interrupt comes now, it is among those that are held the next time.
-                    self._leases[lane].become("draining", run, now)
+                    _change(self._leases[lane], "draining", run, now)
                     surplus.append(lane)
                 self._idle.pop()
         ring_for = None
         # It may have been rung for, and not have asked any more.
-        if self._waiting and (self._idle or not self._has_more_than(self.limit - 1)):
+        if self.waiting and (self._idle or not self._has_more_than(self.limit - 1)):
             ring_for = self._pop_waiting(now)
         if not (held or offered or surplus or ring_for is not None):
-            self.forget(run)
+            self.runs.pop(run, None)
             return None
         return Left(held, offered, surplus, ring_for)
 
     def forget(self, run: RunT) -> None:
         """Forget a run that has left."""
-        self._runs.pop(run, None)
+        self.runs.pop(run, None)
 
     # Lanes
 
@@ -149,8 +128,9 @@ class LeaseBook(Generic[LaneT, RunT]):
         """
         while self._idle:
             lane = self._idle[-1]
-            if self.state(lane) == "idle":
-                self._leases[lane].become("leased", run, now)
+            lease = self._leases.get(lane)
+            if lease is not None and lease.state == "idle":
+                _change(lease, "leased", run, now)
                 self._idle.pop()
                 return lane
             self._idle.pop()
@@ -160,8 +140,8 @@ class LeaseBook(Generic[LaneT, RunT]):
 
     def wait(self, run: RunT) -> None:
         """Have a run rung for when it is worth asking again."""
-        if run not in self._waiting:
-            self._waiting.append(run)
+        if run not in self.waiting:
+            self.waiting.append(run)
 
     def next_number(self) -> int:
         """Return the lowest number that no lane has, of those whose worker goes on."""
@@ -176,7 +156,7 @@ class LeaseBook(Generic[LaneT, RunT]):
         """Lease to a run the lanes that were offered to it."""
         lanes = self._offered_to(run)
         for lane in lanes:
-            self._leases[lane].become("leased", run, now)
+            _change(self._leases[lane], "leased", run, now)
         return lanes
 
     def _offered_to(self, run: RunT) -> list[LaneT]:
@@ -196,25 +176,29 @@ class LeaseBook(Generic[LaneT, RunT]):
         lease = self._leases.get(lane)
         if lease is None or lease.state in ("draining", "doomed"):
             return "drain"
-        run = self._pop_waiting(now)
+        run = self._pop_waiting(now) if self.waiting else None
         if run is not None:
             # Offered, not put back: the run that releases it would often be the first to
             # lease it again.
-            lease.become("offered", run, now)
+            _change(lease, "offered", run, now)
             return run
         # One above the limit is kept for the next nested run.
-        if not self.closed and (not self._has_more_than(self.limit) or self._is_nested(thread)):
+        if not self.closed and (
+            len(self._leases) <= self.limit
+            or not self._has_more_than(self.limit)
+            or self._is_nested(thread)
+        ):
             self._idle.append(lane)
-            lease.become("idle", None, now)
+            _change(lease, "idle", None, now)
             return "idle"
-        lease.become("draining", lease.run, now)
+        _change(lease, "draining", lease.run, now)
         return "drain"
 
     def drained(self, lane: LaneT, now: float) -> None:
         """Note that a run has drained a lane: its worker does what it was sent, and ends."""
         lease = self._leases.get(lane)
         if lease is not None and lease.state != "doomed":
-            lease.become("draining", lease.run, now)
+            _change(lease, "draining", lease.run, now)
 
     def discard(self, lane: LaneT, now: float) -> RunT | None:
         """Forget a lane that is gone; return a run that is to be rung for."""
@@ -225,78 +209,15 @@ class LeaseBook(Generic[LaneT, RunT]):
 
     def _pop_waiting(self, now: float) -> RunT | None:
         """Return the first run that waits and can listen; it does not wait any more."""
-        for run in self._waiting:
+        for run in self.waiting:
             if not self._is_away(run, now):
-                self._waiting.remove(run)
+                self.waiting.remove(run)
                 return run
         return None
 
     def knows(self, run: RunT) -> bool:
         """Return whether a run will be rung for when there is a lane for it."""
-        return run in self._waiting or bool(self._offered_to(run))
-
-    # Sharing
-
-    def has_to_share(self, held: int, now: float) -> bool:
-        """Return whether a run that has so many lanes should release one."""
-        # May be called without the lock: a run that learns this a moment late releases its
-        # lane a batch later.
-        return self._someone_waits(now) and held > max(1, self.limit // max(1, len(self._runs)))
-
-    def is_due(self, lane: LaneT, held: int, now: float) -> bool:
-        """Return whether a run that has so many lanes should release this one when it is idle.
-
-        With more runs than lanes, each may have one for a while.
-        """
-        if not self._waiting or not self._someone_waits(now):
-            return False
-        if self.has_to_share(held, now):
-            return True
-        lease = self._leases.get(lane)
-        return (
-            lease is not None and len(self._runs) > self.limit and now - lease.since > TURN_SECONDS
-        )
-
-    def _someone_waits(self, now: float) -> bool:
-        # Most often no run does, and this is asked for each batch.
-        return bool(self._waiting) and any(
-            not self._is_away(run, now) for run in list(self._waiting)
-        )
-
-    def _is_away(self, run: RunT | None, now: float) -> bool:
-        return run is not None and 0.0 < run.away_since < now - AWAY_SECONDS
-
-    def _present(self, now: float) -> int:
-        """How many lanes there are that a run can release, or has released.
-
-        A run that is away may wait for the very run that waits for a lane here.
-        """
-        return sum(
-            lease.state == "idle" or not self._is_away(lease.run, now)
-            for lease in self._leases.values()
-            if lease.state != "draining"
-        )
-
-    def _has_more_than(self, number: int) -> bool:
-        """Whether there are more lanes than that, not counting those that are about to end."""
-        above = len(self._leases) - number
-        return above > 0 and above > sum(
-            lease.state == "draining" for lease in self._leases.values()
-        )
-
-    def _must_start(self, run: RunT) -> bool:
-        """Whether a run waits for its own thread: a run further out in that has the lanes.
-
-        Then it is given one lane above the limit, or it would wait forever.
-        """
-        return self._is_nested(self._runs.get(run)) and not any(
-            lease.run is run for lease in self._leases.values()
-        )
-
-    def _is_nested(self, thread: int | None) -> bool:
-        """Whether this thread is in a run that another run of it has begun."""
-        runs = self._runs
-        return len(runs) > 1 and sum(of == thread for of in runs.values()) > 1
+        return run in self.waiting or bool(self._offered_to(run))
 
     # The end
 
@@ -304,7 +225,7 @@ class LeaseBook(Generic[LaneT, RunT]):
         """Let no run begin any more; return the lanes that no run has, which are drained."""
         self.closed = True
         return self._drain(
-            [lane for lane, lease in self._leases.items() if lease.run not in self._runs], now
+            [lane for lane, lease in self._leases.items() if lease.run not in self.runs], now
         )
 
     def drain_idle(self, now: float) -> list[LaneT]:
@@ -315,7 +236,7 @@ class LeaseBook(Generic[LaneT, RunT]):
         for lane in lanes:
             lease = self._leases[lane]
             if lease.state not in ("draining", "doomed"):
-                lease.become("draining", lease.run, now)
+                _change(lease, "draining", lease.run, now)
         self._idle.clear()
         return lanes
 
@@ -323,8 +244,8 @@ class LeaseBook(Generic[LaneT, RunT]):
         """Return the lanes that are to be killed: all, or those that runs have."""
         doomed = []
         for lane, lease in self._leases.items():
-            if not only_leased or lease.run in self._runs:
-                lease.become("doomed", lease.run, now)
+            if not only_leased or lease.run in self.runs:
+                _change(lease, "doomed", lease.run, now)
                 doomed.append(lane)
         return doomed
 
@@ -353,7 +274,7 @@ class LeaseBook(Generic[LaneT, RunT]):
         for lane, lease in self._leases.items():
             if lease.state in ("leased", "offered") and lease.run is None:
                 raise AssertionError(f"{lane} is {lease.state} by no run")
-        if len(set(self._waiting)) != len(self._waiting):
+        if len(set(self.waiting)) != len(self.waiting):
             raise AssertionError("a run waits twice")
-        if not set(self._waiting) <= self._runs.keys():
+        if not set(self.waiting) <= self.runs.keys():
             raise AssertionError("a run waits that has not begun")

@@ -161,8 +161,11 @@ class Hooks:
     @property
     def error(self) -> BaseException | None:
         """What the first of the observers that kept an exception has kept."""
-        errors = (getattr(observer, "error", None) for observer in self._observers)
-        return next((error for error in errors if error is not None), None)
+        for observer in self._observers:
+            error: BaseException | None = getattr(observer, "error", None)
+            if error is not None:
+                return error
+        return None
 
 
 # Of runs that nothing watches.

@@ -21,15 +21,22 @@ class ReleaseOrder(Generic[OutcomeT]):
     Attributes:
         is_ordered: Whether outcomes are released in the order of the tasks.
         submitted: How many tasks there are, numbered from 0.
-        released: How many of them were released, or withdrawn.
+        unsettled: How many of them have no outcome yet.
+        held: How many outcomes there are that were not released.
+        released: How many tasks were released, or withdrawn.
     """
 
-    __slots__ = ("_settled", "is_ordered", "released", "submitted")
+    __slots__ = ("_settled", "held", "is_ordered", "released", "submitted", "unsettled")
 
     def __init__(self, is_ordered: bool = True) -> None:
         self.is_ordered = is_ordered
-        self.submitted = self.released = 0
+        self.submitted = self.unsettled = self.held = self.released = 0
         self._settled: dict[int, OutcomeT] = {}
+
+    def submit(self, count: int) -> None:
+        """Note that there are `count` more tasks."""
+        self.submitted += count
+        self.unsettled += count
 
     def settle(self, tasks: Sequence[int], outcomes: Sequence[OutcomeT]) -> None:
         """Take the outcomes of these tasks. Raises `IllegalTransition` if one has an outcome."""
@@ -39,6 +46,8 @@ class ReleaseOrder(Generic[OutcomeT]):
             self.is_ordered and min(tasks) < self.released
         ):
             raise IllegalTransition(f"one of the tasks {tasks} was settled before")
+        self.held += len(tasks)
+        self.unsettled -= len(tasks)
 
     def release(self) -> tuple[Sequence[int], list[OutcomeT]]:
         """Return the tasks whose turn has come since the last call, and their outcomes."""
@@ -46,6 +55,7 @@ class ReleaseOrder(Generic[OutcomeT]):
         if not self.is_ordered:
             self._settled = {}
             self.released += len(settled)
+            self.held = 0
             return list(settled), list(settled.values())
         task = self.released
         # All at once as far as they are there: most of this runs in C.
@@ -53,6 +63,7 @@ class ReleaseOrder(Generic[OutcomeT]):
             task += 1
         tasks = range(self.released, task)
         self.released = task
+        self.held -= len(tasks)
         return tasks, list(map(settled.pop, tasks))
 
     def withdraw(self) -> None:
@@ -60,17 +71,16 @@ class ReleaseOrder(Generic[OutcomeT]):
         if self.is_ordered:
             raise IllegalTransition("later tasks would wait for one that was withdrawn")
         self.released += 1
-
-    @property
-    def unsettled(self) -> int:
-        """How many tasks have no outcome yet."""
-        return self.submitted - self.released - len(self._settled)
+        self.unsettled -= 1
 
     @property
     def is_full(self) -> bool:
         """Whether very many outcomes wait for that of an earlier task."""
-        return self.is_ordered and len(self._settled) >= MAX_HELD
+        return self.is_ordered and self.held >= MAX_HELD
 
-    def is_settled(self, task: int) -> bool:
-        """Whether a task has an outcome that was not released."""
-        return task in self._settled
+    def validate(self) -> None:
+        """Raise `AssertionError` if the numbers contradict each other; for tests."""
+        if self.held != len(self._settled):
+            raise AssertionError(f"{self.held} outcomes held, and {len(self._settled)} there")
+        if self.submitted != self.unsettled + self.held + self.released:
+            raise AssertionError("a task is in two states, or in none")

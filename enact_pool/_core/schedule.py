@@ -84,7 +84,8 @@ class Schedule(Generic[LaneT]):
         self.may_start_lanes = True
         self._submitted = 0
         self._queue: deque[int] = deque()
-        self._suspects = Suspects()
+        # None until there is one.
+        self._suspects: Suspects | None = None
         self._failed_starts = 0
 
     # Tasks
@@ -106,15 +107,15 @@ class Schedule(Generic[LaneT]):
 
     def abandon_queue(self) -> list[int]:
         """Take the tasks that wait, to settle them: there will be no lane for them."""
-        abandoned = sorted([*self._suspects.tasks, *self._queue])
-        self._suspects.tasks.clear()
+        abandoned = sorted([*self._suspected(), *self._queue])
+        self._suspected().clear()
         self._queue.clear()
         self.queued = 0
         return abandoned
 
     def withdraw(self, task: int) -> bool:
         """Take a task that waits, for which there will be no outcome; return whether it waits."""
-        for waiting in (self._queue, self._suspects.tasks):
+        for waiting in (self._queue, self._suspected()):
             if task in waiting:
                 waiting.remove(task)
                 self.queued -= 1
@@ -126,8 +127,16 @@ class Schedule(Generic[LaneT]):
         self._queue.extendleft(reversed(tasks))
         self.queued += len(tasks)
 
+    def _blame(self) -> Suspects:
+        if self._suspects is None:
+            self._suspects = Suspects()
+        return self._suspects
+
+    def _suspected(self) -> deque[int]:
+        return deque() if self._suspects is None else self._suspects.tasks
+
     def _count(self) -> None:
-        self.queued = len(self._queue) + len(self._suspects.tasks)
+        self.queued = len(self._queue) + len(self._suspected())
 
     # Lanes
 
@@ -185,13 +194,13 @@ class Schedule(Generic[LaneT]):
             or not self.sizing.wants_next_batch_waiting()
         ):
             return []
-        if self._suspects.tasks:
+        if self._suspects is not None and self._suspects.tasks:
             self.queued -= 1
             return [self._suspects.tasks.popleft()]
         if len(queue) == 1:
             self.queued -= 1
             return [queue.popleft()]
-        if self.sizing.is_measured:
+        if self.sizing.measured_tasks:
             left = len(queue) + sum(len(other.tasks) for other in self.lanes.values())
             size = self.sizing.batch(left, len(record.tasks), len(self.lanes))
         else:
@@ -207,20 +216,18 @@ class Schedule(Generic[LaneT]):
 
     def send_alone(self, tasks: list[int]) -> None:
         """Have these sent one by one: they cannot be pickled together."""
-        self._suspects.add(tasks)
+        self._blame().add(tasks)
         self.queued += len(tasks)
 
     def dispatched(self, lane: LaneT, tasks: list[int], size: int) -> None:
         """Note that these tasks were sent to the lane, as one batch of `size` bytes."""
-        self.lanes[lane].add(tasks)
+        record = self.lanes[lane]
+        first = record.dispatched + 1
+        record.dispatched += len(tasks)
+        record.serials.extend(range(first, record.dispatched + 1))
+        record.tasks.extend(tasks)
+        record.batches.append((first, record.dispatched))
         self.sizing.pickled(len(tasks), size)
-
-    # Waiting
-
-    def tasks_at_lanes(self) -> tuple[int, int]:
-        """Return how many tasks there are at the lanes with the fewest and with the most."""
-        numbers = [len(record.tasks) for record in self.lanes.values()] or [0]
-        return min(numbers), max(numbers)
 
     # What lanes say
 
@@ -246,7 +253,8 @@ class Schedule(Generic[LaneT]):
             self._answered(record, serials.start - 1)
             tasks = record.take(serials)
         if tasks:
-            self._answered(record, serials[len(tasks) - 1])
+            if not record.proven:
+                self._prove(record)
             self.sizing.measured(ran_ns[: len(tasks)], size)
         return tasks
 
@@ -261,7 +269,7 @@ class Schedule(Generic[LaneT]):
             The task that is to blame, if that is known.
         """
         record = self.lanes[lane]
-        blamed = self._suspects.blame_for_loading(record, serial)
+        blamed = self._blame().blame_for_loading(record, serial)
         self._answered(record, serial)
         self._count()
         return blamed
@@ -297,7 +305,7 @@ class Schedule(Generic[LaneT]):
             may have, so none of them may be sent again.
         """
         record = self.lanes.pop(lane)
-        blamed = self._suspects.blame_for_death(record, begun, loading, receiving)
+        blamed = self._blame().blame_for_death(record, begun, loading, receiving)
         self._count()
         if blamed or max(loading, receiving) > record.answered:
             self._prove(record)
@@ -334,19 +342,19 @@ class Schedule(Generic[LaneT]):
         """Return the state of a task; "elsewhere" if the caller has it, or has settled it."""
         if task in self._queue:
             return "queued"
-        if task in self._suspects.tasks:
+        if task in self._suspected():
             return "suspect"
         return "elsewhere" if self.holder(task) is None else "sent"
 
     def validate(self) -> None:
         """Raise `AssertionError` if the schedule contradicts itself; for tests."""
         held = [task for record in self.lanes.values() for task in record.tasks]
-        everywhere = [*self._queue, *self._suspects.tasks, *held]
+        everywhere = [*self._queue, *self._suspected(), *held]
         if len(set(everywhere)) != len(everywhere):
             raise AssertionError("a task is in two places")
         if any(not 0 <= task < self._submitted for task in everywhere):
             raise AssertionError("a task was not submitted")
-        if self.queued != len(self._queue) + len(self._suspects.tasks):
+        if self.queued != len(self._queue) + len(self._suspected()):
             raise AssertionError(f"{self.queued} queued tasks, but not by count")
         if self.may_start_lanes != (self._failed_starts < MAX_FAILED_STARTS):
             raise AssertionError("failed starts are not counted")

@@ -43,6 +43,7 @@ class Feeder:
         self._outcomes = outcomes
         self._lanes = lanes
         self._states = lanes.states
+        self._pool_book = lanes.pool_book
         self._source = source
         self._hooks = hooks
         self._poller = poller
@@ -62,7 +63,9 @@ class Feeder:
     def _lease(self) -> None:
         """Lease lanes for what is queued; if there can be none, settle it."""
         self._lanes.complete()
-        if self._states.is_hopeless:
+        states = self._states
+        if not (states.working or states.starting or self._schedule.may_start_lanes):
+            # There is no lane, and none can be started.
             for task in self._schedule.abandon_queue():
                 self._outcomes.not_started(task, self._lanes.start_error)
             if self._source.goes_on:
@@ -74,13 +77,14 @@ class Feeder:
         if setup is None:
             raise IllegalTransition("a lane cannot be fed before there is a task")
         record = schedule.lanes[lane]
-        if self._lanes.is_due(lane):
+        if self._pool_book.waiting and self._lanes.is_due(lane):
             if not record.tasks:
                 self._release(lane)
             return
         left = lane.batch_limit
         while schedule.queued:
-            left = states.tasks_left(lane, lane.ran, lane.batch_limit)
+            if states.most_tasks is not None:
+                left = states.tasks_left(lane, lane.ran, lane.batch_limit)
             tasks = schedule.next_batch(lane, left)
             if not tasks:
                 break
@@ -90,7 +94,9 @@ class Feeder:
             if batch.count < len(tasks):
                 schedule.put_back(tasks[batch.count :])
                 tasks = tasks[: batch.count]
-            payload = setup.batch(tasks, batch.payload)
+            payload = batch.payload
+            if setup.wraps_calls:
+                payload = setup.wrapped_batch(tasks, payload)
             try:
                 lane.queue_definitions(len(tasks), *setup.manifests, *batch.manifests)
                 setup.send(lane)

@@ -13,7 +13,7 @@ from enact_pool._core.release_order import ReleaseOrder
 from enact_pool._engine.sources import TaskSource
 from enact_pool._lanes.death import Death
 from enact_pool._model.errors import ExecutionError
-from enact_pool._model.ids import TaskIds, fresh_ids
+from enact_pool._model.ids import fresh_ids
 from enact_pool._model.limits import LimitViolation
 from enact_pool._model.results import CANCELLED, OUTCOME_TYPE_IDS, Err, Ok, ParallelResult
 from enact_pool._python.interrupts import raise_interrupt
@@ -46,18 +46,31 @@ class Outcomes:
         self._order = order
         self._source = source
         self._hooks = hooks
-        self._ids = TaskIds()
         self.has_failed = False
+        # Execution ids are made when tasks are submitted, as numbers. Most runs submit all at
+        # once: then each id is an addition away from its task, and none has to be kept.
+        self._id_of_first: int | None = None
+        self._later_ids: dict[int, int] = {}
 
     def expect(self, tasks: range) -> None:
         """Make ids for tasks that are new."""
-        self._ids.expect(tasks)
+        ids = fresh_ids.take(len(tasks))
+        if self._id_of_first is None:
+            self._id_of_first = ids.start - tasks.start
+        else:
+            self._later_ids.update(zip(tasks, ids, strict=True))
         for hook in self._hooks.tasks_queued:
             hook(tasks, self._source.total)
 
     def id_of(self, task: int) -> int:
         """Return the number of the execution id of a task that is not settled."""
-        return self._ids.of(task)
+        return self._later_ids.get(task, (self._id_of_first or 0) + task)
+
+    def _take_ids(self, tasks: Iterable[int]) -> list[int]:
+        distance, later = self._id_of_first or 0, self._later_ids
+        if not later:
+            return [distance + task for task in tasks]
+        return [later.pop(task, distance + task) for task in tasks]
 
     def answered(
         self,
@@ -68,12 +81,13 @@ class Outcomes:
     ) -> None:
         """Settle tasks that have run: for so long, and with these endings and payloads."""
         # What a quick task costs the caller is spent here: most of this runs in C.
-        ids = self._ids.pop(tasks)
-        outputs: list[Any] = [None] * len(tasks)
+        ids = self._take_ids(tasks)
+        count = len(tasks)
+        outputs: list[Any] = [None] * count
         errors: dict[int, Err] = {}
         texts: dict[int, str] = {}
         # Very many callables have nothing to return.
-        if not payloads.count(NONE) == endings.count(Ending.VALUE) == len(tasks):
+        if not payloads.count(NONE) == endings.count(Ending.VALUE) == count:
             outputs, errors = _rebuilt(payloads)
             if max(endings) > Ending.VALUE:
                 _unpack(tasks, endings, outputs, errors, texts)
@@ -118,7 +132,7 @@ class Outcomes:
     ) -> None:
         """Settle a task under its own name and id."""
         names = self._source.settle([task])
-        (id,) = self._ids.pop([task])
+        (id,) = self._take_ids([task])
         self._settle_one(task, names, ParallelResult(names[0], id, err, error, ran_ms))
 
     def crashed(self, verdict: Verdict, death: Death, fault: str, *, seen_late: bool) -> None:
@@ -162,7 +176,7 @@ class Outcomes:
         self, task: int, names: list[str], error: ExecutionError, stack: str, ran_ms: float
     ) -> None:
         self.has_failed = True
-        self._ids.pop([task])  # its execution did not end: the crash has an id of its own
+        self._take_ids([task])  # its execution did not end: the crash has an id of its own
         output = Err(error.message, traceback=stack)
         (fresh_id,) = fresh_ids.take(1)
         result: ParallelResult[Any] = ParallelResult("unknown", fresh_id, output, error, ran_ms)
@@ -176,7 +190,7 @@ class Outcomes:
     def withdrawn(self, task: int) -> None:
         """Forget a task that will have no result."""
         self._source.settle([task])
-        self._ids.pop([task])
+        self._take_ids([task])
         self._order.withdraw()
         for hook in self._hooks.task_withdrawn:
             hook(task)

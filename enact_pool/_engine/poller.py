@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import select
-from collections.abc import Iterator
 from typing import Literal
 
 from enact_pool._core.timing import BLIND_SECONDS
@@ -21,7 +20,9 @@ class LanePoller:
     """Waits for lanes: for answers, for the end of their workers, for room for commands.
 
     Attributes:
-        is_rung: Whether a doorbell was among what was ready last.
+        lanes: By descriptor, the lane that it belongs to, and what it says when it is ready.
+        doorbells: Descriptors of doorbells.
+        blind: Lanes without a pidfd, whose end no descriptor signals.
         write_blocked: Lanes whose pipe has not taken all that is queued.
     """
 
@@ -29,36 +30,38 @@ class LanePoller:
         # Not epoll: it would take a system call for each lane of each run, and
         # a run is often over after one answer.
         self._poller = select.poll()
-        self._lanes: dict[int, tuple[Readiness, Lane]] = {}
-        self._doorbells: list[int] = []
-        # Lanes without a pidfd.
-        self._blind: set[Lane] = set()
+        self.lanes: dict[int, tuple[Readiness, Lane]] = {}
+        self.doorbells: list[int] = []
+        self.blind: set[Lane] = set()
         self.write_blocked: set[Lane] = set()
-        self.is_rung = False
 
     def add(self, lane: Lane) -> None:
         """Wait for answers of a lane, and for the end of its worker."""
-        self._lanes[lane.answers] = "answers", lane
+        self.lanes[lane.answers] = "answers", lane
         self._poller.register(lane.answers, select.POLLIN)
-        self.add_exit(lane)
+        if lane.exit is None:
+            self.blind.add(lane)
+        else:
+            self.lanes[lane.exit] = "exit", lane
+            self._poller.register(lane.exit, select.POLLIN)
 
     def add_exit(self, lane: Lane) -> None:
         """Wait for the end of its worker only."""
         if lane.exit is None:
-            self._blind.add(lane)
+            self.blind.add(lane)
         else:
-            self._lanes[lane.exit] = "exit", lane
+            self.lanes[lane.exit] = "exit", lane
             self._poller.register(lane.exit, select.POLLIN)
 
     def add_side(self, lane: Lane) -> None:
         """Wait for what comes over the side channel of a lane."""
-        self._lanes[lane.side.fileno()] = "side", lane
+        self.lanes[lane.side.fileno()] = "side", lane
         self._poller.register(lane.side.fileno(), select.POLLIN)
 
     def add_write_blocked(self, lane: Lane) -> None:
         """Wait for room in the commands pipe of a lane."""
         self.write_blocked.add(lane)
-        self._lanes[lane.commands] = "commands", lane
+        self.lanes[lane.commands] = "commands", lane
         self._poller.register(lane.commands, select.POLLOUT)
 
     def remove_write_blocked(self, lane: Lane) -> None:
@@ -77,7 +80,7 @@ class LanePoller:
 
     def remove(self, lane: Lane) -> None:
         """Wait no more for this lane."""
-        self._blind.discard(lane)
+        self.blind.discard(lane)
         self.remove_write_blocked(lane)
         for descriptor in (lane.answers, lane.exit, lane.side.fileno()):
             if descriptor is not None:
@@ -85,11 +88,11 @@ class LanePoller:
 
     def add_doorbell(self, descriptor: int) -> None:
         """Return from `wait` and `nap` when this can be read, too."""
-        self._doorbells.append(descriptor)
+        self.doorbells.append(descriptor)
         self._poller.register(descriptor, select.POLLIN)
 
     def _remove(self, descriptor: int) -> None:
-        if self._lanes.pop(descriptor, None) is not None:
+        if self.lanes.pop(descriptor, None) is not None:
             try:
                 self._poller.unregister(descriptor)
             except KeyError:
@@ -98,36 +101,20 @@ class LanePoller:
     def nap(self, seconds: float) -> None:
         """Let answers wait for so long, unless a worker exits, or logs something."""
         urgent = select.poll()
-        for descriptor in self._doorbells:
+        for descriptor in self.doorbells:
             urgent.register(descriptor, select.POLLIN)
-        for descriptor, (readiness, _) in self._lanes.items():
+        for descriptor, (readiness, _) in self.lanes.items():
             if readiness in _URGENT:
                 urgent.register(descriptor, select.POLLIN)
         urgent.poll(seconds * 1000)
 
     def wait(self, seconds: float, *, spin: bool) -> list[tuple[int, int]]:
-        """Return what is ready, after at most so many seconds; `ready` says what that is.
+        """Return the descriptors that are ready, after at most so many seconds.
 
         Args:
             seconds: The time-out.
             spin: Do not sleep at first.
         """
-        if self._blind:
+        if self.blind:
             seconds = min(seconds, BLIND_SECONDS)
         return poll(self._poller, seconds * 1000, spin=spin)
-
-    def ready(self, polled: list[tuple[int, int]]) -> Iterator[tuple[Readiness, Lane]]:
-        """Iterate over the lanes that are ready.
-
-        Lanes may be added and removed meanwhile; what is removed is left out.
-        """
-        self.is_rung = False
-        for descriptor, _ in polled:
-            if descriptor in self._lanes:
-                yield self._lanes[descriptor]
-            elif descriptor in self._doorbells:
-                self.is_rung = True
-        if self._blind:
-            for lane in list(self._blind):
-                if lane in self._blind and lane.has_exited():
-                    yield "exit", lane

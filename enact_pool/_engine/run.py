@@ -28,7 +28,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
-from enact_pool._core.observer import Hooks
+from enact_pool._core.observer import NO_HOOKS, Hooks
 from enact_pool._core.release_order import ReleaseOrder
 from enact_pool._core.schedule import Schedule
 from enact_pool._core.states import IllegalTransition
@@ -140,6 +140,7 @@ class _Run:
         self._hooks = hooks
         self._clock = clock
         self._state: RunState = "created"
+        self._is_shared = False
         self._workload_key = source.workload_key
         seconds = pool.pace.expected_seconds(self._workload_key)
         schedule: Schedule[Lane] = Schedule(seconds)
@@ -161,7 +162,7 @@ class _Run:
             source,
             hooks,
             poller,
-            pool.spin,
+            pool.spins,
             clock,
         )
         if source.doorbell is not None:
@@ -177,23 +178,36 @@ class _Run:
 
     def drive(self) -> Iterator[list[ParallelResult[Any]]]:
         """Run everything, until all results are released."""
-        source, order, lanes = self._source, self._order, self.lanes
+        source, order, lanes, hooks = self._source, self._order, self.lanes, self._hooks
         self._pool.enter(lanes)
-        self._become("running")
-        if self._hooks.run_started:
+        self._state = "running"
+        if hooks.run_started:
             control = RunControl(self._schedule, self._outcomes, lanes, source, self._limit)
-            for started in self._hooks.run_started:
+            for started in hooks.run_started:
                 started(control)
         self._submit(source.pulled)
         while True:
             if lanes.cancel_reason or self._fails_fast:
                 self._cancel_if_due()
-            if source.is_lazy and (wanted := self._wanted()):
-                self._pull(wanted)
-            self._feeder.feed_all()
-            if lanes.cancel_reason or self._fails_fast:
-                self._cancel_if_due()
-            yield from self._release()
+            if order.unsettled or not source.exhausted:
+                if source.is_lazy and (wanted := self._wanted()):
+                    self._pull(wanted)
+                self._feeder.feed_all()
+                if lanes.cancel_reason or self._fails_fast:
+                    self._cancel_if_due()
+            tasks, results = order.release() if order.held else ((), [])
+            if results or hooks.pending:
+                self._enter_user_code()
+                try:
+                    if hooks.pending:
+                        for deliver in hooks.deliver:
+                            deliver()
+                    if results:
+                        for released in hooks.results_released:
+                            released(tasks, results)
+                        yield results
+                finally:
+                    self._leave_user_code()
             if order.released == order.submitted and source.exhausted:
                 return
             if source.is_lazy:
@@ -203,49 +217,33 @@ class _Run:
                 source.listen(False)
             else:
                 self._waiter.wait(None)
-            if not order.unsettled and source.exhausted:
-                # What follows is for lanes that have something to do.
-                yield from self._release()
-                return
 
-    def _enter_user_code(self) -> None:
-        """Code of the user's runs now: it may take any time, fork, print, or run tasks."""
-        lanes = self.lanes
+    def _enter_user_code(self, *, shared: bool = True) -> None:
+        """Code of the user's runs now: it may take any time, fork, print, or run tasks.
+
+        `shared` says whether other threads may use the run meanwhile.
+        """
+        lanes, hooks = self.lanes, self._hooks
         if lanes.enforcer is not None and self._order.unsettled:
             lanes.keep_limits(now=True)
         lanes.away_since = self._clock()
         lanes.unseen_since_ns = lanes.unseen_since_ns or time.monotonic_ns()
-        for hook in self._hooks.user_code:
+        for hook in hooks.user_code:
             hook(True)
+        self._is_shared = shared
+        if shared:
+            for sharing in hooks.sharing:
+                sharing(True)
 
     def _leave_user_code(self) -> None:
         if os.getpid() != self._pid:
             raise RuntimeError("this process was forked in a run, which its parent has")
+        if self._is_shared:
+            for sharing in self._hooks.sharing:
+                sharing(False)
         self.lanes.away_since = 0.0
         for hook in self._hooks.user_code:
             hook(False)
-
-    def _release(self) -> Iterator[list[ParallelResult[Any]]]:
-        """Deliver what is pending, and release the results whose turn has come."""
-        hooks = self._hooks
-        tasks, results = self._order.release()
-        if not results and not hooks.pending:
-            return
-        self._enter_user_code()
-        for sharing in hooks.sharing:
-            sharing(True)
-        try:
-            if hooks.pending:
-                for deliver in hooks.deliver:
-                    deliver()
-            if results:
-                for released in hooks.results_released:
-                    released(tasks, results)
-                yield results
-        finally:
-            for sharing in hooks.sharing:
-                sharing(False)
-            self._leave_user_code()
 
     def _cancel_if_due(self) -> None:
         """If it is over before its time: kill what runs, and settle what has no outcome."""
@@ -279,7 +277,7 @@ class _Run:
         return self._schedule.wanted(len(self._states.working) or self._limit)
 
     def _pull(self, wanted: int) -> None:
-        self._enter_user_code()
+        self._enter_user_code(shared=False)
         try:
             count = self._source.pull(wanted)
         finally:
@@ -289,7 +287,7 @@ class _Run:
 
     def _submit(self, count: int) -> None:
         tasks = self._schedule.submit(count)
-        self._order.submitted += count
+        self._order.submit(count)
         self._outcomes.expect(tasks)
         setup = self._feeder.setup
         if count and setup is None:
@@ -302,7 +300,7 @@ class _Run:
                 self._outcomes.refused(task, setup.refusal)
 
     def _deliver(self) -> None:
-        self._enter_user_code()
+        self._enter_user_code(shared=False)
         try:
             for deliver in self._hooks.deliver:
                 deliver()
@@ -336,25 +334,33 @@ class _Run:
             for lane in self._states.working:
                 self._reader.read_side(lane)
         sizing = self._schedule.sizing
-        if sizing.is_measured:
+        if sizing.measured_tasks:
             self._pool.pace.remember(self._workload_key, sizing.mean_seconds)
+        setup = self._feeder.setup
+        takes_back = bool(self._hooks.manifest_at_release) or (
+            setup is not None and setup.needs_taking_back
+        )
         for lane in lanes.quiescent():
-            self._feeder.take_back(lane)
-            lanes.release_at_end(lane)
+            if takes_back:
+                self._feeder.take_back(lane)
+            if lanes.enforcer is not None:
+                lanes.enforcer.forget(lane)
+            self._pool.release(lane)
 
     def let_go(self) -> None:
         """Kill the workers of lanes that were not released; in a forked child, do nothing.
 
         If an interrupt comes in between, it can be called again.
         """
-        if self._feeder.setup is not None:
-            self._feeder.setup.close()
+        setup = self._feeder.setup
+        if setup is not None and setup.is_large:
+            setup.close()
         if os.getpid() == self._pid:
             self.lanes.disband()
 
     def end(self) -> None:
         """Tell the observers that the run is over."""
-        self._become("ended")
+        self._state = "ended"
         if os.getpid() == self._pid:
             for ended in self._hooks.run_ended:
                 ended()
@@ -362,4 +368,6 @@ class _Run:
     @property
     def error(self) -> BaseException | None:
         """What is to be raised in the end, if anything."""
-        return self.lanes.error or self._hooks.error or self._source.error
+        hooks = self._hooks
+        error = None if hooks is NO_HOOKS else hooks.error
+        return self.lanes.error or error or self._source.error

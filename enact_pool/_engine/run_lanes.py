@@ -29,6 +29,7 @@ class RunLanes(LeaseHolder):
 
     Attributes:
         states: What each lane is up to.
+        pool_book: Who has which lane of the pool; for reading.
         enforcer: What enforces limits; None if there are none.
         unseen_since_ns: Since when deaths may go unseen, since code of the user's runs or has
             run, on the monotonic clock; 0 if they are seen at once.
@@ -48,6 +49,7 @@ class RunLanes(LeaseHolder):
     ) -> None:
         self._pool = pool
         self._schedule = schedule
+        self.pool_book = pool.book
         self._poller = poller
         self._clock = clock
         self.states: LaneStates[Lane] = LaneStates(schedule, limit, limits.max_tasks_per_worker)
@@ -72,8 +74,10 @@ class RunLanes(LeaseHolder):
 
     def complete(self) -> None:
         """Lease as many lanes as there is work for, as far as there are any."""
-        states, pool = self.states, self._pool
-        while states.wants_lane(self._clock()):
+        states, pool, schedule = self.states, self._pool, self._schedule
+        while schedule.queued > len(states.hungry) + len(states.starting):
+            if not states.wants_lane(self._clock()):
+                return
             size = len(states.working) + len(states.starting)
             if size and pool.has_to_share(size + 1):
                 return
@@ -128,12 +132,13 @@ class RunLanes(LeaseHolder):
         (An interrupt may have come between a batch was sent and it was noted.)
         """
         lanes, states = self._schedule.lanes, self.states
-        quiet = []
+        # The last one that is released is the first one that is leased: one that is ready.
+        quiet = [lane for lane in states.starting if not lane.has_spoken]
         for lane in states.working:
             record = lanes[lane]
             if not record.tasks and record.dispatched == lane.sent:
                 quiet.append(lane)
-        return [*quiet, *(lane for lane in states.starting if not lane.has_spoken)]
+        return quiet
 
     def wait_seconds(self) -> float:
         """Return after how long something may have changed that no descriptor signals."""
@@ -185,12 +190,6 @@ class RunLanes(LeaseHolder):
         self.remove(lane)
         if has_worked:
             self._schedule.remove_lane(lane)
-        self._pool.release(lane)
-
-    def release_at_end(self, lane: Lane) -> None:
-        """Do the same at the end of the run: nothing is polled any more, and no lane fed."""
-        if self.enforcer is not None:
-            self.enforcer.forget(lane)
         self._pool.release(lane)
 
     def drain(self, lane: Lane) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 from typing import TYPE_CHECKING
 
-from enact_pool._core.observer import Hooks
+from enact_pool._core.observer import CallWrapperPickle, Hooks
 from enact_pool._engine.sources import TaskSource
 from enact_pool._lanes.base import Lane
 from enact_pool._model.results import Err
@@ -49,6 +49,9 @@ class SetupSender:
 
     Attributes:
         refusal: Why no task can be run, if the setup cannot be pickled.
+        is_large: Whether it has a large value, which is to be released.
+        needs_taking_back: Whether lanes have to forget it when the run is over.
+        wraps_calls: Whether calls are wrapped: then `wrapped_batch` makes the batches.
         manifests: What a worker needs to load the setup.
     """
 
@@ -57,11 +60,15 @@ class SetupSender:
         self.manifests: tuple[Manifest, ...] = ()
         self._encoded = b""
         self._large: LargeValue | None = None
+        self.is_large = False
         self._lanes: set[Lane] = set()
         # Whether something comes over the side channel besides large values.
         self._uses_side = extras.captures_output or extras.log_levels is not None
-        wrappers = [each for hook in hooks.call_wrappers for each in hook()]
-        self._wraps_calls = bool(wrappers)
+        self.needs_taking_back = self._uses_side
+        wrappers: list[CallWrapperPickle] = []
+        for hook in hooks.call_wrappers:
+            wrappers += hook()
+        self.wraps_calls = bool(wrappers)
         buffers: list[pickle.PickleBuffer] = []
         try:
             setup, manifest = source.setup(buffers)
@@ -69,6 +76,7 @@ class SetupSender:
                 self._large = _large_value_of(setup.payload, buffers)
             if self._large is not None:
                 setup.payload, setup.is_large = self._large.layout, True
+                self.is_large = self.needs_taking_back = True
             elif buffers:
                 setup, manifest = source.setup(None)
         except BaseException as error:
@@ -78,7 +86,7 @@ class SetupSender:
         self.manifests = (manifest,)
         if wrappers:
             setup.wrappers = [pickled for pickled, _ in wrappers]
-            self.manifests += tuple(source.snapshot.manifest(needs) for _, needs in wrappers)
+            self.manifests += tuple(source.manifest(needs) for _, needs in wrappers)
         setup.gives_exceptions = source.gives_exceptions
         setup.shows_outputs = extras.shows_outputs
         setup.captures_output = extras.captures_output
@@ -86,10 +94,10 @@ class SetupSender:
         setup.log_levels = extras.log_levels
         self._encoded = setup.encode()
 
-    def batch(self, tasks: list[int], items: bytes) -> bytes:
-        """Return the payload of a batch of these tasks, whose items are pickled."""
+    def wrapped_batch(self, tasks: list[int], items: bytes) -> bytes:
+        """Return the payload of a batch whose calls are wrapped, and whose items are pickled."""
         # Call wrappers are given the numbers of the tasks.
-        return pickle.dumps((tasks, items)) if self._wraps_calls else items
+        return pickle.dumps((tasks, items))
 
     def send(self, lane: Lane) -> None:
         """Queue the setup for a lane that does not have it. Raises `OSError`."""

@@ -7,12 +7,13 @@ one task. Items are taken from an iterable as they are needed, and dropped when 
 
 from __future__ import annotations
 
+import pickle
 import time
 from collections.abc import Iterable, Iterator, Sized
 from enum import Enum
 from itertools import repeat
 from operator import is_
-from types import FunctionType
+from types import BuiltinFunctionType, FunctionType
 from typing import Any, Final, Literal
 
 from attrs import frozen
@@ -23,12 +24,13 @@ from enact_pool._mirror.caller.manifests import caller_manifests
 from enact_pool._mirror.caller.pickler import Needs
 from enact_pool._mirror.caller.pickling import (
     Buffers,
+    is_named,
     pickle_callables,
     pickle_function,
     pickle_input,
     pickle_inputs,
-    pickle_repeated,
 )
+from enact_pool._mirror.caller.scopes import scopes
 from enact_pool._mirror.caller.snapshot import Snapshot
 from enact_pool._python.callables import check_callable, name_of
 from enact_pool._python.interrupts import raise_interrupt
@@ -55,6 +57,9 @@ class _Answer(Enum):
 Pending = Literal[_Answer.PENDING]
 PENDING: Final = _Answer.PENDING
 
+# Callables of these types have their names in `__name__`.
+NAMED_TYPES = frozenset((FunctionType, BuiltinFunctionType))
+
 # Of so many callables at most it is worth knowing what they are.
 _FEW = 64
 
@@ -76,10 +81,14 @@ class TaskSource:
         gives_exceptions: Whether exceptions are wanted as such, besides their texts.
         goes_on: Whether more tasks may come after some could not be run for want of workers.
         is_lazy: Whether tasks are taken as they are needed, with `pull`.
+        has_own_streams: Whether it observes the run, and knows where each task prints.
+        workload_key: What equals for runs of the same callables, which take about as long; None
+            if that is not known.
+        exhausted: Whether there will be no more tasks.
+        pulled: How many tasks were taken so far.
         doorbell: A descriptor that can be read when there may be more tasks.
         error: What taking tasks has raised, to be raised when those before are done.
-        snapshot, manifests: What workers must have of the caller's definitions, and of its
-            process state.
+        manifests: What workers must have of the caller's process state.
     """
 
     item_is: str
@@ -87,15 +96,13 @@ class TaskSource:
     gives_exceptions = False
     goes_on = False
     is_lazy = True
+    has_own_streams = False
+    workload_key: frozenset[int] | None = None
+    exhausted: bool
+    pulled = 0
     doorbell: int | None = None
     error: BaseException | None = None
-    snapshot: Snapshot
     manifests: tuple[Manifest, ...]
-
-    @property
-    def exhausted(self) -> bool:
-        """Whether there will be no more tasks."""
-        raise NotImplementedError
 
     @property
     def has_more(self) -> bool:
@@ -103,19 +110,9 @@ class TaskSource:
         raise NotImplementedError
 
     @property
-    def pulled(self) -> int:
-        """How many tasks were taken so far."""
-        raise NotImplementedError
-
-    @property
     def total(self) -> int | None:
         """How many tasks there are; None if that is not known yet."""
         return self.pulled if self.exhausted else None
-
-    @property
-    def workload_key(self) -> frozenset[int] | None:
-        """What equals for runs of the same callables, which take about as long; None: not known."""
-        return None
 
     def pull(self, count: int) -> int:
         """Take up to `count` more tasks, fewer if they come slowly; return how many."""
@@ -137,6 +134,10 @@ class TaskSource:
 
     def name(self, task: int) -> str:
         """Return the name of the callable of a task that is not settled."""
+        raise NotImplementedError
+
+    def manifest(self, needs: Needs) -> Manifest:
+        """Return what a worker must have of the caller's definitions for a pickle."""
         raise NotImplementedError
 
     def setup(self, buffers: Buffers) -> tuple[RunSetup, Manifest]:
@@ -166,26 +167,20 @@ class _IterableSource(TaskSource):
         self._source: Iterator[Any] | None = iter(items)
         # All at once in a list, or those that are there by their numbers.
         self._items: dict[int, Any] | list[Any] = {}
-        self._pulled = 0
-        self.snapshot = Snapshot(begins=True)
+        self.exhausted = False
+        # The globals as they are now, for what is needed later.
+        self._begun = scopes.contents()
+        self._snapshot: Snapshot | None = None
         self.manifests = caller_manifests()
 
     @property
-    def exhausted(self) -> bool:
-        return self._source is None
-
-    @property
     def has_more(self) -> bool:
-        return self._source is not None
-
-    @property
-    def pulled(self) -> int:
-        return self._pulled
+        return not self.exhausted
 
     @property
     def total(self) -> int | None:
         if self._source is None:
-            return self._pulled
+            return self.pulled
         items: Any = self._iterable
         if not isinstance(items, Sized):
             return None
@@ -195,18 +190,24 @@ class _IterableSource(TaskSource):
             raise_interrupt(error)
             return None  # to know it would have been useful, no more
 
+    def manifest(self, needs: Needs) -> Manifest:
+        if self._snapshot is None:
+            self._snapshot = Snapshot(begun=self._begun)
+        return self._snapshot.manifest(needs)
+
     def pull_all(self) -> None:
         """Take all items there are; raises what `pull` keeps for later."""
         items = list(self._source or ())
         self._check_all(items)
         self._items = items
-        self._pulled = len(items)
+        self.pulled = len(items)
         self._source = self._iterable = None
+        self.exhausted = True
         self.is_lazy = False
 
     def pull(self, count: int) -> int:
-        before, until = self._pulled, time.monotonic() + PULL_SECONDS
-        while self._source is not None and self._pulled - before < count:
+        before, until = self.pulled, time.monotonic() + PULL_SECONDS
+        while self._source is not None and self.pulled - before < count:
             try:
                 item = next(self._source)
             except StopIteration:
@@ -220,16 +221,16 @@ class _IterableSource(TaskSource):
             if item is PENDING:
                 break
             try:
-                self._check(item, self._pulled)
+                self._check(item, self.pulled)
             except TypeError as error:
                 self.error = error
                 self.stop()
             else:
-                self._items[self._pulled] = item
-                self._pulled += 1
+                self._items[self.pulled] = item
+                self.pulled += 1
             if time.monotonic() > until:
                 break
-        return self._pulled - before
+        return self.pulled - before
 
     def settle(self, tasks: Iterable[int]) -> list[str]:
         items = self._items
@@ -245,6 +246,7 @@ class _IterableSource(TaskSource):
 
     def stop(self) -> None:
         self._source = self._iterable = None
+        self.exhausted = True
 
     def _check(self, item: Any, index: int) -> None:
         """Raise `TypeError` if this cannot be an item."""
@@ -262,9 +264,14 @@ class CallableSource(_IterableSource):
 
     item_is, common_is = "callable", "input"
 
-    def __init__(self, callables: Iterable[Any], input: Any) -> None:
+    def __init__(self, callables: Iterable[Any], input: Any, *, at_once: bool = False) -> None:
+        """`at_once`: take all callables now. Raises `TypeError`, and what the iterable raises."""
         super().__init__(callables)
         self._input = input
+        if at_once:
+            self.pull_all()
+            if self.pulled <= _FEW:
+                self.workload_key = frozenset(map(_key, self._items))
         # A callable, and a batch that has it again and again. Not if tasks are taken as they
         # are needed: it may change meanwhile.
         self._repeated: tuple[Any, Batch] = None, Batch(0, b"")
@@ -273,29 +280,25 @@ class CallableSource(_IterableSource):
         check_callable(item, f"callables[{index}]")
 
     def _check_all(self, items: list[Any]) -> None:
-        if not all(map(is_, map(type, items), repeat(FunctionType))):
+        if not NAMED_TYPES.issuperset(map(type, items)):
             for index, item in enumerate(items):
                 self._check(item, index)
 
     def _names(self, items: list[Any]) -> list[str]:
         first = items[0]
         if all(map(is_, items, repeat(first))):
-            name = first.__name__ if type(first) is FunctionType else name_of(first)
+            name = first.__name__ if type(first) in NAMED_TYPES else name_of(first)
             return [name] * len(items)
         # One call less for what most are.
-        return [i.__name__ if type(i) is FunctionType else name_of(i) for i in items]
-
-    @property
-    def workload_key(self) -> frozenset[int] | None:
-        if self.is_lazy or self._pulled > _FEW:
-            return None
-        return frozenset(map(_key, self._items))
+        return [i.__name__ if type(i) in NAMED_TYPES else name_of(i) for i in items]
 
     def setup(self, buffers: Buffers) -> tuple[RunSetup, Manifest]:
+        if type(self._input) in SHAREABLE:
+            pickled = pickle.dumps(self._input, pickle.HIGHEST_PROTOCOL)
+            return RunSetup(INPUT, pickled, is_shared=True), ()
         needs = Needs()
         pickled = pickle_input(self._input, needs, buffers)
-        is_shared = type(self._input) in SHAREABLE
-        return RunSetup(INPUT, pickled, is_shared=is_shared), self.snapshot.manifest(needs)
+        return RunSetup(INPUT, pickled), self.manifest(needs)
 
     def pickle(self, tasks: list[int]) -> Batch:
         items = self._items
@@ -304,14 +307,18 @@ class CallableSource(_IterableSource):
         if not all(map(is_, callables, repeat(first))):
             needs = Needs()
             pickled = pickle_callables(parted(callables), needs)
-            return Batch(len(tasks), pickled, (*self.manifests, self.snapshot.manifest(needs)))
+            return Batch(len(tasks), pickled, (*self.manifests, self.manifest(needs)))
         # One callable many times is common, and a function that a script defines is a long
         # pickle: its code.
         repeated, batch = self._repeated
         if self.is_lazy or repeated is not first or batch.count != len(tasks):
-            needs = Needs()
-            pickled = pickle_repeated(first, len(tasks), needs)
-            manifests = (*self.manifests, self.snapshot.manifest(needs))
+            if is_named(first):
+                value: tuple[list[Any], list[Any]] = callables, []
+                pickled, manifests = pickle.dumps(value, pickle.HIGHEST_PROTOCOL), self.manifests
+            else:
+                needs = Needs()
+                pickled = pickle_callables((callables, []), needs)
+                manifests = (*self.manifests, self.manifest(needs))
             batch = Batch(len(tasks), pickled, manifests)
             if not self.is_lazy:
                 self._repeated = first, batch
@@ -328,23 +335,20 @@ class InputSource(_IterableSource):
         check_callable(function, "function")
         self._function = function
         self._name = name_of(function)
+        self.workload_key = frozenset((_key(function),))
 
     def _names(self, items: list[Any]) -> list[str]:
         return [self._name] * len(items)
 
-    @property
-    def workload_key(self) -> frozenset[int] | None:
-        return frozenset([_key(self._function)])
-
     def setup(self, buffers: Buffers) -> tuple[RunSetup, Manifest]:
         needs = Needs()
         pickled = pickle_function(self._function, needs, buffers)
-        return RunSetup(FUNCTION, pickled), self.snapshot.manifest(needs)
+        return RunSetup(FUNCTION, pickled), self.manifest(needs)
 
     def pickle(self, tasks: list[int]) -> Batch:
         needs = Needs()
         pickled = pickle_inputs([self._items[task] for task in tasks], needs)
-        return Batch(len(tasks), pickled, (*self.manifests, self.snapshot.manifest(needs)))
+        return Batch(len(tasks), pickled, (*self.manifests, self.manifest(needs)))
 
 
 def _key(item: Any) -> int:

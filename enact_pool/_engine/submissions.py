@@ -158,18 +158,17 @@ class SubmissionQueue(TaskSource):
     """
 
     item_is, common_is = "call", "call"
-    gives_exceptions = goes_on = True
+    gives_exceptions = goes_on = has_own_streams = True
 
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self.snapshot = Snapshot()
         self.manifests = ()
         # Both of these are changed without a lock: what finalizers and signal handlers
         # submit must not wait for what they have interrupted.
         self._waiting: deque[CallFuture] = deque()
         # Those that the run has taken, by their numbers there.
         self._futures: dict[int, CallFuture] = {}
-        self._pulled = 0
+        self.pulled = 0
         self._is_closed = False
         self._run: RunInfo | None = None
         self._turn = _Turn()
@@ -300,16 +299,12 @@ class SubmissionQueue(TaskSource):
     # For the run
 
     @property
-    def exhausted(self) -> bool:
+    def exhausted(self) -> bool:  # type: ignore[override]
         return self._is_closed and not self._waiting
 
     @property
     def has_more(self) -> bool:
         return bool(self._waiting)
-
-    @property
-    def pulled(self) -> int:
-        return self._pulled
 
     def listen(self, wants: bool) -> None:
         self._naps += 1
@@ -319,16 +314,16 @@ class SubmissionQueue(TaskSource):
         self._bell.clear()
 
     def pull(self, count: int) -> int:
-        before = self._pulled
-        while self._waiting and self._pulled - before < count:
+        before = self.pulled
+        while self._waiting and self.pulled - before < count:
             future = self._waiting.popleft()
             if future._is_withdrawn:
                 self._withdrawn.append(future)
             else:
-                future._task = self._pulled
-                self._futures[self._pulled] = future
-                self._pulled += 1
-        return self._pulled - before
+                future._task = self.pulled
+                self._futures[self.pulled] = future
+                self.pulled += 1
+        return self.pulled - before
 
     def stop(self) -> None:
         self._is_closed = True
@@ -344,6 +339,9 @@ class SubmissionQueue(TaskSource):
         if call is None:
             raise IllegalTransition(f"call {task} was dropped before its outcome was released")
         return call  # type: ignore[no-any-return]
+
+    def manifest(self, needs: Needs) -> Manifest:
+        return Snapshot().manifest(needs)
 
     def setup(self, buffers: Buffers) -> tuple[RunSetup, Manifest]:
         return RunSetup(CALLS), ()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from enact_pool._core.lane_states import Rounds, Starvation
+from enact_pool._core.lane_states import Starvation
 from enact_pool._core.observer import Hooks
 from enact_pool._core.postmortem import examine
 from enact_pool._core.release_order import ReleaseOrder
 from enact_pool._core.schedule import Schedule
-from enact_pool._core.timing import IDLE_SECONDS, LATE_NS
+from enact_pool._core.timing import IDLE_SECONDS, LATE_NS, LOOK_SECONDS, ROUND_SECONDS
 from enact_pool._engine.answers import AnswerReader, Ended
 from enact_pool._engine.feeding import Feeder
 from enact_pool._engine.outcomes import Outcomes
@@ -53,8 +53,10 @@ class Waiter:
         self._poller = poller
         self._may_spin = may_spin
         self._clock = clock
-        self._rounds = Rounds(clock())
-        self._starvation: Starvation[Lane] = Starvation()
+        now = clock()
+        self._next_look = now + LOOK_SECONDS
+        self._next_round = now + ROUND_SECONDS
+        self._starvation: Starvation[Lane] | None = None
         # What was in the journals of lanes at the last look.
         self._collected: dict[Lane, range] = {}
 
@@ -81,32 +83,45 @@ class Waiter:
         finally:
             for sharing in hooks.sharing:
                 sharing(False)
-        for ready, lane in poller.ready(polled):
+        is_rung = False
+        for descriptor, _ in polled:
+            # Lanes may be added and removed meanwhile.
+            entry = poller.lanes.get(descriptor)
+            if entry is None:
+                is_rung |= descriptor in poller.doorbells
+                continue
+            ready, lane = entry
             if ready == "answers":
-                self._deal_with(lane, self._reader.read(lane))
+                ended = self._reader.read(lane)
+                if ended is not None:
+                    self._deal_with(lane, ended)
             elif ready == "side":
                 self._reader.read_side(lane)
             elif ready == "exit":
                 self._exited(lane)
             else:
                 self._feeder.flush(lane)
+        if poller.blind:
+            for lane in [lane for lane in poller.blind if lane.has_exited()]:
+                if lane in poller.blind:
+                    self._exited(lane)
         lanes.unseen_since_ns = 0
-        if poller.is_rung:
+        if is_rung:
             self._source.clear_doorbell()
             lanes.collect_offered()
-        self._look_around()
+        now = self._clock()
+        if now >= self._next_look:
+            self._look_around(now)
 
     def _time_out(self) -> float:
         """Let answers wait while that is useful; return for how long to wait then."""
         states, lanes, hooks = self._states, self._lanes, self._hooks
-        fewest, most = self._schedule.tasks_at_lanes()
+        source = self._source
+        seconds, fewest = states.time_out(exhausted=source.exhausted, prompt=bool(hooks.task_began))
         if fewest > 1 and not (hooks.task_began or states.starting or self._poller.write_blocked):
             self._nap(fewest)
-        if not self._order.unsettled and self._source.doorbell is not None:
+        if not self._order.unsettled and source.doorbell is not None:
             return IDLE_SECONDS
-        seconds = states.time_out(
-            most, exhausted=self._source.exhausted, prompt=bool(hooks.task_began)
-        )
         if lanes.enforcer is not None or not states.working:
             seconds = min(seconds, lanes.wait_seconds())
         return seconds
@@ -130,13 +145,13 @@ class Waiter:
 
     # What no descriptor signals
 
-    def _look_around(self) -> None:
-        now = self._clock()
-        if self._rounds.look_is_due(now):
-            self._look_into_journals()
+    def _look_around(self, now: float) -> None:
+        self._next_look = now + LOOK_SECONDS
+        self._look_into_journals()
         if self._states.draining:
             self._lanes.kill_lingering()
-        if self._rounds.round_is_due(now):
+        if now >= self._next_round:
+            self._next_round = now + ROUND_SECONDS
             self._replace_starved()
 
     def _look_into_journals(self) -> None:
@@ -157,7 +172,9 @@ class Waiter:
                 continue
             # The same as at the last look: then it is complete, on every CPU.
             if collected == before.get(lane):
-                self._deal_with(lane, self._reader.read_journal(lane, collected.stop))
+                ended = self._reader.read_journal(lane, collected.stop)
+                if ended is not None:
+                    self._deal_with(lane, ended)
             else:
                 self._collected[lane] = collected
 
@@ -172,10 +189,13 @@ class Waiter:
 
     def _replace_starved(self) -> None:
         """Replace workers that have lost what they were sent: see `Starvation`."""
-        self._starvation.begin_round()
+        starvation = self._starvation
+        if starvation is None:
+            starvation = self._starvation = Starvation()
+        starvation.begin_round()
         for lane in self._states.busy():
             answered = self._schedule.lanes[lane].answered
-            if self._starvation.is_starved(
+            if starvation.is_starved(
                 lane,
                 answered,
                 at_rest=lane.is_at_rest(answered),
@@ -187,10 +207,9 @@ class Waiter:
 
     # Deaths
 
-    def _deal_with(self, lane: Lane, ended: Ended | None) -> None:
-        if ended is not None:
-            lane.kill()
-            self.examine_death(lane, ended.fault)
+    def _deal_with(self, lane: Lane, ended: Ended) -> None:
+        lane.kill()
+        self.examine_death(lane, ended.fault)
 
     def _exited(self, lane: Lane) -> None:
         if lane not in self._states.draining:

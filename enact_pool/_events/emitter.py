@@ -50,11 +50,13 @@ class Emitter(Protocol):
 
 def check_emitter(emitter: object) -> None:
     """Raise `TypeError` for an emitter that cannot emit."""
+    if emitter is None:
+        return
     emit = getattr(emitter, "emit", None)
     code = getattr(getattr(emit, "__func__", emit), "__code__", None)
     if code is not None and code.co_flags & _CO_COROUTINE:
         raise TypeError("emit(event) must not be a coroutine function: nobody would await it")
-    if emitter is not None and not callable(emit):
+    if not callable(emit):
         raise TypeError(f"emitter must have emit(event), {type(emitter).__name__!r} object has not")
     _checked_mode(getattr(emitter, "mode", "outcomes"))
 

@@ -94,6 +94,7 @@ class Lane(Protocol):
         drained_at: When it was drained, on the monotonic clock; 0.0 if it was not.
         has_spoken: Whether anything of what the worker has said was read.
         start_error: Why the initializer failed.
+        is_receiving: Whether a part of an answer was read.
         violation: The limit violation that the worker was killed for.
         commands, answers, exit: Descriptors to poll; `exit` is None where there are no pidfds.
     """
@@ -108,6 +109,7 @@ class Lane(Protocol):
     drained_at: float
     has_spoken: bool
     start_error: str
+    is_receiving: bool
     violation: LimitViolation | None
     commands: int
     answers: int
@@ -213,11 +215,6 @@ class Lane(Protocol):
 
     def clear_side(self) -> None:
         """Forget what has come over the side channel: the run that it is of is over."""
-        ...
-
-    @property
-    def is_receiving(self) -> bool:
-        """Whether a part of an answer was read."""
         ...
 
     def is_at_rest(self, answered: int) -> bool:

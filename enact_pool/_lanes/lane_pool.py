@@ -31,7 +31,7 @@ from enact_pool._ipc.doorbell import Doorbell
 from enact_pool._lanes.base import Lane, LeaseHolder
 from enact_pool._lanes.local_lane import LocalLane
 from enact_pool._lanes.spawn import WorkerSpec
-from enact_pool._python.loading import check_not_imported
+from enact_pool._python.loading import check_not_imported, loading_now
 
 __all__ = ["LanePool", "PoolClosed", "end_idle_workers", "worker_pids"]
 
@@ -44,9 +44,12 @@ class PoolClosed(RuntimeError):
 
 
 class LanePool:
-    """At most `limit` lanes, started when asked for and kept for the next run.
+    """The lanes of a pool, started when asked for and kept for the next run.
 
-    They share `cpus` CPUs.
+    Attributes:
+        book: Who has which lane, and how many lanes there may be. Changed under the lock only.
+        spins: Whether to be awake for a moment before waiting: there are CPUs for all lanes.
+        pace: How long the callables of the runs took that were over lately.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class LanePool:
         self._cpus = cpus
         self._spec = spec
         self._make_lane = make_lane
+        self.spins = False
         self._clock = clock
         self._is_terminated = False
         self.book: LeaseBook[Lane, LeaseHolder] = LeaseBook(0)
@@ -110,16 +114,6 @@ class LanePool:
         return True
 
     @property
-    def limit(self) -> int:
-        """How many lanes there may be."""
-        return self.book.limit
-
-    @property
-    def closed(self) -> bool:
-        """Whether no run may begin any more."""
-        return self.book.closed
-
-    @property
     def terminated(self) -> bool:
         """Whether the interpreter is exiting, or the pool is garbage."""
         return self._is_terminated
@@ -132,12 +126,8 @@ class LanePool:
             if limit > book.limit:
                 book.limit = limit
                 share = max(1, self._cpus // limit)
-                self._spec = evolve(self._spec, cpus=share, spin=limit <= self._cpus)
-
-    @property
-    def spin(self) -> bool:
-        """Whether to be awake for a moment before waiting: there are CPUs for all lanes."""
-        return self._spec.spin
+                self.spins = limit <= self._cpus
+                self._spec = evolve(self._spec, cpus=share, spin=self.spins)
 
     # Runs
 
@@ -148,21 +138,25 @@ class LanePool:
             PoolClosed: The pool is closed.
             RuntimeError: See `check_not_imported`.
         """
-        check_not_imported()
+        if loading_now.thread:
+            check_not_imported()
         thread = threading.get_ident()
         # Runs that one interrupt after another has kept from leaving.
-        for other in self.book.runs_of(thread):
-            if other.is_lost:
-                other.disband()
+        if self.book.runs:
+            for other, of in list(self.book.runs.items()):
+                if of == thread and other.is_lost:
+                    other.disband()
         if self.book.closed:
             raise PoolClosed
         if self._inside == thread:
-            self._queue.append(lambda: self.book.enter(run, thread))
+            self._queue.append(lambda: self.book.runs.__setitem__(run, thread))
             return
         with self._lock:
             self._inside = thread
             try:
-                has_begun = self.book.enter(run, thread)
+                has_begun = not self.book.closed
+                if has_begun:
+                    self.book.runs[run] = thread
             finally:
                 self._inside = 0
         if self._queue:
@@ -383,7 +377,7 @@ class LanePool:
         if self._postpones(lambda: self.cancel(reason)):
             return
         with self._locked() as book:
-            for run in book.runs():
+            for run in book.runs:
                 run.cancel_reason = reason
             # No lane is leased to such a run any more, and no doomed lane to any run.
             doomed = book.doom(self._clock(), only_leased=True)

@@ -43,12 +43,13 @@ from enact_pool._mirror.caller.process_state import stream_descriptors
 from enact_pool._python.interrupts import handlers_deferred
 from enact_pool._wire.frames import (
     ANSWER,
+    COMMAND,
     LARGE_TAG_BITS,
+    MAGIC,
     PERMIT_BYTES,
     Command,
     FrameError,
     FrameReader,
-    pack_header,
     pack_permits,
     unpack_permits,
 )
@@ -119,6 +120,8 @@ class LocalLane(WorkerProcess):
         self._run = 0
         self._outbox: deque[memoryview] = deque()
         self._reader = FrameReader(ANSWER)
+        # Whether a part of an answer was read, and the rest waits for us.
+        self.is_receiving = False
         # How many permits the worker may be sent with a batch.
         self.batch_limit = 1
         # How many bytes of answers it can write before they are read.
@@ -219,7 +222,11 @@ class LocalLane(WorkerProcess):
 
         The next batch needs them, which has so many callables; 0: no batch does.
         """
-        if self.deliveries.has_all(manifests):
+        # Without a generator or a call: this is asked for each batch (the row noops-1).
+        deliveries = self.deliveries
+        if not deliveries.released and all(
+            map(deliveries.complete.__contains__, map(id, filter(None, manifests)))
+        ):
             return
         # Either all of it is queued and noted, or nothing.
         with handlers_deferred():
@@ -262,7 +269,8 @@ class LocalLane(WorkerProcess):
         return True
 
     def _queue(self, kind: int, first: int, count: int, payload: bytes) -> None:
-        self._outbox.append(memoryview(pack_header(kind, self._run, first, count, payload)))
+        header = COMMAND.pack(MAGIC, kind, self._run, first, count, len(payload))
+        self._outbox.append(memoryview(header))
         self._outbox.append(memoryview(payload))
 
     def revoke(self, count: int = 1 << 13) -> tuple[int, ...]:
@@ -315,7 +323,9 @@ class LocalLane(WorkerProcess):
             return None
         if not chunk:
             raise EOFError
-        return self._reader.feed(chunk)
+        frames = self._reader.feed(chunk)
+        self.is_receiving = self._reader.have > 0
+        return frames
 
     @property
     def notes(self) -> FlightRecorder:
@@ -344,11 +354,6 @@ class LocalLane(WorkerProcess):
         """Forget what has come beside its answers: the run that it is of is over."""
         with handlers_deferred():
             self.side.drain()
-
-    @property
-    def is_receiving(self) -> bool:
-        """Whether a part of an answer has come, and the rest waits for us to read."""
-        return self._reader.has_part
 
     def is_at_rest(self, answered: int) -> bool:
         """Whether the worker, which has answered up to this number, does nothing we know of."""

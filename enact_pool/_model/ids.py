@@ -10,14 +10,14 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, ClassVar, TypeVar
 
 from cyksuid.v2 import BYTE_LENGTH, STRING_ENCODED_LENGTH, Ksuid, ksuid, parse
 
 from enact_pool._model.field_readers import read_text
 
-__all__ = ["ExecutionId", "IdSequence", "StepId", "TaskIds", "fresh_ids", "log_attributes"]
+__all__ = ["ExecutionId", "IdSequence", "StepId", "fresh_ids", "log_attributes"]
 
 Id = TypeVar("Id", bound="_Id")
 
@@ -110,39 +110,6 @@ class IdSequence:
 
 # The ids of this process.
 fresh_ids = IdSequence()
-
-
-class TaskIds:
-    """The execution ids of a run's tasks, as numbers; made when the tasks are submitted.
-
-    Most runs submit all tasks at once. Then each id is an addition away from its
-    task, and none has to be kept.
-    """
-
-    def __init__(self) -> None:
-        self._is_empty = True
-        self._distance = 0
-        # Of those that did not come at first.
-        self._later: dict[int, int] = {}
-
-    def expect(self, tasks: range) -> None:
-        """Make ids for these tasks."""
-        ids = fresh_ids.take(len(tasks))
-        if self._is_empty:
-            self._is_empty, self._distance = False, ids.start - tasks.start
-        else:
-            self._later.update(zip(tasks, ids, strict=True))
-
-    def of(self, task: int) -> int:
-        """The id of this task, which `pop` was not asked for yet."""
-        return self._later.get(task, self._distance + task)
-
-    def pop(self, tasks: Iterable[int]) -> list[int]:
-        """The ids of these tasks, each of which is asked for once."""
-        distance = self._distance
-        if not self._later:
-            return [distance + task for task in tasks]
-        return [self._later.pop(task, distance + task) for task in tasks]
 
 
 def log_attributes(index: int | None, name: str | None, id: int | None) -> dict[str, object]:

@@ -10,7 +10,7 @@ from attrs import Attribute, field, frozen
 
 from enact_pool._model.errors import ExecutionErrorCategory
 
-__all__ = ["LimitViolation", "Limits", "check_flag"]
+__all__ = ["NO_LIMITS", "LimitViolation", "Limits", "check_flag"]
 
 
 def _check_seconds(_: object, attribute: Attribute[Any], value: Any) -> None:
@@ -57,8 +57,6 @@ class Limits:
 
     def over(self, usual: Limits) -> Limits:
         """These, and the usual ones where these say nothing."""
-        if usual == _NONE:
-            return self
         return Limits(
             self.timeout or usual.timeout,
             self.max_memory or usual.max_memory,
@@ -72,7 +70,8 @@ class Limits:
         return self.timeout is not None or self.max_memory is not None
 
 
-_NONE = Limits()
+# No limits at all.
+NO_LIMITS = Limits()
 
 
 @frozen

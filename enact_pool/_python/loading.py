@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any
 
-__all__ = ["check_not_imported", "load", "loading"]
+__all__ = ["check_not_imported", "load", "loading", "loading_now"]
 
 # Bound here: a callable may clear or patch the module it comes from.
 _loads = pickle.loads
@@ -28,22 +28,22 @@ _get_ident = threading.get_ident
 
 
 class _Now:
-    """What happens in this process now."""
+    """Who loads something in this process now."""
 
     # The thread that loads something; 0 if none does.
-    loading_thread = 0
+    thread = 0
 
 
-_now = _Now()
+loading_now = _Now()
 
 
 def loading(rebuild: Callable[..., Any], *args: Any) -> Any:
     """Call what unpickles something that a worker was sent. Raises whatever that raises."""
-    before, _now.loading_thread = _now.loading_thread, _get_ident()
+    before, loading_now.thread = loading_now.thread, _get_ident()
     try:
         return rebuild(*args)
     finally:
-        _now.loading_thread = before
+        loading_now.thread = before
 
 
 def load(pickled: bytes) -> Any:
@@ -53,7 +53,7 @@ def load(pickled: bytes) -> Any:
 
 def check_not_imported() -> None:
     """Raise `RuntimeError` if the top level of a module calls this as a worker loads the module."""
-    if _now.loading_thread != _get_ident():
+    if loading_now.thread != _get_ident():
         return
     name = _module_in_import(sys._getframe(1))
     if name:

@@ -49,6 +49,7 @@ __all__ = [
     "LARGE_BYTES",
     "LARGE_TAG_BITS",
     "LOST_PIPES",
+    "MAGIC",
     "SERIAL",
     "Answer",
     "Command",
@@ -56,7 +57,6 @@ __all__ = [
     "FrameError",
     "FrameReader",
     "pack_answer",
-    "pack_header",
     "pack_permits",
     "pack_ran",
     "ran_parts",
@@ -68,16 +68,16 @@ __all__ = [
     "SHAREABLE",
 ]
 
-# _MAGIC, kind, number of the run, first serial number, number of callables,
+# MAGIC, kind, number of the run, first serial number, number of callables,
 # payload length in bytes
 COMMAND = Struct("<IBIQIQ")
-# _MAGIC, kind, serial number (of the first), number of callables, payload length in bytes
+# MAGIC, kind, serial number (of the first), number of callables, payload length in bytes
 ANSWER = Struct("<IBQIQ")
 
 # What each header begins with. A callable may write to the pipes of its worker,
 # or read from them: what comes of it is no frame, and the next frame can be found.
-_MAGIC = 0x7E9AC7D1
-_MAGIC_BYTES = _MAGIC.to_bytes(4, "little")
+MAGIC = 0x7E9AC7D1
+_MAGIC_BYTES = MAGIC.to_bytes(4, "little")
 
 PERMIT_BYTES = 8
 
@@ -156,11 +156,6 @@ class FrameError(Exception):
     """What came out of a pipe cannot be: something else has written to it, or read from it."""
 
 
-def pack_header(kind: int, run: int, first: int, count: int, payload: bytes) -> bytes:
-    """The header of a command; the payload may be too large to be copied behind it."""
-    return COMMAND.pack(_MAGIC, kind, run, first, count, len(payload))
-
-
 def pack_permits(serials: range) -> bytes:
     """Permits to start these callables, `PERMIT_BYTES` each."""
     first, stop = serials.start << _PERMIT_BITS | _PERMIT, serials.stop << _PERMIT_BITS
@@ -190,13 +185,13 @@ def unpack_permit(permit: bytes) -> int:
 
 def pack_answer(kind: int, serial: int = 0, payload: bytes = b"") -> bytes:
     """An answer other than RAN."""
-    return ANSWER.pack(_MAGIC, kind, serial, 0, len(payload)) + payload
+    return ANSWER.pack(MAGIC, kind, serial, 0, len(payload)) + payload
 
 
 def pack_ran(first: int, count: int, parts: Iterable[bytes | memoryview]) -> bytes:
     """RAN for so many callables with consecutive serial numbers; the parts make its payload."""
     payload = b"".join(parts)
-    return ANSWER.pack(_MAGIC, Answer.RAN, first, count, len(payload)) + payload
+    return ANSWER.pack(MAGIC, Answer.RAN, first, count, len(payload)) + payload
 
 
 def ran_parts(begun_ns: int, ran_ns: int, ending: int, payload: bytes) -> tuple[bytes, bytes]:
@@ -237,7 +232,8 @@ class FrameReader:
     def __init__(self, header: Struct) -> None:
         self._header = header
         self._parts: list[bytes] = []
-        self._have = 0
+        # How many bytes of the next frame have come; not 0 if it has begun to come.
+        self.have = 0
         self._need = header.size
         self._header_of_part: tuple[int, ...] | None = None
 
@@ -246,11 +242,6 @@ class FrameReader:
         """The header of the frame of which a part has come, if that is there."""
         return self._header_of_part if self._parts else None
 
-    @property
-    def has_part(self) -> bool:
-        """Whether a frame has begun to come."""
-        return self._have > 0
-
     def feed(self, chunk: bytes) -> list[tuple[tuple[int, ...], bytes]]:
         """Take the next bytes; give the frames that are complete now.
 
@@ -258,8 +249,8 @@ class FrameReader:
         """
         if self._parts:
             self._parts.append(chunk)
-            self._have += len(chunk)
-            if self._have < self._need:
+            self.have += len(chunk)
+            if self.have < self._need:
                 return []
             # Joined once per frame, not once per chunk: a frame may be gigabytes.
             chunk = b"".join(self._parts)
@@ -271,7 +262,7 @@ class FrameReader:
         while end - at >= size:
             header = unpack(chunk, at)
             length = header[-1]
-            if header[0] != _MAGIC or length > _ABSURD:
+            if header[0] != MAGIC or length > _ABSURD:
                 found = chunk.find(_MAGIC_BYTES, at + 1)
                 # It may have begun with the last bytes that are here.
                 at = found if found >= 0 else end - len(_MAGIC_BYTES) + 1
@@ -283,7 +274,7 @@ class FrameReader:
             frames.append((header, chunk[at + size : stop]))
             at = stop
         self._header_of_part = None if self._need == size else header
-        self._have = end - at
-        if self._have:
+        self.have = end - at
+        if self.have:
             self._parts.append(chunk[at:])
         return frames

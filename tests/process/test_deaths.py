@@ -236,20 +236,19 @@ def test_answers_count_that_were_given_before_permits_were_damaged(tmp_path: Pat
 
 def test_answers_outlive_their_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its death is seen before any of them is read."""
-    original = LanePoller.ready
+    original = LanePoller.wait
 
-    def deaths_first(self: LanePoller, polled: Any) -> Iterator[Any]:
-        what: str
-        for what, lane in original(self, polled):
-            if lane.ready:
+    def deaths_first(self: LanePoller, seconds: float, *, spin: bool) -> list[tuple[int, int]]:
+        polled = original(self, seconds, spin=spin)
+        for descriptor, event in polled:
+            _, lane = self.lanes[descriptor]
+            if lane.ready and lane.exit is not None:
                 while not lane.has_exited():
                     time.sleep(0.001)
-                what = "exit"
-            yield what, lane
-            if what == "exit":
-                return
+                return [(lane.exit, event)]
+        return polled
 
-    monkeypatch.setattr(LanePoller, "ready", deaths_first)
+    monkeypatch.setattr(LanePoller, "wait", deaths_first)
     with Pool(1) as pool:
         results = pool.run_parallel([deeds.square] * 3 + [deeds.kill], 3)
     assert [result.output for result in results[:3]] == [Ok(9)] * 3

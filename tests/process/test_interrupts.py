@@ -81,7 +81,7 @@ class Interrupter:
 
 def check(pool: Pool, where: str, other_descriptors: int) -> None:
     supply = pool._lane_pool
-    assert not supply.book.runs(), where
+    assert not supply.book.runs, where
     assert set(supply.lanes()) == set(supply.book.idle()), where
     supply.book.validate()
     assert {child.pid for child in psutil.Process().children()} >= {
@@ -215,7 +215,7 @@ def test_a_run_that_was_interrupted_whenever_it_tried_to_end_is_ended_by_the_nex
         monkeypatch.setattr(LanePool, "leave", interrupted)
         with pytest.raises(KeyboardInterrupt):
             left_early(pool)
-        assert pool._lane_pool.book.runs()
+        assert pool._lane_pool.book.runs
         no_ops(pool)
         check(pool, "in both attempts", others)
 
@@ -282,7 +282,7 @@ def test_a_pool_is_whole_whatever_its_own_thread_does_with_it_in_between(deed: s
                     gc.collect()
                 if deed != "close":
                     no_ops(pool)
-                assert not pool._lane_pool.book.runs(), intruder.where
+                assert not pool._lane_pool.book.runs, intruder.where
             assert not pool._lane_pool.lanes(), intruder.where
             if not intruder.where:
                 break

@@ -33,8 +33,12 @@ from enact_pool import (
     StepId,
     StreamEvent,
 )
+from enact_pool._core.observer import NO_HOOKS
+from enact_pool._core.release_order import ReleaseOrder
+from enact_pool._engine.outcomes import Outcomes
+from enact_pool._engine.sources import InputSource
 from enact_pool._events.emitter import EventBatch
-from enact_pool._model.ids import IdSequence, TaskIds, fresh_ids
+from enact_pool._model.ids import IdSequence, fresh_ids
 from enact_pool._python.callables import entry_point, name_of
 
 
@@ -163,11 +167,12 @@ def test_ids_sort_by_the_time_they_were_made(monkeypatch: pytest.MonkeyPatch) ->
 def test_tasks_have_ids_of_their_own_that_sort_as_they_came(
     counts: list[int], draw: Random
 ) -> None:
-    ids, tasks = TaskIds(), range(0)
+    order: ReleaseOrder[Any] = ReleaseOrder()
+    outcomes, tasks = Outcomes(order, InputSource(len, ()), NO_HOOKS), range(0)
     between: list[int] = []
     for count in counts:
         tasks = range(tasks.stop, tasks.stop + count)
-        ids.expect(tasks)
+        outcomes.expect(tasks)
         between.append(fresh_ids.take(1)[0])
     asked = list(range(tasks.stop))
     draw.shuffle(asked)
@@ -175,7 +180,7 @@ def test_tasks_have_ids_of_their_own_that_sort_as_they_came(
     while asked:
         count = draw.randint(1, 5)
         some, asked = asked[:count], asked[count:]
-        made |= zip(some, ids.pop(some), strict=True)
+        made |= zip(some, outcomes._take_ids(some), strict=True)
     in_order, start = [], 0
     for count, number in zip(counts, between, strict=True):
         in_order += [*(made[task] for task in range(start, start + count)), number]

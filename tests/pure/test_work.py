@@ -115,7 +115,7 @@ def test_an_answer_that_makes_no_sense_costs_its_own_result(ending: int) -> None
     work.pull_all()
     outcomes = Outcomes(order, work, NO_HOOKS)
     outcomes.expect(range(2))
-    order.submitted = 2
+    order.submit(2)
     endings = bytearray([ending, Ending.VALUE])
     outcomes.answered([0, 1], [1, 1], endings, [pickle.dumps(None), pickle.dumps(3)])
     _, (odd, good) = order.release()

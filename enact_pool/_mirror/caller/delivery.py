@@ -69,21 +69,15 @@ class Deliveries:
         self._sent: dict[tuple[Any, ...], _Sent] = {}
         # Whether it was sent attributes that were changed.
         self._has_changes = False
-        # Manifests that are complete there, by their ids.
-        self._complete: dict[int, Manifest] = {}
+        # Manifests that are complete there, by their ids. With `released` empty, a worker that has
+        # all of a batch's needs nothing.
+        self.complete: dict[int, Manifest] = {}
         # What is about to be sent.
         self._new: dict[tuple[Any, ...], _Sent] = {}
         # The keys of what the caller has let go of since.
         self.released: deque[str] = deque()
         global _all
         _all = *(each for each in _all if each() is not None), ref(self)
-
-    def has_all(self, manifests: Iterable[Manifest]) -> bool:
-        """Return whether the worker is known to have these."""
-        # Without a generator: it costs more than the rest (the row noops-1).
-        return not self.released and all(
-            map(self._complete.__contains__, map(id, filter(None, manifests)))
-        )
 
     def operations(self, manifests: Iterable[Manifest]) -> list[Any]:
         """Return what the worker has to be told. When it is on its way, call `sent`.
@@ -92,7 +86,7 @@ class Deliveries:
         """
         operations = self._releases() if self.released else []
         self._new = {}
-        entries = [entry for each in manifests if id(each) not in self._complete for entry in each]
+        entries = [entry for each in manifests if id(each) not in self.complete for entry in each]
         if self._drop_outdated(entries):
             entries = [entry for manifest in manifests for entry in manifest]
         for item, now in [*entries, *self._bases(entries)]:
@@ -127,7 +121,7 @@ class Deliveries:
                 del self._sent[slot]
                 if slot[0] == "object":
                     waiting.append(slot[1])
-        self._complete.clear()
+        self.complete.clear()
         return True
 
     def _bases(self, entries: list[tuple[Item, bool]]) -> Iterator[tuple[Item, bool]]:
@@ -144,7 +138,7 @@ class Deliveries:
         keys = {self.released.popleft() for _ in range(len(self.released))}
         keys = {key for key in keys if ("object", key) in self._sent}
         if keys:
-            self._complete.clear()
+            self.complete.clear()
             self._sent = {
                 slot: known
                 for slot, known in self._sent.items()
@@ -158,12 +152,12 @@ class Deliveries:
         if (
             has_changes
             or self._new.keys() & self._sent.keys()
-            or len(self._complete) >= _MOST_REMEMBERED
+            or len(self.complete) >= _MOST_REMEMBERED
         ):
-            self._complete.clear()
+            self.complete.clear()
         self._has_changes |= has_changes
         self._sent.update(self._new)
-        self._complete.update((id(manifest), manifest) for manifest in manifests)
+        self.complete.update((id(manifest), manifest) for manifest in manifests)
         self._new = {}
 
     def _arguments(self, item: Item) -> tuple[Any, ...]:

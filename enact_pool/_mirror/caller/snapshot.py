@@ -67,11 +67,13 @@ class Snapshot:
     in progress.
     """
 
-    def __init__(self, *, patient: bool = False, begins: bool = False) -> None:
-        """`begins` notes the values of all globals now, for those that are needed later."""
+    def __init__(
+        self, *, patient: bool = False, begun: dict[Scope, dict[str, Any]] | None = None
+    ) -> None:
+        """`begun` are the values of all globals when the run began: see `scopes.contents`."""
         self._patient = patient
-        self._begun = scopes.contents() if begins else None
-        # Made when something is needed, which is never for most runs (the row noops-1).
+        self._begun = begun
+        # Made when something is needed.
         self._view: _View | None = None
 
     def manifest(self, needs: Needs) -> Manifest:
