@@ -1,0 +1,182 @@
+"""What a run does about its lanes: decisions that take the time as an argument."""
+
+from __future__ import annotations
+
+import pytest
+
+from enact_pool._core.lane_states import LaneStates, Starvation
+from enact_pool._core.schedule import Schedule
+from enact_pool._core.states import IllegalTransition
+from enact_pool._core.timing import (
+    LEAST_NAP_SECONDS,
+    LOOK_SECONDS,
+    MOST_NAP_SECONDS,
+    PATIENCE_SECONDS,
+    ROUND_SECONDS,
+    START_PAUSE_SECONDS,
+    STARVED_ROUNDS,
+)
+
+
+def states_with(lanes: int, tasks: int, limit: int = 4, most: int | None = None) -> LaneStates[int]:
+    """Working lanes, of a schedule with so many tasks."""
+    schedule: Schedule[int] = Schedule()
+    schedule.submit(tasks)
+    states: LaneStates[int] = LaneStates(schedule, limit, most)
+    for lane in range(lanes):
+        schedule.add_lane(lane, proven=True)
+        states.activate(lane)
+    return states
+
+
+def send(states: LaneStates[int], lane: int) -> int:
+    schedule = states._schedule
+    tasks = schedule.next_batch(lane)
+    schedule.dispatched(lane, tasks, 100)
+    states.hungry.discard(lane)
+    return len(tasks)
+
+
+def test_lanes_are_leased_up_to_the_limit() -> None:
+    states = states_with(3, 10)
+    assert states.wants_lane(0.0)
+    states.starting.add(9)
+    assert not states.wants_lane(0.0)
+
+
+def test_no_worker_is_started_in_the_pause_after_a_failure() -> None:
+    states = states_with(0, 10)
+    states.start_failed(5.0)
+    assert not states.wants_lane(5.0)
+    assert not states.wants_lane(5.0 + START_PAUSE_SECONDS * 0.9)
+    assert states.wants_lane(5.0 + START_PAUSE_SECONDS)
+
+
+def test_no_worker_is_started_after_three_failures() -> None:
+    states = states_with(0, 10)
+    for _ in range(3):
+        assert states.wants_lane(0.0)
+        states._schedule.start_failed()
+    assert not states.wants_lane(0.0)
+
+
+def test_a_lane_may_be_sent_what_is_left_of_its_tasks() -> None:
+    states = states_with(1, 10, most=7)
+    assert states.tasks_left(0, ran=0, batch_limit=5) == 5
+    assert states.tasks_left(0, ran=4, batch_limit=5) == 3
+    send(states, 0)
+    held = len(states._schedule.lanes[0].tasks)
+    assert held
+    assert states.tasks_left(0, ran=1, batch_limit=50) == 6 - held
+    assert states_with(1, 10).tasks_left(0, ran=1000, batch_limit=5) == 5
+
+
+def test_an_idle_lane_is_patient_while_others_are_quick() -> None:
+    states = states_with(2, 8)
+    assert [send(states, 0), send(states, 1)] == [4, 4]
+    states._schedule.finished(0, range(1, 5), [10_000] * 4, 80)
+    states.become_idle(0, 1.0)
+    assert states.revocation(1.0) is None, "it would be done in 30 microseconds"
+    assert not states.may_release_idle(1.0)
+    late = 1.0 + PATIENCE_SECONDS
+    assert states.revocation(late) == (1, 2)
+    assert states.may_release_idle(late)
+
+
+def test_patience_begins_with_the_first_lane_that_is_idle() -> None:
+    states = states_with(3, 12)
+    for lane in range(3):
+        send(states, lane)
+    states._schedule.finished(0, range(1, 5), [10_000] * 4, 80)
+    states.become_idle(0, 1.0)
+    states.become_idle(1, 1.0 + PATIENCE_SECONDS)
+    assert states.revocation(1.0 + PATIENCE_SECONDS) is not None
+
+
+def test_an_idle_lane_is_released_if_nothing_can_be_revoked() -> None:
+    states = states_with(2, 2)
+    send(states, 1)
+    states.become_idle(0, 1.0)
+    assert states.revocation(1.0) is None
+    assert states.may_release_idle(1.0)
+
+
+def test_busy_lanes_have_tasks() -> None:
+    states = states_with(2, 4)
+    send(states, 1)
+    assert states.busy() == [1]
+
+
+def test_answers_wait_only_as_long_as_lanes_have_work() -> None:
+    states = states_with(1, 1000)
+    send(states, 0)
+    states._schedule.finished(0, range(1, 5), [1_000_000] * 4, 80)
+    # Half of the tasks, without the one that runs, take 1 ms each.
+    assert states.nap_seconds(9, 1 << 16) == pytest.approx(0.004)
+    assert states.nap_seconds(1000, 1 << 16) == MOST_NAP_SECONDS
+    assert states.nap_seconds(3, 1 << 16) == 0.0, "too short to be worth it"
+    assert states.nap_seconds(5, 1 << 16) == pytest.approx(LEAST_NAP_SECONDS)
+    assert states.nap_seconds(1000, 100) == pytest.approx(0.002), "there is room for two answers"
+    assert states.nap_seconds(0, 1 << 16) == 0.0
+
+
+def test_how_long_a_run_waits_depends_on_what_may_happen_unseen() -> None:
+    states = states_with(2, 8)
+    assert states.time_out(exhausted=True, prompt=False) == (ROUND_SECONDS, 0)
+    assert states.time_out(exhausted=True, prompt=True) == (LOOK_SECONDS, 0)
+    send(states, 0)
+    assert states.time_out(exhausted=True, prompt=False) == (LOOK_SECONDS, 0), "its journal"
+    send(states, 1)
+    assert states.time_out(exhausted=True, prompt=False) == (LOOK_SECONDS, 4)
+    states.become_idle(1, 0.0)
+    assert states.time_out(exhausted=True, prompt=False) == (PATIENCE_SECONDS, 4)
+    assert states.time_out(exhausted=False, prompt=False) == (LOOK_SECONDS, 4)
+
+
+def test_a_run_without_lanes_waits_for_a_round() -> None:
+    assert states_with(0, 3).time_out(exhausted=True, prompt=False) == (ROUND_SECONDS, 0)
+
+
+def test_illegal_changes_of_a_lane_raise() -> None:
+    states = states_with(1, 1)
+    with pytest.raises(IllegalTransition):
+        states.become_idle(7, 0.0)
+    with pytest.raises(IllegalTransition):
+        states.drain(0)
+    states.remove(0)
+    states.drain(0)
+    assert states.draining == {0}
+    states.remove(0)
+    assert not states.draining
+    states.starting.add(1)
+    with pytest.raises(IllegalTransition):
+        states.drain(1)
+
+
+def rounds(answers: list[int], *, at_rest: bool = True, may_go_on: bool = False) -> list[bool]:
+    starvation: Starvation[int] = Starvation()
+    found = []
+    for answered in answers:
+        starvation.begin_round()
+        found.append(starvation.is_starved(0, answered, at_rest=at_rest, may_go_on=may_go_on))
+    return found
+
+
+def test_a_worker_at_rest_with_work_is_starved_in_the_second_round() -> None:
+    assert rounds([3, 3]) == [False, True]
+    assert rounds([3, 4, 5, 5]) == [False, False, False, True]
+    assert rounds([3] * 5, at_rest=False) == [False] * 5
+
+
+def test_a_worker_that_has_something_to_read_may_just_be_given_no_time() -> None:
+    found = rounds([3] * (STARVED_ROUNDS + 2), may_go_on=True)
+    assert found == [False] * (STARVED_ROUNDS + 1) + [True]
+
+
+def test_a_round_in_which_a_worker_was_busy_begins_anew() -> None:
+    starvation: Starvation[int] = Starvation()
+    found = []
+    for at_rest in (True, False, True, True):
+        starvation.begin_round()
+        found.append(starvation.is_starved(0, 3, at_rest=at_rest, may_go_on=False))
+    assert found == [False, False, False, True]

@@ -1,0 +1,270 @@
+"""Who has which lane: every order of what runs and threads do with a pool."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from attrs import define, field
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from enact_pool._core.leasing import LeaseBook
+from enact_pool._core.states import IllegalTransition
+from enact_pool._core.timing import AWAY_SECONDS, TURN_SECONDS
+
+
+@define(eq=False)
+class Run:
+    """A run of a thread, with the lanes that it has by its own account."""
+
+    thread: int
+    away_since: float = 0.0
+    lanes: list[str] = field(factory=list)
+
+
+class Leasing(RuleBasedStateMachine):
+    """A book, and what must be true of it by the accounts of the runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.book: LeaseBook[str, Run] = LeaseBook(2)
+        self.now = 100.0
+        self.runs: list[Run] = []
+        self.made = 0
+        # Lanes that are about to end: nothing leases them any more.
+        self.ending: set[str] = set()
+
+    @rule(thread=st.integers(1, 3))
+    def a_run_begins(self, thread: int) -> None:
+        if len(self.runs) < 5 and not self.book.closed:
+            run = Run(thread)
+            self.book.runs[run] = thread
+            self.runs.append(run)
+
+    @rule(seconds=st.sampled_from([0.01, TURN_SECONDS * 2, AWAY_SECONDS * 2]))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+
+    @precondition(lambda self: self.runs)
+    @rule(data=st.data())
+    def a_run_acquires(self, data: st.DataObject) -> None:
+        run = data.draw(st.sampled_from(self.runs))
+        idle = set(self.book.idle())
+        found = self.book.acquire(run, self.now)
+        if found == "wait":
+            assert not idle, "an idle lane is leased at once"
+            self.book.wait(run)
+            return
+        if found == "start":
+            assert not idle
+            lane = f"lane {self.made}"
+            self.made += 1
+            self.book.start(lane, self.book.next_number(), run, self.now)
+        else:
+            lane = found
+            assert lane in idle
+        assert lane not in self.ending
+        run.lanes.append(lane)
+
+    @precondition(lambda self: any(run.lanes for run in self.runs))
+    @rule(data=st.data())
+    def a_run_releases(self, data: st.DataObject) -> None:
+        run = data.draw(st.sampled_from([run for run in self.runs if run.lanes]))
+        lane = run.lanes.pop()
+        to = self.book.release(lane, run.thread, self.now)
+        if to == "drain":
+            self.ending.add(lane)
+        elif to == "idle":
+            assert not self.book.closed
+            assert self.book.state(lane) == "idle"
+        else:
+            assert to in self.runs
+            assert self.book.state(lane) == "offered"
+            assert to not in self.book.waiting
+
+    @precondition(lambda self: self.runs)
+    @rule(data=st.data())
+    def a_run_collects(self, data: st.DataObject) -> None:
+        run = data.draw(st.sampled_from(self.runs))
+        for lane in self.book.collect(run, self.now):
+            assert lane not in self.ending
+            run.lanes.append(lane)
+
+    @precondition(lambda self: self.runs)
+    @rule(data=st.data())
+    def a_run_ends(self, data: st.DataObject) -> None:
+        run = data.draw(st.sampled_from(self.runs))
+        self.runs.remove(run)
+        left = self.book.leave(run, self.now)
+        if left is None:
+            assert not run.lanes
+            assert run not in self.book.runs
+            return
+        assert set(run.lanes) <= set(left.held)
+        for lane in left.held:
+            self.book.discard(lane, self.now)
+            self.ending.discard(lane)
+        self.ending |= set(left.surplus)
+        for lane in left.offered:
+            if self.book.release(lane, run.thread, self.now) == "drain":
+                self.ending.add(lane)
+        self.book.forget(run)
+
+    @precondition(lambda self: self.ending)
+    @rule()
+    def a_worker_is_gone(self) -> None:
+        lane = self.ending.pop()
+        for run in self.runs:
+            if lane in run.lanes:
+                run.lanes.remove(lane)
+        self.book.discard(lane, self.now)
+
+    @precondition(lambda self: self.runs)
+    @rule(data=st.data(), away=st.booleans())
+    def code_of_a_caller_runs(self, data: st.DataObject, away: bool) -> None:
+        data.draw(st.sampled_from(self.runs)).away_since = self.now if away else 0.0
+
+    @rule()
+    def idle_workers_are_ended(self) -> None:
+        self.ending |= set(self.book.drain_idle(self.now))
+
+    @rule(only_leased=st.booleans())
+    def workers_are_killed(self, only_leased: bool) -> None:
+        doomed = self.book.doom(self.now, only_leased=only_leased)
+        self.ending |= set(doomed)
+        if not only_leased:
+            assert set(doomed) == set(self.book.lanes())
+
+    @precondition(lambda self: not self.runs)
+    @rule()
+    def the_pool_is_closed(self) -> None:
+        self.ending |= set(self.book.close(self.now))
+        assert set(self.book.lanes()) == self.ending
+
+    @invariant()
+    def nothing_contradicts_itself(self) -> None:
+        self.book.validate()
+
+    @invariant()
+    def a_lane_has_one_run(self) -> None:
+        held = [lane for run in self.runs for lane in run.lanes]
+        assert len(set(held)) == len(held)
+        for lane in held:
+            assert self.book.state(lane) in ("leased", "draining", "doomed")
+
+    @invariant()
+    def no_lane_is_lost(self) -> None:
+        known = {lane for run in self.runs for lane in run.lanes} | self.ending
+        for lane in self.book.lanes():
+            assert lane in known or self.book.state(lane) in ("idle", "offered")
+
+    @invariant()
+    def there_are_no_more_lanes_than_needed(self) -> None:
+        """One above the limit for each run that waits for its own thread, or whose lanes are
+        with a run that is away."""
+        going_on = [lane for lane in self.book.lanes() if lane not in self.ending]
+        assert len(going_on) <= self.book.limit * (1 + len(self.book.runs) + 5)
+
+
+TestLeasing = Leasing.TestCase
+TestLeasing.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+
+
+def book_with(limit: int, *runs: Run) -> LeaseBook[str, Any]:
+    book: LeaseBook[str, Any] = LeaseBook(limit)
+    for run in runs:
+        book.runs[run] = run.thread
+    return book
+
+
+def test_with_more_runs_than_lanes_each_has_its_turn() -> None:
+    one, other = Run(1), Run(2)
+    book = book_with(1, one, other)
+    assert book.acquire(one, 0.0) == "start"
+    book.start("lane", book.next_number(), one, 0.0)
+    assert book.acquire(other, 0.0) == "wait"
+    assert not book.is_due("lane", 1, TURN_SECONDS * 2), "no run waits"
+    book.wait(other)
+    assert not book.is_due("lane", 1, TURN_SECONDS / 2)
+    assert book.is_due("lane", 1, TURN_SECONDS * 2)
+    assert book.release("lane", 1, 1.0) is other
+    assert book.collect(other, 1.0) == ["lane"]
+    assert not book.knows(other)
+
+
+def test_a_run_with_more_than_its_share_releases_lanes() -> None:
+    one, other = Run(1), Run(2)
+    book = book_with(4, one, other)
+    for number in range(4):
+        assert book.acquire(one, 0.0) == "start"
+        book.start(f"lane {number}", book.next_number(), one, 0.0)
+    assert book.acquire(other, 0.0) == "wait"
+    book.wait(other)
+    assert book.has_to_share(3, 0.0)
+    assert not book.has_to_share(2, 0.0)
+    assert book.is_due("lane 0", 3, 0.0)
+    assert not book.is_due("lane 0", 2, TURN_SECONDS * 2), "there are as many lanes as runs"
+
+
+def test_lanes_of_a_run_that_is_away_are_not_waited_for() -> None:
+    away, other = Run(1, away_since=1.0), Run(2)
+    book = book_with(1, away, other)
+    book.start("lane", book.next_number(), away, 0.0)
+    assert book.acquire(other, 1.0 + AWAY_SECONDS / 2) == "wait"
+    assert book.acquire(other, 1.0 + AWAY_SECONDS * 2) == "start"
+
+
+def test_a_run_that_is_away_is_not_rung_for() -> None:
+    away, other, third = Run(1), Run(2), Run(3)
+    book = book_with(1, away, other, third)
+    book.start("lane", book.next_number(), third, 0.0)
+    book.wait(away)
+    book.wait(other)
+    away.away_since = 1.0
+    assert book.release("lane", 3, 1.0 + AWAY_SECONDS * 2) is other
+
+
+def test_a_nested_run_has_one_lane_above_the_limit() -> None:
+    outer, inner = Run(1), Run(1)
+    book = book_with(1, outer)
+    book.start("outer", book.next_number(), outer, 0.0)
+    book.runs[inner] = 1
+    assert book.acquire(inner, 0.0) == "start"
+    book.start("inner", book.next_number(), inner, 0.0)
+    assert book.acquire(inner, 0.0) == "wait", "one is enough"
+    assert book.release("inner", 1, 0.0) == "idle", "it is kept for the next one"
+    assert book.leave(inner, 0.0) is None
+    assert book.release("outer", 1, 0.0) == "drain", "there are more than the limit"
+
+
+def test_a_lane_that_ends_gives_its_number_to_the_next() -> None:
+    run = Run(1)
+    book = book_with(3, run)
+    for lane in ("a", "b", "c"):
+        book.start(lane, book.next_number(), run, 0.0)
+    assert book.next_number() == 3
+    book.drained("b", 0.0)
+    assert book.next_number() == 1
+
+
+def test_a_lane_cannot_come_back() -> None:
+    run = Run(1)
+    book = book_with(1, run)
+    book.start("lane", 0, run, 0.0)
+    book.drained("lane", 0.0)
+    with pytest.raises(IllegalTransition, match="draining cannot become draining"):
+        book.drained("lane", 0.0)
+
+
+def test_no_run_begins_in_a_closed_pool_and_no_lane_stays() -> None:
+    run = Run(1)
+    book = book_with(2, run)
+    book.start("idle", 0, run, 0.0)
+    book.start("leased", 1, run, 0.0)
+    assert book.release("idle", 1, 0.0) == "idle"
+    assert book.close(0.0) == ["idle"]
+    assert book.closed
+    assert book.release("leased", 1, 0.0) == "drain"
+    assert book.close(0.0) == ["idle"], "the other one is its run's to end"
