@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from enact_pool._mirror.caller import process_state as caller_state
+from enact_pool._mirror.caller import process_state
 from enact_pool._mirror.caller.process_state import Part, observe, stream_descriptors
 
 ASPECTS = (
@@ -331,7 +331,7 @@ def test_threads_see_no_torn_state(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 def test_a_forked_child_begins_anew() -> None:
     before = observe()
-    with caller_state._latest.lock:
+    with process_state._latest.lock:
         pid = os.fork()
         if pid == 0:
             parts = observe()
