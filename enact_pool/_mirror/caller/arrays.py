@@ -19,9 +19,9 @@ def numpy_is_loaded() -> bool:
 
 
 def reduce_array(value: Any, kind: type) -> tuple[Any, ...] | None:
-    """Return how to pickle an array; None if plain pickle does it as well, and for other values.
+    """Return how to pickle an array; None for other values, and if plain pickle is good enough.
 
-    Plain pickle also handles arrays of objects, and subclasses that define `__reduce__`.
+    Plain pickle also pickles arrays of objects, and subclasses that define `__reduce__`.
     """
     numpy: Any = sys.modules["numpy"]
     plain = getattr(numpy, "ndarray", None)

@@ -140,7 +140,7 @@ def may_change(value: Any) -> bool:
     return True
 
 
-# Return a number that changes when another object takes the place of a value.
+# A function whose result changes when another object takes the place of a value.
 NumberOf = Callable[[Definition], int]
 
 

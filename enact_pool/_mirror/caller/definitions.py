@@ -28,7 +28,10 @@ __all__ = ["Definitions", "definitions"]
 
 
 class Definitions:
-    """All definitions of this process. Any thread may call any method.
+    """All definitions of this process.
+
+    Any thread may find and make definitions. Only a thread that holds the lock of `snapshot` may
+    release them.
 
     Attributes:
         releases: how many definitions were released.

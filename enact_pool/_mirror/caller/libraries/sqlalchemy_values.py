@@ -60,7 +60,7 @@ def _reduce_mapper(mapper: Any) -> Any:
 
 
 def _reduce_dict(values: Any) -> Any:
-    """Reduce the annotations of an expression: a model may have one before it is mapped."""
+    """Reduce the annotations of an expression, which a worker may load before it maps a model."""
     mapper = loaded("sqlalchemy.orm").Mapper
     models = {name: value.class_ for name, value in values.items() if isinstance(value, mapper)}
     others = {name: value for name, value in values.items() if name not in models}
