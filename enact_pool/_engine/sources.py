@@ -21,7 +21,7 @@ from attrs import frozen
 from enact_pool._core.timing import PULL_SECONDS
 from enact_pool._mirror.caller.items import Manifest
 from enact_pool._mirror.caller.manifests import caller_manifests
-from enact_pool._mirror.caller.pickler import Needs
+from enact_pool._mirror.caller.needs import Needs
 from enact_pool._mirror.caller.pickling import (
     Buffers,
     is_named,

@@ -21,9 +21,10 @@ from enact_pool._engine.futures import CallFuture, fate_of, log_untold
 from enact_pool._engine.sources import Batch, TaskSource
 from enact_pool._ipc.doorbell import Doorbell
 from enact_pool._lanes.output_relay import Use, end_unused, relays, replaced_streams, use_relay
+from enact_pool._mirror.caller.definitions import definitions
 from enact_pool._mirror.caller.items import Manifest
 from enact_pool._mirror.caller.manifests import caller_manifests, caller_streams
-from enact_pool._mirror.caller.pickler import Needs
+from enact_pool._mirror.caller.needs import Needs
 from enact_pool._mirror.caller.pickling import (
     NAMED,
     Buffers,
@@ -31,7 +32,6 @@ from enact_pool._mirror.caller.pickling import (
     pickle_function,
     pickle_value,
 )
-from enact_pool._mirror.caller.scopes import scopes
 from enact_pool._mirror.caller.snapshot import Snapshot, manifest_of
 from enact_pool._model.results import OUTCOME_TYPE_IDS, ParallelResult
 from enact_pool._python.callables import name_of
@@ -494,7 +494,7 @@ Slot = tuple[Any, ...]
 
 def is_keyed(function: Any) -> bool:
     """Return whether workers find a function by its key: then its pickle never changes."""
-    return scopes.known(function) is not None
+    return definitions.known(function) is not None
 
 
 def _is_bound(function: Any) -> bool:

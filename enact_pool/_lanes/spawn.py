@@ -26,7 +26,8 @@ from typing import Any
 from attrs import field, frozen
 
 from enact_pool._mirror.caller.items import Manifest
-from enact_pool._mirror.caller.pickler import ByValuePickler, Needs
+from enact_pool._mirror.caller.needs import Needs
+from enact_pool._mirror.caller.pickler import ByValuePickler
 from enact_pool._mirror.caller.snapshot import Snapshot
 from enact_pool._python.interrupts import handlers_deferred, signals_blocked
 from enact_pool._python.locks import check_lock

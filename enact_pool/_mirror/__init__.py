@@ -1,22 +1,22 @@
-"""How a script's definitions and globals reach workers, and how results find their way back.
+"""How a script's definitions and globals are sent to workers, and how results refer to them.
 
-A worker imports a module by its name. It cannot import the caller's `__main__`, nor a module
-that only the caller has. Each of these is a *scope*, and each worker has a *mirror* of it: a
-module with the same name, in which functions and classes behave as if they were imported.
+A worker imports a module by its name. It cannot import the caller's `__main__`, or a module that
+only the caller has. Each of these is a *scope*, and each worker has a *mirror* of it: a module
+with the same name, in which functions and classes behave as if they were imported.
 
-    caller                                            worker
-    ------                                            ------
-    scopes       what the caller has: definitions,    copies    the mirrors: what was sent,
-                 and the globals that they name                 made when it is first needed
-    pickler      refers to these by keys              rebuild   makes functions and classes
-    snapshot     what changed since it was sent       results   refer to these by keys
+    caller                                          worker
+    ------                                          ------
+    scopes       modules that are sent              copies           the mirrors; each object is
+    definitions  their objects that have keys                        made when it is first needed
+    pickler      refers to definitions by key       rebuild          makes functions and classes
+    snapshot     what changed since it was sent     result_pickling  refers to definitions by key
 
 A function, class or global object has a *key*, which is unique over all processes. Pickles
-name the key, in both directions. So a worker has one copy of each object, which keeps its
-state between tasks, and the caller gets its own objects back: nothing is ever rebuilt there.
+contain the key, in both directions. So a worker has one copy of each object, which keeps its
+state between tasks, and results in the caller contain the caller's own objects, not copies.
 
-Some libraries make classes in C, or keep a registry of them: `foreign_classes` takes these apart,
-`foreign_values` does so for objects of these libraries, and `rebuild_foreign` makes both.
+Some libraries make classes in C, or keep a registry of them. `caller.libraries` takes these classes
+and their objects apart, and `rebuild_foreign` makes them.
 
 `registry` is the table of keys, the same on both sides.
 """

@@ -1,16 +1,16 @@
 """Which modules the caller has reloaded, and which source files its modules were loaded from.
 
-A module that a worker imports later, or for the first time in a replacement of a worker,
-must be the version that the caller has. So each of the program's own modules is noted with
-its source, as that is when it is first seen. Modules of Python and of installed packages
-do not change while a program runs.
+A worker may import a module later than the caller, or in the place of a worker that exited. It must
+get the caller's version. So the source of each of the program's own modules is noted when the
+module is first inspected. Modules of Python and of installed packages do not change while a
+program runs.
 
-To look at all modules takes 100 us. But each import, and each `importlib.reload`, puts its
-module at the end of `sys.modules`; and a reload puts a new `__spec__` into the module. So
-their number, the last one, and its spec say whether there is anything to look at.
+Inspecting all modules takes 100 us. But each import, and each `importlib.reload`, puts its module
+at the end of `sys.modules`; and a reload puts a new `__spec__` into the module. So the number of
+modules, the last one, and its spec show whether anything has changed.
 
 IPython's `%autoreload` may also change the functions of a module in place. It does so only
-before a cell is run, and notes the time of the source.
+before a cell runs, and stores the modification time of the source.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-# Path, time of modification in nanoseconds, size in bytes, and hash.
+# Path, modification time in nanoseconds, size in bytes, and hash of a source file.
 Source = tuple[str, int, int, bytes]
 
-__all__ = ["ModuleVersions", "Source", "is_current", "is_programs_own", "mark", "source_of"]
+__all__ = ["ModuleVersions", "Source", "belongs_to_program", "is_current", "mark", "source_of"]
 
 _modules = sys.modules
-# A module may load itself when it is asked for an attribute: this does not ask it.
+# Reading an attribute of a lazy module may import it. This reads its `__dict__` instead.
 _variables_of: Any = vars(ModuleType)["__dict__"].__get__
 _OWN_PACKAGE = __name__.partition(".")[0]
 _PYTHON = os.path.dirname(os.__file__) + os.sep
@@ -38,18 +38,18 @@ _INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}"
 
 
 class ModuleVersions:
-    """What is known of the modules of this process. Its users take turns in `look`."""
+    """The versions of the modules of this process. Only one thread at a time may call `inspect`."""
 
     def __init__(self) -> None:
-        # Kept, so that a new spec cannot have the identity of an old one.
+        # Kept alive, so that a new spec cannot have the identity of an old one.
         self._specs: dict[str, Any] = {}
         self._sources: dict[str, Source] = {}
-        # How often each module was reloaded since it was first seen; the last one at the end.
+        # How often each module was reloaded; the one that was reloaded last is at the end.
         self._reloads: dict[str, int] = {}
         self._times: dict[str, float] = {}
 
-    def look(self) -> tuple[dict[str, Source], dict[str, int]]:
-        """Look at all modules. A mark that says when to look again must be made before.
+    def inspect(self) -> tuple[dict[str, Source], dict[str, int]]:
+        """Inspect all modules. Make the mark for the next check before this call.
 
         Returns:
             The sources of the program's own modules, and how often modules were reloaded, in
@@ -77,14 +77,14 @@ class ModuleVersions:
     def _note_source(self, name: str) -> None:
         self._sources.pop(name, None)
         path = getattr(self._specs.get(name), "origin", None)
-        if isinstance(path, str) and is_programs_own(name, path):
+        if isinstance(path, str) and belongs_to_program(name, path):
             try:
                 self._sources[name] = source_of(path)
             except OSError:
-                pass  # removed meanwhile: no worker can import it
+                pass  # the file is gone: no worker can import the module
 
     def _changed_in_place(self) -> list[str]:
-        """Return the modules that IPython has reloaded since the last look."""
+        """Return the modules that IPython has reloaded since the last inspection."""
         times = _autoreload_times()
         before, self._times = (
             self._times,
@@ -94,23 +94,27 @@ class ModuleVersions:
 
 
 def source_of(path: str) -> Source:
-    """Return what tells one version of a source file from another. Raises `OSError`."""
+    """Return what distinguishes the versions of a source file.
+
+    Raises:
+        OSError: if the file cannot be read.
+    """
     with open(path, "rb") as file:
         status = os.fstat(file.fileno())
         return path, status.st_mtime_ns, status.st_size, source_hash(file.read())
 
 
 def mark() -> tuple[Any, ...]:
-    """Return what changes when a module is imported, removed or reloaded."""
+    """Return a value that changes when a module is imported, removed or reloaded."""
     module = _modules.get(next(reversed(_modules), None))  # type: ignore[arg-type]
-    # Not the shell's attribute, which takes ten times as long.
+    # Reading the shell's attribute instead would take ten times as long.
     state = getattr(_shell(), "_trait_values", None)
     cell = None if state is None else state.get("execution_count")
     return len(_modules), module, _spec_of(module), state, cell
 
 
 def is_current(mark: tuple[Any, ...]) -> bool:
-    """Whether nothing that it stands for has changed since the mark was made."""
+    """Return whether no module was imported, removed or reloaded since the mark was made."""
     count, last, spec, state, cell = mark
     module = _modules.get(next(reversed(_modules), None))  # type: ignore[arg-type]
     return (
@@ -122,12 +126,12 @@ def is_current(mark: tuple[Any, ...]) -> bool:
 
 
 def _spec_of(module: Any) -> Any:
-    # Not `isinstance`, which may ask it as well.
+    # Not `isinstance`, which may read an attribute of the module as well.
     return _variables_of(module).get("__spec__") if issubclass(type(module), ModuleType) else None
 
 
-def is_programs_own(name: str, path: str) -> bool:
-    """Whether a module is the program's, and workers import it by its name."""
+def belongs_to_program(name: str, path: str) -> bool:
+    """Return whether a module is the program's own, and workers import it by its name."""
     return (
         path.endswith(".py")
         and name not in ("__main__", "__mp_main__")
@@ -138,15 +142,15 @@ def is_programs_own(name: str, path: str) -> bool:
 
 
 def _shell() -> Any:
-    """Return IPython's shell, if there is one."""
+    """Return IPython's shell; None if there is none."""
     module: Any = _modules.get("IPython.core.interactiveshell")
     return getattr(getattr(module, "InteractiveShell", None), "_instance", None)
 
 
 def _autoreload_times() -> dict[str, float]:
-    """Return the times of the sources that `%autoreload` has loaded, in seconds, by module."""
+    """Return the modification times, in seconds, of the modules that `%autoreload` has loaded."""
     try:
         magics = _shell().magics_manager.registry["AutoreloadMagics"]
         return dict(magics._reloader.modules_mtimes)
     except (AttributeError, KeyError):
-        return {}  # it is not in use, or keeps them elsewhere: then `__spec__` has to do
+        return {}  # `%autoreload` is not in use, or stores them elsewhere: use `__spec__` only

@@ -24,7 +24,7 @@ from enact_pool._events.live_events import (
     WorkerMemory,
     WorkerStart,
 )
-from enact_pool._mirror.caller.pickler import Needs
+from enact_pool._mirror.caller.needs import Needs
 from enact_pool._mirror.caller.pickling import pickle_function
 from enact_pool._model.ids import ExecutionId, fresh_ids
 from enact_pool._model.results import Err, Outcome, ParallelResult, Tally, outcome_of

@@ -1,7 +1,7 @@
-"""Execute cells in a kernel of this Python, and print what each of them has shown.
+"""Execute cells in a kernel of this Python, and print the output of each.
 
-The cells come as JSON, a list of texts, on stdin. What is printed is JSON, too: for each cell
-what it wrote to stdout, its result, and its error, if there is one.
+The program reads the cells from stdin, as a JSON list of strings. It prints JSON, too: for each
+cell its text on stdout, its result, and its error; "" for those that it lacks.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["execute"]
 
 
 def execute(cells: list[str], seconds: float) -> list[dict[str, str]]:
-    """Execute the cells in a new kernel; return what each has shown."""
+    """Execute the cells in a new kernel, each for at most `seconds`; return the output of each."""
     v4: Any = nbformat.v4  # its functions have no types
     notebook = v4.new_notebook(cells=[v4.new_code_cell(cell) for cell in cells])
     client = NotebookClient(
@@ -32,7 +32,7 @@ def execute(cells: list[str], seconds: float) -> list[dict[str, str]]:
     try:
         client.execute()
     except CellExecutionError:
-        pass  # it is among what the cell has shown
+        pass  # the output of the cell contains the error
     return [_shown(cell["outputs"]) for cell in notebook["cells"]]
 
 

@@ -18,7 +18,7 @@ EXECUTE = Path(__file__).with_name("notebook_program.py")
 
 
 def executed(cells: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """Execute cells; return for each the lines that it has printed, then its result."""
+    """Execute cells; return for each the lines that it printed, and then its result."""
     for name in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_DATA_DIR"):
         monkeypatch.setenv(name, str(folder / name.lower()))
     outcome = run_python([str(EXECUTE)], folder, json.dumps(cells))
@@ -31,12 +31,12 @@ def executed(cells: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_a_class_may_be_defined_again_in_a_later_cell(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Old instances stay instances of the old class, here and in tasks; new ones are new."""
+    """Old instances stay instances of the old class, here and in tasks."""
     cells = {
         """
 from enact_pool import Pool
 pool = Pool(1)
-def there(function, given=None):
+def in_worker(function, given=None):
     return pool.run_parallel([function], given)[0].output.unwrap()
 class Point:
     def __init__(self, x): self.x = x
@@ -45,7 +45,7 @@ class Point:
 def make(x): return Point(x)
 kept = []
 def keep(x): kept.append(Point(x)); return len(kept)
-print(there(make, 1).version(), type(there(make, 1)) is Point, there(keep, 5))
+print(in_worker(make, 1).version(), type(in_worker(make, 1)) is Point, in_worker(keep, 5))
 old, OldPoint = Point(1), Point
 """: ["one True 1"],
         """
@@ -54,37 +54,37 @@ class Point:
     def version(self): return "two"
 """: [],
         """
-there(make, 1).version(), type(there(make, 1)) is Point
+in_worker(make, 1).version(), type(in_worker(make, 1)) is Point
 """: ["('two', True)"],
         """
-print(there(lambda point: (point.version(), isinstance(point, Point)), old))
-print(type(there(lambda point: point.copy(), old)) is OldPoint)
-print(type(there(lambda _: kept[0])) is OldPoint)
+print(in_worker(lambda point: (point.version(), isinstance(point, Point)), old))
+print(type(in_worker(lambda point: point.copy(), old)) is OldPoint)
+print(type(in_worker(lambda _: kept[0])) is OldPoint)
 """: ["('one', False)", "True", "True"],
         """
 def make(x): return helper(x)
 """: [],
         """
 def helper(x): return f"helped {x}"
-there(make, 2)
+in_worker(make, 2)
 """: ["'helped 2'"],
         """
 def helper(x): return f"helped again {x}"
-there(make, 2)
+in_worker(make, 2)
 """: ["'helped again 2'"],
         """
 seen = set()
 def is_new(x): new = x not in seen; seen.add(x); return new
-print(there(is_new, 1), there(is_new, 1))
+print(in_worker(is_new, 1), in_worker(is_new, 1))
 seen = set()
-print(there(is_new, 1))
+print(in_worker(is_new, 1))
 pool.close()
 """: ["True False", "True"],
     }
     assert executed(list(cells), tmp_path, monkeypatch) == list(cells.values())
 
 
-def test_definitions_of_cells_are_found_as_those_of_scripts_are(
+def test_definitions_in_cells_work_like_those_in_scripts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cells = {
@@ -128,10 +128,10 @@ print(dataclasses.fields(Row)[0].default is dataclasses.MISSING)
     assert executed(list(cells), tmp_path, monkeypatch) == list(cells.values())
 
 
-def test_what_tasks_print_is_shown_in_the_cell_that_runs_them(
+def test_output_of_tasks_appears_in_the_cell_that_runs_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also after a cell whose own output was captured."""
+    """Also after a cell whose output was captured."""
     cells = {
         """
 import os, time
@@ -164,10 +164,10 @@ map_parallel(look, [0])[0].output
     assert executed(list(cells), tmp_path, monkeypatch) == list(cells.values())
 
 
-def test_capture_takes_what_tasks_print_and_what_calls_print(
+def test_capture_receives_the_output_of_tasks_and_of_calls(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a line break too, and all of it, though nothing waits for it."""
+    """Text without a line break, too, and completely, although the cell does not wait for it."""
     cells = {
         """
 import sys

@@ -13,7 +13,7 @@ PROGRAMS = find_programs()
 
 
 def assert_printed(outcome: Outcome, expected: list[str], program: Program) -> None:
-    """Fail with all that is known of a program that printed something else."""
+    """Fail, with the whole output, if a program printed other lines or failed."""
     shown = "\n".join([*outcome.lines, "-- stderr --", outcome.stderr])
     assert outcome.lines == expected, shown
     assert outcome.code == 0, shown
@@ -28,13 +28,13 @@ def assert_printed(outcome: Outcome, expected: list[str], program: Program) -> N
         for way in program.ways
     ],
 )
-def test_a_script_prints_what_it_does_with_its_definitions_in_a_module(
+def test_a_script_prints_the_same_with_its_definitions_in_a_module(
     program: Program, way: str, tmp_path: Path
 ) -> None:
     if sys.version_info < program.oldest_python:
         pytest.skip(f"needs Python {program.oldest_python}")
     for module in program.needs:
-        if importlib.util.find_spec(module) is None:  # to import it here may take seconds
+        if importlib.util.find_spec(module) is None:  # importing it here may take seconds
             pytest.skip(f"needs {module}")
     expected = program.expected
     if program.has_control and way == "file":
@@ -43,18 +43,18 @@ def test_a_script_prints_what_it_does_with_its_definitions_in_a_module(
         control = run_program(program.write_control(folder), folder)
         assert_printed(control, expected or control.lines, program)
         expected = control.lines
-    assert expected, "a program says what it prints, or has a control"
+    assert expected, "a program must have expected lines or a control"
     folder = tmp_path / "script"
     folder.mkdir()
     assert_printed(run_program(program.text, folder, way, program.name), expected, program)
 
 
-def test_there_are_enough_programs() -> None:
+def test_there_are_at_least_60_programs() -> None:
     assert len(PROGRAMS) >= 60
     assert sum("-c" in program.ways for program in PROGRAMS) >= 10
     assert sum("stdin" in program.ways for program in PROGRAMS) >= 10
 
 
-def test_a_program_has_no_guard() -> None:
-    """Users need none, so it must not be what makes a program work."""
+def test_no_program_has_a_main_guard() -> None:
+    """Users need no guard, so no program may depend on one."""
     assert not [program for program in PROGRAMS if 'if __name__ == "__main__"' in program.text]

@@ -1,4 +1,4 @@
-"""Users' tests, run by pytest in each of its import modes, with the pool that they share."""
+"""Users' tests work in each import mode of pytest, with the pool that they share."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from user_programs import run_python
 
-# Run by its own program: `python -m pytest` would put the current folder on sys.path.
+# A program of its own, since `python -m pytest` would put the current folder on sys.path.
 RUN_PYTEST = """\
 import sys
 import pytest
@@ -174,7 +174,7 @@ def test_after():
 
 
 def run_pytest(folder: Path, *arguments: str) -> None:
-    """Run pytest on `folder / "tests"`; fail with what it printed if a test failed."""
+    """Run pytest on `folder / "tests"`; fail, with its output, if a test failed."""
     (folder / "program").mkdir()
     (folder / "program" / "run_pytest.py").write_text(RUN_PYTEST)
     program = [str(folder / "program" / "run_pytest.py"), "-q", "-p", "no:cacheprovider"]
@@ -202,7 +202,7 @@ def test_definitions_of_a_test_package_that_nothing_else_imports_work(tmp_path: 
 
 
 @pytest.mark.parametrize("mode", ["prepend", "importlib"])
-def test_tasks_see_what_fixtures_have_set(mode: str, tmp_path: Path) -> None:
-    """Whichever test has started the pool's workers."""
+def test_tasks_see_the_state_that_fixtures_set(mode: str, tmp_path: Path) -> None:
+    """It does not matter which test has started the workers of the pool."""
     write_tests(tmp_path, "test_state.py", STATE, package=False)
     run_pytest(tmp_path, f"--import-mode={mode}")

@@ -1,4 +1,4 @@
-"""For each kind of program: definitions beyond those of the programs themselves."""
+"""Each kind of program has a script with further definitions, which checks them itself."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ VARIATIONS = [
 
 
 @pytest.mark.parametrize("script", [pytest.param(one, id=one.kind) for one in VARIATIONS])
-def test_variations_of_a_kind_are_right_too(script: Program, tmp_path: Path) -> None:
+def test_variations_of_a_kind_pass_their_checks(script: Program, tmp_path: Path) -> None:
     for module in script.needs:
         if importlib.util.find_spec(module) is None:
             pytest.skip(f"needs {module}")
     shutil.copy(variation_checks.__file__, tmp_path)
-    # Another name: one of the standard library's would hide that module.
+    # A fixed name, since a script named "dataclasses" would hide that module.
     outcome = run_program(script.text, tmp_path, name="variations")
     shown = "\n".join([*outcome.lines, "-- stderr --", outcome.stderr])
     assert [line for line in outcome.lines if not line.startswith("right: ")] == [], shown

@@ -1,17 +1,16 @@
 """The programs in `programs/`, and the ways in which users run a program.
 
-A program is a script without a `__main__` guard that prints lines. Comments in it say what
-holds for it:
+A program is a script without a `__main__` guard that prints lines. Its comments describe it:
 
-    # expect: LINE     a line of its output; all such lines together are its whole output
+    # expect: LINE     a line of its output; all these lines are its whole output
     # ways: -c stdin   it is also run in these ways, not only as a file
-    # needs: MODULE    it is skipped where this module is missing
+    # needs: MODULE    it is skipped if this module is missing
     # python: 3.12     it needs at least this Python
-    # stderr: REASON   it may write to stderr; the others must not
-    # --- run ---      what is above this line are definitions
+    # stderr: REASON   it may write to stderr; other programs must not
+    # --- run ---      the lines above this one are definitions
 
-A program with the last of these has a control: its definitions are written to a module, and
-the rest runs as a script that takes all names from there. Both must print the same.
+A program with the last comment has a control: its definitions are written to a module, and the
+rest runs as a script that imports all names from there. Both must print the same.
 """
 
 from __future__ import annotations
@@ -33,8 +32,8 @@ __all__ = ["SECONDS", "Outcome", "Program", "find_programs", "run_program", "run
 PROGRAMS = Path(__file__).parent / "programs"
 RUN = "# --- run ---\n"
 
-# A program takes half a second. One that takes this long hangs. Two of them, one after the
-# other, must end before the time limit of a test (60 s, see pyproject.toml).
+# A program takes half a second. After this time, it is considered to hang. Two programs, one after
+# the other, must end within the time limit of a test (60 s, see pyproject.toml).
 SECONDS = 25
 
 # The module's name must not be that of the script: the script's folder is searched first.
@@ -46,14 +45,14 @@ globals().update({{k: v for k, v in vars(definitions_{name}).items() if not k.st
 
 @frozen
 class Outcome:
-    """What a program printed, and how it ended."""
+    """The output and the exit code of a program."""
 
     lines: list[str]
     stderr: str
     code: int
 
 
-def _noted(text: str, word: str) -> list[str]:
+def _comments(text: str, word: str) -> list[str]:
     """Return the values of all comments `# word: value`."""
     return [
         match[1] for match in re.finditer(rf"^# {word}:(?: (.*)|)$", text.replace("\r", ""), re.M)
@@ -62,7 +61,7 @@ def _noted(text: str, word: str) -> list[str]:
 
 @frozen
 class Program:
-    """A program, and what its comments say of it."""
+    """A program, and the properties that its comments describe."""
 
     kind: str
     name: str
@@ -70,38 +69,38 @@ class Program:
 
     @property
     def expected(self) -> list[str]:
-        """The lines that it must print; empty if only its control says so."""
-        return [line or "" for line in _noted(self.text, "expect")]
+        """The lines that it must print; empty if only its control determines them."""
+        return [line or "" for line in _comments(self.text, "expect")]
 
     @property
     def ways(self) -> list[str]:
-        """In which ways it is run."""
-        return ["file", *" ".join(_noted(self.text, "ways")).split()]
+        """The ways in which it is run."""
+        return ["file", *" ".join(_comments(self.text, "ways")).split()]
 
     @property
     def needs(self) -> list[str]:
-        """Modules without which it cannot run."""
-        return _noted(self.text, "needs")
+        """The modules without which it cannot run."""
+        return _comments(self.text, "needs")
 
     @property
     def oldest_python(self) -> tuple[int, ...]:
-        """The first Python that can run it."""
+        """The oldest version of Python that can run it."""
         return tuple(
-            int(part) for noted in _noted(self.text, "python") for part in noted.split(".")
+            int(part) for noted in _comments(self.text, "python") for part in noted.split(".")
         )
 
     @property
     def may_write_to_stderr(self) -> bool:
-        """Whether text on stderr is no fault."""
-        return bool(_noted(self.text, "stderr"))
+        """Whether it may write to stderr."""
+        return bool(_comments(self.text, "stderr"))
 
     @property
     def has_control(self) -> bool:
-        """Whether its definitions can also be put into a module."""
+        """Whether its definitions can also be in a module."""
         return RUN in self.text
 
     def write_control(self, folder: Path) -> str:
-        """Write the definitions as a module into `folder`; return the script that uses them."""
+        """Write the definitions to a module in `folder`; return the script that uses them."""
         definitions, run = self.text.split(RUN)
         (folder / f"definitions_{self.name}.py").write_text(definitions)
         return _CONTROL.format(name=self.name) + run
@@ -129,11 +128,11 @@ def run_program(text: str, folder: Path, way: str = "file", name: str = "script"
 def run_python(arguments: list[str], folder: Path, stdin: str = "") -> Outcome:
     """Run this Python with `arguments` in `folder`, for at most `SECONDS`.
 
-    Its output goes to files: a process that it leaves running would keep a pipe open.
+    Its output is written to files: a process that it leaves running would keep a pipe open.
     """
     paths = [str(Path(enact_pool.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
-    # A kernel, and a pytest, that find it behave in another way than users see.
+    # A kernel or a pytest that finds this variable behaves differently than for users.
     environment.pop("PYTEST_CURRENT_TEST", None)
     with (
         tempfile.TemporaryFile("w+") as given,
@@ -142,7 +141,7 @@ def run_python(arguments: list[str], folder: Path, stdin: str = "") -> Outcome:
     ):
         given.write(stdin)
         given.seek(0)
-        # A group of its own, so that all of it can be killed.
+        # A process group of its own, so that all its processes can be killed.
         with subprocess.Popen(
             [sys.executable, *arguments],
             cwd=folder,

@@ -1,7 +1,7 @@
-"""Checks that the scripts in `variations/` make, each of a function that a worker runs.
+"""Checks for the scripts in `variations/`, each of a function that a worker runs.
 
-They all use one worker, so that what a check leaves there is seen by the next. A line is
-printed for each; it begins with "right" or "wrong".
+They all use one worker, so that the next check sees the changes that a check leaves there. Each
+check prints a line that begins with "right" or "wrong".
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _pool = Pool(1)
 atexit.register(_pool.close)
 
 
-def _there(function: Callable[[object], object]) -> Ok[object] | Err:
+def _in_worker(function: Callable[[object], object]) -> Ok[object] | Err:
     return _pool.run_parallel([function], None)[0].output
 
 
@@ -30,32 +30,32 @@ def _print(function: Callable[[object], object], right: object, outcome: object)
 
 
 def same(*functions: Callable[[object], object]) -> None:
-    """Check that each function returns in the worker what it returns here."""
+    """Check that each function returns the same in the worker as here."""
     for function in functions:
-        outcome = _there(function)
+        outcome = _in_worker(function)
         here = function(None)
         _print(function, outcome == Ok(here), f"{outcome}, but here {here!r}")
 
 
 def equals(function: Callable[[object], object], value: object) -> None:
     """Check that a function returns `value` in the worker."""
-    outcome = _there(function)
+    outcome = _in_worker(function)
     _print(function, outcome == Ok(value), outcome)
 
 
 def own(function: Callable[[object], object], definition: object) -> None:
     """Check that a function returns this very object, which the script defines."""
-    outcome = _there(function)
+    outcome = _in_worker(function)
     _print(function, outcome.is_ok and outcome.unwrap() is definition, outcome)
 
 
 def instance(function: Callable[[object], object], kind: type) -> None:
     """Check that a function returns an instance of this very class."""
-    outcome = _there(function)
+    outcome = _in_worker(function)
     _print(function, outcome.is_ok and type(outcome.unwrap()) is kind, outcome)
 
 
 def fails(function: Callable[[object], object], word: str) -> None:
-    """Check that a function fails in the worker, by an error that has `word` in it."""
-    outcome = _there(function)
+    """Check that a function fails in the worker, with an error that contains `word`."""
+    outcome = _in_worker(function)
     _print(function, isinstance(outcome, Err) and word in outcome.error, outcome)

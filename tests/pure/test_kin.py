@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enact_pool._mirror.caller.pickler import Needs
+from enact_pool._mirror.caller.needs import Needs
 from enact_pool._mirror.caller.pickling import pickle_callables
 from enact_pool._wire.closures import parted, reunited
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from enact_pool._lanes.death import Death
-from enact_pool._mirror.caller.pickler import Needs
+from enact_pool._mirror.caller.needs import Needs
 from enact_pool._mirror.caller.pickling import pickle_value
 from enact_pool._python.source_lines import with_sources
 from enact_pool._python.texts import OUR_FOLDER, describe, duration_text

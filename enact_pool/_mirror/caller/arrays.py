@@ -1,7 +1,7 @@
 """How NumPy's arrays are pickled without a copy, where plain pickle makes one or two.
 
-Plain pickle leaves the memory of an array out of band only if it is an `ndarray` itself, and
-contiguous. A memory map travels as the name of its file.
+Plain pickle leaves the memory of an array out of band only if the array is contiguous and its
+type is `ndarray` itself. For a memory map, the name of its file is sent.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ __all__ = ["numpy_is_loaded", "reduce_array"]
 
 
 def numpy_is_loaded() -> bool:
-    """Return whether there can be arrays."""
+    """Return whether the program has imported NumPy."""
     return "numpy" in sys.modules
 
 
 def reduce_array(value: Any, kind: type) -> tuple[Any, ...] | None:
-    """Return how to pickle an array; None for other values, and those that plain pickle does well.
+    """Return how to pickle an array; None for other values, and if plain pickle is good enough.
 
-    Arrays of objects, and subclasses with a `__reduce__` of their own, are left to that.
+    Plain pickle also pickles arrays of objects, and subclasses that define `__reduce__`.
     """
     numpy: Any = sys.modules["numpy"]
     plain = getattr(numpy, "ndarray", None)
@@ -46,7 +46,7 @@ def reduce_array(value: Any, kind: type) -> tuple[Any, ...] | None:
 
 
 def rebuilt_array(kind: Any, base: Any, attributes: dict[str, Any] | None) -> Any:
-    """Return an array of this kind that has the memory of a plain one."""
+    """Return an array of this type that shares the memory of a plain one."""
     import numpy
 
     value = base if kind is numpy.ndarray else base.view(kind)
@@ -63,7 +63,7 @@ def _reduce_masked(numpy: Any, value: Any) -> tuple[Any, ...]:
 
 
 def rebuilt_masked(data: Any, mask: Any, fill_value: Any, hard: bool) -> Any:
-    """Return a masked array that has the memory of plain ones."""
+    """Return a masked array that shares the memory of plain arrays."""
     import numpy
 
     return numpy.ma.MaskedArray(
@@ -75,7 +75,7 @@ def rebuilt_masked(data: Any, mask: Any, fill_value: Any, hard: bool) -> Any:
 
 
 def _reduce_map(numpy: Any, value: Any) -> tuple[Any, ...] | None:
-    """The file and the place of a memory map; None if its memory is not what the file has."""
+    """Reduce a memory map to its file and offset; None if its memory differs from the file."""
     whole = value
     while isinstance(whole.base, numpy.memmap):
         whole = whole.base
@@ -89,7 +89,7 @@ def _reduce_map(numpy: Any, value: Any) -> tuple[Any, ...] | None:
         if os.stat(name).st_size < whole.offset + end - start:
             return None
     except OSError:
-        return None  # it has been deleted, and is there only as long as it is mapped
+        return None  # the file was deleted, and exists only while it is mapped
     order = "C" if value.flags.c_contiguous else "F"
     mode = "r" if whole.mode == "r" else "c"
     return mapped, (os.path.abspath(name), value.dtype, mode, offset, value.shape, order)
@@ -101,7 +101,7 @@ def _bounds(value: Any) -> tuple[int, int]:
 
 
 def mapped(name: str, dtype: Any, mode: Any, offset: int, shape: Any, order: Any) -> Any:
-    """Return an array in a file: what is written to it stays in this process."""
+    """Return an array that is mapped from a file; writes to it stay in this process."""
     import numpy
 
     return numpy.memmap(name, dtype, mode, offset, shape, order)

@@ -1,4 +1,4 @@
-"""The globals of scopes: what each was when it was looked at last, and is sent as."""
+"""The globals of scopes: the value of each at the last inspection, and the item that sends it."""
 
 from __future__ import annotations
 
@@ -9,30 +9,33 @@ from types import ModuleType
 from typing import Any
 
 from enact_pool._mirror.caller.changes import may_change
-from enact_pool._mirror.caller.definition_pickler import culprit, dumps
+from enact_pool._mirror.caller.definition import CONTAINERS, Definition, kind_of
+from enact_pool._mirror.caller.definition_pickler import dumps, unpicklable_path
+from enact_pool._mirror.caller.definitions import definitions
 from enact_pool._mirror.caller.items import Item
-from enact_pool._mirror.caller.pickler import Needs
-from enact_pool._mirror.caller.records import Look, current
-from enact_pool._mirror.caller.scopes import (
-    CONTAINERS,
-    IMPLICIT,
-    Definition,
-    Scope,
-    kind_of_global,
-    scopes,
-)
+from enact_pool._mirror.caller.needs import Needs
+from enact_pool._mirror.caller.records import Inspection, current_record
+from enact_pool._mirror.caller.scopes import IMPLICIT, Scope, scopes
 from enact_pool._mirror.registry import module_of
 from enact_pool._python.interrupts import raise_interrupt
 from enact_pool._python.texts import describe
 from enact_pool._wire.frames import SHAREABLE
 
-__all__ = ["Binding", "bound", "others_of", "scope_item", "unbound", "value_of"]
+__all__ = [
+    "Binding",
+    "current_binding",
+    "deleted_binding",
+    "functions_and_classes_of",
+    "scope_item",
+    "value_of",
+]
 
+# Stands for the value of a global that does not exist.
 _ABSENT: Any = object()
 
 
 def scope_item(scope: Scope) -> Item:
-    """Return what makes the mirror of a scope."""
+    """Return the item that makes the mirror of a scope."""
     names = scope.names_in_modules()
     item: Item | None = scope.item
     if item is None or item.arguments[1] != names:
@@ -47,8 +50,8 @@ def scope_item(scope: Scope) -> Item:
     return item
 
 
-def others_of(scope: Scope) -> Needs:
-    """The functions and classes of a scope: a task may look them up by name at run time."""
+def functions_and_classes_of(scope: Scope) -> Needs:
+    """Return needs for the scope's own functions and classes: a task may look up their names."""
     known = scope.others
     if known is None or known[0] != scope.version:
         needs = Needs()
@@ -59,8 +62,8 @@ def others_of(scope: Scope) -> Needs:
             if issubclass(type(value), type):
                 is_own = module_of(value) == module
             else:
-                special = kind_of_global(value)
-                is_own = special is not None and getattr(value, "__module__", None) == module
+                kind = kind_of(value)
+                is_own = kind is not None and getattr(value, "__module__", None) == module
             if is_own:
                 needs.names[scope, name] = None
         known = scope.others = scope.version, needs
@@ -68,7 +71,7 @@ def others_of(scope: Scope) -> Needs:
 
 
 class Binding:
-    """What a global was when it was looked at last."""
+    """The value of a global at the last inspection, and the item and needs that send it."""
 
     __slots__ = ("definition", "item", "needs", "value")
 
@@ -82,76 +85,76 @@ class Binding:
 
 
 def value_of(scope: Scope, name: str) -> Any:
-    """Return what a global is bound to now, or an object that stands for nothing."""
+    """Return the value that a global has now, or an object that stands for no value."""
     return scope.contents.get(name, _ABSENT)
 
 
-def bound(scope: Scope, name: str, look: Look) -> Binding | None:
-    """Return what a global is now; None if there is none of that name, nor ever was."""
+def current_binding(scope: Scope, name: str, inspection: Inspection) -> Binding | None:
+    """Return the binding of a global as it is now; None if no global ever had the name."""
     if name in IMPLICIT:
         return None
-    value = look.globals_of(scope).get(name, _ABSENT)
+    value = inspection.globals_of(scope).get(name, _ABSENT)
     known: Binding | None = scope.bindings.get(name)
-    if known is not None and _is_current(known, value, look):
+    if known is not None and _is_current(known, value, inspection):
         return known
     if value is _ABSENT:
         if known is None:
             return None
-        binding = unbound(scope, name)
+        binding = deleted_binding(scope, name)
     else:
-        binding = _new_binding(scope, name, value, look)
+        binding = _new_binding(scope, name, value, inspection)
         if known is not None:
             if known.item.kind == "absent" and known.item.arguments == binding.item.arguments:
                 binding.item = known.item
             elif known.definition is not None and known.value is not value:
-                scopes.release(known.definition, scope, name)
+                definitions.release_replaced(known.definition, scope, name)
     scope.bindings[name] = binding
     return binding
 
 
-def _is_current(known: Binding, value: Any, look: Look) -> bool:
+def _is_current(known: Binding, value: Any, inspection: Inspection) -> bool:
     if known.value is not value:
         return False
     if known.item.kind == "absent":
-        return look.patient  # it may be whole by now
+        return inspection.patient  # if not patient, try again: its parts may have changed
     if known.definition is None:
         return not _is_sent_otherwise(value, known.needs)
-    # What is sent to workers that are started is never sent again.
+    # Objects that can be sent only to a worker that is being started are never sent again.
     is_sent_once = module_of(type(value)).startswith("multiprocessing.")
-    return is_sent_once or _can_be_sent(known.definition, look)
+    return is_sent_once or _can_be_sent(known.definition, inspection)
 
 
 def _is_sent_otherwise(value: Any, needs: Needs) -> bool:
-    """Return whether a module was importable, and has been edited since."""
+    """Return whether a value is a module that was importable, and has been edited since."""
     if type(value) is not ModuleType:
         return False
     scope = scopes.scope_of_module(value)
     return scope is not None and scope not in needs.scopes
 
 
-def unbound(scope: Scope, name: str) -> Binding:
-    """Return the binding of a global that is gone."""
+def deleted_binding(scope: Scope, name: str) -> Binding:
+    """Return the binding of a global that was deleted."""
     item = Item(("name", scope.key, name), "unbind", (scope.key, name))
     return Binding(_ABSENT, item, Needs())
 
 
-def _can_be_sent(definition: Definition, look: Look) -> bool:
+def _can_be_sent(definition: Definition, inspection: Inspection) -> bool:
     try:
-        current(definition, look)
+        current_record(definition, inspection)
     except BaseException as error:
         raise_interrupt(error)
         return False
     return True
 
 
-def _new_binding(scope: Scope, name: str, value: Any, look: Look) -> Binding:
+def _new_binding(scope: Scope, name: str, value: Any, inspection: Inspection) -> Binding:
     slot = "name", scope.key, name
     needs = Needs()
     needs.scopes[scope] = None
     try:
         definition = _definition_of_global(scope, value)
         if definition is not None:
-            current(definition, look)
+            current_record(definition, inspection)
             needs.definitions[definition] = None
             item = Item(slot, "bind", (scope.key, name, definition.key), pin=value)
             return Binding(value, item, needs, definition)
@@ -167,40 +170,40 @@ def _new_binding(scope: Scope, name: str, value: Any, look: Look) -> Binding:
         if module is not None:
             item = Item(slot, "import", (scope.key, name, module, describe(error)[0]))
         else:
-            reason = f"{culprit(name, value)}: {describe(error)[0]}"
+            reason = f"{unpicklable_path(name, value)}: {describe(error)[0]}"
             item = Item(slot, "absent", (scope.key, name, reason))
         return Binding(value, item, needs)
 
 
 def _definition_of_global(scope: Scope, value: Any) -> Definition | None:
-    """Return the definition of the value of a global; None for a plain value."""
-    kind = type(value)
-    if kind in SHAREABLE or kind is ModuleType or issubclass(type(value), Enum):
+    """Return the definition of the value of a global; None for an immutable value."""
+    value_type = type(value)
+    if value_type in SHAREABLE or value_type is ModuleType or issubclass(value_type, Enum):
         return None
-    if issubclass(type(value), type):
-        return scopes.find_class(value)
-    known = scopes.known(value)
+    if issubclass(value_type, type):
+        return definitions.find_class(value)
+    known = definitions.known(value)
     if known is not None:
         return known
-    special = kind_of_global(value)
-    if special == "function":
-        found = scopes.find_function(value)
+    kind = kind_of(value)
+    if kind == "function":
+        found = definitions.find_function(value)
         return found if isinstance(found, Definition) else None
-    if special == "dispatcher":
-        return scopes.define(value, "dispatcher", scope.module)
-    if special is not None:
-        return scopes.find_other(value)
-    if kind in CONTAINERS:
-        return scopes.define(value, "container", scope.module)
-    if kind is ContextVar:
-        return scopes.define(value, "context_variable", scope.module)
-    if kind is not object and not may_change(value):
+    if kind == "dispatcher":
+        return definitions.define(value, "dispatcher", scope.module)
+    if kind is not None:
+        return definitions.find_other(value)
+    if value_type in CONTAINERS:
+        return definitions.define(value, "container", scope.module)
+    if value_type is ContextVar:
+        return definitions.define(value, "context_variable", scope.module)
+    if value_type is not object and not may_change(value):
         return None
-    return scopes.define(value, "value", scope.module)
+    return definitions.define(value, "value", scope.module)
 
 
 def _module_with(name: str, value: Any) -> str | None:
-    """Return the module that has this very object under this name, and can be imported."""
+    """Return the importable module that has this very object under this name; else None."""
     for module_name, module in list(sys.modules.items()):
         if (
             isinstance(module, ModuleType)

@@ -1,4 +1,4 @@
-"""What the caller has changed of a definition since it was sent."""
+"""Records of definitions, and what the caller has changed since they were sent."""
 
 from __future__ import annotations
 
@@ -7,52 +7,65 @@ from enum import Enum
 from types import BuiltinFunctionType, CellType, CodeType, FunctionType, ModuleType
 from typing import Any
 
-from enact_pool._mirror.caller.definition_pickler import culprit, dumps
+from enact_pool._mirror.caller.definition import Definition, LruCache
+from enact_pool._mirror.caller.definition_pickler import dumps, unpicklable_path
 from enact_pool._mirror.caller.fingerprint import Fingerprint
 from enact_pool._mirror.caller.items import Item
+from enact_pool._mirror.caller.needs import Needs
 from enact_pool._mirror.caller.parts import DESCRIPTORS, MADE, registered_with
-from enact_pool._mirror.caller.pickler import Needs
-from enact_pool._mirror.caller.scopes import Definition, LruCache
 from enact_pool._mirror.rebuild import REGISTERED
 from enact_pool._mirror.registry import member_key, registry, unwrapped
 from enact_pool._python.interrupts import raise_interrupt
 from enact_pool._python.texts import describe
 from enact_pool._wire.frames import SHAREABLE
 
-__all__ = ["Record", "fields_of", "lacking", "may_change", "note_changes", "watch"]
+__all__ = [
+    "Record",
+    "fields_of",
+    "may_change",
+    "missing_attribute",
+    "note_changes",
+    "note_fields",
+]
 
-ABSENT: Any = object()
+_ABSENT: Any = object()
 
 
 class Record:
-    """What was pickled of a definition, and what it was like then."""
+    """What was pickled of a definition, and the fields that it had then.
+
+    Attributes:
+        items: the items that make the definition in a worker.
+        changes: the items of the attributes that have changed since, by name.
+        needs: what a worker must have for all these items.
+        version: grows with each change.
+    """
 
     def __init__(self) -> None:
         self.items: list[Item] = []
-        # What has changed since, by the names of attributes.
         self.changes: dict[str, Item] = {}
         self.needs = Needs()
-        # What it refers to, by name, and the fingerprints of what may change in place.
+        # The fields of the definition, and the fingerprints of those that may change in place.
         self.fields: dict[str, Any] = {}
         self.ids: list[int] = []
         self.fingerprints: dict[str, Any] = {}
-        # Grows with each change.
         self.version = 0
-        # The look in which it was compared last.
-        self.look: object = None
-        # When a patient snapshot compares it again, on the monotonic clock.
-        self.compare_at = 0.0
-        # Likewise, one that nothing names.
-        self.glance_at = 0.0
+        # The token of the inspection that compared it last.
+        self.inspection: object = None
+        # When a patient inspection compares it again, on the monotonic clock in seconds.
+        self.due = 0.0
+        # The same for an inspection of definitions that no code names.
+        self.unnamed_due = 0.0
 
 
-def lacking(definition: Definition, name: str, reason: str) -> Item:
+def missing_attribute(definition: Definition, name: str, reason: str) -> Item:
+    """Return the item of an attribute that cannot be sent, for this reason."""
     key = definition.key
     return Item(("attribute", key, name), "lack", (key, name, reason))
 
 
 def fields_of(definition: Definition) -> dict[str, Any]:
-    """What can be changed of a definition, by name; of methods too: `method.__defaults__`."""
+    """Return the fields that the caller can change, by name; for methods: `method.__defaults__`."""
     value = definition.value
     if issubclass(type(value), type):
         fields = definition.attributes()
@@ -85,10 +98,10 @@ def _fields_of(function: Any) -> dict[str, Any]:
     }
 
 
-# How many a function has without attributes.
+# How many fields a function without attributes has.
 _PLAIN_FIELDS = 3
 
-# What nobody changes in place.
+# Attributes of classes that no code changes in place.
 _NEVER_CHANGED = frozenset(
     (
         "__annotations__",
@@ -118,7 +131,7 @@ _FIXED_TYPES = frozenset(
 
 
 def may_change(value: Any) -> bool:
-    """Return whether a value may be changed in place, as far as its type tells."""
+    """Return whether values of this type can be changed in place."""
     kind = type(value)
     if kind in SHAREABLE or kind in _FIXED_TYPES or issubclass(type(value), (type, Enum)):
         return False
@@ -127,7 +140,7 @@ def may_change(value: Any) -> bool:
     return True
 
 
-# Returns a number that changes when another object takes the place of a value.
+# A function whose result changes when another object takes the place of a value.
 NumberOf = Callable[[Definition], int]
 
 
@@ -137,12 +150,12 @@ def _fingerprint(definition: Definition, value: Any, number_of: NumberOf) -> Any
         numbers = [number_of(each) for each in needs.definitions if each.kind == "value"]
     except BaseException as error:
         raise_interrupt(error)
-        return None  # it cannot be sent, which was noted
+        return None  # it cannot be sent: the attribute's item says so
     return Fingerprint.of(content, buffers), numbers
 
 
-def watch(definition: Definition, record: Record, number_of: NumberOf) -> None:
-    """Note what a definition is like now."""
+def note_fields(definition: Definition, record: Record, number_of: NumberOf) -> None:
+    """Note the fields that a definition has now."""
     record.fields = fields_of(definition)
     record.ids = list(map(id, record.fields.values()))
     members = definition.value._member_map_ if definition.kind == "enum" else ()
@@ -156,7 +169,7 @@ def watch(definition: Definition, record: Record, number_of: NumberOf) -> None:
 def note_changes(
     definition: Definition, record: Record, number_of: NumberOf, *, patient: bool
 ) -> None:
-    """Note what the caller has changed of a definition since."""
+    """Compare a definition with its record, and note in the record what the caller has changed."""
     function = definition.value
     if (
         type(function) is FunctionType
@@ -164,7 +177,7 @@ def note_changes(
         and not record.fingerprints
         and not record.changes
     ):
-        # Most functions: nothing has to be made to compare them.
+        # Most functions: compare them without making a dict or a list.
         known = record.fields
         if (
             len(known) == _PLAIN_FIELDS
@@ -179,11 +192,11 @@ def note_changes(
         for name in record.fields.keys() - fields.keys():
             method, dot, _ = name.partition(".")
             if dot and f"{method}.__code__" not in fields:
-                record.fingerprints.pop(name, None)  # another function is there
+                record.fingerprints.pop(name, None)  # another function has replaced the method
             else:
                 _note_change(definition, record, name, (), number_of)
         for name, value in fields.items():
-            if name not in MADE and record.fields.get(name, ABSENT) is not value:
+            if name not in MADE and record.fields.get(name, _ABSENT) is not value:
                 _note_change(definition, record, name, (value,), number_of)
         record.fields, record.ids = fields, ids
     for name, before in list(record.fingerprints.items()):
@@ -192,7 +205,7 @@ def note_changes(
     if record.changes and not patient:
         for name, item in list(record.changes.items()):
             if item.kind == "lack" and name in fields:
-                # It may be whole by now.
+                # Try again: its parts may have changed.
                 _note_change(definition, record, name, (fields[name],), number_of)
 
 
@@ -210,12 +223,12 @@ def _note_change(
             return
         item.base = known.base
     else:
-        before = record.fields.get(name, ABSENT)
+        before = record.fields.get(name, _ABSENT)
         if not contents or before is not contents[0]:
-            item.base = _change(definition, record, name, () if before is ABSENT else (before,))
+            item.base = _change(definition, record, name, () if before is _ABSENT else (before,))
     is_watched = item.kind == "change" and contents and may_change(contents[0])
     fingerprint = _fingerprint(definition, contents[0], number_of) if is_watched else None
-    # All at once: what is above may be interrupted, and is done again then.
+    # Change the record only now: the code above may be interrupted, and then runs again.
     record.fingerprints.pop(name, None)
     if fingerprint is not None:
         record.fingerprints[name] = fingerprint
@@ -224,14 +237,15 @@ def _note_change(
 
 
 def _change(definition: Definition, record: Record, name: str, contents: tuple[Any, ...]) -> Item:
-    """Return the item that gives an attribute a value, or says why it has none."""
+    """Return the item that sets an attribute, deletes it, or says why its value cannot be sent."""
     key = definition.key
     try:
         content, buffers, needs = dumps(contents, definition)
     except BaseException as error:
         raise_interrupt(error)
-        path = culprit(f"{getattr(definition.value, '__qualname__', '')}.{name}", contents[0])
-        return lacking(definition, name, f"{path}: {describe(error)[0]}")
+        owner = getattr(definition.value, "__qualname__", "")
+        path = unpicklable_path(f"{owner}.{name}", contents[0])
+        return missing_attribute(definition, name, f"{path}: {describe(error)[0]}")
     record.needs.add(needs)
     needed = [each.key for each in needs.definitions]
     slot = "attribute", key, name

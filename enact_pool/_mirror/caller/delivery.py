@@ -1,4 +1,4 @@
-"""How items reach a worker: each once, in a frame before the batch that needs them."""
+"""What each worker has received. Each item is sent once, in a frame before its first batch."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
 
 __all__ = ["Deliveries", "note_release", "packed"]
 
-# For these, what the worker has of them is to be completed when it is needed.
+# The kinds that a worker may have received without applying them: see `Manifest`.
 _COMPLETED = frozenset(("object", "state", "change"))
 
-# What the slots of a definition begin with, which its key follows.
+# How the slots of definitions begin. The key of the definition follows.
 _OF_DEFINITIONS = frozenset(("object", "state", "attribute"))
 
 _MOST_REMEMBERED = 64
 
-# All deliveries: replaced as a whole. Of two threads that add one at the same time, one may
-# get lost; its worker then keeps what the caller lets go of.
+# All deliveries. The tuple is replaced as a whole, without a lock. If two threads add one at the
+# same time, one may get lost; its worker then keeps the definitions that the caller releases.
 _all: tuple[ref[Deliveries], ...] = ()
 
 
 def note_release(key: str) -> None:
-    """Have all workers let go of a definition.
+    """Make all workers release a definition.
 
-    They never do so by themselves: the caller has to know what they have.
+    Workers never release definitions on their own, since the caller must know which ones they have.
     """
     for reference in _all:
         deliveries = reference()
@@ -41,7 +41,7 @@ def note_release(key: str) -> None:
 
 
 class _Sent(NamedTuple):
-    """What is remembered of an item: not its content."""
+    """What is kept about an item that was sent: not its content."""
 
     number: int
     now: bool
@@ -50,12 +50,18 @@ class _Sent(NamedTuple):
 
 
 class Deliveries:
-    """What one worker has been sent.
+    """What one worker has received.
 
-    `send` passes the descriptor of a large value to it, and returns the number by which the
-    worker finds that, or raises `OSError`. Without it, large values are part of the frame.
-    `send_streams` does the same with the descriptors of stdout and stderr, or of the relay
-    that it is called with.
+    Args:
+        send: Pass the descriptor of a large value to the worker, and return the number by which
+            the worker finds it, or raise `OSError`. If None, large values are part of the frame.
+        send_streams: Do the same for the descriptors of stdout and stderr, or for those of the
+            relay that is its argument.
+
+    Attributes:
+        complete: by id, the manifests whose items the worker has all received. If `released` is
+            empty, a batch with only these manifests needs no operations.
+        released: the keys of definitions that the caller has released and the worker has not.
     """
 
     def __init__(
@@ -65,24 +71,22 @@ class Deliveries:
     ) -> None:
         self._send = send
         self._send_streams = send_streams
-        # By slot: what was sent.
+        # By slot: the last item that was sent.
         self._sent: dict[tuple[Any, ...], _Sent] = {}
-        # Whether it was sent attributes that were changed.
+        # Whether the worker has received changed attributes.
         self._has_changes = False
-        # Manifests that are complete there, by their ids. With `released` empty, a worker that has
-        # all of a batch's needs nothing.
         self.complete: dict[int, Manifest] = {}
-        # What is about to be sent.
+        # By slot: the items in the operations that were returned last.
         self._new: dict[tuple[Any, ...], _Sent] = {}
-        # The keys of what the caller has let go of since.
         self.released: deque[str] = deque()
         global _all
         _all = *(each for each in _all if each() is not None), ref(self)
 
     def operations(self, manifests: Iterable[Manifest]) -> list[Any]:
-        """Return what the worker has to be told. When it is on its way, call `sent`.
+        """Return the operations that the worker must apply. Call `sent` when they are sent.
 
-        Raises `OSError` if a descriptor cannot be sent.
+        Raises:
+            OSError: if a descriptor cannot be sent.
         """
         operations = self._releases() if self.released else []
         self._new = {}
@@ -104,7 +108,7 @@ class Deliveries:
         return operations
 
     def _drop_outdated(self, entries: list[tuple[Item, bool]]) -> bool:
-        """Have what refers to a value sent again, if another object takes the place of it."""
+        """Forget the items that refer to a replaced value, so that they are sent again."""
         waiting = [
             item.slot[1]
             for item, _ in entries
@@ -125,12 +129,12 @@ class Deliveries:
         return True
 
     def _bases(self, entries: list[tuple[Item, bool]]) -> Iterator[tuple[Item, bool]]:
-        """What attributes were at first that others have changed since a snapshot."""
+        """Yield the original values of attributes that a newer snapshot has sent changes of."""
         if not self._has_changes:
             return
         slots = {item.slot for item, _ in entries}
         for slot, known in list(self._sent.items()):
-            # Of what was changed in place, nobody knows what it was.
+            # For an attribute that was changed in place, the original value is lost: no base.
             if known.base is not None and slot not in slots and ("object", slot[1]) in slots:
                 yield known.base, True
 
@@ -147,7 +151,7 @@ class Deliveries:
         return [("release", (key,), None, False) for key in keys]
 
     def sent(self, manifests: Iterable[Manifest]) -> None:
-        """The operations for these are on their way."""
+        """Note that the operations for these manifests were sent."""
         has_changes = any(slot[0] == "attribute" for slot in self._new)
         if (
             has_changes
@@ -172,7 +176,7 @@ class Deliveries:
         buffers = list(item.buffers)
         if self._send is not None and (buffers or len(content) >= LARGE_BYTES):
             if item.large is None:
-                from enact_pool._ipc.large_value import large_value_of  # for those who need it
+                from enact_pool._ipc.large_value import large_value_of  # most callers need none
 
                 item.large = large_value_of(content, buffers)
             if item.large is not None:

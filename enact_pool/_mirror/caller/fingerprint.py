@@ -1,4 +1,4 @@
-"""Fingerprints of values: whether a value is what it was when it was sent."""
+"""Fingerprints of pickles: whether a value is still the one that was sent."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 __all__ = ["Fingerprint"]
 
-# A longer pickle is not kept, but its hash.
+# A longer pickle is replaced by its hash.
 _KEPT_BYTES = 4096
 
 
 class Fingerprint:
-    """What a pickle looked like, with what it left out of band."""
+    """A short value that is equal for equal pickles with equal buffers."""
 
     __slots__ = ("_parts",)
 
@@ -22,10 +22,10 @@ class Fingerprint:
 
     @classmethod
     def of(cls, pickled: bytes, buffers: Sequence[pickle.PickleBuffer] = ()) -> Fingerprint:
-        """Return the fingerprint of a pickle: itself if it is short, else a hash of 128 bits."""
+        """Return the fingerprint of a pickle: the pickle if it is short, else 128-bit hashes."""
         if not buffers and len(pickled) <= _KEPT_BYTES:
             return cls((pickled,))
-        from xxhash import xxh3_128_digest  # for large values only
+        from xxhash import xxh3_128_digest  # needed for large values only
 
         return cls((xxh3_128_digest(pickled), *(xxh3_128_digest(b.raw()) for b in buffers)))
 

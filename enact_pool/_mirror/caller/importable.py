@@ -1,8 +1,8 @@
-"""Which modules a worker can import: the caller's very file, under the same name.
+"""Which modules a worker can import: from the caller's very file, under the same name.
 
-A worker has the caller's import path, but not what the caller did to its import system:
-finders that a test runner added, modules that were loaded from a file by hand, modules that
-were made in memory. A module of this kind is a scope: see the package.
+A worker has the caller's import path, but not the changes that the caller made to its import
+system: finders that a test runner added, modules that were loaded from a file by hand, modules that
+were made in memory. Each of these modules is a scope: see the package.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from typing import Any
 import cloudpickle
 
 from enact_pool._mirror.caller.patches import was_patched
-from enact_pool._mirror.module_versions import Source, is_programs_own, source_of
+from enact_pool._mirror.module_versions import Source, belongs_to_program, source_of
 from enact_pool._mirror.registry import Mirror, module_of
 
-__all__ = ["is_importable"]
+__all__ = ["by_value_modules", "is_importable"]
 
-# By the names of modules: the module, its spec and file when it was looked up, and the result.
+# By name: the module, its spec and file when its name was searched for, and the result.
 _known: dict[str, tuple[Any, Any, Any, bool]] = {}
 _known_path: list[str] = []
 
-# The sources of the program's own modules, as they were when these were looked up first.
+# By name: the spec and the source of the program's own modules when they were first inspected.
 _sources: dict[str, tuple[Any, Source]] = {}
-# Modules that were edited since they were imported, or patched: importing gives others.
+# By name: modules that were edited after their import, or patched. A worker would import another.
 _edited: dict[str, ModuleType] = {}
 
 
@@ -58,20 +58,20 @@ def is_importable(name: str) -> bool:
 
 
 def _note_source(name: str, spec: Any) -> bool:
-    """Note what the source of a module is; return whether it was edited since the import."""
+    """Note the source of a module; return whether it was edited after the import."""
     path = getattr(spec, "origin", None)
-    if isinstance(path, str) and is_programs_own(name, path):
+    if isinstance(path, str) and belongs_to_program(name, path):
         try:
             _sources[name] = spec, source_of(path)
         except OSError:
-            _sources.pop(name, None)  # it is in an archive
+            _sources.pop(name, None)  # the module is in an archive
             return False
         return _is_compiled_otherwise(spec, _sources[name][1])
     return False
 
 
 def _is_foreign(value: Any) -> bool:
-    """Return whether a function or a class is of a module that workers cannot import."""
+    """Return whether a value is a function or class of a module that workers cannot import."""
     if issubclass(type(value), type):
         owner = module_of(value)
     elif type(value) is FunctionType:
@@ -82,7 +82,7 @@ def _is_foreign(value: Any) -> bool:
 
 
 def _is_compiled_otherwise(spec: Any, source: Source) -> bool:
-    """Return whether the import has left a compiled file of another source."""
+    """Return whether the import has written a compiled file of another source."""
     cached = getattr(spec, "cached", None)
     if not isinstance(cached, str) or not os.access(cached, os.W_OK):
         return False
@@ -94,13 +94,13 @@ def _is_compiled_otherwise(spec: Any, source: Source) -> bool:
     _, modified, size, _ = source
     flags, compiled_modified, compiled_size = struct.unpack_from("<4xIII", header)
     if flags:
-        return False  # it is known by a hash of its source
+        return False  # the file contains a hash of its source, not a time
     expected = int(modified // 1_000_000_000) & 0xFFFFFFFF, size & 0xFFFFFFFF
     return expected != (compiled_modified, compiled_size)
 
 
 def _was_edited(name: str, module: ModuleType, spec: Any) -> bool:
-    """Return whether a module is not what its source is: one was edited, or the other patched."""
+    """Return whether a module differs from its source: by an edit of the file, or by a patch."""
     noted = _sources.get(name)
     if noted is None or noted[0] is not spec:
         return False
@@ -114,7 +114,7 @@ def _was_edited(name: str, module: ModuleType, spec: Any) -> bool:
             return False
         source = source_of(path)
     except OSError:
-        return False  # it is gone: workers say so
+        return False  # the file is gone: the import in the worker fails
     if source[3] == digest:
         _sources[name] = spec, source
         return False
@@ -129,7 +129,7 @@ def by_value_modules() -> set[str]:
 
 def _can_be_found(name: str, module: ModuleType, spec: Any, file: Any) -> bool:
     if _is_standard(name) and (file is None or str(file).startswith(_STANDARD_FOLDER)):
-        # Some of these have another name than their file.
+        # The name of some of these differs from that of their file.
         return True
     parent, _, _ = name.rpartition(".")
     path = None
@@ -138,7 +138,7 @@ def _can_be_found(name: str, module: ModuleType, spec: Any, file: Any) -> bool:
             return False
         path = getattr(sys.modules.get(parent), "__path__", None)
         if path is None:
-            # Its parent makes it while it is imported, as `os` does with `os.path`.
+            # Its parent makes it during the import, as `os` does with `os.path`.
             return parent in sys.modules
     elif spec is None and file is None:
         return name.startswith(_CYTHON)
@@ -148,15 +148,15 @@ def _can_be_found(name: str, module: ModuleType, spec: Any, file: Any) -> bool:
         try:
             found = finder.find_spec(name, path)
         except Exception:
-            # A finder of others, which has its own rules. The next one may know the module.
+            # A finder of another package may have its own rules. The next one may know the module.
             continue
         if found is not None:
             return _is_same(found, module, spec, file)
-    # A package may make a submodule while it is imported, or find it in a way of its own.
+    # A package may make a submodule during its import, or find it with a loader of its own.
     return bool(parent) and (file is None or _is_found_by(parent, spec))
 
 
-# Modules that each extension made by Cython shares, and makes if they are not there.
+# The modules that all extensions made by Cython share. An extension makes those that are missing.
 _CYTHON = "_cython_", "_cyutility", "cython_runtime"
 
 _STANDARD_FOLDER = os.path.dirname(os.__file__) + os.sep
@@ -174,7 +174,7 @@ def _is_found_by(package: str, spec: Any) -> bool:
 
 
 def _is_at_start(finder: Any) -> bool:
-    """Return whether a finder is there in each process: those of editable installs are."""
+    """Return whether every process has a finder: those of editable installs are in all of them."""
     kind = finder if isinstance(finder, type) else type(finder)
     return kind.__module__.startswith("__editable__") or kind.__name__ == "_EditableFinder"
 
@@ -183,7 +183,7 @@ def _is_same(found: Any, module: ModuleType, spec: Any, file: Any) -> bool:
     if found.origin in ("built-in", "frozen"):
         return True
     if file is None:
-        # A namespace package has no file, but folders.
+        # A namespace package has folders instead of a file.
         places = found.submodule_search_locations
         ours = getattr(module, "__path__", None)
         if found.origin is not None or places is None or ours is None:
@@ -197,5 +197,5 @@ def _is_same(found: Any, module: ModuleType, spec: Any, file: Any) -> bool:
     try:
         return os.path.samefile(origin, file)
     except OSError:
-        # In an archive, or without a source: compare the text.
+        # The module is in an archive, or has no source: compare the paths.
         return os.path.abspath(origin) == os.path.abspath(file)

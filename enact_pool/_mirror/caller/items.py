@@ -1,4 +1,4 @@
-"""Items: what workers are sent of definitions and globals, one thing each."""
+"""Items: the single things that workers are sent about definitions, globals and process state."""
 
 from __future__ import annotations
 
@@ -13,10 +13,17 @@ _numbers = count(1)
 
 
 class Item:
-    """One thing that a worker may have to be sent. It never changes.
+    """One thing that a worker may need. Its content never changes.
 
-    `slot` is what it is the latest state of. `kind` and `arguments` say what the worker does
-    with it: see `copies`. `content` is a pickle, and `buffers` what that leaves out of band.
+    Args:
+        slot: the place whose latest state the item is: a newer item of the same slot replaces it.
+        kind: what the worker does with the item: see `copies`.
+        arguments: the plain arguments of that operation.
+        content: a pickle, or None.
+        buffers: the buffers that the pickle leaves out of band.
+        pin: an object that the item keeps alive, since a result may refer to it.
+        needed: the keys of the definitions that the content refers to. If another object takes
+            the place of one of them, the item is sent again.
     """
 
     __slots__ = (
@@ -48,23 +55,20 @@ class Item:
         self.arguments = arguments
         self.content = content
         self.buffers = buffers
-        # Kept alive as long as a result may name it.
         self.pin = pin
-        # The keys of what the content refers to: if another object takes the place of one, this
-        # is sent again.
         self.needed = frozenset(needed)
-        # Of a changed attribute: what it was at first, which nothing else says.
+        # For a changed attribute: its original value, which no other item contains.
         self.base: Item | None = None
-        # The file in memory that it travels in: see `delivery`.
+        # The large value with the content, once a worker was sent it: see `delivery`.
         self.large: Any = None
 
     def as_kind(self, kind: str) -> Item:
-        """Return the same thing, with which the worker does something else."""
+        """Return an item with the same number, with which the worker does something else."""
         twin = Item(self.slot, kind, self.arguments, self.content, self.buffers, self.pin)
         twin.number = self.number
         return twin
 
 
-# Items in the order in which they are sent, and whether the worker has to complete each
-# before it runs anything.
+# Items in the order in which they are sent. The flag of each says whether the worker must apply
+# it before it runs anything; otherwise it may wait until something needs it.
 Manifest = tuple[tuple[Item, bool], ...]

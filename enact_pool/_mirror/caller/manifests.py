@@ -1,7 +1,4 @@
-"""What each callable finds in its worker as its caller has it when a run or a call begins.
-
-That is the state of the caller's process, and the context variables.
-"""
+"""Manifests of the caller's process state and context variables, when a run or call begins."""
 
 from __future__ import annotations
 
@@ -9,8 +6,9 @@ import contextvars
 import pickle
 from typing import Any
 
+from enact_pool._mirror.caller.context_variables import can_refer_to_variable
 from enact_pool._mirror.caller.items import Item, Manifest
-from enact_pool._mirror.caller.pickler import Needs, can_refer_to_variable
+from enact_pool._mirror.caller.needs import Needs
 from enact_pool._mirror.caller.pickling import pickle_value
 from enact_pool._mirror.caller.process_state import Part, observe
 from enact_pool._mirror.caller.snapshot import Snapshot
@@ -19,16 +17,16 @@ from enact_pool._wire.frames import SHAREABLE
 
 __all__ = ["caller_manifests", "caller_streams", "starting_manifest"]
 
-# What a process that is started has from its parent.
+# The parts that a new process inherits from its parent.
 _INHERITED = frozenset(("folder", "variables", "path", "streams", "modules"))
 
 
 class _State:
-    """The state of the process, as the items that workers are sent of it."""
+    """The manifest of the process state."""
 
     def __init__(self) -> None:
-        # The parts, their items, and the manifest with these: replaced as one, since any
-        # thread may look at them.
+        # The parts, their items, and the manifest with these items. Any thread may read this, so
+        # it is one tuple, which is replaced as a whole.
         self._seen: tuple[tuple[Part, ...], dict[Part, Item], Manifest] = (), {}, ()
 
     def manifest(self) -> Manifest:
@@ -51,19 +49,19 @@ _state = _State()
 
 
 def caller_manifests() -> tuple[Manifest, ...]:
-    """Return what workers must have of the caller's process and of its context variables."""
+    """Return what workers must have: the caller's process state and context variables."""
     state = _state.manifest()
     context = _context.manifests()
     return (state, *context) if context else (state,)
 
 
 def caller_streams() -> Manifest:
-    """Return what a worker must have to print to the caller's descriptors."""
+    """Return the entry that makes a worker print to the caller's descriptors."""
     return tuple(entry for entry in _state.manifest() if entry[0].slot == ("process", "streams"))
 
 
 def starting_manifest() -> Manifest:
-    """Return the state that a worker has which is started now."""
+    """Return the process state for a worker that starts now, which inherits some of it."""
     manifest = []
     for item, now in _state.manifest():
         if item.kind == "process" and item.arguments[0] in _INHERITED:
@@ -73,14 +71,14 @@ def starting_manifest() -> Manifest:
 
 
 class _Context:
-    """The caller's context variables, as far as workers can have them."""
+    """The manifest of the caller's context variables that workers can find."""
 
     def __init__(self) -> None:
-        # The variables with their values, and the manifest with these: replaced as one.
+        # The variables with their values, and the manifest with these: see `_State`.
         self._seen: tuple[list[tuple[Any, Any]], Manifest] = [], ()
 
     def manifests(self) -> tuple[Manifest, ...]:
-        """Return what workers must have for the variables; nothing if none was ever set."""
+        """Return the manifest of the variables; an empty tuple if no variable was ever set."""
         context = contextvars.copy_context()
         before, manifest = self._seen
         if not len(context) and not manifest:
@@ -88,7 +86,7 @@ class _Context:
         values = [
             (variable, value)
             for variable, value in context.items()
-            # That of the decimal module is a part of the process's state.
+            # The variable of the decimal module is a part of the process state.
             if variable.name != "decimal_context" and can_refer_to_variable(variable)
         ]
         if not values and not manifest:
@@ -113,7 +111,7 @@ def _with_values(values: list[tuple[Any, Any]], before: Manifest) -> Manifest:
             pickle_value(pair, needs, repeated=True)
         except BaseException as error:
             raise_interrupt(error)
-            continue  # as documented: only values that can be pickled are sent
+            continue  # documented: only values that can be pickled are sent
         sendable.append(pair)
     pickled = pickle_value(sendable, needs, repeated=True)
     item = before[-1][0] if before else None

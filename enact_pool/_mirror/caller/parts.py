@@ -1,7 +1,7 @@
-"""What definitions are made of: how each is made, and then what it refers to.
+"""The parts of definitions: how a worker makes each one, and then sets what it refers to.
 
 Each function below returns the maker, its arguments, a setter and the state that it sets: see
-`rebuild`. The setter is None for what refers to nothing.
+`rebuild`. The setter is None if the definition refers to nothing.
 """
 
 from __future__ import annotations
@@ -14,22 +14,33 @@ from types import FunctionType, GetSetDescriptorType, MemberDescriptorType, Modu
 from typing import Any
 
 from enact_pool._mirror import rebuild
-from enact_pool._mirror.caller.foreign_classes import Skeleton, library_of
+from enact_pool._mirror.caller.definition import Definition
+from enact_pool._mirror.caller.definitions import definitions
+from enact_pool._mirror.caller.functions import (
+    dispatcher_parts,
+    function_parts,
+    function_state,
+    note_annotations,
+)
+from enact_pool._mirror.caller.libraries.classes import library_of
+from enact_pool._mirror.caller.libraries.library import Parts, Skeleton
 from enact_pool._mirror.caller.pickler import ByValuePickler
-from enact_pool._mirror.caller.scopes import Definition, scopes
+from enact_pool._mirror.caller.scopes import Scope, scopes
+from enact_pool._mirror.caller.typing_objects import object_parts
 from enact_pool._mirror.registry import module_of, qualname_of
 
-__all__ = ["DESCRIPTORS", "MADE", "Parts", "parts_of", "registered_with"]
+__all__ = ["DESCRIPTORS", "MADE", "parts_of", "registered_with"]
 
-Parts = tuple[Callable[..., Any], tuple[Any, ...], Callable[..., Any] | None, Any]
-
-# What a class has that is made along with it.
+# The attributes of a class that are made along with it.
 MADE = frozenset(("__dict__", "__weakref__", "_abc_impl", "__annotate_func__", "__slots__"))
 DESCRIPTORS = (GetSetDescriptorType, MemberDescriptorType)
 
+# The name of each function of a class, its wrapper ("", "class" or "static"), and its parts.
+Functions = list[tuple[str, str, Any]]
+
 
 def parts_of(pickler: ByValuePickler, definition: Definition) -> Parts:
-    """Return what a definition is made of; `pickler` notes what that needs."""
+    """Return the parts of a definition; add what they need to the pickler's needs."""
     return _PARTS[definition.kind](pickler, definition)
 
 
@@ -38,13 +49,17 @@ def _function(pickler: ByValuePickler, definition: Definition) -> Parts:
     scope = scopes.scope_of(function.__globals__)
     if scope is None:
         return rebuild.same, (function,), None, None
-    parts = pickler.function_parts(function, scope)
-    state = pickler.function_state(function, scope)
-    return rebuild.make_function, parts, rebuild.set_function, state
+    arguments = _arguments(pickler, function, scope)
+    state = function_state(function, scope, pickler.needs)
+    return rebuild.make_function, arguments, rebuild.set_function, state
+
+
+def _arguments(pickler: ByValuePickler, function: FunctionType, scope: Scope) -> tuple[Any, ...]:
+    return function_parts(function, scope, pickler.cells(function), pickler.needs)
 
 
 class _Call:
-    """What is made when it is unpickled."""
+    """A stand-in in a pickle: unpickling it calls a function, whose result takes its place."""
 
     def __init__(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         self._reduced = function, arguments
@@ -58,25 +73,25 @@ def _cache(pickler: ByValuePickler, definition: Definition) -> Parts:
     inner = cached.__wrapped__
     attributes = {name: v for name, v in cached.__dict__.items() if name != "__wrapped__"}
     scope = scopes.scope_of(inner.__globals__) if type(inner) is FunctionType else None
-    if scope is None or scopes.known(inner) is not None:
+    if scope is None or definitions.known(inner) is not None:
         made, state = inner, None
     else:
-        made = _Call(rebuild.make_function, pickler.function_parts(inner, scope))
-        state = pickler.function_state(inner, scope)
+        made = _Call(rebuild.make_function, _arguments(pickler, inner, scope))
+        state = function_state(inner, scope, pickler.needs)
     arguments = cached.cache_parameters(), made
     return rebuild.make_cached, arguments, rebuild.set_cached, (state, attributes)
 
 
 def _dispatcher(pickler: ByValuePickler, definition: Definition) -> Parts:
-    parts = pickler.dispatcher_parts(definition.value)
+    parts = dispatcher_parts(definition.value)
     if parts is None:
         return rebuild.same, (definition.value,), None, None
     maker, arguments, state = parts
     return maker, arguments, rebuild.set_dispatcher, state
 
 
-def _other(pickler: ByValuePickler, definition: Definition) -> Parts:
-    return pickler.other_parts(definition.value) or (rebuild.same, (definition.value,), None, None)
+def _typing_object(pickler: ByValuePickler, definition: Definition) -> Parts:
+    return object_parts(definition.value) or (rebuild.same, (definition.value,), None, None)
 
 
 def _context_variable(pickler: ByValuePickler, definition: Definition) -> Parts:
@@ -113,14 +128,14 @@ def _class(pickler: ByValuePickler, definition: Definition) -> Parts:
     cls: Any = definition.value
     library = library_of(cls)
     if library is not None:
-        definition.is_made_anew = library.owns
+        definition.is_remade = library.remakes
     contents, functions = _skeleton(pickler, definition)
     attributes = _attributes(pickler, definition, functions)
     if library is not None:
         state = _state(pickler, definition, attributes, functions)
-        return library.parts(pickler, definition, Skeleton(contents, functions, state))
+        return library.parts(pickler.needs, definition, Skeleton(contents, functions, state))
     if _is_made_by_c(type(cls)):
-        # It must have all its attributes when it is made, its functions too.
+        # The class must have all its attributes when it is made, including its functions.
         known = {
             name: value
             for name, value in cls.__dict__.items()
@@ -142,7 +157,7 @@ def _enum(pickler: ByValuePickler, definition: Definition) -> Parts:
     contents, functions = _skeleton(pickler, definition)
     member_type = cls._member_type_
     unique = list({id(member): member for member in cls._member_map_.values()}.values())
-    members = [(member._name_, _bare(member, member_type)) for member in unique]
+    members = [(member._name_, _plain_value(member, member_type)) for member in unique]
     attributes = _attributes(pickler, definition, functions)
     for name in ("_member_map_", "_value2member_map_", *cls._member_map_):
         attributes.pop(name, None)
@@ -156,8 +171,8 @@ def _enum(pickler: ByValuePickler, definition: Definition) -> Parts:
     return rebuild.make_enum, arguments, rebuild.set_enum, state
 
 
-def _bare(member: Any, member_type: Any) -> Any:
-    """The value that a member is of a data type, without what makes it a member."""
+def _plain_value(member: Any, member_type: Any) -> Any:
+    """Return a member of an enum of a data type as a plain value of that type."""
     if member_type is object:
         return None
     if member_type is str:
@@ -165,11 +180,8 @@ def _bare(member: Any, member_type: Any) -> Any:
     return member_type(member)
 
 
-Functions = list[tuple[str, str, Any]]
-
-
 def _skeleton(pickler: ByValuePickler, definition: Definition) -> tuple[dict[str, Any], Functions]:
-    """What a class must have when it is made, and the parts of its functions."""
+    """Return the contents that a class must be made with, and its functions."""
     cls: Any = definition.value
     contents = {"__module__": cls.__dict__.get("__module__"), "__qualname__": qualname_of(cls)}
     for name in ("__slots__", "__parameters__"):
@@ -179,11 +191,11 @@ def _skeleton(pickler: ByValuePickler, definition: Definition) -> tuple[dict[str
     for name, value in list(cls.__dict__.items()):
         wrapper = {classmethod: "class", staticmethod: "static"}.get(type(value), "")
         function = value.__func__ if wrapper else value
-        if type(function) is not FunctionType or scopes.known(function) is not None:
+        if type(function) is not FunctionType or definitions.known(function) is not None:
             continue
         scope = scopes.scope_of(function.__globals__)
-        if scope is not None and scopes.member_of(function) == (definition, name):
-            functions.append((name, wrapper, pickler.function_parts(function, scope)))
+        if scope is not None and definitions.member_of(function) == (definition, name):
+            functions.append((name, wrapper, _arguments(pickler, function, scope)))
     definition.functions = frozenset(name for name, _, _ in functions)
     return contents, functions
 
@@ -191,7 +203,7 @@ def _skeleton(pickler: ByValuePickler, definition: Definition) -> tuple[dict[str
 def _attributes(
     pickler: ByValuePickler, definition: Definition, functions: Functions
 ) -> dict[str, Any]:
-    """The other attributes of a class, as far as they can be pickled."""
+    """Return the other attributes of a class, without those that cannot be pickled."""
     cls: Any = definition.value
     made = {name for name, _, _ in functions}
     attributes = {
@@ -215,7 +227,7 @@ def _state(
     for name, wrapper, _ in functions:
         value = cls.__dict__[name]
         function = value.__func__ if wrapper else value
-        state = pickler.function_state(function, scopes.scope_of(function.__globals__))
+        state = function_state(function, scopes.scope_of(function.__globals__), pickler.needs)
         if state:
             states.append((name, state))
     state = {"attributes": attributes, "functions": states}
@@ -225,7 +237,7 @@ def _state(
     module = sys.modules.get(module_of(cls))
     scope = scopes.scope_of_module(module) if isinstance(module, ModuleType) else None
     if annotations and scope is not None:
-        pickler.note_annotations(annotations, scope)
+        note_annotations(annotations, scope, pickler.needs)
     return state
 
 
@@ -242,9 +254,9 @@ _PARTS: dict[str, Callable[[ByValuePickler, Definition], Parts]] = {
     "cache": _cache,
     "dispatcher": _dispatcher,
     "cell": _cell,
-    "new_type": _other,
-    "type_variable": _other,
-    "alias": _other,
+    "new_type": _typing_object,
+    "type_variable": _typing_object,
+    "alias": _typing_object,
     "context_variable": _context_variable,
     "container": _container,
     "value": _value,

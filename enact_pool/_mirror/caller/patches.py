@@ -1,9 +1,9 @@
 """Whether a test has patched one of the program's own modules.
 
-Workers import a module by its name, and would not see what `unittest.mock` or pytest's
-`monkeypatch` has put into it. A module that was patched is treated like a script from then
-on: its functions are sent with the values that the caller has. Modules that import it see
-the patch only if they are sent as well.
+Workers import a module by its name, and would not see the objects that `unittest.mock` or
+pytest's `monkeypatch` has put into it. From then on, a patched module is treated like a script:
+its functions are sent with the caller's values. Modules that import it see the patch only if they
+are sent, too.
 
 While neither `unittest.mock` nor `_pytest.monkeypatch` is imported, this costs two lookups.
 """
@@ -20,16 +20,17 @@ from enact_pool._mirror.registry import module_of
 
 __all__ = ["was_patched"]
 
-# By the names of modules: the module, and the ids of what it had when it was seen first.
+# By the names of modules: the module, and the ids of its values when it was first inspected.
 _baselines: dict[str, tuple[ModuleType, dict[tuple[str, str], int]]] = {}
-# By the names of modules: what it had at the last look, which was no patch.
+# By the names of modules: the ids at the last inspection that found no patch.
 _unchanged: dict[str, list[int]] = {}
 
 
 def was_patched(name: str, module: ModuleType, is_foreign: Callable[[Any], bool]) -> bool:
-    """Return whether something else was put into a module than it had when it was seen first.
+    """Return whether a test has replaced values of a module since it was first inspected.
 
-    `is_foreign` says of a function or a class that it cannot come from an importable module.
+    Args:
+        is_foreign: Return whether a value is a function or class that no importable module has.
     """
     if "unittest.mock" not in sys.modules and "_pytest.monkeypatch" not in sys.modules:
         return False
@@ -44,7 +45,7 @@ def was_patched(name: str, module: ModuleType, is_foreign: Callable[[Any], bool]
     else:
         changed = [place for place, value in values.items() if known[1].get(place) != id(value)]
         own = _bound_by_functions(module) if changed else set()
-        # A module's own functions keep its state, which each process has for itself.
+        # Globals that the module's own functions bind are its state, which each process has.
         found = any(
             (place in known[1] and place[1] not in own)
             or is_foreign(values[place])
@@ -57,7 +58,7 @@ def was_patched(name: str, module: ModuleType, is_foreign: Callable[[Any], bool]
 
 
 def _values_of(module: ModuleType) -> Iterator[tuple[tuple[str, str], Any]]:
-    """The globals of a module, and the attributes of the classes that it defines."""
+    """Yield the globals of a module, and the attributes of the classes that it defines."""
     for name, value in list(module.__dict__.items()):
         if name.startswith("__"):
             continue
@@ -69,7 +70,7 @@ def _values_of(module: ModuleType) -> Iterator[tuple[tuple[str, str], Any]]:
                     yield (name, attribute), inner.__func__ if wraps else inner
 
 
-# What others keep in a class.
+# Attributes that Python stores in classes as a cache.
 _CACHED = frozenset(("__slotnames__", "__annotations__", "__abstractmethods__", "__doc__"))
 
 
@@ -79,7 +80,7 @@ def _is_mock(value: Any) -> bool:
 
 
 def _bound_by_functions(module: ModuleType) -> set[str]:
-    """The globals that functions of the module bind."""
+    """Return the names of the globals that functions of the module bind."""
     found: set[str] = set()
     codes: list[Any] = [
         value.__code__ for _, value in _values_of(module) if type(value) is FunctionType

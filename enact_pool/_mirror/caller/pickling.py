@@ -1,7 +1,7 @@
-"""How callables, inputs and calls are pickled; each pickle comes with what it needs.
+"""How callables, inputs and calls are pickled, each with its needs.
 
-Plain pickle is several times faster than the pickler of `mirror`, and knows functions and
-classes by their names only. It is used where that is enough.
+Plain pickle is several times faster than `ByValuePickler`, but finds functions and classes only by
+their names. It is used where that is enough.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 from enact_pool._mirror.caller.importable import by_value_modules, is_importable
-from enact_pool._mirror.caller.pickler import ByValuePickler, Needs
+from enact_pool._mirror.caller.needs import Needs
+from enact_pool._mirror.caller.pickler import ByValuePickler
 from enact_pool._wire.frames import SHAREABLE
 
 __all__ = [
@@ -29,17 +30,23 @@ __all__ = [
     "pickle_value",
 ]
 
-# To which what a pickle leaves out of band is added; None if it may not.
+# The list that receives the buffers of a pickle; None if they must stay in the pickle.
 Buffers = list[pickle.PickleBuffer] | None
 
-# Types of functions, which travel by name, or as their code and what they have captured.
+# The types of functions. A function is pickled by name, or as its code and captured values.
 NAMED = (FunctionType, BuiltinFunctionType)
 
 
 def pickle_value(
     value: object, needs: Needs, buffers: Buffers = None, *, repeated: bool = False
 ) -> bytes:
-    """Return one pickle of any value; add what it needs. `repeated`: it is loaded many times."""
+    """Return a pickle of any value.
+
+    Args:
+        needs: receives what a worker must have to load the pickle.
+        buffers: receives the buffers that travel out of band.
+        repeated: whether the pickle is loaded more than once.
+    """
     file = BytesIO()
     add = None if buffers is None else buffers.append
     pickler = ByValuePickler(file, add, repeated=repeated)
@@ -49,19 +56,19 @@ def pickle_value(
 
 
 def pickle_callables(callables: Any, needs: Needs) -> bytes:
-    """Return one pickle of many callables: what they have in common is pickled once."""
+    """Return one pickle of many callables: objects that they share are pickled once."""
     return pickle_value(callables, needs)
 
 
 def pickle_function(function: Any, needs: Needs, buffers: Buffers = None) -> bytes:
-    """Return a pickle of a function, which is loaded by each worker."""
+    """Return a pickle of a function that every worker loads."""
     if is_named(function):
         return pickle.dumps(function, pickle.HIGHEST_PROTOCOL)
     return pickle_value(function, needs, buffers, repeated=True)
 
 
 def pickle_repeated(function: Any, count: int, needs: Needs) -> bytes:
-    """Return what `pickle_callables` returns for the same callable so many times."""
+    """Return what `pickle_callables` returns for `count` times the same callable."""
     value: tuple[list[Any], list[Any]] = [function] * count, []
     if is_named(function):
         return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
@@ -69,9 +76,9 @@ def pickle_repeated(function: Any, count: int, needs: Needs) -> bytes:
 
 
 def is_named(function: Any) -> bool:
-    """Return whether a worker finds a function by its name: then plain pickle does it.
+    """Return whether a worker finds a function by its name, so that plain pickle can pickle it.
 
-    The pickler of `mirror` finds that out as well, but takes ten times as long.
+    `ByValuePickler` detects this as well, but takes ten times as long.
     """
     if type(function) not in NAMED or type(function.__module__) is not str:
         return False
@@ -85,18 +92,18 @@ def is_named(function: Any) -> bool:
 
 
 def pickle_input(value: object, needs: Needs, buffers: Buffers) -> bytes:
-    """Return a pickle of the input of a run, of which each callable gets a copy."""
+    """Return a pickle of the input of a run. Each callable receives its own copy."""
     if type(value) in SHAREABLE:
         return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
     return pickle_value(value, needs, buffers, repeated=True)
 
 
 def pickle_inputs(inputs: Iterable[Any], needs: Needs) -> bytes:
-    """Return a batch of inputs: whether they are there as they are, and these or their pickles."""
+    """Return a pickle of a batch: a flag, and the inputs if it is set, else the pickle of each."""
     inputs = list(inputs)
     if SHAREABLE.issuperset(map(type, inputs)):
         return pickle.dumps((True, inputs), pickle.HIGHEST_PROTOCOL)
-    # A pickle for each: in one pickle they would share what they have in common.
+    # One pickle for each: in a common pickle, they would share objects.
     file = BytesIO()
     pickler = ByValuePickler(file)
     pickles = []

@@ -1,11 +1,12 @@
 """The state of the caller's process, which its workers follow.
 
-A run calls `observe` when it begins. Each `Part` is one aspect of the state, as it has been
-since it last changed. `observe` returns the same tuple, with the same parts, until something
-changes. So a part's identity is its version: a worker that has received a part needs it once.
+A run calls `observe` when it begins. Each `Part` is one aspect of the state since its last change.
+`observe` returns the same tuple, with the same parts, until something changes. So a part's identity
+is its version: a worker that has received a part never needs it again.
 
-Everything here is read, nothing is patched or hooked. The check must cost a run less than
-5 us, so `observe` compares raw values with kept copies and converts them only when they differ.
+This module only reads state; it patches nothing and installs no hook. The check must cost a run
+less than 5 us, so `observe` compares raw values with kept copies, and converts them only when they
+differ.
 """
 
 from __future__ import annotations
@@ -16,8 +17,16 @@ import sys
 import threading
 import warnings
 from fcntl import F_DUPFD_CLOEXEC, fcntl
-from operator import attrgetter
+from operator import attrgetter, is_
 
+from enact_pool._mirror.caller.plain_state import (
+    DECIMAL_FIELDS,
+    numpy_errors,
+    plain_decimal,
+    plain_filters,
+    plain_path,
+    plain_variables,
+)
 from enact_pool._mirror.module_versions import ModuleVersions, is_current, mark
 
 TYPE_CHECKING = False
@@ -29,23 +38,24 @@ __all__ = ["Part", "observe", "stream_descriptors"]
 
 _STREAMS = (1, 2)
 
-# Bound here: a test of the caller may patch the modules that they come from.
+# Bound here, since a test of the caller's program may patch the modules that they come from.
 _getcwd, _fstat = os.getcwd, os.fstat
 _modules = sys.modules
-# The dict that `os.environ` keeps the variables in. To compare `os.environ` itself decodes
+# The dict in which `os.environ` keeps the variables. Comparing `os.environ` itself would decode
 # each variable, which takes ten times as long.
 _variables: dict[bytes, bytes] = vars(os.environ)["_data"]
 _get_limit = sys.getrecursionlimit
 _set_locale, _ALL = _locale.setlocale, _locale.LC_ALL
 
-_DECIMAL = ("prec", "rounding", "Emin", "Emax", "capitals", "clamp")
-_decimal_fields: Callable[[Any], Any] = attrgetter(*_DECIMAL, "traps")
+_decimal_fields: Callable[[Any], Any] = attrgetter(*DECIMAL_FIELDS, "traps")
 
 
 class Part:
-    """One aspect of the caller's state; a changed aspect becomes a new part.
+    """One aspect of the caller's state. When the aspect changes, a new part replaces this one.
 
-    `value` consists of builtin types only. `followed_state` says what each name means.
+    Attributes:
+        name: which aspect it is: see `followed_state`.
+        value: the state, which consists of builtin types only.
     """
 
     __slots__ = ("name", "value")
@@ -58,10 +68,10 @@ class Part:
         return f"Part({self.name!r}, {self.value!r})"
 
 
-class _Seen:
-    """The raw values that were seen last, and the parts they became. It never changes."""
+class _Observation:
+    """The raw values at one observation, and the parts made from them. It never changes."""
 
-    # Slots: `observe` reads each of them.
+    # Slots are faster: `observe` reads each of them.
     __slots__ = (
         "decimal",
         "err",
@@ -88,65 +98,60 @@ class _Seen:
         self.decimal = _kept_decimal(_decimal())
         self.locale = _set_locale(_ALL)
         self.filters: list[Any] = list(warnings.filters)
-        # Before what they stand for: if that changes now, the next check sees it.
+        # Made before the errors and modules are read: the next check notices changes in between.
         self.numpy = _numpy_token()
         self.modules = mark()
         self.parts: tuple[Part, ...] = ()
 
     def values(self) -> dict[str, Any]:
-        """Convert the raw values to what workers are sent, by the names of the parts."""
+        """Convert the raw values to the values of the parts, by name."""
         return {
             "folder": self.folder,
-            "variables": {
-                os.fsdecode(name): os.fsdecode(value) for name, value in self.variables.items()
-            },
-            "path": _plain_path(self.path, self.folder),
+            "variables": plain_variables(self.variables),
+            "path": plain_path(self.path, self.folder),
             "streams": (self.out, self.err),
             "recursion_limit": self.recursion_limit,
             "int_digits": self.int_digits,
-            "decimal": _plain_decimal(self.decimal),
+            "decimal": plain_decimal(self.decimal),
             "locale": self.locale,
-            "warnings": _plain_filters(self.filters),
-            "numpy_errors": _numpy_errors(),
+            "warnings": plain_filters(self.filters),
+            "numpy_errors": numpy_errors(),
         }
 
 
 class _Latest:
-    """What this process has seen last."""
+    """The latest observation of this process."""
 
     def __init__(self) -> None:
-        # Re-entrant: a signal handler may begin a run while its thread is in `renew`. What that
-        # sees is newer, and is seen again by the next check.
+        # Re-entrant: a signal handler may begin a run while its thread is in `renew`. If `renew`
+        # then stores its older observation, the next check finds the difference again.
         self.lock = threading.RLock()
-        self.seen: _Seen | None = None
+        self.observation: _Observation | None = None
         self.modules = ModuleVersions()
 
     def renew(self) -> tuple[Part, ...]:
-        """Look at everything, and return the parts. The lock must be held."""
-        seen, before = _Seen(), () if self.seen is None else self.seen.parts
-        values = {**seen.values(), "modules": self.modules.look()}
+        """Observe everything, and return the parts. The caller must hold the lock."""
+        last, observation = self.observation, _Observation()
+        before = () if last is None else last.parts
+        values = {**observation.values(), "modules": self.modules.inspect()}
         known = {part.name: part for part in before}
         parts = tuple(
             known[name] if name in known and known[name].value == value else Part(name, value)
             for name, value in values.items()
         )
-        # Threads that see the state of their own differently each renew it in turn.
-        unchanged = len(before) == len(parts) and all(map(_is, before, parts))
-        seen.parts = before if unchanged else parts
-        # Last: other threads read it without the lock.
-        self.seen = seen
-        return seen.parts
-
-
-def _is(one: object, other: object) -> bool:
-    return one is other
+        # The raw values may differ but not the parts: some state belongs to each thread.
+        unchanged = len(before) == len(parts) and all(map(is_, before, parts))
+        observation.parts = before if unchanged else parts
+        # The last step, since other threads read it without the lock.
+        self.observation = observation
+        return observation.parts
 
 
 _latest = _Latest()
 
 
 def _begin_anew() -> None:
-    """In a forked child: another thread may have held the lock at the fork."""
+    """Replace the lock in a forked child: another thread may have held it at the fork."""
     global _latest
     _latest = _Latest()
 
@@ -157,11 +162,12 @@ os.register_at_fork(after_in_child=_begin_anew)
 def observe() -> tuple[Part, ...]:
     """Return the state of this process, as the calling thread sees it, in parts.
 
-    Returns the same tuple as before if nothing has changed, and the same part for each
-    aspect that has not. Any thread may call it at any time.
+    Returns:
+        The same tuple as before if nothing has changed, else a new one with the same part for
+        each aspect that has not changed. Any thread may call this at any time.
     """
-    # Read once: another thread may replace it meanwhile, but never changes it.
-    seen = _latest.seen
+    # Read once: another thread may replace the observation at any time, but never changes it.
+    seen = _latest.observation
     try:
         if (
             seen is not None
@@ -180,21 +186,21 @@ def observe() -> tuple[Part, ...]:
         ):
             return seen.parts
     except Exception:
-        pass  # an entry of `sys.path` cannot be compared, say; it can be converted
+        pass  # say, an entry of `sys.path` cannot be compared; it can be converted
     latest = _latest
     with latest.lock:
         return latest.renew()
 
 
 def stream_descriptors() -> tuple[int, int]:
-    """Duplicate the descriptors 1 and 2 for workers, which the "streams" part belongs to.
+    """Duplicate the descriptors 1 and 2, which workers receive with the part "streams".
 
     Returns:
-        Two new descriptors, which the caller must close. A closed stream is replaced by
-        the null device.
+        Two new descriptors, which the caller must close. The null device replaces a closed
+        stream.
 
     Raises:
-        OSError: if no descriptor is left.
+        OSError: if the process cannot open more descriptors.
     """
     out = _duplicate(1)
     try:
@@ -205,7 +211,7 @@ def stream_descriptors() -> tuple[int, int]:
 
 
 def _duplicate(number: int) -> int:
-    # Never as a closed one's number: the duplicate of 1 would become 2.
+    # 3 or more: if 2 is closed, the duplicate of 1 must not become 2.
     if _stream(number) is not None:
         return fcntl(number, F_DUPFD_CLOEXEC, 3)
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
@@ -219,13 +225,13 @@ def _folder() -> str | None:
     try:
         return _getcwd()
     except OSError:
-        return None  # it was removed
+        return None  # the folder was removed
 
 
 def _stream(number: int) -> tuple[int, ...] | None:
-    """Return the inode and the device of a descriptor, or None if it is closed.
+    """Return the inode and the device of a descriptor; None if it is closed.
 
-    While a worker has the file open, no other file can get its inode.
+    While a worker has the file open, no other file can have this inode.
     """
     try:
         return _fstat(number)[1:3]
@@ -240,21 +246,8 @@ def _no_limit() -> int | None:
 _int_digits: Callable[[], int | None] = getattr(sys, "get_int_max_str_digits", _no_limit)
 
 
-def _plain_path(entries: list[Any], folder: str | None) -> list[str]:
-    plain = []
-    for entry in entries:
-        try:
-            text = os.fspath(entry)
-        except TypeError:
-            continue  # the import system ignores it as well
-        if isinstance(text, str):
-            # "" is the current folder, which may not be the worker's.
-            plain.append(str(text) if text or folder is None else folder)
-    return plain
-
-
 def _decimal() -> Any:
-    """Return the thread's decimal context as fields, of which the last is live."""
+    """Return the fields of the thread's decimal context, of which the last is the live dict."""
     module = _modules.get("decimal")
     return None if module is None else _decimal_fields(module.getcontext())
 
@@ -263,49 +256,13 @@ def _kept_decimal(fields: Any) -> Any:
     return fields and (*fields[:-1], dict(fields[-1]))
 
 
-def _plain_decimal(fields: Any) -> dict[str, Any] | None:
-    if fields is None:
-        return None
-    traps = sorted(signal.__name__ for signal, traps in fields[-1].items() if traps)
-    return {**dict(zip(_DECIMAL, fields, strict=False)), "traps": traps}
-
-
-def _plain_filters(filters: list[Any]) -> list[tuple[Any, ...]]:
-    """Convert `warnings.filters`; a category becomes its module's name and its own.
-
-    So workers need not import its module, which may be a large library.
-    """
-    plain: list[tuple[Any, ...]] = []
-    for entry in filters:
-        try:
-            action, message, category, module, line = entry
-            named = str(category.__module__), str(category.__qualname__)
-            texts = _plain_pattern(message), _plain_pattern(module)
-            plain.append((str(action), texts[0], named, texts[1], int(line)))
-        except (AttributeError, TypeError, ValueError):
-            continue  # `warnings` would not understand it either
-    return plain
-
-
-def _plain_pattern(pattern: Any) -> str | tuple[str, int] | None:
-    """Convert what a filter matches with; the filters that Python starts with have plain texts."""
-    if pattern is None or isinstance(pattern, str):
-        return pattern
-    return str(pattern.pattern), int(pattern.flags)
-
-
 def _numpy_token() -> Any:
-    """Return what changes when NumPy's error settings do, or None without NumPy."""
+    """Return a value that changes when NumPy's error settings do; None without NumPy."""
     numpy: Any = _modules.get("numpy")
     if numpy is None:
         return None
     try:
-        # Of NumPy 2: each change puts a new object there. To ask for the settings takes 1 us.
+        # In NumPy 2, each change stores a new object here. `numpy.geterr` would take 1 us.
         return numpy._core.umath._extobj_contextvar.get()
     except (AttributeError, LookupError):
-        return _numpy_errors()
-
-
-def _numpy_errors() -> dict[str, str] | None:
-    get: Any = getattr(_modules.get("numpy"), "geterr", None)
-    return get and dict(get())
+        return numpy_errors()

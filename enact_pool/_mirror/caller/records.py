@@ -1,4 +1,4 @@
-"""What was pickled of each definition, and when it has to be pickled again."""
+"""What was pickled of each definition, and when it must be pickled again."""
 
 from __future__ import annotations
 
@@ -13,88 +13,110 @@ from types import FunctionType
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary, ref
 
-from enact_pool._mirror.caller.changes import Record, fields_of, lacking, note_changes, watch
+from enact_pool._mirror.caller.changes import (
+    Record,
+    fields_of,
+    missing_attribute,
+    note_changes,
+    note_fields,
+)
+from enact_pool._mirror.caller.definition import CONTAINERS, Definition
 from enact_pool._mirror.caller.definition_pickler import DefinitionPickler, dumps
+from enact_pool._mirror.caller.definitions import definitions
 from enact_pool._mirror.caller.fingerprint import Fingerprint
 from enact_pool._mirror.caller.items import Item
 from enact_pool._mirror.caller.parts import parts_of
-from enact_pool._mirror.caller.scopes import CONTAINERS, Definition, Scope, scopes
+from enact_pool._mirror.caller.scopes import Scope
 
-__all__ = ["Look", "current"]
+__all__ = ["Inspection", "current_record"]
 
-# A value with a larger pickle is large: see `Snapshot`.
+# A value with a larger pickle is large: a patient inspection does not always compare it.
 _LARGE_BYTES = 1 << 16
+# Comparing takes at most this share of the time.
 _SHARE = 0.1
 
 
-class Look:
-    """One look at the definitions: what was compared in it is not compared again."""
+class Inspection:
+    """One comparison of definitions with their records. It compares each definition once.
 
-    __slots__ = ("begun", "glances", "mark", "patient")
+    Args:
+        patient: whether to skip large values that were compared recently.
+        begun: copies of the globals that the inspection uses; None for the current globals.
+        unnamed: whether it inspects definitions that no code names. It then is patient with
+            small values, too.
+    """
+
+    __slots__ = ("begun", "patient", "token", "unnamed")
 
     def __init__(
         self,
         patient: bool,
         begun: dict[Scope, dict[str, Any]] | None = None,
         *,
-        glances: bool = False,
+        unnamed: bool = False,
     ) -> None:
-        """`glances` is for what nothing names: it is patient with small values too."""
-        self.patient = patient or glances
-        self.glances = glances
-        self.mark = object()
+        self.patient = patient or unnamed
+        self.unnamed = unnamed
+        # Records refer to this, so that they need not keep the inspection alive.
+        self.token = object()
         self.begun = begun or {}
 
     def is_up_to_date(self) -> bool:
-        """Return whether the globals that count are those that were seen last."""
-        return all(scope.was_seen_with(contents) for scope, contents in self.begun.items())
+        """Return whether the last refresh of each scope saw the globals of this inspection."""
+        return all(scope.matches(contents) for scope, contents in self.begun.items())
 
     def globals_of(self, scope: Scope) -> dict[str, Any]:
-        """Return the globals of a scope that count."""
+        """Return the globals of a scope that this inspection uses."""
         return self.begun.get(scope, scope.contents)
 
 
-# Their contents are compared as a whole.
+# The kinds that are compared as a whole.
 _DATA = frozenset(("container", "value", "dispatcher"))
-# They refer to what others keep.
+# They refer to objects that others keep alive.
 _WEAK_TYPES = (ref, WeakSet, WeakKeyDictionary, WeakValueDictionary)
+# The kinds that are never compared.
 _CONSTANT = frozenset(("new_type", "type_variable", "alias", "with_alias", "context_variable"))
 
 
-def current(definition: Definition, look: Look) -> Record:
-    """Return what was pickled of a definition, with all that has changed since."""
+def current_record(definition: Definition, inspection: Inspection) -> Record:
+    """Return the record of a definition, including what has changed since it was made.
+
+    Raises:
+        BaseException: whatever pickling the definition raises.
+    """
     record: Record | None = definition.record
     if record is None:
         record = definition.record = Record()
         try:
             _pickle(definition, record)
-            record.look = look.mark
-            scopes.new_bytes += sum(map(_size, record.items))
+            record.inspection = inspection.token
+            definitions.new_bytes += sum(map(_size, record.items))
         except BaseException:
             definition.record = None
             raise
         if definition.kind not in _DATA and definition.kind not in _CONSTANT:
-            watch(definition, record, partial(_number_of, look))
+            note_fields(definition, record, partial(_number_of, inspection))
     elif definition.kind in _DATA:
-        compare_at = record.glance_at if look.glances else record.compare_at
-        if record.look is look.mark or (look.patient and time.monotonic() < compare_at):
+        due = record.unnamed_due if inspection.unnamed else record.due
+        if record.inspection is inspection.token or (inspection.patient and time.monotonic() < due):
             return record
         fresh = Record()
         _pickle(definition, fresh)
-        record.compare_at, record.glance_at = fresh.compare_at, fresh.glance_at
-        record.look = fresh.look = look.mark
+        record.due, record.unnamed_due = fresh.due, fresh.unnamed_due
+        record.inspection = fresh.inspection = inspection.token
         if fresh.fingerprints != record.fingerprints:
-            # The container itself is there; what is in it is new.
+            # A worker has the container itself already; only its contents are new.
             definition.record = fresh
             fresh.items[:-1] = record.items[:-1]
             return fresh
     elif definition.kind not in _CONSTANT:
-        note_changes(definition, record, partial(_number_of, look), patient=look.patient)
+        number_of = partial(_number_of, inspection)
+        note_changes(definition, record, number_of, patient=inspection.patient)
     return record
 
 
-def _number_of(look: Look, definition: Definition) -> int:
-    return current(definition, look).items[0].number
+def _number_of(inspection: Inspection, definition: Definition) -> int:
+    return current_record(definition, inspection).items[0].number
 
 
 def _size(item: Item) -> int:
@@ -102,16 +124,16 @@ def _size(item: Item) -> int:
 
 
 def _pickle(definition: Definition, record: Record) -> None:
-    """Pickle how an object is made, and then what it refers to."""
+    """Pickle the parts of a definition: how it is made, and then what it refers to."""
     if definition.kind == "with_alias":
-        return  # a parameter of an alias, which is made along with that
+        return  # a parameter of a type alias, which is made along with the alias
     key, kind, begun = definition.key, definition.kind, time.monotonic()
     if kind not in _DATA and kind not in _CONSTANT:
-        _key_what_others_may_share(definition)
+        _define_shared_values(definition)
     pickler = DefinitionPickler(BytesIO(), None, own=definition)
     maker, arguments, setter, state = parts_of(pickler, definition)
     record.needs.add(pickler.needs)
-    # A value refers to others by their keys only if they do not refer back: of two that refer
+    # A value refers by key only to values that do not refer back to it: of two values that refer
     # to each other, neither could be made first.
     by_key = kind == "context_variable" or type(definition.value) in _WEAK_TYPES
     content, buffers, needs = dumps((maker, arguments), definition, instances_by_key=by_key)
@@ -135,24 +157,25 @@ def _pickle(definition: Definition, record: Record) -> None:
         needed = [each.key for each in needs.definitions]
         item = Item(("state", key), "state", (key, needed), content, buffers)
         if kind in _DATA:
-            item.needed = frozenset(needed)  # of others, each attribute is sent by itself
+            # The attributes of other kinds are items of their own.
+            item.needed = frozenset(needed)
         record.items.append(item)
     if kind not in _DATA and kind not in _CONSTANT:
         record.items += _sources_of(definition)
     if kind in _DATA:
         record.fingerprints[""] = Fingerprint.of(content, buffers)
         ended = time.monotonic()
-        record.glance_at = ended + (ended - begun) / _SHARE
+        record.unnamed_due = ended + (ended - begun) / _SHARE
         if _size(record.items[-1]) > _LARGE_BYTES:
-            record.compare_at = record.glance_at
+            record.due = record.unnamed_due
     for name, reason in pickler.unsendable.items():
-        record.changes[name] = lacking(definition, name, reason)
+        record.changes[name] = missing_attribute(definition, name, reason)
 
 
-def _key_what_others_may_share(definition: Definition) -> None:
-    """Give keys to the containers and instances that a definition refers to.
+def _define_shared_values(definition: Definition) -> None:
+    """Define the containers and instances that a definition refers to, so that they get keys.
 
-    A decorator puts the same dict into a cell and into an attribute, say.
+    Other definitions may share them: a decorator may put one dict into a cell and an attribute.
     """
     for name, value in fields_of(definition).items():
         if name.startswith("__") and name not in ("__defaults__", "__kwdefaults__"):
@@ -165,13 +188,16 @@ def _key_what_others_may_share(definition: Definition) -> None:
             else (value,)
         ):
             if type(each) in CONTAINERS:
-                scopes.define(each, "container")
-            elif not issubclass(type(each), (type, Enum)) and scopes.known(type(each)) is not None:
-                scopes.define(each, "value")
+                definitions.define(each, "container")
+            elif (
+                not issubclass(type(each), (type, Enum))
+                and definitions.known(type(each)) is not None
+            ):
+                definitions.define(each, "value")
 
 
 def _sources_of(definition: Definition) -> list[Item]:
-    """Items with the source lines of what is in no file: a cell of a notebook, say."""
+    """Return items with the source lines of functions that are in no file: in a notebook, say."""
     value = definition.value
     if issubclass(type(value), type):
         functions = [value.__dict__[name] for name in definition.functions]
@@ -192,5 +218,5 @@ def _sources_of(definition: Definition) -> list[Item]:
     return items
 
 
-# By the names of the files that there are not.
+# By the names in the code objects, which are not those of files.
 _sources: dict[str, Item] = {}

@@ -2,16 +2,18 @@
 
 Examples are a closure that was passed to one run, and the former contents of a dict of
 functions. A definition keeps its object alive, so reference counts cannot show that the script
-has dropped it. A sweep, from time to time, forgets each definition that no global reaches and
-that nothing has referred to since the last sweep, in the caller and in the workers.
+no longer uses it. From time to time, a sweep releases each definition that no global reaches and
+that no pickle has referred to since the last sweep, in the caller and in the workers.
 """
 
 from __future__ import annotations
 
-from enact_pool._mirror.caller.bindings import unbound
-from enact_pool._mirror.caller.scopes import Definition, scopes
+from enact_pool._mirror.caller.bindings import deleted_binding
+from enact_pool._mirror.caller.definition import Definition
+from enact_pool._mirror.caller.definitions import definitions
+from enact_pool._mirror.caller.scopes import scopes
 
-__all__ = ["let_go_of_rebound", "sweep_if_due"]
+__all__ = ["release_replaced", "sweep_if_due"]
 
 _MOST_BYTES = 1 << 25
 _MOST_DEFINITIONS = 256
@@ -20,21 +22,21 @@ _MOST_DEFINITIONS = 256
 _kept = 0
 
 
-def let_go_of_rebound() -> None:
-    """Let go of the values of globals that have another value now, or none."""
+def release_replaced() -> None:
+    """Release the former values of globals that are bound to another value now, or deleted."""
     for scope in scopes:
         contents = scope.contents
         for name, binding in list(scope.bindings.items()):
             definition = binding.definition
             if definition is not None and contents.get(name, scopes) is not binding.value:
-                scope.bindings[name] = unbound(scope, name)
-                scopes.release(definition, scope, name)
+                scope.bindings[name] = deleted_binding(scope, name)
+                definitions.release_replaced(definition, scope, name)
 
 
 def sweep_if_due() -> None:
-    """Forget what no global leads to, if there is much that is new."""
+    """Release the definitions that no global reaches, if many were made since the last sweep."""
     global _kept
-    if scopes.new_bytes < _MOST_BYTES and len(scopes) < 2 * _kept + _MOST_DEFINITIONS:
+    if definitions.new_bytes < _MOST_BYTES and len(definitions) < 2 * _kept + _MOST_DEFINITIONS:
         return
     kept: set[Definition] = set()
     waiting = [
@@ -43,14 +45,14 @@ def sweep_if_due() -> None:
         for binding in scope.bindings.values()
         for definition in binding.needs.definitions
     ]
-    every = scopes.definitions()
-    waiting += [definition for definition in every if definition.used == scopes.sweeps]
+    every = definitions.all()
+    waiting += [definition for definition in every if definition.used == definitions.sweeps]
     while waiting:
         definition = waiting.pop()
         if definition not in kept:
             kept.add(definition)
             if definition.record is not None:
                 waiting += definition.record.needs.definitions
-    scopes.sweeps += 1
-    scopes.let_go(definition for definition in every if definition not in kept)
-    scopes.new_bytes, _kept = 0, len(scopes)
+    definitions.sweeps += 1
+    definitions.release(definition for definition in every if definition not in kept)
+    definitions.new_bytes, _kept = 0, len(definitions)

@@ -1,4 +1,4 @@
-"""The pickler for what a worker has made itself: classes, closures, what plain pickle refuses."""
+"""The pickler of a worker's own classes, closures, and whatever plain pickle refuses."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from io import BytesIO
 from types import FunctionType
 from typing import Any
 
+from enact_pool._mirror.caller.definition import Definition
+from enact_pool._mirror.caller.definitions import definitions
 from enact_pool._mirror.caller.parts import parts_of
 from enact_pool._mirror.caller.pickler import ByValuePickler
-from enact_pool._mirror.caller.scopes import Definition, scopes
+from enact_pool._mirror.caller.scopes import scopes
 from enact_pool._mirror.rebuild import finish_class, function_of, received_class
 from enact_pool._mirror.registry import member, resolve
 
@@ -18,7 +20,13 @@ __all__ = ["WorkerPickler"]
 
 
 class WorkerPickler(ByValuePickler):
-    """Names what came from the caller; the caller makes a copy of everything else."""
+    """Refers by key to what the caller has sent; the caller makes a copy of everything else.
+
+    Args:
+        file: receives the pickle.
+        buffer_callback: is called with each buffer that travels out of band.
+        key_of: Return the caller's key of an object; None if the caller has not sent it.
+    """
 
     def __init__(
         self,
@@ -30,8 +38,8 @@ class WorkerPickler(ByValuePickler):
         self._key_of = key_of
 
     def refer(self, definition: Definition) -> Any:
-        """Refer to a definition by its key, or say how to make it."""
-        # The worker may have given the class a key before the caller's came.
+        """Refer to a definition by the caller's key, or pickle how to make it."""
+        # The worker may have made a key for the class before it received the caller's.
         key = self._key_of(definition.value)
         if key is not None:
             return resolve, (key,)
@@ -46,11 +54,11 @@ class WorkerPickler(ByValuePickler):
         return maker, arguments, state, None, None, setter
 
     def refer_to_member(self, function: FunctionType, definition: Definition, name: str) -> Any:
-        """Refer to a function of a class, which may have to be made first."""
+        """Refer to a function of a class, which the caller may have to make first."""
         key = self._key_of(definition.value)
         if key is not None:
             return member, (key, name)
-        if scopes.scope_of(function.__globals__) is None or scopes.known(function) is not None:
-            # One of the attributes that the class gets when it is there.
+        if scopes.scope_of(function.__globals__) is None or definitions.known(function) is not None:
+            # The caller sets it as an attribute when the class exists.
             return self.function_by_value(function)
         return function_of, (definition.value, name)

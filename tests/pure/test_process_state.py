@@ -1,4 +1,4 @@
-"""What the caller's process changes becomes new parts, and nothing else does."""
+"""A change of the caller's process state makes a new part, and nothing else does."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from enact_pool._mirror.caller import process_state as caller_state
+from enact_pool._mirror.caller import process_state
 from enact_pool._mirror.caller.process_state import Part, observe, stream_descriptors
 
 ASPECTS = (
@@ -44,13 +44,13 @@ def values() -> dict[str, Any]:
 
 
 def changed(before: tuple[Part, ...]) -> set[str]:
-    """The names of the parts that are new since then."""
+    """Return the names of the parts that differ from those of an earlier observation."""
     return {new.name for old, new in zip(before, observe(), strict=True) if new is not old}
 
 
 @pytest.fixture
 def undo() -> Iterator[ExitStack]:
-    """What is to be called when the test ends."""
+    """Yield a stack of calls that restore the process state when the test ends."""
     with ExitStack() as stack:
         stack.callback(sys.setrecursionlimit, sys.getrecursionlimit())
         stack.callback(decimal.setcontext, decimal.getcontext())
@@ -63,7 +63,7 @@ def undo() -> Iterator[ExitStack]:
 
 @pytest.fixture
 def own_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[types.ModuleType]:
-    """A module of the program, which has been observed."""
+    """Yield a module of the program, which was imported from a file of its own."""
     (tmp_path / "own_module_of_test.py").write_text("VALUE = 1\n")
     monkeypatch.syspath_prepend(tmp_path)
     yield importlib.import_module("own_module_of_test")
@@ -104,7 +104,7 @@ def test_a_change_makes_one_new_part(
 ) -> None:
     if name == "locale" and locale.setlocale(locale.LC_CTYPE) == "C":
         locale.setlocale(locale.LC_CTYPE, "C.UTF-8")
-    # "" stands for the folder, which one of them changes.
+    # "" stands for the current folder, which one of the changes replaces.
     monkeypatch.setattr(sys, "path", [entry or os.getcwd() for entry in sys.path])
     before = observe()
     CHANGES[name](monkeypatch, undo, tmp_path)
@@ -113,7 +113,7 @@ def test_a_change_makes_one_new_part(
     assert observe() is after
 
 
-def test_a_trap_of_the_decimal_context_is_a_change(undo: ExitStack) -> None:
+def test_setting_a_trap_of_the_decimal_context_makes_a_new_part(undo: ExitStack) -> None:
     decimal.getcontext().traps[decimal.Inexact] = False
     before = observe()
     decimal.getcontext().traps[decimal.Inexact] = True
@@ -121,8 +121,8 @@ def test_a_trap_of_the_decimal_context_is_a_change(undo: ExitStack) -> None:
     assert "Inexact" in values()["decimal"]["traps"]
 
 
-@pytest.mark.skipif(not hasattr(sys, "set_int_max_str_digits"), reason="newer Pythons only")
-def test_the_limit_of_digits_is_a_part(undo: ExitStack) -> None:
+@pytest.mark.skipif(not hasattr(sys, "set_int_max_str_digits"), reason="needs Python 3.10.7")
+def test_setting_the_limit_of_integer_digits_makes_a_new_part(undo: ExitStack) -> None:
     before = observe()
     undo.callback(sys.set_int_max_str_digits, sys.get_int_max_str_digits())
     sys.set_int_max_str_digits(7777)
@@ -130,7 +130,7 @@ def test_the_limit_of_digits_is_a_part(undo: ExitStack) -> None:
     assert values()["int_digits"] == 7777
 
 
-def test_what_is_changed_and_changed_back_between_two_looks_is_no_change(
+def test_a_change_that_is_undone_between_two_observations_makes_no_new_part(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     before = observe()
@@ -139,14 +139,14 @@ def test_what_is_changed_and_changed_back_between_two_looks_is_no_change(
     assert observe() is before
 
 
-def test_the_values_are_plain() -> None:
+def test_values_are_pickled_without_any_class() -> None:
     for part in observe():
         assert pickle.loads(pickle.dumps(part.value)) == part.value
-        # No class has to be imported for it.
+        # A worker imports no class to load it.
         assert not any("GLOBAL" in op.name for op, _, _ in genops(pickle.dumps(part.value, 5)))
 
 
-def test_odd_entries_of_the_path_become_plain_or_are_left_out(
+def test_entries_of_sys_path_become_strings_or_are_left_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class Text(str):
@@ -154,7 +154,7 @@ def test_odd_entries_of_the_path_become_plain_or_are_left_out(
 
     class Odd:
         def __eq__(self, other: object) -> bool:
-            raise RuntimeError("it cannot be compared")
+            raise RuntimeError("this entry cannot be compared")
 
         __hash__ = None  # type: ignore[assignment]
 
@@ -168,7 +168,9 @@ def test_odd_entries_of_the_path_become_plain_or_are_left_out(
     assert observe() is parts
 
 
-def test_a_removed_folder_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_current_folder_that_was_removed_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
@@ -176,13 +178,13 @@ def test_a_removed_folder_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert observe() is observe()
 
 
-def test_filters_name_their_categories_and_odd_ones_are_left_out(undo: ExitStack) -> None:
-    class OfTheScript(UserWarning):
+def test_filters_name_their_categories_and_malformed_filters_are_left_out(undo: ExitStack) -> None:
+    class ScriptWarning(UserWarning):
         pass
 
     warnings.resetwarnings()
     warnings.filters[:0] = [  # type: ignore[index]
-        ("error", "a text", OfTheScript, None, 3),
+        ("error", "a text", ScriptWarning, None, 3),
         ("error", None, 5, None, 0),
         ("odd",),
     ]
@@ -192,10 +194,10 @@ def test_filters_name_their_categories_and_odd_ones_are_left_out(undo: ExitStack
     assert ignored[1][0] == "(?i)some"
     assert ignored[2] == ("builtins", "DeprecationWarning")
     assert ignored[3][0] == r"a\.b"
-    assert error == ("error", "a text", (__name__, OfTheScript.__qualname__), None, 3)
+    assert error == ("error", "a text", (__name__, ScriptWarning.__qualname__), None, 3)
 
 
-def test_streams_are_duplicated_and_closed_ones_are_the_null_device(
+def test_streams_are_duplicated_and_the_null_device_replaces_closed_ones(
     undo: ExitStack, tmp_path: Path
 ) -> None:
     redirect_stderr(undo, tmp_path / "err")
@@ -212,7 +214,7 @@ def test_streams_are_duplicated_and_closed_ones_are_the_null_device(
     os.close(err)
 
 
-def test_a_reload_is_seen_each_time_it_happens(own_module: types.ModuleType) -> None:
+def test_each_reload_makes_a_new_part(own_module: types.ModuleType) -> None:
     path = str(own_module.__file__)
     sources, reloads = values()["modules"]
     count = reloads.get(own_module.__name__, 0)
@@ -229,10 +231,10 @@ def test_a_reload_is_seen_each_time_it_happens(own_module: types.ModuleType) -> 
         assert list(reloads)[-1] == own_module.__name__
 
 
-def test_a_reload_is_seen_when_something_else_is_imported_after_it(
+def test_a_reload_is_noticed_if_another_module_is_imported_after_it(
     own_module: types.ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # As many modules as before, and one without a spec at the end, as before.
+    # Afterwards there are as many modules as before, and again the last one has no spec.
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "one_of_test", types.ModuleType("one_of_test"))
         count = values()["modules"][1].get(own_module.__name__, 0)
@@ -241,7 +243,9 @@ def test_a_reload_is_seen_when_something_else_is_imported_after_it(
     assert values()["modules"][1][own_module.__name__] == count + 1
 
 
-def test_a_module_that_is_imported_anew_counts_as_reloaded(own_module: types.ModuleType) -> None:
+def test_a_module_that_is_removed_and_imported_again_counts_as_reloaded(
+    own_module: types.ModuleType,
+) -> None:
     name = own_module.__name__
     count = values()["modules"][1].get(name, 0)
     del sys.modules[name]
@@ -252,7 +256,7 @@ def test_a_module_that_is_imported_anew_counts_as_reloaded(own_module: types.Mod
     assert reloads[name] == count + 1
 
 
-def test_modules_of_python_and_of_packages_are_not_the_programs_own() -> None:
+def test_modules_of_python_and_of_installed_packages_have_no_noted_source() -> None:
     sources, _ = values()["modules"]
     assert "conftest" in sources or "tests.conftest" in sources
     assert not sources.keys() & {
@@ -265,17 +269,17 @@ def test_modules_of_python_and_of_packages_are_not_the_programs_own() -> None:
     }
 
 
-def test_modules_that_load_themselves_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_attributes_of_lazy_modules_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     class Lazy(types.ModuleType):
         def __getattribute__(self, name: str) -> Any:
-            raise RuntimeError("it was asked")
+            raise RuntimeError(f"{name} was read")
 
     monkeypatch.setitem(sys.modules, "lazy_of_test", Lazy("lazy_of_test"))
     monkeypatch.setitem(sys.modules, "odd_of_test", 5)
     assert observe() is observe()
 
 
-def test_functions_that_ipython_replaces_in_place_count_as_reloaded(
+def test_a_module_that_ipython_changes_in_place_counts_as_reloaded(
     own_module: types.ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = own_module.__name__
@@ -300,28 +304,28 @@ def test_functions_that_ipython_replaces_in_place_count_as_reloaded(
     assert observe() is before
 
 
-def test_threads_see_no_torn_state(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_never_observe_older_state_after_newer(monkeypatch: pytest.MonkeyPatch) -> None:
     name = "ENACT_POOL_TEST_STATE"
     monkeypatch.setenv(name, "0")
-    ends = threading.Event()
+    has_ended = threading.Event()
     wrong: list[object] = []
 
-    def look() -> None:
+    def observe_until_the_end() -> None:
         last = 0
-        while not ends.is_set():
+        while not has_ended.is_set():
             parts = observe()
             number = int(next(p for p in parts if p.name == "variables").value[name])
             if tuple(part.name for part in parts) != ASPECTS or number < last:
                 wrong.append((parts, last))
             last = number
 
-    threads = [threading.Thread(target=look) for _ in range(4)]
+    threads = [threading.Thread(target=observe_until_the_end) for _ in range(4)]
     for thread in threads:
         thread.start()
     for number in range(1, 300):
         monkeypatch.setenv(name, str(number))
         assert values()["variables"][name] == str(number)
-    ends.set()
+    has_ended.set()
     for thread in threads:
         thread.join()
     assert not wrong
@@ -329,9 +333,9 @@ def test_threads_see_no_torn_state(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
-def test_a_forked_child_begins_anew() -> None:
+def test_a_forked_child_observes_anew_though_the_lock_was_held() -> None:
     before = observe()
-    with caller_state._latest.lock:
+    with process_state._latest.lock:
         pid = os.fork()
         if pid == 0:
             parts = observe()
@@ -341,6 +345,6 @@ def test_a_forked_child_begins_anew() -> None:
     assert observe() is before
 
 
-def test_a_look_takes_little_when_nothing_has_changed() -> None:
-    # About 4 us on a quiet machine; many more if one of the comparisons never holds.
+def test_an_observation_is_fast_if_nothing_has_changed() -> None:
+    # About 4 us on a quiet machine. If one of the comparisons always failed: far more.
     assert min(timeit.repeat(observe, number=1000, repeat=5)) / 1000 < 30e-6

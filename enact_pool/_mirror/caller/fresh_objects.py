@@ -1,0 +1,68 @@
+"""Objects that each worker makes anew: locks, random generators, weak containers.
+
+A module may have them as globals. A copy would be wrong: a lock must be free, and workers must
+not draw the same random numbers.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import queue
+import random
+import sys
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from enact_pool._mirror import rebuild
+from enact_pool._mirror.caller.process_bound import Unsendable
+from enact_pool._mirror.registry import module_of
+
+__all__ = ["FRESH", "reduce_generator"]
+
+
+def reduce_generator(obj: Any, kind: type) -> Any:
+    """Return how to make a random generator of the same type; None for other objects."""
+    if issubclass(kind, random.Random) and kind is not random.SystemRandom:
+        return rebuild.own_random, (kind,)
+    numpy: Any = sys.modules.get("numpy.random")
+    if numpy is not None and kind is numpy.Generator:
+        return rebuild.own_generator, (kind, type(obj.bit_generator))
+    if numpy is not None and kind is numpy.RandomState:
+        return rebuild.own_random, (kind,)
+    if module_of(kind) == "torch._C" and kind.__name__ == "Generator":
+        return rebuild.own_torch_generator, (str(obj.device),)
+    return None
+
+
+def _reduce_simple_queue(waiting: Any) -> Any:
+    if not waiting.empty():
+        raise Unsendable("a SimpleQueue that is not empty cannot be sent to another process")
+    return queue.SimpleQueue, ()
+
+
+def _reduce_weak_reference(reference: Any) -> Any:
+    value = reference()
+    if value is None or reference.__callback__ is not None:
+        raise Unsendable("a weak reference that is dead, or has a callback, cannot be sent")
+    return rebuild.weak_reference, (value,)
+
+
+def refused_token() -> Any:
+    """Raise `Unsendable`, in the worker that unpickles a token, when the token is first needed."""
+    raise Unsendable("a token of a context variable cannot be sent to another process")
+
+
+# By type, as in a pickler's dispatch table.
+FRESH: dict[type, Callable[[Any], Any]] = {
+    type(threading.Lock()): lambda lock: (rebuild.new_lock, ()),
+    type(threading.RLock()): lambda lock: (rebuild.new_rlock, ()),
+    threading.local: lambda local: (threading.local, ()),
+    queue.SimpleQueue: _reduce_simple_queue,
+    weakref.ref: _reduce_weak_reference,
+    weakref.WeakValueDictionary: lambda d: (weakref.WeakValueDictionary, (dict(d),)),
+    weakref.WeakKeyDictionary: lambda d: (weakref.WeakKeyDictionary, (dict(d),)),
+    weakref.WeakSet: lambda d: (weakref.WeakSet, (list(d),)),
+    contextvars.Token: lambda token: (refused_token, ()),
+}
