@@ -16,7 +16,7 @@ name the key, in both directions. So a worker has one copy of each object, which
 state between tasks, and the caller gets its own objects back: nothing is ever rebuilt there.
 
 Some libraries make classes in C, or keep a registry of them: `foreign_classes` takes these apart,
-`foreign_values` does so for objects of these libraries, and `rebuild_foreign` makes both.
+`foreign_values` does so for objects of these libraries, and modules of `rebuild` make both.
 
 `registry` is the table of keys, the same on both sides.
 """

@@ -22,7 +22,6 @@ from io import BytesIO
 from itertools import islice
 from typing import Any, ClassVar
 
-from enact_pool._mirror import rebuild
 from enact_pool._mirror.caller.pickler import (
     PROTOCOL,
     ByValuePickler,
@@ -31,6 +30,15 @@ from enact_pool._mirror.caller.pickler import (
     place_of_variable,
 )
 from enact_pool._mirror.caller.scopes import CONTAINERS, Definition, is_dispatcher, scopes
+from enact_pool._mirror.rebuild.values import (
+    bare_instance,
+    new_lock,
+    new_rlock,
+    own_generator,
+    own_random,
+    own_torch_generator,
+    weak_reference,
+)
 from enact_pool._mirror.registry import module_of
 from enact_pool._python.interrupts import raise_interrupt
 from enact_pool._python.texts import describe
@@ -51,12 +59,12 @@ def _reduce_weak_reference(reference: Any) -> Any:
     value = reference()
     if value is None or reference.__callback__ is not None:
         raise Unsendable("a weak reference that is dead, or has a callback, cannot be sent")
-    return rebuild.weak_reference, (value,)
+    return weak_reference, (value,)
 
 
 _REPAIRS: dict[type, Callable[[Any], Any]] = {
-    _LOCK: lambda lock: (rebuild.new_lock, ()),
-    _RLOCK: lambda lock: (rebuild.new_rlock, ()),
+    _LOCK: lambda lock: (new_lock, ()),
+    _RLOCK: lambda lock: (new_rlock, ()),
     threading.local: lambda local: (threading.local, ()),
     queue.SimpleQueue: _reduce_simple_queue,
     weakref.ref: _reduce_weak_reference,
@@ -212,20 +220,20 @@ class DefinitionPickler(ByValuePickler):
             if definition is not None and self._may_refer(definition):
                 return self.refer(definition)
         if issubclass(kind, random.Random) and kind is not random.SystemRandom:
-            return rebuild.own_random, (kind,)
+            return own_random, (kind,)
         numpy: Any = sys.modules.get("numpy.random")
         if numpy is not None and kind is numpy.Generator:
-            return rebuild.own_generator, (kind, type(obj.bit_generator))
+            return own_generator, (kind, type(obj.bit_generator))
         if numpy is not None and kind is numpy.RandomState:
-            return rebuild.own_random, (kind,)
+            return own_random, (kind,)
         if module_of(kind) == "torch._C" and kind.__name__ == "Generator":
-            return rebuild.own_torch_generator, (str(obj.device),)
+            return own_torch_generator, (str(obj.device),)
         is_own = self._own is not None and obj is self._own.value
         if is_own and _has_own_new(kind) and kind not in self.dispatch_table:
             reduced = obj.__reduce_ex__(PROTOCOL)
             if type(reduced) is tuple and reduced[0] is _newobj and len(reduced[1]) == 1:
                 # It may look for this very object, as those of singletons do.
-                return rebuild.bare_instance, reduced[1], *reduced[2:]
+                return bare_instance, reduced[1], *reduced[2:]
         if self._own is not None and obj is self._own.value and scopes.known(kind) is not None:
             reduced = obj.__reduce_ex__(PROTOCOL)
             if type(reduced) is str:

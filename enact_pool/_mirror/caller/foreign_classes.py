@@ -1,8 +1,8 @@
 """How to take apart a class of a script that a library has made in its own way.
 
 The metaclass of such a class works in C, or keeps a registry, so that its attributes alone do
-not make the class again. A library is consulted only where it is imported. `rebuild_foreign`
-is the other half, which runs in workers.
+not make the class again. A library is consulted only where it is imported. The modules of
+`rebuild` that are named after the libraries make the classes, in workers.
 """
 
 from __future__ import annotations
@@ -16,10 +16,14 @@ from typing import Any
 
 from attrs import frozen
 
-from enact_pool._mirror import rebuild_foreign
 from enact_pool._mirror.caller.foreign_values import is_usual_constructor, note_place
 from enact_pool._mirror.caller.pickler import ByValuePickler, Unsendable
 from enact_pool._mirror.caller.scopes import Definition, scopes
+from enact_pool._mirror.rebuild.c_types import make_array, make_c_type, make_prototype, set_c_type
+from enact_pool._mirror.rebuild.classes import make_class
+from enact_pool._mirror.rebuild.msgspec_structs import make_struct, set_struct
+from enact_pool._mirror.rebuild.pydantic_models import make_parametrized, set_parametrized
+from enact_pool._mirror.rebuild.sqlalchemy_models import set_declared
 
 __all__ = ["Library", "Skeleton", "library_of"]
 
@@ -29,7 +33,7 @@ _IDENTIFIER = re.compile(r"[^\W\d]\w*")
 
 @frozen
 class Skeleton:
-    """What a class is made with, and what it gets then: see `rebuild.make_class`."""
+    """What a class is made with, and what it gets then: see `make_class`."""
 
     contents: dict[str, Any]
     functions: list[tuple[str, str, Any]]
@@ -110,11 +114,11 @@ def _struct_parts(pickler: ByValuePickler, definition: Definition, skeleton: Ske
     for name in ("__orig_bases__", "__doc__"):
         if name in attributes:
             contents[name] = attributes.pop(name)
-    made_of = type(cls), cls.__name__, cls.__bases__, contents, skeleton.functions
-    arguments = *made_of, fields, keyword_only, keywords
+    parts = type(cls), cls.__name__, cls.__bases__, contents, skeleton.functions
+    arguments = parts, fields, keyword_only, keywords
     texts = [str(annotation) for annotation in annotations.values()]
     state = {**skeleton.state, "names": sorted(set(_IDENTIFIER.findall(" ".join(texts))))}
-    return rebuild_foreign.make_struct, arguments, rebuild_foreign.set_struct, state
+    return make_struct, arguments, set_struct, state
 
 
 # ctypes
@@ -136,10 +140,10 @@ def _c_parts(pickler: ByValuePickler, definition: Definition, skeleton: Skeleton
     if issubclass(cls, ctypes._Pointer) and ctypes.POINTER(cls._type_) is cls:
         return ctypes.POINTER, (cls._type_,), None, None
     if issubclass(cls, ctypes.Array) and cls._type_ * cls._length_ is cls:
-        return rebuild_foreign.make_array, (cls._type_, cls._length_), None, None
+        return make_array, (cls._type_, cls._length_), None, None
     if cls.__bases__[0] is ctypes._CFuncPtr:
         results = cls.__dict__.get("_restype_"), cls.__dict__.get("_argtypes_", ())
-        return rebuild_foreign.make_prototype, (*results, cls._flags_), None, None
+        return make_prototype, (*results, cls._flags_), None, None
     for order in ("__ctype_le__", "__ctype_be__"):
         native = getattr(cls, order, cls)
         if native is not cls and cls.__module__ == "ctypes":
@@ -155,7 +159,7 @@ def _c_parts(pickler: ByValuePickler, definition: Definition, skeleton: Skeleton
     # Those of C cannot be imported.
     metaclass = type(cls) if type(cls).__module__ != "_ctypes" else None
     arguments = metaclass, cls.__name__, cls.__bases__, contents, skeleton.functions
-    return rebuild_foreign.make_c_type, arguments, rebuild_foreign.set_c_type, state
+    return make_c_type, arguments, set_c_type, state
 
 
 # pydantic
@@ -172,9 +176,9 @@ def _parametrized_parts(
     """`Model[int]`, which must be the very class that this expression gives in a worker."""
     cls: Any = definition.value
     metadata = cls.__pydantic_generic_metadata__
-    made_of = type(cls), cls.__name__, cls.__bases__, skeleton.contents, skeleton.functions
-    arguments = *made_of, metadata["origin"], metadata["args"]
-    maker, setter = rebuild_foreign.make_parametrized, rebuild_foreign.set_parametrized
+    parts = type(cls), cls.__name__, cls.__bases__, skeleton.contents, skeleton.functions
+    arguments = parts, metadata["origin"], metadata["args"]
+    maker, setter = make_parametrized, set_parametrized
     return maker, arguments, setter, skeleton.state
 
 
@@ -242,7 +246,7 @@ def _declared_parts(pickler: ByValuePickler, definition: Definition, skeleton: S
         for mapper in registry.mappers:
             _needs_class(pickler, mapper.class_)
     arguments = type(cls), cls.__name__, cls.__bases__, skeleton.contents, skeleton.functions
-    return rebuild_foreign.make_declared, arguments, rebuild_foreign.set_declared, state
+    return make_class, arguments, set_declared, state
 
 
 def _own_constructor(cls: Any) -> Any:

@@ -11,8 +11,17 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from enact_pool._mirror import rebuild_foreign
-from enact_pool._mirror.rebuild_foreign import token_of
+from enact_pool._mirror.rebuild.sqlalchemy_models import (
+    column_of,
+    make_default,
+    make_expression_values,
+    make_metadata,
+    make_registry,
+    make_table,
+    mapper_of,
+    token_of,
+)
+from enact_pool._mirror.rebuild.values import call_with_keywords
 
 __all__ = ["add_reducers", "is_usual_constructor", "note_place", "reducers"]
 
@@ -41,12 +50,12 @@ def _add_msgspec() -> None:
 
 def _reduce_meta(meta: Any) -> Any:
     names = [name for name in dir(meta) if not name.startswith("_")]
-    return rebuild_foreign.call, (type(meta), _options(meta, names))
+    return call_with_keywords, (type(meta), _options(meta, names))
 
 
 def _reduce_coder(coder: Any) -> Any:
     names = [name for name in dir(coder) if name.endswith(("_hook", "_format"))]
-    return rebuild_foreign.call, (type(coder), _options(coder, [*names, "order", "strict", "type"]))
+    return call_with_keywords, (type(coder), _options(coder, [*names, "order", "strict", "type"]))
 
 
 def _options(value: Any, names: list[str]) -> dict[str, Any]:
@@ -88,11 +97,11 @@ def _reduce_registry(registry: Any) -> Any:
     options = {"type_annotation_map": registry.type_annotation_map}
     if not is_usual_constructor(registry.constructor):
         options["constructor"] = registry.constructor
-    return rebuild_foreign.make_registry, (token_of(registry), registry.metadata, options)
+    return make_registry, (token_of(registry), registry.metadata, options)
 
 
 def _reduce_mapper(mapper: Any) -> Any:
-    return rebuild_foreign.mapper_of, (mapper.class_,)
+    return mapper_of, (mapper.class_,)
 
 
 def _reduce_dict(values: Any) -> Any:
@@ -100,7 +109,7 @@ def _reduce_dict(values: Any) -> Any:
     mapper = _module("sqlalchemy.orm").Mapper
     models = {name: value.class_ for name, value in values.items() if isinstance(value, mapper)}
     others = {name: value for name, value in values.items() if name not in models}
-    return rebuild_foreign.make_dict, (type(values), others, models)
+    return make_expression_values, (type(values), others, models)
 
 
 def _reduce_metadata(metadata: Any) -> Any:
@@ -109,21 +118,21 @@ def _reduce_metadata(metadata: Any) -> Any:
     if id(metadata) in _places:
         return getattr, _places[id(metadata)]
     options = {"schema": metadata.schema, "naming_convention": metadata.naming_convention}
-    return rebuild_foreign.make_metadata, (token_of(metadata), options)
+    return make_metadata, (token_of(metadata), options)
 
 
 def _reduce_table(table: Any) -> Any:
     if table.metadata.info.get(_DETACHED):
         return table.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
     alone = _module("sqlalchemy").MetaData(info={_DETACHED: True})
-    return rebuild_foreign.make_table, (table.metadata, table.key, table.to_metadata(alone))
+    return make_table, (table.metadata, table.key, table.to_metadata(alone))
 
 
 def _reduce_column(column: Any) -> Any:
     table = column.table
     if not isinstance(table, _module("sqlalchemy").Table) or table.metadata.info.get(_DETACHED):
         return column.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
-    return rebuild_foreign.column_of, (table, column.key)
+    return column_of, (table, column.key)
 
 
 def _reduce_default(default: Any) -> Any:
@@ -134,7 +143,7 @@ def _reduce_default(default: Any) -> Any:
         function = function.__wrapped__
     made = ("arg", "_fn", "dispatch")
     state = {name: value for name, value in vars(default).items() if name not in made}
-    return rebuild_foreign.make_default, (function,), state
+    return make_default, (function,), state
 
 
 _DETACHED = "enact_pool: a copy of one table"

@@ -50,6 +50,26 @@ from enact_pool._mirror.caller.scopes import (
     is_dispatcher,
     scopes,
 )
+from enact_pool._mirror.rebuild.attributes import set_attributes
+from enact_pool._mirror.rebuild.enums import enum_member, enum_value
+from enact_pool._mirror.rebuild.functions import (
+    make_cached,
+    make_cell,
+    make_dispatcher,
+    make_function,
+    set_cached,
+    set_cell,
+    set_dispatcher,
+    set_function,
+)
+from enact_pool._mirror.rebuild.references import bound_method, global_value, module_value
+from enact_pool._mirror.rebuild.type_hints import (
+    make_alias,
+    make_new_type,
+    make_type_variable,
+    set_alias,
+)
+from enact_pool._mirror.rebuild.values import cached_property_of, load_library
 from enact_pool._mirror.registry import (
     imported,
     member,
@@ -181,7 +201,7 @@ class ByValuePickler(AdvisingPickler, cloudpickle.Pickler):  # type: ignore[misc
             parts = self.dispatcher_parts(function)
             if parts is not None:
                 maker, arguments, state = parts
-                return maker, arguments, state, None, None, rebuild.set_dispatcher
+                return maker, arguments, state, None, None, set_dispatcher
         scope = scopes.scope_of(function.__globals__)
         if scope is None:
             module = function.__module__
@@ -192,7 +212,7 @@ class ByValuePickler(AdvisingPickler, cloudpickle.Pickler):  # type: ignore[misc
             return super().reducer_override(function)
         parts = self.function_parts(function, scope)
         state = self.function_state(function, scope)
-        return rebuild.make_function, parts, state, None, None, rebuild.set_function
+        return make_function, parts, state, None, None, set_function
 
     def cells(self, function: FunctionType) -> tuple[CellType, ...] | None:
         """The cells that a function is made with."""
@@ -205,7 +225,7 @@ class ByValuePickler(AdvisingPickler, cloudpickle.Pickler):  # type: ignore[misc
         return attributes
 
     def function_parts(self, function: FunctionType, scope: Scope) -> tuple[Any, ...]:
-        """What a function is made of: see `rebuild.make_function`."""
+        """What a function is made of: see `make_function`."""
         self.needs.scopes[scope] = None
         self.note_names(function.__code__, scope)
         return (
@@ -219,7 +239,7 @@ class ByValuePickler(AdvisingPickler, cloudpickle.Pickler):  # type: ignore[misc
         )
 
     def function_state(self, function: FunctionType, scope: Scope | None) -> dict[str, Any]:
-        """What a function has beside its parts: see `rebuild.set_function`."""
+        """What a function has beside its parts: see `set_function`."""
         state: dict[str, Any] = {}
         if function.__dict__:
             state["attributes"] = function.__dict__
@@ -288,7 +308,7 @@ class ByValuePickler(AdvisingPickler, cloudpickle.Pickler):  # type: ignore[misc
             if name not in ("register", "dispatch", "registry", "_clear_cache")
         }
         first = function.registry[object]
-        return rebuild.make_dispatcher, (first,), (functions, attributes)
+        return make_dispatcher, (first,), (functions, attributes)
 
     def _reduce_class(self, cls: Any) -> Any:
         definition = scopes.find_class(cls)
@@ -302,8 +322,8 @@ class ByValuePickler(AdvisingPickler, cloudpickle.Pickler):  # type: ignore[misc
             return NotImplemented
         name = member._name_
         if type(name) is str and cls.__dict__["_member_map_"].get(name) is member:
-            return rebuild.enum_member, (cls, name)
-        return rebuild.enum_value, (cls, member._value_)
+            return enum_member, (cls, name)
+        return enum_value, (cls, member._value_)
 
     def _reduce_instance(self, obj: Any, kind: type) -> Any:
         if kind in _shared_reducers:
@@ -311,7 +331,7 @@ class ByValuePickler(AdvisingPickler, cloudpickle.Pickler):  # type: ignore[misc
         if issubclass(kind, _REFUSED) and not issubclass(kind, ProcessLocal):
             raise Unsendable(f"a {kind.__name__} cannot be sent to another process: make it there")
         if "ctypes" in sys.modules and issubclass(kind, sys.modules["ctypes"].CDLL):
-            return rebuild.library, (kind, obj._name, _functions_of(obj))
+            return load_library, (kind, obj._name, _functions_of(obj))
         if numpy_is_loaded() and (reduced := reduce_array(obj, kind)) is not None:
             return reduced
         if scopes.known(kind) is None:
@@ -345,7 +365,7 @@ class ByValuePickler(AdvisingPickler, cloudpickle.Pickler):  # type: ignore[misc
         if scope is None:
             return name
         self.needs.names[scope, name] = None
-        return rebuild.global_value, (scope.key, name)
+        return global_value, (scope.key, name)
 
     # Other types
 
@@ -377,10 +397,10 @@ class ByValuePickler(AdvisingPickler, cloudpickle.Pickler):  # type: ignore[misc
         if kind is LruCache:
             attributes = {k: v for k, v in obj.__dict__.items() if k != "__wrapped__"}
             arguments = obj.cache_parameters(), obj.__wrapped__
-            return rebuild.make_cached, arguments, rebuild.set_cached, (None, attributes)
+            return make_cached, arguments, set_cached, (None, attributes)
         if kind is typing.NewType:
             state = {"__supertype__": obj.__supertype__}
-            return rebuild.make_new_type, (name, module), rebuild.set_attributes, state
+            return make_new_type, (name, module), set_attributes, state
         if kind is _TypeAlias:
             return self.alias_parts(obj, module)
         details = {
@@ -390,7 +410,7 @@ class ByValuePickler(AdvisingPickler, cloudpickle.Pickler):  # type: ignore[misc
         }
         if kind is _TypeVarTuple:
             details = {}
-        return rebuild.make_type_variable, (kind.__name__, name, module, details), None, None
+        return make_type_variable, (kind.__name__, name, module, details), None, None
 
     def alias_parts(self, alias: Any, module: Any) -> tuple[Any, tuple[Any, ...], Any, Any]:
         """How to make an alias: its parameters are made along with it."""
@@ -401,7 +421,7 @@ class ByValuePickler(AdvisingPickler, cloudpickle.Pickler):  # type: ignore[misc
             definition = scopes.define(parameter, "with_alias")
             keys.append(definition.key)
         arguments = alias.__name__, module, parameters, keys
-        return rebuild.make_alias, arguments, rebuild.set_alias, alias.__value__
+        return make_alias, arguments, set_alias, alias.__value__
 
     def _reduce_cell(self, cell: CellType) -> Any:
         definition = scopes.known(cell)
@@ -410,9 +430,9 @@ class ByValuePickler(AdvisingPickler, cloudpickle.Pickler):  # type: ignore[misc
         try:
             contents = cell.cell_contents
         except ValueError:
-            return rebuild.make_cell, ()
+            return make_cell, ()
         # As a state, since it may refer to the cell: a recursive function does.
-        return rebuild.make_cell, (), (contents,), None, None, rebuild.set_cell
+        return make_cell, (), (contents,), None, None, set_cell
 
     def _reduce_module(self, module: ModuleType) -> Any:
         scope = scopes.scope_of_module(module)
@@ -435,7 +455,7 @@ class ByValuePickler(AdvisingPickler, cloudpickle.Pickler):  # type: ignore[misc
             if isinstance(owner, type) and scopes.find_class(owner) is not None:
                 return MethodType, (function, owner)
             if getattr(owner, name, None) == method:
-                return rebuild.bound_method, (owner, name)
+                return bound_method, (owner, name)
         return MethodType, (function, owner)
 
     def _reduce_context_variable(self, variable: contextvars.ContextVar[Any]) -> Any:
@@ -446,15 +466,19 @@ class ByValuePickler(AdvisingPickler, cloudpickle.Pickler):  # type: ignore[misc
                 return NotImplemented
             holder, name = place
             if isinstance(holder, str):
-                return rebuild.module_value, (holder, name)
+                return module_value, (holder, name)
             definition = scopes.define(variable, "context_variable", holder.module)
         return self.refer(definition)
 
 
-# Functions of this package that pickles call: they are found by their names.
+# Functions of this package that pickles call: workers find them by their names.
 _MAKERS = frozenset(
     id(function)
-    for function in (*vars(rebuild).values(), resolve, member, imported, scope_module)
+    for functions in (
+        *(vars(module).values() for module in vars(rebuild).values() if type(module) is ModuleType),
+        (resolve, member, imported, scope_module),
+    )
+    for function in functions
     if type(function) is FunctionType
 )
 
@@ -477,7 +501,7 @@ _SPECIAL: dict[type, Any] = {
     CellType: ByValuePickler._reduce_cell,
     ModuleType: ByValuePickler._reduce_module,
     # It has a lock before Python 3.12.
-    cached_property: lambda _, value: (rebuild.cached_property_of, (value.func, value.attrname)),
+    cached_property: lambda _, value: (cached_property_of, (value.func, value.attrname)),
     MethodType: ByValuePickler._reduce_method,
     # Looked up when it is needed: the pickler of definitions has another one.
     contextvars.ContextVar: lambda pickler, variable: pickler._reduce_context_variable(variable),

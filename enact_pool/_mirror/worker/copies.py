@@ -28,7 +28,7 @@ import os
 import pickle
 import sys
 
-from enact_pool._mirror.rebuild import change
+from enact_pool._mirror.rebuild.attributes import change_attribute
 from enact_pool._mirror.registry import (
     Mirror,
     MissingDefinition,
@@ -467,7 +467,7 @@ class Copies:
             for name, content, needed in self._changes.pop(key, ()):
                 for each in needed:
                     self.complete(each)
-                change(value, name, () if content is None else _load(content))
+                change_attribute(value, name, () if content is None else _load(content))
         except BaseException as error:
             _end_if_forked()
             for scope, name in self._names.get(key, ()):

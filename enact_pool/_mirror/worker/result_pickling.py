@@ -93,7 +93,7 @@ class _NamingPickler(pickle.Pickler):
             name = obj._name_
             if kind.__dict__["_member_map_"].get(name) is not obj:
                 raise _Unknown
-            from enact_pool._mirror.rebuild import enum_member  # here, since an enum came
+            from enact_pool._mirror.rebuild.enums import enum_member  # here, since an enum came
 
             return enum_member, (kind, name)
         elif id(obj) in registry.keys:

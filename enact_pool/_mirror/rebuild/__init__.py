@@ -1,0 +1,11 @@
+"""How functions, classes and other objects are made from their parts.
+
+Pickles contain calls of the functions in these modules: `make_...` makes an object from values
+that must be complete, `set_...` sets what the object refers to. They run in a worker for the
+caller's definitions, and in the caller for definitions that exist only in a worker. No class
+body, hook or metaclass of the user's is run: the effects of these are among the parts of a class.
+
+Only modules that a pickle names are imported. `msgspec_structs`, `c_types`, `pydantic_models` and
+`sqlalchemy_models` make the classes of a library: see `foreign_classes`. They import that library
+when they make the first one.
+"""
