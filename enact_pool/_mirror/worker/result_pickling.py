@@ -116,9 +116,8 @@ def _no_key(value: Any) -> None:
 
 
 def _by_value(value: object, add: Any, key_of: KeyOf) -> bytes:
-    from enact_pool._mirror.caller.worker_pickler import (
-        WorkerPickler,  # cloudpickle takes long to import
-    )
+    # Here, since importing cloudpickle takes long.
+    from enact_pool._mirror.caller.worker_pickler import WorkerPickler
 
     file = BytesIO()
     WorkerPickler(file, add, key_of).dump(value)

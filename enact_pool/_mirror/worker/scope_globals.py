@@ -24,7 +24,7 @@ __all__ = ["DATA_KINDS", "ScopeGlobals"]
 # The kinds of definitions that hold values only. Making one may call any function or class.
 DATA_KINDS = frozenset(("container", "value"))
 
-# Modules whose names mirrors have taken. A garbage module would lose the globals of its functions.
+# Modules that mirrors have replaced. They are kept: their functions would lose their globals.
 _replaced: list[Any] = []
 
 
