@@ -19,9 +19,14 @@ from attrs import frozen
 from enact_pool._mirror.caller.foreign_values import is_usual_constructor, note_place
 from enact_pool._mirror.caller.pickler import ByValuePickler, Unsendable
 from enact_pool._mirror.caller.scopes import Definition, scopes
-from enact_pool._mirror.rebuild.c_types import make_array, make_c_type, make_prototype, set_c_type
 from enact_pool._mirror.rebuild.classes import make_class
-from enact_pool._mirror.rebuild.msgspec_structs import make_struct, set_struct
+from enact_pool._mirror.rebuild.ctypes_types import (
+    make_array,
+    make_c_type,
+    make_prototype,
+    set_c_type,
+)
+from enact_pool._mirror.rebuild.msgspec_types import make_struct, set_struct
 from enact_pool._mirror.rebuild.pydantic_models import make_parametrized, set_parametrized
 from enact_pool._mirror.rebuild.sqlalchemy_models import set_declared
 

@@ -63,7 +63,7 @@ from enact_pool._mirror.rebuild.functions import (
     set_function,
 )
 from enact_pool._mirror.rebuild.references import bound_method, global_value, module_value
-from enact_pool._mirror.rebuild.type_hints import (
+from enact_pool._mirror.rebuild.typing_objects import (
     make_alias,
     make_new_type,
     make_type_variable,

@@ -5,7 +5,6 @@ that must be complete, `set_...` sets what the object refers to. They run in a w
 caller's definitions, and in the caller for definitions that exist only in a worker. No class
 body, hook or metaclass of the user's is run: the effects of these are among the parts of a class.
 
-Only modules that a pickle names are imported. `msgspec_structs`, `c_types`, `pydantic_models` and
-`sqlalchemy_models` make the classes of a library: see `foreign_classes`. They import that library
-when they make the first one.
+A process imports only the modules that its pickles name. The modules that are named after a
+library make the classes of that library, and import the library with the first class.
 """
