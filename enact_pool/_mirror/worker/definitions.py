@@ -22,7 +22,9 @@ _UNNAMED_KINDS = DATA_KINDS | {"cell"}
 class Definitions:
     """The caller's definitions in this process, by key."""
 
-    def __init__(self, kinds: dict[str, str], scope_globals: ScopeGlobals, failures: Failures):
+    def __init__(
+        self, kinds: dict[str, str], scope_globals: ScopeGlobals, failures: Failures
+    ) -> None:
         """`kinds` are the kinds of definitions by key; this object fills them in."""
         self._kinds = kinds
         self._globals = scope_globals
@@ -99,7 +101,7 @@ class Definitions:
         self._failures.definitions[key] = reason
 
     def wake(self, arguments: tuple[str], content: None) -> Callable[[], object]:
-        """Make and complete what was received before: it is needed now."""
+        """Make and complete a definition that was received before, and is needed now."""
         key = arguments[0]
         return lambda: self._make_and_complete(key)
 
@@ -182,7 +184,7 @@ class Definitions:
         try:
             self.complete(key)
         except MissingDefinition:
-            return  # what uses the definition raises an error with the reason
+            return  # code that uses the definition raises an error with the reason
 
     def _make_and_complete(self, key: str) -> None:
         self._globals.resolve_places(key)

@@ -90,7 +90,7 @@ class ScopeGlobals:
                 else:
                     self._assign(scope, name)  # `Copies.apply` completes it after all others
             except MissingDefinition:
-                return  # what uses the global raises an error with the reason
+                return  # code that uses the global raises an error with the reason
 
         return assign
 
@@ -188,7 +188,7 @@ class ScopeGlobals:
                 if self._unresolved[scope].get(name) == key:
                     self.resolve(scope, name)
         except MissingDefinition:
-            return  # what uses the global raises an error with the reason
+            return  # code that uses the global raises an error with the reason
 
     def unassign_places(self, key: str, *, only_assigned: bool) -> None:
         """Make the globals that are bound to a definition unresolved, all or the assigned ones."""
@@ -206,7 +206,7 @@ class ScopeGlobals:
                 try:
                     self.resolve(scope, name)
                 except MissingDefinition:
-                    continue  # what uses the global raises an error with the reason
+                    continue  # code that uses the global raises an error with the reason
 
     def find(self, module: Mirror, name: str) -> Any:
         """Return a global that a mirror does not contain yet. Raises `AttributeError`."""
