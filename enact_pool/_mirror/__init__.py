@@ -16,7 +16,7 @@ contain the key, in both directions. So a worker has one copy of each object, wh
 state between tasks, and results in the caller contain the caller's own objects, not copies.
 
 Some libraries make classes in C, or keep a registry of them. `caller.libraries` takes these classes
-and their objects apart, and `rebuild_foreign` makes them.
+and their objects apart, and modules of `rebuild` make them.
 
 `registry` is the table of keys, the same on both sides.
 """

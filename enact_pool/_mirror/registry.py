@@ -1,7 +1,7 @@
-"""The objects that a caller and its workers both have, by keys that are unique over processes.
+"""The objects that a caller and its workers share, by keys that are unique in all processes.
 
-Pickles contain calls of the functions below: `resolve(key)` is the caller's own object in the
-caller, and its copy in a worker.
+Pickles contain calls of the functions below: `resolve(key)` returns the caller's own object in
+the caller, and the copy of it in a worker.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Mirror",
     "MissingDefinition",
+    "complete_definition",
     "imported",
     "member",
     "member_key",
@@ -35,7 +36,7 @@ __all__ = [
 
 
 class MissingDefinition(Exception):
-    """An object that was sent by its key is not here."""
+    """An object with this key does not exist in this process."""
 
 
 class Registry:
@@ -52,46 +53,47 @@ class Registry:
         # The globals of scopes, and their modules.
         self.namespaces: dict[str, dict[str, Any]] = {}
         self.modules: dict[str, Any] = {}
-        # Makes an object that was sent and is not there yet. Raises `MissingDefinition`.
+        # Makes an object that was sent and not made yet. Raises `MissingDefinition`.
         self.load: Callable[[str], Any] = _missing
-        # Makes the attributes of a class that was sent, if they are not there yet.
+        # Sets the attributes of an object that were sent, if they are not set yet. Raises
+        # `MissingDefinition`.
         self.complete: Callable[[str], None] = lambda key: None
-        # Finds what a mirror does not have yet. Raises `AttributeError`.
+        # Finds a global that a mirror does not contain yet. Raises `AttributeError`.
         self.find: Callable[[Mirror, str], Any] = _not_found
         self._released: dict[str, weakref.ref[Any]] = {}
-        self._renew()
-        os.register_at_fork(after_in_child=self._renew)
+        self._start_keys()
+        os.register_at_fork(after_in_child=self._start_keys)
 
-    def _renew(self) -> None:
-        # A forked child makes keys of its own.
+    def _start_keys(self) -> None:
+        # A forked child makes its own keys.
         self._origin = os.urandom(6).hex()
         self._count = count(1)
 
     def new_key(self) -> str:
-        """Return a key that no other object has, in any process."""
+        """Return a key that no other object has in any process."""
         return f"{self._origin}.{next(self._count)}"
 
     def is_own(self, key: str) -> bool:
-        """Return whether this process has made a key, and not its caller."""
+        """Return whether this process, and not its caller, has made a key."""
         return key.startswith(f"{self._origin}.")
 
     def add(self, key: str, value: Any) -> None:
-        """Enter an object."""
+        """Add an object under a key."""
         self.objects[key] = value
         self.keys[id(value)] = key
 
     def key_of(self, value: Any) -> str | None:
-        """Return the key of an object; None if it has none."""
+        """Return the key of an object, or None."""
         return self.keys.get(id(value))
 
     def discard(self, key: str) -> None:
-        """Forget an object."""
+        """Remove an object."""
         value = self.objects.pop(key, None)
         if self.keys.get(id(value)) == key:
             del self.keys[id(value)]
 
     def release(self, key: str) -> None:
-        """Know an object only as long as others keep it: another one has its name now."""
+        """Keep only a weak reference to an object, whose name another object has now."""
         value = self.objects.pop(key, None)
         if value is None:
             return
@@ -105,13 +107,13 @@ class Registry:
         try:
             self._released[key] = weakref.ref(value, forget)
         except TypeError:
-            self.objects[key] = value  # it cannot be referred to weakly
+            self.objects[key] = value  # its type does not support weak references
             return
         for member in self.members.pop(key, ()):
             self.objects.pop(member, None)
 
     def released(self, key: str) -> Any:
-        """Return an object that was released and is still there, or None."""
+        """Return a released object that still exists, or None."""
         reference = self._released.get(key)
         return None if reference is None else reference()
 
@@ -138,6 +140,13 @@ def resolve(key: str) -> Any:
         return registry.load(key) if found is None else found
 
 
+def complete_definition(value: Any) -> None:
+    """Complete a value if it is a definition. Raises `MissingDefinition`."""
+    key = registry.key_of(value)
+    if key is not None:
+        registry.complete(key)
+
+
 def member_key(key: str, name: str) -> str:
     """Return the key of the function that a class was made with under a name."""
     return f"{key}/{name}"
@@ -146,7 +155,7 @@ def member_key(key: str, name: str) -> str:
 def member(key: str, name: str) -> Any:
     """Return the function that the class with this key was made with under a name.
 
-    It may have another one there by now.
+    The class may have another function under that name by now.
     """
     cls = resolve(key)
     found = _objects.get(member_key(key, name))
@@ -158,7 +167,7 @@ def member(key: str, name: str) -> Any:
 
 
 def note_members(key: str, cls: type) -> None:
-    """Note the functions that a class has now, so that they are found when others replace them."""
+    """Note the functions of a class, so that `member` finds them after others replace them."""
     members = []
     for name, attribute in list(cls.__dict__.items()):
         function = unwrapped(attribute)
@@ -168,19 +177,19 @@ def note_members(key: str, cls: type) -> None:
     registry.members[key] = members
 
 
-# The names of a class, past a metaclass that may refuse to tell them.
+# The names of a class, read without its metaclass, which may refuse to return them.
 _get_module = vars(type)["__module__"].__get__
 qualname_of: Callable[[type], str] = vars(type)["__qualname__"].__get__
 
 
 def module_of(cls: type) -> str:
-    """Return the name of the module of a class; an empty string if it has no plain one."""
+    """Return the name of the module of a class; an empty string if that is not a plain string."""
     name = _get_module(cls)
     return name if type(name) is str else ""
 
 
 def unwrapped(value: Any) -> Any:
-    """Return the function in a static method or a class method; any other value as it is."""
+    """Return the function in a static method or a class method, and any other value unchanged."""
     kind = type(value)
     return value.__func__ if kind is staticmethod or kind is classmethod else value
 
@@ -196,13 +205,13 @@ def scope_module(scope: str) -> Any:
 
 
 class Mirror(ModuleType):
-    """A module that stands for one of the caller's, which cannot be imported here."""
+    """A module in the place of one of the caller's that a worker cannot import."""
 
     def __getattr__(self, name: str) -> Any:
         return registry.find(self, name)
 
 
 def imported(name: str) -> Any:
-    """Return a module that can be imported."""
+    """Import a module, and return it."""
     __import__(name)
     return sys.modules[name]

@@ -215,7 +215,7 @@ class _Worker:
         Gives whether this worker can be used.
         """
         try:
-            self._received.take(definitions)
+            self._received.apply(definitions)
             function, args = load(initializer)
             if function is not None:
                 function(*args)
@@ -276,7 +276,7 @@ class _Worker:
         """Take what the next batch, which ends with this number, refers to."""
         self._recorder.note_loading(last, _monotonic_ns())
         try:
-            if self._received.take(payload):
+            if self._received.apply(payload):
                 self._surroundings.follow()
             else:
                 self._surroundings.accept()

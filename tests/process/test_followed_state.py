@@ -1,4 +1,4 @@
-"""A worker's process becomes as its caller's is, and keeps what it has set itself.
+"""A worker's process follows the state of its caller's process, and keeps its own changes.
 
 Each test runs in a process of its own, since it changes that process.
 """
@@ -22,7 +22,7 @@ _PROGRAM = (
 
 
 def in_a_process(function: Callable[..., None], *args: object) -> str:
-    """What it prints in a process of its own; fails if it raises there."""
+    """Return what a function prints in a new process; fail if an exception is raised there."""
     module = sys.modules[__name__]
     cloudpickle.register_pickle_by_value(module)
     try:
@@ -38,7 +38,7 @@ def in_a_process(function: Callable[..., None], *args: object) -> str:
 
 
 def raised(kind: type[BaseException], function: Callable[..., object], *args: object) -> str:
-    """The text of what the function raises."""
+    """Return the text of the exception that a function raises."""
     try:
         function(*args)
     except kind as error:
@@ -46,7 +46,9 @@ def raised(kind: type[BaseException], function: Callable[..., object], *args: ob
     raise AssertionError("nothing was raised")
 
 
-def test_the_folder_is_followed_until_the_worker_changes_it_itself(tmp_path: Path) -> None:
+def test_a_folder_that_the_worker_has_changed_stays_until_the_caller_changes_it(
+    tmp_path: Path,
+) -> None:
     def check(path: str) -> None:
         import os
 
@@ -66,7 +68,7 @@ def test_the_folder_is_followed_until_the_worker_changes_it_itself(tmp_path: Pat
     in_a_process(check, str(tmp_path))
 
 
-def test_a_folder_that_cannot_be_entered_raises_each_time() -> None:
+def test_a_folder_that_cannot_be_entered_raises_an_error_each_time() -> None:
     def check() -> None:
         from enact_pool._mirror.worker.followed_state import FollowedState
 
@@ -78,7 +80,7 @@ def test_a_folder_that_cannot_be_entered_raises_each_time() -> None:
     in_a_process(check)
 
 
-def test_variables_are_changed_only_as_the_caller_changes_them() -> None:
+def test_only_variables_that_the_caller_changes_are_changed() -> None:
     def check() -> None:
         import os
         import time
@@ -109,7 +111,7 @@ def test_variables_are_changed_only_as_the_caller_changes_them() -> None:
     in_a_process(check)
 
 
-def test_the_workers_own_entries_of_the_path_stay_beside_the_callers() -> None:
+def test_the_workers_own_path_entries_stay_beside_the_callers() -> None:
     def check() -> None:
         import sys
 
@@ -128,7 +130,7 @@ def test_the_workers_own_entries_of_the_path_stay_beside_the_callers() -> None:
     in_a_process(check)
 
 
-def test_streams_are_replaced_after_what_was_printed_before(tmp_path: Path) -> None:
+def test_streams_are_flushed_before_they_are_replaced(tmp_path: Path) -> None:
     def check(path: str) -> None:
         import os
         import sys
@@ -138,23 +140,23 @@ def test_streams_are_replaced_after_what_was_printed_before(tmp_path: Path) -> N
         state = FollowedState()
         sys.stdout.write("before")
         same = tuple(os.fstat(number)[1:3] for number in (1, 2))
-        given = [os.dup(1), os.dup(2)]
+        received = [os.dup(1), os.dup(2)]
         os.close(2)
-        state.apply("streams", same, given)  # which the caller has not changed
-        given = [os.open(f"{path}/{name}", os.O_CREAT | os.O_WRONLY) for name in ("out", "err")]
-        if 2 in given:
-            given = [os.dup(number) if number == 2 else number for number in given]
-        value = tuple(os.fstat(number)[1:3] for number in given)
+        state.apply("streams", same, received)  # the caller has not changed them
+        received = [os.open(f"{path}/{name}", os.O_CREAT | os.O_WRONLY) for name in ("out", "err")]
+        if 2 in received:
+            received = [os.dup(number) if number == 2 else number for number in received]
+        value = tuple(os.fstat(number)[1:3] for number in received)
         sys.stderr.close()
-        state.apply("streams", value, given)
+        state.apply("streams", value, received)
         sys.stdout.write("after")
         os.write(2, b"error")
-        for number in given:
+        for number in received:
             try:
                 os.fstat(number)
             except OSError:
                 continue
-            raise AssertionError("a descriptor is left")
+            raise AssertionError("a descriptor was not closed")
 
     assert in_a_process(check, str(tmp_path)) == "before"
     assert (tmp_path / "out").read_text() == "after"
@@ -176,7 +178,7 @@ def test_limits_and_the_decimal_context_are_followed() -> None:
         for value in (None, usual, None):
             state.apply("decimal", value)
             state.apply("numpy_errors", None)
-        assert "decimal" not in sys.modules, "it takes long to import"
+        assert "decimal" not in sys.modules, "importing it takes long"
         state.apply("decimal", {**usual, "prec": 5, "traps": ["Inexact"]})
         import decimal
 
@@ -198,7 +200,7 @@ def test_limits_and_the_decimal_context_are_followed() -> None:
     in_a_process(check)
 
 
-def test_an_unknown_locale_is_one_clear_error() -> None:
+def test_an_unknown_locale_raises_one_clear_error() -> None:
     def check() -> None:
         import locale
 
@@ -213,7 +215,7 @@ def test_an_unknown_locale_is_one_clear_error() -> None:
     in_a_process(check)
 
 
-def test_filters_hold_for_categories_that_are_imported_or_defined_later() -> None:
+def test_filters_apply_to_categories_that_are_imported_or_defined_later() -> None:
     def check() -> None:
         import sys
         import warnings
@@ -250,7 +252,7 @@ def test_filters_hold_for_categories_that_are_imported_or_defined_later() -> Non
     in_a_process(check)
 
 
-def test_settings_of_numpy_are_followed() -> None:
+def test_numpy_error_settings_are_followed() -> None:
     pytest.importorskip("numpy")
 
     def check() -> None:
@@ -265,7 +267,7 @@ def test_settings_of_numpy_are_followed() -> None:
     in_a_process(check)
 
 
-def test_what_is_followed_is_what_is_restored_after_callables(tmp_path: Path) -> None:
+def test_the_followed_state_is_restored_after_tasks(tmp_path: Path) -> None:
     def check(path: str) -> None:
         import os
         import sys
@@ -277,23 +279,23 @@ def test_what_is_followed_is_what_is_restored_after_callables(tmp_path: Path) ->
 
         state = FollowedState()
         with tempfile.TemporaryFile() as stacks:
-            surroundings = ProcessState(DirtyFlag(), stacks.fileno())
-            surroundings.restore(10_000_000, 0)
+            process_state = ProcessState(DirtyFlag(), stacks.fileno())
+            process_state.restore(10_000_000, 0)
             state.apply("folder", path)
             state.apply("variables", {**os.environ, "FOLLOWED": "1"})
             state.apply("recursion_limit", 3456)
-            surroundings.follow()
+            process_state.follow()
             os.chdir("/")
             del os.environ["FOLLOWED"]
             sys.setrecursionlimit(1234)
-            surroundings.restore(10_000_000, 0)
+            process_state.restore(10_000_000, 0)
         assert (os.getcwd(), os.environ["FOLLOWED"]) == (path, "1")
         assert sys.getrecursionlimit() == 3456
 
     in_a_process(check, str(tmp_path))
 
 
-def test_reloaded_modules_are_current_in_all_that_refers_to_them(tmp_path: Path) -> None:
+def test_a_reload_updates_everything_that_refers_to_the_module(tmp_path: Path) -> None:
     def check(path: str) -> None:
         import os
         import sys
@@ -323,7 +325,7 @@ def test_reloaded_modules_are_current_in_all_that_refers_to_them(tmp_path: Path)
         def modules() -> Any:
             return observe()[-1].value
 
-        # This process is caller and worker at once: it must not reload as the caller.
+        # This process is the caller and the worker: it must not reload a module as the caller.
         sources, reloads = modules()
         state = FollowedState()
         state.apply("modules", (sources, reloads))
@@ -371,13 +373,13 @@ def test_a_module_that_was_edited_and_not_reloaded_is_not_imported(tmp_path: Pat
         text = raised(ImportError, importlib.import_module, "edited_own")
         assert "'edited_own' was edited after the program imported it" in text
         module.write_text("VALUE = 1\n")
-        os.utime(module, (1, 1))  # touched, and the same
+        os.utime(module, (1, 1))  # touched, but not changed
         assert importlib.import_module("edited_own").VALUE == 1
 
     in_a_process(check, str(tmp_path))
 
 
-def test_a_reload_that_fails_is_one_clear_error_and_is_tried_again(tmp_path: Path) -> None:
+def test_a_failed_reload_raises_one_clear_error_and_is_tried_again(tmp_path: Path) -> None:
     def check(path: str) -> None:
         import sys
         from pathlib import Path

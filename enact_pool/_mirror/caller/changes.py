@@ -13,7 +13,7 @@ from enact_pool._mirror.caller.fingerprint import Fingerprint
 from enact_pool._mirror.caller.items import Item
 from enact_pool._mirror.caller.needs import Needs
 from enact_pool._mirror.caller.parts import DESCRIPTORS, MADE, registered_with
-from enact_pool._mirror.rebuild import REGISTERED
+from enact_pool._mirror.rebuild.attributes import REGISTERED
 from enact_pool._mirror.registry import member_key, registry, unwrapped
 from enact_pool._python.interrupts import raise_interrupt
 from enact_pool._python.texts import describe

@@ -15,8 +15,15 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from enact_pool._mirror import rebuild
 from enact_pool._mirror.caller.process_bound import Unsendable
+from enact_pool._mirror.rebuild.values import (
+    new_lock,
+    new_rlock,
+    own_generator,
+    own_random,
+    own_torch_generator,
+    weak_reference,
+)
 from enact_pool._mirror.registry import module_of
 
 __all__ = ["FRESH", "reduce_generator"]
@@ -25,14 +32,14 @@ __all__ = ["FRESH", "reduce_generator"]
 def reduce_generator(obj: Any, kind: type) -> Any:
     """Return how to make a random generator of the same type; None for other objects."""
     if issubclass(kind, random.Random) and kind is not random.SystemRandom:
-        return rebuild.own_random, (kind,)
+        return own_random, (kind,)
     numpy: Any = sys.modules.get("numpy.random")
     if numpy is not None and kind is numpy.Generator:
-        return rebuild.own_generator, (kind, type(obj.bit_generator))
+        return own_generator, (kind, type(obj.bit_generator))
     if numpy is not None and kind is numpy.RandomState:
-        return rebuild.own_random, (kind,)
+        return own_random, (kind,)
     if module_of(kind) == "torch._C" and kind.__name__ == "Generator":
-        return rebuild.own_torch_generator, (str(obj.device),)
+        return own_torch_generator, (str(obj.device),)
     return None
 
 
@@ -46,7 +53,7 @@ def _reduce_weak_reference(reference: Any) -> Any:
     value = reference()
     if value is None or reference.__callback__ is not None:
         raise Unsendable("a weak reference that is dead, or has a callback, cannot be sent")
-    return rebuild.weak_reference, (value,)
+    return weak_reference, (value,)
 
 
 def refused_token() -> Any:
@@ -56,8 +63,8 @@ def refused_token() -> Any:
 
 # By type, as in a pickler's dispatch table.
 FRESH: dict[type, Callable[[Any], Any]] = {
-    type(threading.Lock()): lambda lock: (rebuild.new_lock, ()),
-    type(threading.RLock()): lambda lock: (rebuild.new_rlock, ()),
+    type(threading.Lock()): lambda lock: (new_lock, ()),
+    type(threading.RLock()): lambda lock: (new_rlock, ()),
     threading.local: lambda local: (threading.local, ()),
     queue.SimpleQueue: _reduce_simple_queue,
     weakref.ref: _reduce_weak_reference,

@@ -8,10 +8,10 @@ from typing import Any
 
 from cloudpickle import cloudpickle as _cloudpickle
 
-from enact_pool._mirror import rebuild
 from enact_pool._mirror.caller.code_names import IDENTIFIER, asks_for_every_name, names_of
 from enact_pool._mirror.caller.needs import EVERY_NAME, Needs
 from enact_pool._mirror.caller.scopes import Scope, scopes
+from enact_pool._mirror.rebuild.functions import make_dispatcher
 
 __all__ = ["dispatcher_parts", "function_parts", "function_state", "note_annotations"]
 
@@ -19,7 +19,7 @@ __all__ = ["dispatcher_parts", "function_parts", "function_state", "note_annotat
 def function_parts(
     function: FunctionType, scope: Scope, cells: tuple[CellType, ...] | None, needs: Needs
 ) -> tuple[Any, ...]:
-    """Return the arguments of `rebuild.make_function`; add what they need to `needs`."""
+    """Return the arguments of `make_function`; add what they need to `needs`."""
     needs.scopes[scope] = None
     _note_names(function.__code__, scope, needs)
     return (
@@ -34,7 +34,7 @@ def function_parts(
 
 
 def function_state(function: FunctionType, scope: Scope | None, needs: Needs) -> dict[str, Any]:
-    """Return the state for `rebuild.set_function`; add what it needs to `needs`."""
+    """Return the state for `set_function`; add what it needs to `needs`."""
     state: dict[str, Any] = {}
     if function.__dict__:
         state["attributes"] = function.__dict__
@@ -105,4 +105,4 @@ def dispatcher_parts(function: Any) -> tuple[Any, tuple[Any, ...], Any] | None:
         if name not in ("register", "dispatch", "registry", "_clear_cache")
     }
     first = function.registry[object]
-    return rebuild.make_dispatcher, (first,), (functions, attributes)
+    return make_dispatcher, (first,), (functions, attributes)

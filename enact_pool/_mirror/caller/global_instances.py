@@ -7,9 +7,9 @@ import types
 from collections.abc import Container
 from typing import Any
 
-from enact_pool._mirror import rebuild
 from enact_pool._mirror.caller.definitions import definitions
 from enact_pool._mirror.caller.pickler import PROTOCOL
+from enact_pool._mirror.rebuild.values import bare_instance
 
 __all__ = ["reduce_global_instance"]
 
@@ -22,7 +22,7 @@ def reduce_global_instance(obj: Any, kind: type, dispatch_table: Container[type]
         reduced = obj.__reduce_ex__(PROTOCOL)
         if type(reduced) is tuple and reduced[0] is _newobj and len(reduced[1]) == 1:
             # The `__new__` of a singleton looks for this very object: do not call it.
-            return rebuild.bare_instance, reduced[1], *reduced[2:]
+            return bare_instance, reduced[1], *reduced[2:]
     if definitions.known(kind) is not None:
         reduced = obj.__reduce_ex__(PROTOCOL)
         if type(reduced) is str:

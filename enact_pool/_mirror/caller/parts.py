@@ -13,7 +13,6 @@ from collections.abc import Callable
 from types import FunctionType, GetSetDescriptorType, MemberDescriptorType, ModuleType
 from typing import Any
 
-from enact_pool._mirror import rebuild
 from enact_pool._mirror.caller.definition import Definition
 from enact_pool._mirror.caller.definitions import definitions
 from enact_pool._mirror.caller.functions import (
@@ -27,6 +26,20 @@ from enact_pool._mirror.caller.libraries.library import Parts, Skeleton
 from enact_pool._mirror.caller.pickler import ByValuePickler
 from enact_pool._mirror.caller.scopes import Scope, scopes
 from enact_pool._mirror.caller.typing_objects import object_parts
+from enact_pool._mirror.rebuild.attributes import fill_container
+from enact_pool._mirror.rebuild.classes import make_class, plain_new, set_class
+from enact_pool._mirror.rebuild.enums import make_enum, set_enum
+from enact_pool._mirror.rebuild.functions import (
+    make_cached,
+    make_cell,
+    make_function,
+    set_cached,
+    set_cell,
+    set_dispatcher,
+    set_function,
+)
+from enact_pool._mirror.rebuild.references import same_object
+from enact_pool._mirror.rebuild.values import make_context_variable
 from enact_pool._mirror.registry import module_of, qualname_of
 
 __all__ = ["DESCRIPTORS", "MADE", "parts_of", "registered_with"]
@@ -48,10 +61,10 @@ def _function(pickler: ByValuePickler, definition: Definition) -> Parts:
     function = definition.value
     scope = scopes.scope_of(function.__globals__)
     if scope is None:
-        return rebuild.same, (function,), None, None
+        return same_object, (function,), None, None
     arguments = _arguments(pickler, function, scope)
     state = function_state(function, scope, pickler.needs)
-    return rebuild.make_function, arguments, rebuild.set_function, state
+    return make_function, arguments, set_function, state
 
 
 def _arguments(pickler: ByValuePickler, function: FunctionType, scope: Scope) -> tuple[Any, ...]:
@@ -76,22 +89,22 @@ def _cache(pickler: ByValuePickler, definition: Definition) -> Parts:
     if scope is None or definitions.known(inner) is not None:
         made, state = inner, None
     else:
-        made = _Call(rebuild.make_function, _arguments(pickler, inner, scope))
+        made = _Call(make_function, _arguments(pickler, inner, scope))
         state = function_state(inner, scope, pickler.needs)
     arguments = cached.cache_parameters(), made
-    return rebuild.make_cached, arguments, rebuild.set_cached, (state, attributes)
+    return make_cached, arguments, set_cached, (state, attributes)
 
 
 def _dispatcher(pickler: ByValuePickler, definition: Definition) -> Parts:
     parts = dispatcher_parts(definition.value)
     if parts is None:
-        return rebuild.same, (definition.value,), None, None
+        return same_object, (definition.value,), None, None
     maker, arguments, state = parts
-    return maker, arguments, rebuild.set_dispatcher, state
+    return maker, arguments, set_dispatcher, state
 
 
 def _typing_object(pickler: ByValuePickler, definition: Definition) -> Parts:
-    return object_parts(definition.value) or (rebuild.same, (definition.value,), None, None)
+    return object_parts(definition.value) or (same_object, (definition.value,), None, None)
 
 
 def _context_variable(pickler: ByValuePickler, definition: Definition) -> Parts:
@@ -100,7 +113,7 @@ def _context_variable(pickler: ByValuePickler, definition: Definition) -> Parts:
         default: tuple[Any, ...] = (contextvars.Context().run(variable.get),)
     except LookupError:
         default = ()
-    return rebuild.make_context_variable, (variable.name, default), None, None
+    return make_context_variable, (variable.name, default), None, None
 
 
 def _cell(pickler: ByValuePickler, definition: Definition) -> Parts:
@@ -108,17 +121,17 @@ def _cell(pickler: ByValuePickler, definition: Definition) -> Parts:
         contents: tuple[Any, ...] = (definition.value.cell_contents,)
     except ValueError:
         contents = ()
-    return rebuild.make_cell, (), rebuild.set_cell, contents
+    return make_cell, (), set_cell, contents
 
 
 def _container(pickler: ByValuePickler, definition: Definition) -> Parts:
     value = definition.value
     contents = dict(value) if type(value) is dict else list(value)
-    return type(value), (), rebuild.fill, contents
+    return type(value), (), fill_container, contents
 
 
 def _value(pickler: ByValuePickler, definition: Definition) -> Parts:
-    return rebuild.same, (definition.value,), None, None
+    return same_object, (definition.value,), None, None
 
 
 # Classes
@@ -141,14 +154,14 @@ def _class(pickler: ByValuePickler, definition: Definition) -> Parts:
             for name, value in cls.__dict__.items()
             if name not in MADE and not isinstance(value, DESCRIPTORS)
         }
-        return rebuild.make_class, (type(cls), cls.__name__, cls.__bases__, known), None, None
+        return make_class, (type(cls), cls.__name__, cls.__bases__, known), None, None
     state = _state(pickler, definition, attributes, functions)
     arguments = type(cls), cls.__name__, cls.__bases__, contents, functions
-    return rebuild.make_class, arguments, rebuild.set_class, state
+    return make_class, arguments, set_class, state
 
 
 def _is_made_by_c(metaclass: type) -> bool:
-    new = rebuild.plain_new(metaclass)
+    new = plain_new(metaclass)
     return new is not type.__new__ and not isinstance(getattr(new, "__func__", new), FunctionType)
 
 
@@ -167,8 +180,9 @@ def _enum(pickler: ByValuePickler, definition: Definition) -> Parts:
         for member in unique
     }
     state["names"] = {name: member._name_ for name, member in cls._member_map_.items()}
-    arguments = type(cls), cls.__name__, cls.__bases__, contents, functions, member_type, members
-    return rebuild.make_enum, arguments, rebuild.set_enum, state
+    parts = type(cls), cls.__name__, cls.__bases__, contents, functions
+    arguments = parts, member_type, members
+    return make_enum, arguments, set_enum, state
 
 
 def _plain_value(member: Any, member_type: Any) -> Any:

@@ -39,6 +39,16 @@ from enact_pool._mirror.caller.process_bound import (
 )
 from enact_pool._mirror.caller.scopes import scopes
 from enact_pool._mirror.caller.typing_objects import TYPING_TYPES, object_parts
+from enact_pool._mirror.rebuild.enums import enum_member, enum_value
+from enact_pool._mirror.rebuild.functions import (
+    make_cell,
+    make_function,
+    set_cell,
+    set_dispatcher,
+    set_function,
+)
+from enact_pool._mirror.rebuild.references import bound_method, global_value, module_value
+from enact_pool._mirror.rebuild.values import cached_property_of, load_library
 from enact_pool._mirror.registry import imported, member, resolve, scope_module
 from enact_pool._python.locks import AdvisingPickler
 
@@ -119,7 +129,7 @@ class ByValuePickler(AdvisingPickler, cloudpickle.Pickler):  # type: ignore[misc
             parts = dispatcher_parts(function)
             if parts is not None:
                 maker, arguments, state = parts
-                return maker, arguments, state, None, None, rebuild.set_dispatcher
+                return maker, arguments, state, None, None, set_dispatcher
         scope = scopes.scope_of(function.__globals__)
         if scope is None:
             module = function.__module__
@@ -130,7 +140,7 @@ class ByValuePickler(AdvisingPickler, cloudpickle.Pickler):  # type: ignore[misc
             return super().reducer_override(function)
         arguments = function_parts(function, scope, self.cells(function), self.needs)
         state = function_state(function, scope, self.needs)
-        return rebuild.make_function, arguments, state, None, None, rebuild.set_function
+        return make_function, arguments, state, None, None, set_function
 
     def cells(self, function: FunctionType) -> tuple[CellType, ...] | None:
         """Return the cells that a function is made with."""
@@ -154,8 +164,8 @@ class ByValuePickler(AdvisingPickler, cloudpickle.Pickler):  # type: ignore[misc
             return NotImplemented
         name = member._name_
         if type(name) is str and cls.__dict__["_member_map_"].get(name) is member:
-            return rebuild.enum_member, (cls, name)
-        return rebuild.enum_value, (cls, member._value_)
+            return enum_member, (cls, name)
+        return enum_value, (cls, member._value_)
 
     # Instances
 
@@ -164,7 +174,7 @@ class ByValuePickler(AdvisingPickler, cloudpickle.Pickler):  # type: ignore[misc
             return reduce_shared(obj, kind, repeated=self._repeated)
         check_type(kind)
         if "ctypes" in sys.modules and issubclass(kind, sys.modules["ctypes"].CDLL):
-            return rebuild.library, (kind, obj._name, _functions_of(obj))
+            return load_library, (kind, obj._name, _functions_of(obj))
         if numpy_is_loaded() and (reduced := reduce_array(obj, kind)) is not None:
             return reduced
         if definitions.known(kind) is None:
@@ -183,7 +193,7 @@ class ByValuePickler(AdvisingPickler, cloudpickle.Pickler):  # type: ignore[misc
         if scope is None:
             return name
         self.needs.names[scope, name] = None
-        return rebuild.global_value, (scope.key, name)
+        return global_value, (scope.key, name)
 
     # Other types
 
@@ -206,9 +216,9 @@ class ByValuePickler(AdvisingPickler, cloudpickle.Pickler):  # type: ignore[misc
         try:
             contents = cell.cell_contents
         except ValueError:
-            return rebuild.make_cell, ()
+            return make_cell, ()
         # As a state, since the contents may refer to the cell: a recursive function does.
-        return rebuild.make_cell, (), (contents,), None, None, rebuild.set_cell
+        return make_cell, (), (contents,), None, None, set_cell
 
     def _reduce_module(self, module: ModuleType) -> Any:
         scope = scopes.scope_of_module(module)
@@ -231,7 +241,7 @@ class ByValuePickler(AdvisingPickler, cloudpickle.Pickler):  # type: ignore[misc
             if isinstance(owner, type) and definitions.find_class(owner) is not None:
                 return MethodType, (function, owner)
             if getattr(owner, name, None) == method:
-                return rebuild.bound_method, (owner, name)
+                return bound_method, (owner, name)
         return MethodType, (function, owner)
 
     def _reduce_context_variable(self, variable: contextvars.ContextVar[Any]) -> Any:
@@ -242,7 +252,7 @@ class ByValuePickler(AdvisingPickler, cloudpickle.Pickler):  # type: ignore[misc
                 return NotImplemented
             holder, name = place
             if isinstance(holder, str):
-                return rebuild.module_value, (holder, name)
+                return module_value, (holder, name)
             definition = definitions.define(variable, "context_variable", holder.module)
         return self.refer(definition)
 
@@ -259,7 +269,11 @@ def _functions_of(library: Any) -> list[tuple[str, Any, Any]]:
 # The functions of this package that pickles call. Plain pickle finds them by name.
 _MAKERS = frozenset(
     id(function)
-    for function in (*vars(rebuild).values(), resolve, member, imported, scope_module)
+    for functions in (
+        *(vars(module).values() for module in vars(rebuild).values() if type(module) is ModuleType),
+        (resolve, member, imported, scope_module),
+    )
+    for function in functions
     if type(function) is FunctionType
 )
 
@@ -268,7 +282,7 @@ _SPECIAL: dict[type, Any] = {
     CellType: ByValuePickler._reduce_cell,
     ModuleType: ByValuePickler._reduce_module,
     # It has a lock before Python 3.12.
-    cached_property: lambda _, value: (rebuild.cached_property_of, (value.func, value.attrname)),
+    cached_property: lambda _, value: (cached_property_of, (value.func, value.attrname)),
     MethodType: ByValuePickler._reduce_method,
     # Looked up at the call, since the pickler of definitions overrides it.
     contextvars.ContextVar: lambda pickler, variable: pickler._reduce_context_variable(variable),

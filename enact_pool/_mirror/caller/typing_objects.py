@@ -7,10 +7,17 @@ import typing
 from types import ModuleType
 from typing import Any
 
-from enact_pool._mirror import rebuild
 from enact_pool._mirror.caller.definition import LruCache
 from enact_pool._mirror.caller.definitions import definitions
 from enact_pool._mirror.caller.scopes import scopes
+from enact_pool._mirror.rebuild.attributes import set_attributes
+from enact_pool._mirror.rebuild.functions import make_cached, set_cached
+from enact_pool._mirror.rebuild.typing_objects import (
+    make_alias,
+    make_new_type,
+    make_type_variable,
+    set_alias,
+)
 
 __all__ = ["TYPING_TYPES", "object_parts"]
 
@@ -43,10 +50,10 @@ def object_parts(obj: Any) -> tuple[Any, tuple[Any, ...], Any, Any] | None:
     if kind is LruCache:
         attributes = {k: v for k, v in obj.__dict__.items() if k != "__wrapped__"}
         arguments = obj.cache_parameters(), obj.__wrapped__
-        return rebuild.make_cached, arguments, rebuild.set_cached, (None, attributes)
+        return make_cached, arguments, set_cached, (None, attributes)
     if kind is typing.NewType:
         state = {"__supertype__": obj.__supertype__}
-        return rebuild.make_new_type, (name, module), rebuild.set_attributes, state
+        return make_new_type, (name, module), set_attributes, state
     if kind is _TypeAlias:
         return _alias_parts(obj, module)
     details = {
@@ -56,7 +63,7 @@ def object_parts(obj: Any) -> tuple[Any, tuple[Any, ...], Any, Any] | None:
     }
     if kind is _TypeVarTuple:
         details = {}
-    return rebuild.make_type_variable, (kind.__name__, name, module, details), None, None
+    return make_type_variable, (kind.__name__, name, module, details), None, None
 
 
 def _alias_parts(alias: Any, module: Any) -> tuple[Any, tuple[Any, ...], Any, Any]:
@@ -68,4 +75,4 @@ def _alias_parts(alias: Any, module: Any) -> tuple[Any, tuple[Any, ...], Any, An
         definition = definitions.define(parameter, "with_alias")
         keys.append(definition.key)
     arguments = alias.__name__, module, parameters, keys
-    return rebuild.make_alias, arguments, rebuild.set_alias, alias.__value__
+    return make_alias, arguments, set_alias, alias.__value__

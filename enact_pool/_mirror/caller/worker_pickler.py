@@ -13,7 +13,8 @@ from enact_pool._mirror.caller.definitions import definitions
 from enact_pool._mirror.caller.parts import parts_of
 from enact_pool._mirror.caller.pickler import ByValuePickler
 from enact_pool._mirror.caller.scopes import scopes
-from enact_pool._mirror.rebuild import finish_class, function_of, received_class
+from enact_pool._mirror.rebuild.classes import finish_class, received_class
+from enact_pool._mirror.rebuild.references import function_of
 from enact_pool._mirror.registry import member, resolve
 
 __all__ = ["WorkerPickler"]

@@ -1,8 +1,8 @@
 """Processes that a callable starts with multiprocessing's "spawn", or with loky.
 
-Such a process runs the main module of its parent, to have what that defines. In a worker that
-would be the caller's script. So the mirror of `__main__` has a spec that names the module
-`child_main` instead, which takes the definitions from the worker.
+Such a process runs the main module of its parent, so that it has the same definitions. In a worker
+that would be the caller's script. So the mirror of `__main__` has a spec that names the module
+`child_main` instead, which reads the definitions that the worker has written.
 """
 
 from __future__ import annotations
@@ -19,16 +19,15 @@ if TYPE_CHECKING:
 
 __all__ = ["VARIABLE", "MainSpec"]
 
-# The environment variable that says where the definitions are.
+# The environment variable with the path of the definitions.
 VARIABLE = "ENACT_POOL_DEFINITIONS"
 
-
-# The function, of multiprocessing and of loky, that asks what a new process is to run.
-_ASKS = "get_preparation_data"
+# The function of multiprocessing, and of loky, that reads which module a new process runs.
+_READER = "get_preparation_data"
 
 
 class MainSpec(ModuleSpec):
-    """The spec of the mirror of `__main__`, which has another name for new processes."""
+    """The spec of the mirror of `__main__`, with another name for new processes."""
 
     def __init__(self, module: ModuleType, load_all: Callable[[], None]) -> None:
         super().__init__("__main__", None)
@@ -38,16 +37,16 @@ class MainSpec(ModuleSpec):
 
     @property
     def name(self) -> str:
-        """The module that a new process runs; for others, such as tracebacks, `__main__`."""
-        if sys._getframe(1).f_code.co_name != _ASKS:
+        """The module that a new process runs, or `__main__` for any other reader."""
+        if sys._getframe(1).f_code.co_name != _READER:
             return "__main__"
         self._load_all()
-        os.environ[VARIABLE] = self._written()
+        os.environ[VARIABLE] = self._write_definitions()
         return "enact_pool._mirror.worker.child_main"
 
     @name.setter
     def name(self, value: str) -> None:
-        """Keep to what it is."""
+        """Ignore the new name."""
 
     @property
     def parent(self) -> str:
@@ -55,9 +54,9 @@ class MainSpec(ModuleSpec):
         package = self._module.__dict__.get("__package__")
         return package if isinstance(package, str) else ""
 
-    def _written(self) -> str:
+    def _write_definitions(self) -> str:
         """Write the definitions as they are now, and return the path of the file."""
-        # Not for every worker: it is a caller then.
+        # Few workers import this: only those that are a caller themselves.
         from enact_pool._mirror.caller.main_definitions import packed_definitions
         from enact_pool._system.descriptors import create_file
 

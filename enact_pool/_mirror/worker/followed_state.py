@@ -1,21 +1,21 @@
-"""How a worker follows the state of its caller's process: it applies parts of it.
+"""How a worker follows the process state of its caller: it applies the parts that it receives.
 
-The parts are those of `caller_state`. A part says how the caller's state is now. What the
-worker has set itself, in an initializer, say, stays until the caller changes that same thing:
+The caller's side is `process_state`. Each part is one aspect of the caller's state now. A change
+by the worker itself, such as one by an initializer, stays until the caller changes the same thing:
 
 | part | value | what is applied |
 | --- | --- | --- |
-| folder | path, or None | the working directory; None, a removed one, leaves it |
-| variables | dict | what differs from the caller's variables before |
-| path | list of str | all of it; entries of the worker stay beside it |
-| streams | identities | the descriptors that come with it become 1 and 2: see `relay` |
-| recursion_limit, int_digits, locale | number, name | as it is |
-| decimal | fields by name, or None | the context of the thread that applies it |
+| folder | path, or None | the working directory; None, for a removed one, changes nothing |
+| variables | dict | the differences from the caller's variables before |
+| path | list of str | all entries; the worker's own entries stay beside them |
+| streams | identities | the received descriptors become 1 and 2: see `output_relay` |
+| recursion_limit, int_digits, locale | number, name | the value |
+| decimal | fields by name, or None | the context of the thread that applies the part |
 | warnings | list of tuples | all filters |
 | numpy_errors | dict, or None | all settings |
-| modules | sources, reloads | see `reloading` |
+| modules | sources, reloads | see `followed_modules` |
 
-Each becomes what `surroundings` restores after a callable, once `Surroundings.follow` is called.
+After `ProcessState.follow` is called, the applied state is restored after each task.
 """
 
 from __future__ import annotations
@@ -32,22 +32,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
+    from enact_pool._mirror.worker.followed_modules import FollowedModules
+
 __all__ = ["RELAYED", "FollowedState"]
 
-# Bound here: a callable may clear or patch the modules they come from.
+# Bound here: a callable may clear or patch the modules that they come from.
 _chdir, _close, _dup2 = os.chdir, os.close, os.dup2
 _environ = os.environ
 _set_limit = sys.setrecursionlimit
+_set_int_digits: Any = getattr(sys, "set_int_max_str_digits", None)  # from Python 3.10.7 on
 _set_locale, _ALL = _locale.setlocale, _locale.LC_ALL
-_LocaleError: Any = _locale.Error  # type: ignore[attr-defined]
 _modules = sys.modules
+_LocaleError: Any = _locale.Error  # type: ignore[attr-defined]
 
 _STREAMS = (1, 2)
 
-# What the identity of a stream begins with that is the pipe of a relay.
+# The first part of the identity of a stream that is the pipe of an output relay.
 RELAYED = "relayed"
 
-# What these begin with. While the caller has not changed them, they need not be imported.
+# The initial settings of modules. A worker does not import a module to apply these.
 _USUAL: dict[str, Any] = {
     "decimal": {
         "prec": 28,
@@ -63,26 +66,26 @@ _USUAL: dict[str, Any] = {
 
 
 class FollowedState:
-    """The caller's state as this worker has it."""
+    """The parts of the caller's process state that this worker has applied."""
 
     def __init__(
         self, env: Mapping[str, str] | None = None, defaults: Mapping[str, str] | None = None
     ) -> None:
-        """Begin with what this process has inherited. Make it before an initializer runs.
+        """Start from the state that this process has inherited: before an initializer runs.
 
         Args:
-            env: the pool's own variables, which the caller's never replace.
-            defaults: variables for workers, such as OMP_NUM_THREADS, which apply while the
+            env: The pool's own variables, which the caller's variables never replace.
+            defaults: Variables for workers, such as OMP_NUM_THREADS, which apply while the
                 caller has not set them.
         """
         self._env = dict(env or {})
         self._defaults = dict(defaults or {})
-        self._reloading: Any = None
-        # Whether a stream is relayed to an object of the caller's: then what a callable has
-        # printed must be in the pipe before its result is sent.
+        self._modules: FollowedModules | None = None
+        # Whether a stream is relayed to an object of the caller's. If so, the worker must flush
+        # what a callable has printed into the pipe before it sends the result.
         self.is_relayed = False
-        # The parts as they were applied last: the worker's own changes are not in there.
-        self._has: dict[str, Any] = {
+        # The parts as they were applied last, without the worker's own changes.
+        self._applied: dict[str, Any] = {
             **_USUAL,
             "folder": _folder(),
             "variables": {
@@ -102,7 +105,7 @@ class FollowedState:
             "variables": self._apply_variables,
             "path": self._apply_path,
             "recursion_limit": _set_limit,
-            "int_digits": _apply_int_digits,
+            "int_digits": _set_int_digits,
             "decimal": _apply_decimal,
             "locale": _apply_locale,
             "warnings": _apply_warnings,
@@ -111,31 +114,30 @@ class FollowedState:
         }
 
     def assume(self, name: str, value: Any) -> None:
-        """Note a part as it was when this worker was started: it need not be applied."""
-        self._has[name] = value
+        """Note a part that this worker has had since its start, and that need not be applied."""
+        self._applied[name] = value
         if name == "modules" and any(value):
-            sources, reloads = value
-            self._own_reloading(reloads).check(sources)
+            self._followed_modules(value[1]).check(value[0])
 
     def apply(self, name: str, value: Any, descriptors: Sequence[int] = ()) -> None:
-        """Make one aspect of this process as the caller's is.
+        """Apply a part: change one aspect of this process to the caller's.
 
-        Does nothing if that is what was applied last, or what this process has inherited:
-        then the caller has changed nothing, and the worker may have.
+        Does nothing if the value equals the one that was applied last or inherited: then the
+        caller has changed nothing, and a change by the worker itself stays.
+
+        If an exception is raised, the part is not applied, and can be applied again. No callable
+        may run, since it would see another state than its caller.
 
         Args:
-            name: the part's name.
-            value: its value.
-            descriptors: for "streams", duplicates of the caller's 1 and 2; they are closed.
+            name: The part's name.
+            value: The part's value.
+            descriptors: For "streams": duplicates of the caller's 1 and 2, which are closed.
 
         Raises:
-            OSError: the folder cannot be entered, or a stream cannot be replaced.
-            ImportError: a reloaded module cannot be reloaded here.
-            ValueError: the system does not know the locale.
-            RecursionError: the recursion limit is lower than the depth of this call.
-
-        If it raises, the part counts as not applied: no callable may run, since it would see
-        something else than its caller. It can be applied again.
+            OSError: The folder cannot be entered, or a stream cannot be replaced.
+            ImportError: A reloaded module cannot be reloaded here.
+            ValueError: The system does not know the locale.
+            RecursionError: The recursion limit is lower than the depth of this call.
         """
         if name == "streams":
             self._apply_streams(value, descriptors)
@@ -143,26 +145,26 @@ class FollowedState:
         if value is None:
             value = _USUAL.get(name)
         if value is None:
-            # There is nothing to follow now. What comes next is to be applied in any case.
-            self._has.pop(name, None)
-        elif value != self._has.get(name):
+            # The caller has no state to follow. The next value must be applied in any case.
+            self._applied.pop(name, None)
+        elif value != self._applied.get(name):
             self._appliers[name](value)
-            self._has[name] = value
+            self._applied[name] = value
 
     def _apply_streams(self, value: Any, descriptors: Sequence[int]) -> None:
         try:
-            if descriptors and value != self._has["streams"]:
+            if descriptors and value != self._applied["streams"]:
                 _flush_streams()
                 for number, descriptor in zip(_STREAMS, descriptors, strict=True):
                     _dup2(descriptor, number)
-                self._has["streams"] = value
+                self._applied["streams"] = value
                 self.is_relayed = any(each and each[0] == RELAYED for each in value)
         finally:
             for descriptor in descriptors:
                 _close(descriptor)
 
     def _apply_variables(self, value: dict[str, str]) -> None:
-        before = self._has["variables"]
+        before = self._applied["variables"]
         for name in before.keys() - value.keys() - self._env.keys():
             if name in self._defaults:
                 _environ[name] = self._defaults[name]
@@ -172,11 +174,11 @@ class FollowedState:
             if before.get(name) != text and name not in self._env:
                 _environ[name] = text
         if before.get("TZ") != value.get("TZ"):
-            time.tzset()  # a worker that starts now has read it
+            time.tzset()  # a new worker reads it at its start
 
     def _apply_path(self, value: list[str]) -> None:
-        # What the worker has put before the caller's entries stays before them.
-        before, entries = self._has["path"], list(sys.path)
+        # Entries that the worker has put before the caller's entries stay before them.
+        before, entries = self._applied["path"], list(sys.path)
         first = next((at for at, entry in enumerate(entries) if entry in before), 0)
         front, back = (
             [entry for entry in part if entry not in before and entry not in value]
@@ -187,25 +189,23 @@ class FollowedState:
 
     def _apply_modules(self, value: tuple[dict[str, Any], dict[str, int]]) -> None:
         sources, reloads = value
-        reloading = self._own_reloading({})
-        reloading.check(sources)
-        reloading.follow(reloads)
+        modules = self._followed_modules({})
+        modules.check(sources)
+        modules.follow(reloads)
 
-    def _own_reloading(self, reloads: dict[str, int]) -> Any:
-        if self._reloading is None:
-            from enact_pool._mirror.worker.reloading import (
-                Reloading,  # many programs have no own modules
-            )
+    def _followed_modules(self, reloads: dict[str, int]) -> FollowedModules:
+        if self._modules is None:
+            from enact_pool._mirror.worker.followed_modules import FollowedModules  # few need it
 
-            self._reloading = Reloading(reloads)
-        return self._reloading
+            self._modules = FollowedModules(reloads)
+        return self._modules
 
 
 def _folder() -> str | None:
     try:
         return os.getcwd()
     except OSError:
-        return None  # it was removed
+        return None  # the folder was removed
 
 
 def _stream(number: int) -> tuple[int, ...] | None:
@@ -225,37 +225,18 @@ def _apply_folder(value: str) -> None:
 
 
 def _flush_streams() -> None:
-    """Write what was printed before to the streams before."""
+    """Write buffered output to the descriptors before they are replaced."""
     for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
         try:
             stream.flush()  # type: ignore[union-attr]
         except Exception:
-            continue  # a callable has closed it, or put something else there
-
-
-def _apply_int_digits(value: int) -> None:
-    sys.set_int_max_str_digits(value)
-
-
-def _apply_decimal(value: dict[str, Any]) -> None:
-    # This imports it, if the caller's is not what it begins with.
-    import decimal
-
-    # In place: what a callable runs in this thread, and in a copy of its context, sees it.
-    context = decimal.getcontext()
-    for name, setting in value.items():
-        if name == "traps":
-            for signal in context.traps:
-                context.traps[signal] = signal.__name__ in setting
-        else:
-            setattr(context, name, setting)
+            continue  # a callable has closed or replaced the stream
 
 
 def _apply_locale(value: str) -> None:
-    if _set_locale(_ALL) == value:
-        return
     try:
-        _set_locale(_ALL, value)
+        if _set_locale(_ALL) != value:
+            _set_locale(_ALL, value)
     except _LocaleError as error:
         raise ValueError(f"the worker cannot set the caller's locale {value!r}: {error}") from error
 
@@ -278,7 +259,7 @@ def _pattern(plain: Any) -> Any:
 
 
 class _NamedCategory(type):
-    """A category of which only the name is known: its subclasses are found by that."""
+    """A category of which only the name is known: a subclass is recognized by that name."""
 
     def __subclasscheck__(cls, other: type) -> bool:
         return any(
@@ -288,7 +269,7 @@ class _NamedCategory(type):
 
 
 def _category(module: str, name: str) -> type:
-    """Return a category of warnings, or what stands for one whose module is not imported."""
+    """Return a category of warnings, or a stand-in if its module is not imported."""
     found: Any = _modules.get(module)
     for part in name.split("."):
         found = getattr(found, part, None)
@@ -299,7 +280,20 @@ def _category(module: str, name: str) -> type:
     )
 
 
+def _apply_decimal(value: dict[str, Any]) -> None:
+    import decimal  # few callers change it
+
+    # In place: code in this thread, and in a copy of its context, sees the change.
+    context = decimal.getcontext()
+    for name, setting in value.items():
+        if name == "traps":
+            for signal in context.traps:
+                context.traps[signal] = signal.__name__ in setting
+        else:
+            setattr(context, name, setting)
+
+
 def _apply_numpy_errors(value: dict[str, Any]) -> None:
-    import numpy
+    import numpy  # the caller has imported it
 
     numpy.seterr(**value)

@@ -1,6 +1,6 @@
 """What a worker has received of its caller: the state of its process, and its definitions.
 
-Many workers are sent no definitions. They do not import what takes them.
+Many workers receive no definitions. They do not import the modules for definitions.
 """
 
 from __future__ import annotations
@@ -21,20 +21,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Received"]
 
-# Bound here: a callable may clear or patch the module it comes from.
-_dumps, _loads = pickle.dumps, pickle.loads
-_PROTOCOL = pickle.HIGHEST_PROTOCOL
+# Bound here: a callable may clear or patch the module that they come from.
+_loads = pickle.loads
 
 
 class Received:
-    """Takes what the caller sends, and pickles what goes back to it."""
+    """Applies the frames of definitions, and pickles the values that are sent back."""
 
     def __init__(self, side: int, followed: FollowedState) -> None:
-        """`side` is this end of the side channel."""
+        """`side` is the descriptor of the worker's end of the side channel."""
         self._side = side
         self._followed = followed
         self._copies: Copies | None = None
-        self._own_side: SideChannelReader | None = None
+        self._side_reader: SideChannelReader | None = None
 
     @property
     def context(self) -> Context | None:
@@ -43,22 +42,24 @@ class Received:
 
     @property
     def is_relayed(self) -> bool:
-        """Whether what is printed goes to an object of the caller's: see `relay`."""
+        """Whether stdout or stderr goes to an object of the caller's: see `output_relay`."""
         return self._followed.is_relayed
 
     @property
     def side(self) -> SideChannelReader:
-        """What has come beside the commands."""
-        if self._own_side is None:
+        """The reader of the side channel."""
+        if self._side_reader is None:
             from enact_pool._ipc.side_channel import SideChannelReader
 
-            self._own_side = SideChannelReader(self._side)
-        return self._own_side
+            self._side_reader = SideChannelReader(self._side)
+        return self._side_reader
 
-    def take(self, payload: bytes) -> bool:
-        """Take a frame; return whether it changed the state of the process.
+    def apply(self, payload: bytes) -> bool:
+        """Apply a frame; return whether it changed the state of the process.
 
-        Raises what `FollowedState.apply` raises, and `OSError` if a descriptor is lost.
+        Raises:
+            OSError: a descriptor was lost.
+            Exception: see `FollowedState.apply`.
         """
         operations: list[Any] = []
         follows = False
@@ -74,9 +75,9 @@ class Received:
             else:
                 operations.append(operation)
         if operations:
-            from enact_pool._mirror.worker.arrival import opened
+            from enact_pool._mirror.worker.operations import received_operations
 
-            loading(self._get_copies().apply, opened(operations, self.side))
+            loading(self._get_copies().apply, received_operations(operations, self.side))
         return follows
 
     def _get_copies(self) -> Copies:
@@ -87,14 +88,14 @@ class Received:
         return self._copies
 
     def explain(self, error: BaseException) -> None:
-        """Say in the text of an error why something that it misses is not here."""
+        """Add to the text of an error why a name or attribute that it reports is missing."""
         if self._copies is not None:
             self._copies.explain(error)
 
     def pickled(
         self, value: object, text: str | None, buffers: list[pickle.PickleBuffer] | None
     ) -> bytes:
-        """Return a pickle of what a callable returned: see `results.pickle_output`."""
+        """Return a pickle of what a callable returned or raised: see `pickle_output`."""
         copies = self._copies
         key_of = None if copies is None or copies.is_empty else copies.key_of
         return pickle_output(value, text, buffers, key_of)

@@ -1,7 +1,7 @@
 """How a worker pickles what a callable returned or raised.
 
-What came from the caller is named by its key, so that the caller gets its own object. What
-the worker has made is pickled by value, and made in the caller.
+A definition that came from the caller is pickled as its key, so that the caller receives its own
+object. What the worker has made is pickled by value, and copied in the caller.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _PROTOCOL = pickle.HIGHEST_PROTOCOL
 
 
 class _OutOfBand:
-    """Bytes that are left out of band, and so copied once less."""
+    """Bytes that are pickled out of band, which saves one copy."""
 
     def __init__(self, value: bytes) -> None:
         self._value = value
@@ -49,8 +49,8 @@ def pickle_output(
 
     `key_of` is None if nothing came from the caller.
 
-    Plain pickle is several times faster than the pickler for what a worker has made. It
-    fails where that is needed.
+    Plain pickle is several times faster than the by-value pickler, and raises an exception where
+    the by-value pickler is needed.
     """
     if type(value) is bytes and buffers is not None and len(value) >= LARGE_BYTES:
         value = _OutOfBand(value)
@@ -70,11 +70,11 @@ def pickle_output(
 
 
 class _Unknown(Exception):
-    """A function or class of a mirror that did not come from the caller."""
+    """An object of a mirror that did not come from the caller, and needs the by-value pickler."""
 
 
 class _NamingPickler(pickle.Pickler):
-    """Plain pickle, which names what came from the caller."""
+    """Plain pickle, except that definitions of the caller are pickled as their keys."""
 
     def __init__(self, file: BytesIO, buffer_callback: Any, key_of: KeyOf) -> None:
         super().__init__(file, _PROTOCOL, buffer_callback=buffer_callback)
@@ -86,20 +86,20 @@ class _NamingPickler(pickle.Pickler):
             return resolve, (key,)
         kind = type(obj)
         if kind is FunctionType or issubclass(kind, type):
-            # It may be found by its name, in a module that is none of the caller's.
+            # Plain pickle finds it by its name, unless its module is one of the caller's.
             if issubclass(type(_owner(obj)), Mirror) or "<locals>" in obj.__qualname__:
                 raise _Unknown
         elif issubclass(kind, Enum) and self._key_of(kind) is not None:
             name = obj._name_
             if kind.__dict__["_member_map_"].get(name) is not obj:
                 raise _Unknown
-            from enact_pool._mirror.rebuild import enum_member  # here, since an enum came
+            from enact_pool._mirror.rebuild.enums import enum_member  # few workers need it
 
             return enum_member, (kind, name)
         elif id(obj) in registry.keys:
             raise _Unknown
         elif _reduces_itself(kind) and self._key_of(kind) is not None:
-            raise _Unknown  # it may give the name of a global
+            raise _Unknown  # its `__reduce__` may return the name of a global
         return NotImplemented
 
 
@@ -116,9 +116,8 @@ def _no_key(value: Any) -> None:
 
 
 def _by_value(value: object, add: Any, key_of: KeyOf) -> bytes:
-    from enact_pool._mirror.caller.worker_pickler import (
-        WorkerPickler,  # cloudpickle takes long to import
-    )
+    # Here, since importing cloudpickle takes long.
+    from enact_pool._mirror.caller.worker_pickler import WorkerPickler
 
     file = BytesIO()
     WorkerPickler(file, add, key_of).dump(value)

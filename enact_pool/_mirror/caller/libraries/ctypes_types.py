@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from enact_pool._mirror import rebuild_foreign
 from enact_pool._mirror.caller.definition import Definition
 from enact_pool._mirror.caller.libraries.library import Library, Parts, Skeleton, loaded
 from enact_pool._mirror.caller.needs import Needs
+from enact_pool._mirror.rebuild.ctypes_types import (
+    make_array,
+    make_c_type,
+    make_prototype,
+    set_c_type,
+)
 
 __all__ = ["LIBRARY"]
 
@@ -28,10 +33,10 @@ def _c_parts(needs: Needs, definition: Definition, skeleton: Skeleton) -> Parts:
     if issubclass(cls, ctypes._Pointer) and ctypes.POINTER(cls._type_) is cls:
         return ctypes.POINTER, (cls._type_,), None, None
     if issubclass(cls, ctypes.Array) and cls._type_ * cls._length_ is cls:
-        return rebuild_foreign.make_array, (cls._type_, cls._length_), None, None
+        return make_array, (cls._type_, cls._length_), None, None
     if cls.__bases__[0] is ctypes._CFuncPtr:
         results = cls.__dict__.get("_restype_"), cls.__dict__.get("_argtypes_", ())
-        return rebuild_foreign.make_prototype, (*results, cls._flags_), None, None
+        return make_prototype, (*results, cls._flags_), None, None
     for order in ("__ctype_le__", "__ctype_be__"):
         native = getattr(cls, order, cls)
         if native is not cls and cls.__module__ == "ctypes":
@@ -47,7 +52,7 @@ def _c_parts(needs: Needs, definition: Definition, skeleton: Skeleton) -> Parts:
     # The metaclasses of `_ctypes` cannot be imported by name.
     metaclass = type(cls) if type(cls).__module__ != "_ctypes" else None
     arguments = metaclass, cls.__name__, cls.__bases__, contents, skeleton.functions
-    return rebuild_foreign.make_c_type, arguments, rebuild_foreign.set_c_type, state
+    return make_c_type, arguments, set_c_type, state
 
 
 LIBRARY = Library(_is_c_type, _remakes, _c_parts)

@@ -21,7 +21,7 @@ Parts = tuple[Callable[..., Any], tuple[Any, ...], Callable[..., Any] | None, An
 class Skeleton:
     """What a class is made from: its contents and functions, and the state that is set later.
 
-    See `rebuild.make_class` and `rebuild.set_class`.
+    See `make_class` and `set_class`.
     """
 
     contents: dict[str, Any]

@@ -6,11 +6,12 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from enact_pool._mirror import rebuild_foreign
 from enact_pool._mirror.caller.code_names import IDENTIFIER
 from enact_pool._mirror.caller.definition import Definition
 from enact_pool._mirror.caller.libraries.library import Library, Parts, Skeleton, loaded
 from enact_pool._mirror.caller.needs import Needs
+from enact_pool._mirror.rebuild.msgspec_types import make_struct, set_struct
+from enact_pool._mirror.rebuild.values import call_with_keywords
 
 __all__ = ["LIBRARY", "add_reducers"]
 
@@ -35,11 +36,11 @@ def _struct_parts(needs: Needs, definition: Definition, skeleton: Skeleton) -> P
     for name in ("__orig_bases__", "__doc__"):
         if name in attributes:
             contents[name] = attributes.pop(name)
-    made_of = type(cls), cls.__name__, cls.__bases__, contents, skeleton.functions
-    arguments = *made_of, _own_fields(cls, own, encoded), keyword_only, _keywords(cls)
+    parts = type(cls), cls.__name__, cls.__bases__, contents, skeleton.functions
+    arguments = parts, _own_fields(cls, own, encoded), keyword_only, _keywords(cls)
     texts = [str(annotation) for annotation in annotations.values()]
     state = {**skeleton.state, "names": sorted(set(IDENTIFIER.findall(" ".join(texts))))}
-    return rebuild_foreign.make_struct, arguments, rebuild_foreign.set_struct, state
+    return make_struct, arguments, set_struct, state
 
 
 def _own_fields(cls: Any, own: list[str], encoded: dict[str, str]) -> dict[str, dict[str, Any]]:
@@ -90,12 +91,12 @@ def add_reducers(reducers: dict[type, Callable[[Any], Any]]) -> None:
 
 def _reduce_meta(meta: Any) -> Any:
     names = [name for name in dir(meta) if not name.startswith("_")]
-    return rebuild_foreign.call, (type(meta), _options(meta, names))
+    return call_with_keywords, (type(meta), _options(meta, names))
 
 
 def _reduce_coder(coder: Any) -> Any:
     names = [name for name in dir(coder) if name.endswith(("_hook", "_format"))]
-    return rebuild_foreign.call, (type(coder), _options(coder, [*names, "order", "strict", "type"]))
+    return call_with_keywords, (type(coder), _options(coder, [*names, "order", "strict", "type"]))
 
 
 def _options(value: Any, names: list[str]) -> dict[str, Any]:

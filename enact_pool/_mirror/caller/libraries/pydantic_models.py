@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from enact_pool._mirror import rebuild_foreign
 from enact_pool._mirror.caller.definition import Definition
 from enact_pool._mirror.caller.libraries.library import Library, Parts, Skeleton
 from enact_pool._mirror.caller.needs import Needs
+from enact_pool._mirror.rebuild.pydantic_models import make_parametrized, set_parametrized
 
 __all__ = ["LIBRARY"]
 
@@ -21,9 +21,9 @@ def _parametrized_parts(needs: Needs, definition: Definition, skeleton: Skeleton
     """Return the parts of a class that must be the value of `Model[int]` in the worker, too."""
     cls: Any = definition.value
     metadata = cls.__pydantic_generic_metadata__
-    made_of = type(cls), cls.__name__, cls.__bases__, skeleton.contents, skeleton.functions
-    arguments = *made_of, metadata["origin"], metadata["args"]
-    maker, setter = rebuild_foreign.make_parametrized, rebuild_foreign.set_parametrized
+    parts = type(cls), cls.__name__, cls.__bases__, skeleton.contents, skeleton.functions
+    arguments = parts, metadata["origin"], metadata["args"]
+    maker, setter = make_parametrized, set_parametrized
     return maker, arguments, setter, skeleton.state
 
 

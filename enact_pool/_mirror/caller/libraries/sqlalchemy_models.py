@@ -6,7 +6,6 @@ import sys
 import warnings
 from typing import Any
 
-from enact_pool._mirror import rebuild_foreign
 from enact_pool._mirror.caller.code_names import IDENTIFIER
 from enact_pool._mirror.caller.definition import Definition
 from enact_pool._mirror.caller.definitions import definitions
@@ -17,6 +16,8 @@ from enact_pool._mirror.caller.libraries.sqlalchemy_values import (
 )
 from enact_pool._mirror.caller.needs import Needs
 from enact_pool._mirror.caller.process_bound import Unsendable
+from enact_pool._mirror.rebuild.classes import make_class
+from enact_pool._mirror.rebuild.sqlalchemy_models import set_declared
 
 __all__ = ["LIBRARY"]
 
@@ -82,7 +83,7 @@ def _declared_parts(needs: Needs, definition: Definition, skeleton: Skeleton) ->
         for mapper in registry.mappers:
             _needs_class(needs, mapper.class_)
     arguments = type(cls), cls.__name__, cls.__bases__, skeleton.contents, skeleton.functions
-    return rebuild_foreign.make_declared, arguments, rebuild_foreign.set_declared, state
+    return make_class, arguments, set_declared, state
 
 
 def _own_constructor(cls: Any) -> Any:
@@ -105,7 +106,7 @@ def _needs_class(needs: Needs, cls: Any) -> Any:
 
 
 def _mapping(needs: Needs, cls: Any) -> dict[str, Any]:
-    """Return how a class is mapped: see `rebuild_foreign.set_declared`."""
+    """Return how a class is mapped: see `set_declared`."""
     orm = loaded("sqlalchemy.orm")
     mapper = cls.__mapper__
     inherited = None if mapper.inherits is None else mapper.inherits.class_

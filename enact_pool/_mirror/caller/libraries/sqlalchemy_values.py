@@ -10,9 +10,17 @@ import pickle
 from collections.abc import Callable
 from typing import Any
 
-from enact_pool._mirror import rebuild_foreign
 from enact_pool._mirror.caller.libraries.library import loaded
-from enact_pool._mirror.rebuild_foreign import token_of
+from enact_pool._mirror.rebuild.sqlalchemy_models import (
+    column_of,
+    make_default,
+    make_expression_values,
+    make_metadata,
+    make_registry,
+    make_table,
+    mapper_of,
+    token_of,
+)
 
 __all__ = ["add_reducers", "is_default_constructor", "note_place"]
 
@@ -52,11 +60,11 @@ def _reduce_registry(registry: Any) -> Any:
     options = {"type_annotation_map": registry.type_annotation_map}
     if not is_default_constructor(registry.constructor):
         options["constructor"] = registry.constructor
-    return rebuild_foreign.make_registry, (token_of(registry), registry.metadata, options)
+    return make_registry, (token_of(registry), registry.metadata, options)
 
 
 def _reduce_mapper(mapper: Any) -> Any:
-    return rebuild_foreign.mapper_of, (mapper.class_,)
+    return mapper_of, (mapper.class_,)
 
 
 def _reduce_dict(values: Any) -> Any:
@@ -64,7 +72,7 @@ def _reduce_dict(values: Any) -> Any:
     mapper = loaded("sqlalchemy.orm").Mapper
     models = {name: value.class_ for name, value in values.items() if isinstance(value, mapper)}
     others = {name: value for name, value in values.items() if name not in models}
-    return rebuild_foreign.make_dict, (type(values), others, models)
+    return make_expression_values, (type(values), others, models)
 
 
 def _reduce_metadata(metadata: Any) -> Any:
@@ -73,21 +81,21 @@ def _reduce_metadata(metadata: Any) -> Any:
     if id(metadata) in _places:
         return getattr, _places[id(metadata)]
     options = {"schema": metadata.schema, "naming_convention": metadata.naming_convention}
-    return rebuild_foreign.make_metadata, (token_of(metadata), options)
+    return make_metadata, (token_of(metadata), options)
 
 
 def _reduce_table(table: Any) -> Any:
     if table.metadata.info.get(_DETACHED):
         return table.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
     alone = loaded("sqlalchemy").MetaData(info={_DETACHED: True})
-    return rebuild_foreign.make_table, (table.metadata, table.key, table.to_metadata(alone))
+    return make_table, (table.metadata, table.key, table.to_metadata(alone))
 
 
 def _reduce_column(column: Any) -> Any:
     table = column.table
     if not isinstance(table, loaded("sqlalchemy").Table) or table.metadata.info.get(_DETACHED):
         return column.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
-    return rebuild_foreign.column_of, (table, column.key)
+    return column_of, (table, column.key)
 
 
 def _reduce_default(default: Any) -> Any:
@@ -98,4 +106,4 @@ def _reduce_default(default: Any) -> Any:
         function = function.__wrapped__
     made = ("arg", "_fn", "dispatch")
     state = {name: value for name, value in vars(default).items() if name not in made}
-    return rebuild_foreign.make_default, (function,), state
+    return make_default, (function,), state

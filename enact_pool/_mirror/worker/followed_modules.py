@@ -1,11 +1,11 @@
-"""How a worker follows the modules of its caller: the versions it imports, and reloads.
+"""How a worker follows the modules of its caller: the versions that are imported, and reloads.
 
-A worker must not run another version of a module than the workers beside it. So
+All workers of a pool must run the same version of a module. So
 
-- before it imports one of the program's own modules, it compares the source with the one
-  that the caller has seen. If the source was edited and not reloaded, importing it raises;
-- it reloads what the caller has reloaded, in place and in the same order. Then it does what a
-  new worker would not need: it brings up to date what other modules have imported from there.
+- before a worker imports one of the program's own modules, it compares the source with the one
+  that the caller has seen. If the source was edited and not reloaded, an error is raised;
+- a worker reloads the modules that the caller has reloaded, in place and in the same order. Then
+  it updates what other modules have imported from them, which a new worker would not need.
 """
 
 from __future__ import annotations
@@ -24,32 +24,32 @@ if TYPE_CHECKING:
 
     from enact_pool._mirror.module_versions import Source
 
-__all__ = ["Reloading"]
+__all__ = ["FollowedModules"]
 
-# What is not among the values of a module.
+# Stands for a name that a module does not have.
 _NOTHING = object()
-# What a class keeps of itself when it is updated.
-_OF_CLASS = frozenset({"__dict__", "__weakref__", "__module__", "__doc__", "__slots__"})
+# The attributes that a class keeps when it is updated.
+_KEPT = frozenset({"__dict__", "__weakref__", "__module__", "__doc__", "__slots__"})
 
 
-class Reloading:
-    """The modules of this worker that are the program's own."""
+class FollowedModules:
+    """The modules of this worker that are the program's own. Also a finder in `sys.meta_path`."""
 
     def __init__(self, reloads: dict[str, int]) -> None:
-        """`reloads` says how often each was reloaded before this worker imported any."""
+        """`reloads` are the numbers of reloads of modules before this worker imported any."""
         self._reloads = dict(reloads)
         self._sources: dict[str, Source] = {}
 
     def check(self, sources: dict[str, Source]) -> None:
-        """Let modules be imported from these sources only."""
+        """Allow imports of the program's own modules from these sources only."""
         if sources != self._sources:
-            importlib.invalidate_caches()  # the program may just have written one
+            importlib.invalidate_caches()  # the program may have written a module just now
         self._sources = sources
         if self not in sys.meta_path:
             sys.meta_path.insert(0, self)
 
     def find_spec(self, name: str, _path: object = None, _target: object = None) -> None:
-        """Raise `ImportError` if the source was edited; leave it to others to find it."""
+        """Raise `ImportError` if the source was edited. Other finders find the module."""
         source = self._sources.get(name)
         if source is None:
             return
@@ -58,11 +58,12 @@ class Reloading:
             status = os.stat(path)
             if (status.st_mtime_ns, status.st_size) == (modified, size):
                 return
-            from enact_pool._mirror.module_versions import source_of  # it was touched, at least
+            # Here, since it is needed only if the file was touched.
+            from enact_pool._mirror.module_versions import source_of
 
             is_same = source_of(path)[3] == source[3]
         except OSError:
-            return  # whoever looks for it says so
+            return  # the finder of the module raises an error
         if not is_same:
             raise ImportError(
                 f"the module {name!r} was edited after the program imported it: "
@@ -72,16 +73,16 @@ class Reloading:
             )
 
     def follow(self, reloads: dict[str, int]) -> None:
-        """Reload what was reloaded since the last call. Raises `ImportError`."""
+        """Reload the modules that were reloaded since the last call. Raises `ImportError`."""
         for name, count in reloads.items():
             if count == self._reloads.get(name, 0):
                 continue
             module = sys.modules.get(name)
-            # What the caller sends of a module is what it is there.
+            # A mirror receives the contents of the reloaded module instead.
             if isinstance(module, ModuleType) and not isinstance(module, Mirror):
                 try:
                     _reload(module, self._sources)
-                except BaseException as error:  # whatever the module raises
+                except BaseException as error:  # code of the module may raise any exception
                     raise ImportError(
                         f"the module {name!r}, which the program has reloaded, cannot be "
                         f"reloaded in the worker: {type(error).__name__}: {error}",
@@ -106,19 +107,19 @@ def _reload(module: ModuleType, sources: Iterable[str]) -> None:
 
 
 def _update(old: Any, new: Any) -> None:
-    """Let an old function or class, which something may still refer to, do what the new does."""
+    """Update an old function or class, which other objects may still refer to, to the new one."""
     if isinstance(old, FunctionType) and isinstance(new, FunctionType):
         for name in ("__code__", "__defaults__", "__kwdefaults__", "__dict__"):
             try:
                 setattr(old, name, getattr(new, name))
             except ValueError:
-                return  # another number of free variables
+                return  # the number of free variables differs
     elif isinstance(old, type) and isinstance(new, type):
         _update_class(old, new)
 
 
 def _update_class(old: type, new: type) -> None:
-    for name in vars(old).keys() - vars(new).keys() - _OF_CLASS:
+    for name in vars(old).keys() - vars(new).keys() - _KEPT:
         try:
             delattr(old, name)
         except (AttributeError, TypeError):
@@ -126,40 +127,40 @@ def _update_class(old: type, new: type) -> None:
     for name, value in list(vars(new).items()):
         known = vars(old).get(name)
         if isinstance(known, FunctionType) and isinstance(value, FunctionType):
-            _update(known, value)  # not replaced, since `super()` in it needs the class it is of
-        elif name not in _OF_CLASS:
+            _update(known, value)  # not replaced: `super()` in it needs the old class
+        elif name not in _KEPT:
             try:
                 setattr(old, name, value)
             except (AttributeError, TypeError):
-                continue  # a slot, say
+                continue  # for example a slot
     subclasses: list[type] = type.__subclasses__(old)
     for kind in subclasses:
         try:
             kind.__bases__ = tuple(new if base is old else base for base in kind.__bases__)
         except TypeError:
-            continue  # its instances are laid out in another way
+            continue  # the layout of its instances differs
 
 
 def _rebind(name: str, changed: dict[str, tuple[Any, Any]], sources: Iterable[str]) -> None:
-    """Let the program's modules that say `from name import key` have the new values."""
+    """Set the new values in the program's modules that contain `from name import key`."""
     old_values = {id(old) for old, _ in changed.values()}
     for other in map(sys.modules.get, sources):
         if not isinstance(other, ModuleType) or other.__name__ == name:
             continue
         variables = vars(other)
-        # Few have one of these. Only the source says whether it is the same by chance.
+        # Few modules contain an old value. Only the source shows whether that is a coincidence.
         if old_values.isdisjoint(map(id, list(variables.values()))):
             continue
-        for imported, alias in _imported(other, name):
+        for imported, alias in _imported_names(other, name):
             for key in changed if imported == "*" else (imported,):
                 old, new = changed.get(key, (_NOTHING, None))
                 if variables.get(alias or key) is old:
                     variables[alias or key] = new
 
 
-def _imported(module: ModuleType, name: str) -> list[tuple[str, str | None]]:
-    """Return what a module's source imports from another, and the names it gives it."""
-    import ast  # takes longer to import than most workers take to start
+def _imported_names(module: ModuleType, name: str) -> list[tuple[str, str | None]]:
+    """Return the names that a module's source imports from another module, and their aliases."""
+    import ast  # importing it takes longer than most workers take to start
 
     path = getattr(module, "__file__", None) or ""
     if not path.endswith(".py"):

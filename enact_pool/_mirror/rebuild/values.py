@@ -1,0 +1,96 @@
+"""Objects that each process makes anew, and objects that pickle alone cannot make."""
+
+from __future__ import annotations
+
+import sys
+from functools import cached_property
+from threading import Lock, RLock
+from weakref import ref
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = [
+    "bare_instance",
+    "cached_property_of",
+    "call_with_keywords",
+    "load_library",
+    "make_context_variable",
+    "new_lock",
+    "new_rlock",
+    "own_generator",
+    "own_random",
+    "own_torch_generator",
+    "weak_reference",
+]
+
+
+def new_lock() -> Any:
+    """Make a lock that is not held."""
+    return Lock()
+
+
+def new_rlock() -> Any:
+    """Make a re-entrant lock that is not held."""
+    return RLock()
+
+
+def weak_reference(value: Any) -> Any:
+    """Make a weak reference; another reference must keep the object alive."""
+    return ref(value)
+
+
+def own_random(kind: Any) -> Any:
+    """Make a random generator whose stream is this process's own."""
+    return kind()
+
+
+def own_generator(kind: Any, bits: Any) -> Any:
+    """Make a NumPy generator whose stream is this process's own."""
+    return kind(bits())
+
+
+def own_torch_generator(device: str) -> Any:
+    """Make a torch generator whose stream is this process's own."""
+    torch: Any = sys.modules["torch"] if "torch" in sys.modules else __import__("torch")
+    generator = torch.Generator(device)
+    generator.seed()
+    return generator
+
+
+def make_context_variable(name: str, default: tuple[Any, ...]) -> Any:
+    """Make a context variable, with a default if it has one."""
+    import contextvars
+
+    if default:
+        return contextvars.ContextVar(name, default=default[0])
+    return contextvars.ContextVar(name)
+
+
+def cached_property_of(function: Any, name: str | None) -> Any:
+    """Make a cached property with a lock of its own."""
+    made: Any = cached_property(function)
+    made.attrname = name
+    return made
+
+
+def bare_instance(kind: Any) -> Any:
+    """Make an instance without calling the `__new__` of its class."""
+    return object.__new__(kind)
+
+
+def load_library(kind: Any, name: Any, functions: list[tuple[str, Any, Any]]) -> Any:
+    """Load a library with ctypes, and set the types of its functions."""
+    loaded = kind(name)
+    for function_name, result, arguments in functions:
+        function = getattr(loaded, function_name)
+        function.restype = result
+        if arguments is not None:
+            function.argtypes = arguments
+    return loaded
+
+
+def call_with_keywords(function: Any, keywords: dict[str, Any]) -> Any:
+    """Return what a function returns for these keywords: a pickle cannot pass keywords."""
+    return function(**keywords)
