@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import decimal
-import importlib
 import locale
 import os
 import pickle
 import sys
 import threading
 import timeit
-import types
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -59,15 +57,6 @@ def undo() -> Iterator[ExitStack]:
         stack.enter_context(warnings.catch_warnings())
         stack.enter_context(np.errstate())
         yield stack
-
-
-@pytest.fixture
-def own_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[types.ModuleType]:
-    """Yield a module of the program, which was imported from a file of its own."""
-    (tmp_path / "own_module_of_test.py").write_text("VALUE = 1\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    yield importlib.import_module("own_module_of_test")
-    sys.modules.pop("own_module_of_test", None)
 
 
 def redirect_stderr(undo: ExitStack, path: Path) -> None:
@@ -212,96 +201,6 @@ def test_streams_are_duplicated_and_the_null_device_replaces_closed_ones(
     assert os.path.samestat(os.fstat(err), os.stat(os.devnull))
     os.close(out)
     os.close(err)
-
-
-def test_each_reload_makes_a_new_part(own_module: types.ModuleType) -> None:
-    path = str(own_module.__file__)
-    sources, reloads = values()["modules"]
-    count = reloads.get(own_module.__name__, 0)
-    assert sources[own_module.__name__][0] == path
-    for number in (1, 2):
-        before = observe()
-        Path(path).write_text(f"VALUE = 'number {number}'\n")
-        assert observe() is before
-        importlib.reload(own_module)
-        assert changed(before) == {"modules"}
-        new_sources, reloads = values()["modules"]
-        assert reloads[own_module.__name__] == count + number
-        assert new_sources[own_module.__name__] != sources[own_module.__name__]
-        assert list(reloads)[-1] == own_module.__name__
-
-
-def test_a_reload_is_noticed_if_another_module_is_imported_after_it(
-    own_module: types.ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Afterwards there are as many modules as before, and again the last one has no spec.
-    with monkeypatch.context() as patch:
-        patch.setitem(sys.modules, "one_of_test", types.ModuleType("one_of_test"))
-        count = values()["modules"][1].get(own_module.__name__, 0)
-    importlib.reload(own_module)
-    monkeypatch.setitem(sys.modules, "another_of_test", types.ModuleType("another_of_test"))
-    assert values()["modules"][1][own_module.__name__] == count + 1
-
-
-def test_a_module_that_is_removed_and_imported_again_counts_as_reloaded(
-    own_module: types.ModuleType,
-) -> None:
-    name = own_module.__name__
-    count = values()["modules"][1].get(name, 0)
-    del sys.modules[name]
-    assert name not in values()["modules"][0]
-    importlib.import_module(name)
-    sources, reloads = values()["modules"]
-    assert name in sources
-    assert reloads[name] == count + 1
-
-
-def test_modules_of_python_and_of_installed_packages_have_no_noted_source() -> None:
-    sources, _ = values()["modules"]
-    assert "conftest" in sources or "tests.conftest" in sources
-    assert not sources.keys() & {
-        "json",
-        "os",
-        "numpy",
-        "pytest",
-        "__main__",
-        "enact_pool._api.pool",
-    }
-
-
-def test_attributes_of_lazy_modules_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Lazy(types.ModuleType):
-        def __getattribute__(self, name: str) -> Any:
-            raise RuntimeError(f"{name} was read")
-
-    monkeypatch.setitem(sys.modules, "lazy_of_test", Lazy("lazy_of_test"))
-    monkeypatch.setitem(sys.modules, "odd_of_test", 5)
-    assert observe() is observe()
-
-
-def test_a_module_that_ipython_changes_in_place_counts_as_reloaded(
-    own_module: types.ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    name = own_module.__name__
-    times = {name: 1.0}
-    reloader = types.SimpleNamespace(modules_mtimes=times)
-    magics = types.SimpleNamespace(_reloader=reloader)
-    shell = types.SimpleNamespace(
-        _trait_values={"execution_count": 1},
-        magics_manager=types.SimpleNamespace(registry={"AutoreloadMagics": magics}),
-    )
-    module: Any = types.ModuleType("IPython.core.interactiveshell")
-    module.InteractiveShell = types.SimpleNamespace(_instance=shell)
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    count = values()["modules"][1].get(name, 0)
-    shell._trait_values["execution_count"] = 2
-    assert values()["modules"][1].get(name, 0) == count
-    times[name] = 2.0
-    shell._trait_values["execution_count"] = 3
-    assert values()["modules"][1][name] == count + 1
-    before = observe()
-    shell._trait_values["execution_count"] = 4
-    assert observe() is before
 
 
 def test_threads_never_observe_older_state_after_newer(monkeypatch: pytest.MonkeyPatch) -> None:
