@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sized
 from enum import Enum
 from itertools import repeat
 from operator import is_
-from types import BuiltinFunctionType, FunctionType
+from types import FunctionType
 from typing import Any, Final, Literal
 
 from attrs import frozen
@@ -56,9 +56,6 @@ class _Answer(Enum):
 # looks after what it has, and asks again at once.
 Pending = Literal[_Answer.PENDING]
 PENDING: Final = _Answer.PENDING
-
-# Callables of these types have their names in `__name__`.
-NAMED_TYPES = frozenset((FunctionType, BuiltinFunctionType))
 
 # Of so many callables at most it is worth knowing what they are.
 _FEW = 64
@@ -280,17 +277,16 @@ class CallableSource(_IterableSource):
         check_callable(item, f"callables[{index}]")
 
     def _check_all(self, items: list[Any]) -> None:
-        if not NAMED_TYPES.issuperset(map(type, items)):
+        if not all(map(is_, map(type, items), repeat(FunctionType))):
             for index, item in enumerate(items):
                 self._check(item, index)
 
     def _names(self, items: list[Any]) -> list[str]:
         first = items[0]
         if all(map(is_, items, repeat(first))):
-            name = first.__name__ if type(first) in NAMED_TYPES else name_of(first)
-            return [name] * len(items)
+            return [name_of(first)] * len(items)
         # One call less for what most are.
-        return [i.__name__ if type(i) in NAMED_TYPES else name_of(i) for i in items]
+        return [i.__name__ if type(i) is FunctionType else name_of(i) for i in items]
 
     def setup(self, buffers: Buffers) -> tuple[RunSetup, Manifest]:
         if type(self._input) in SHAREABLE:

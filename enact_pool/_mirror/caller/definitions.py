@@ -158,7 +158,7 @@ class Definitions:
             note_members(key, value)
             for name in list(value.__dict__):
                 function = registry.objects.get(member_key(key, name))
-                if function is not None:
+                if function is not None and not _is_global(function):
                     self._members.setdefault(id(function), (definition, name))
         return definition
 
@@ -220,6 +220,12 @@ def _at(contents: Any, path: str) -> Any:
         if contents is None:
             return None
     return unwrapped(contents)
+
+
+def _is_global(function: FunctionType) -> bool:
+    """Return whether a function is a global under its own name, and no class's alone."""
+    scope = scopes.scope_of(function.__globals__)
+    return scope is not None and scope.contents.get(function.__qualname__) is function
 
 
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE
