@@ -9,8 +9,8 @@ A lane's state, and what it may become (anything else raises `IllegalTransition`
     --------   ----------------------------------------------------   -------------------------
     leased     one run uses it, or starts its worker                  idle offered draining
                                                                       doomed gone
-    offered    it was left for a run that waits, and has not          leased idle draining
-               noticed yet                                            doomed gone
+    offered    it was left for a run that waits, and has not          leased offered idle
+               noticed yet                                            draining doomed gone
     idle       no run has it                                          leased draining doomed gone
     draining   its worker was told that nothing more is sent          doomed gone
     doomed     its worker is being killed                             gone
@@ -36,7 +36,8 @@ RunT = TypeVar("RunT", bound=LeaseHolder)
 
 _NEXT: dict[LeaseState, frozenset[LeaseState]] = {
     "leased": frozenset(("idle", "offered", "draining", "doomed")),
-    "offered": frozenset(("leased", "idle", "draining", "doomed")),
+    # To another run, if the one that it was left for has ended.
+    "offered": frozenset(("leased", "offered", "idle", "draining", "doomed")),
     "idle": frozenset(("leased", "draining", "doomed")),
     "draining": frozenset(("doomed",)),
     "doomed": frozenset(("doomed",)),

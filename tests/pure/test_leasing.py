@@ -169,7 +169,7 @@ class Leasing(RuleBasedStateMachine):
 
 
 TestLeasing = Leasing.TestCase
-TestLeasing.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+TestLeasing.settings = settings(max_examples=300, stateful_step_count=60, deadline=None)
 
 
 def book_with(limit: int, *runs: Run) -> LeaseBook[str, Any]:
@@ -268,3 +268,17 @@ def test_no_run_begins_in_a_closed_pool_and_no_lane_stays() -> None:
     assert book.closed
     assert book.release("leased", 1, 0.0) == "drain"
     assert book.close(0.0) == ["idle"], "the other one is its run's to end"
+
+
+def test_a_lane_that_was_offered_to_a_run_that_ends_is_offered_to_the_next() -> None:
+    first, second, third = Run(1), Run(2), Run(3)
+    book = book_with(1, first, second, third)
+    book.start("lane", book.next_number(), first, 0.0)
+    book.wait(second)
+    book.wait(third)
+    assert book.release("lane", 1, 0.0) is second
+    left = book.leave(second, 0.0)
+    assert left is not None
+    assert left.offered == ["lane"]
+    assert book.release("lane", 2, 0.0) is third
+    assert book.collect(third, 0.0) == ["lane"]
