@@ -1,4 +1,4 @@
-"""Which observers a run has, by its options: where the engine and what watches it meet."""
+"""The observers of a run, chosen by its options. The engine and the observers meet only here."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ __all__ = ["extras_of", "hooks_of"]
 
 def hooks_of(source: TaskSource, emitter: Emitter | None, options: Options) -> Hooks:
     """Return the hooks of a run. Raises what making an observer raises."""
-    # Each call of an executor has the streams of when it was submitted.
+    # Each call of an executor uses the streams that were in place when it was submitted.
     has_own_streams = isinstance(source, SubmissionQueue)
     replaced = None if has_own_streams else replaced_streams()
     if emitter is None and replaced is None and options is NO_OPTIONS and not has_own_streams:
         return NO_HOOKS
-    # For those who want them: they take long to import.
+    # Observers are imported only for runs that have some: the imports take long.
     from enact_pool._observe.delivery import Delivery
 
-    # In this order: what tasks have printed, what they have logged, and what is known of them is
-    # shown before their results are.
+    # The order matters: a task's output, its log records and its events are delivered before its
+    # result is.
     observers: list[Any] = []
     delivery = Delivery()
     if replaced is not None:
@@ -67,12 +67,12 @@ def hooks_of(source: TaskSource, emitter: Emitter | None, options: Options) -> H
 
 
 def extras_of(hooks: Hooks, limits: Limits, options: Options) -> RunExtras:
-    """Return what the workers of a run are asked for besides outcomes."""
+    """Return what the workers of a run have to send besides outcomes."""
     levels = None
     if options.forward_logs:
-        from enact_pool._observe.log_receiver import levels as levels_here
+        from enact_pool._observe.log_receiver import logger_levels
 
-        levels = levels_here()
+        levels = logger_levels()
     return RunExtras(
         shows_outputs=hooks.wants_texts,
         captures_output=options.capture_output,

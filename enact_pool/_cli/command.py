@@ -12,7 +12,8 @@ from typing import Any, Literal
 import click
 
 from enact_pool import __version__
-from enact_pool._api.functions import imap_parallel, iter_parallel
+from enact_pool._api.map_functions import imap_parallel
+from enact_pool._api.run_functions import iter_parallel
 from enact_pool._cli.parameters import lines_of, opened, output_file, seconds, size, text_of
 from enact_pool._cli.report import Report
 from enact_pool._cli.standard import stdout_apart

@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol, overload
 from enact_pool._events.events import StepEnd, StreamEvent
 from enact_pool._model.ids import ExecutionId
 from enact_pool._python.process_local import ProcessLocal
+from enact_pool._python.public_names import public
 
 __all__ = [
     "Emitter",
@@ -34,6 +35,7 @@ EmitterMode = Literal["outcomes", "live"]
 _CO_COROUTINE = 0x80
 
 
+@public
 class Emitter(Protocol):
     """Anything that takes events.
 
@@ -117,6 +119,7 @@ class EventBatch:
         return StepEnd(ids[index], step_ids[index], text, durations[index], self._timestamp)
 
 
+@public
 class Events(Sequence[StreamEvent]):
     """Events in the order they came; most are made when they are looked at, and anew each time.
 
@@ -167,6 +170,7 @@ class Events(Sequence[StreamEvent]):
         return repr(list(self))
 
 
+@public
 class EventEmitter(ProcessLocal):
     """A queue of events: `emit` from any thread, `drain` or iterate in any other.
 

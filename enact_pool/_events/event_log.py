@@ -19,6 +19,7 @@ from types import TracebackType
 from enact_pool._events.emitter import Emitter, EmitterMode, check_emitter, is_live
 from enact_pool._events.events import ExecutionCancelled, ExecutionFailed, StepEnd, StreamEvent
 from enact_pool._python.process_local import ProcessLocal
+from enact_pool._python.public_names import public
 
 __all__ = ["EventLog", "read_events"]
 
@@ -28,6 +29,7 @@ _BEGINNING = b'{"type": "data-'
 _READ_BYTES = 1 << 16
 
 
+@public
 class EventLog(ProcessLocal):
     """An emitter that appends each event to a file, and then passes it on to `emitter`.
 
@@ -137,6 +139,7 @@ class EventLog(ProcessLocal):
         return f"<EventLog {self._path!r} mode={self.mode!r}{state}>"
 
 
+@public
 def read_events(path: str | os.PathLike[str]) -> Generator[StreamEvent, None, None]:
     """The events of a log, one by one, as far as it is written by then.
 

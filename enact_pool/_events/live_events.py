@@ -10,6 +10,7 @@ from attrs import define, field
 from enact_pool._events.events import StreamEvent
 from enact_pool._model.errors import now_ms
 from enact_pool._model.ids import StepId
+from enact_pool._python.public_names import public
 
 __all__ = [
     "CallWrapper",
@@ -24,6 +25,7 @@ __all__ = [
 T = TypeVar("T")
 
 
+@public
 class CallWrapper(Protocol):
     """What calls callables in workers, and may do something before and after: can be pickled."""
 
@@ -32,6 +34,7 @@ class CallWrapper(Protocol):
         ...
 
 
+@public
 @define(match_args=False, repr=False)
 class ExecutionStart(StreamEvent):
     """A run begins; `execution_id` is its own.
@@ -67,6 +70,7 @@ class ExecutionStart(StreamEvent):
         self._take_wrapper(wrapper)
 
 
+@public
 @define(match_args=False, repr=False)
 class ExecutionEnd(StreamEvent):
     """A run is over: all its callables have been told of, or it was given up.
@@ -96,6 +100,7 @@ class ExecutionEnd(StreamEvent):
     timestamp: int = field(factory=now_ms)
 
 
+@public
 @define(match_args=False, repr=False)
 class StepStart(StreamEvent):
     """A callable has begun in a worker: `span` says where and when.
@@ -119,6 +124,7 @@ class StepStart(StreamEvent):
         return self._step_id
 
 
+@public
 @define(match_args=False, repr=False)
 class WorkerStart(StreamEvent):
     """A worker process that was started for a run is ready; `execution_id` is the run's."""
@@ -132,6 +138,7 @@ class WorkerStart(StreamEvent):
     timestamp: int = field(factory=now_ms)
 
 
+@public
 @define(match_args=False, repr=False)
 class WorkerEnd(StreamEvent):
     """A worker process has ended during a run, whose id is `execution_id`.
@@ -150,6 +157,7 @@ class WorkerEnd(StreamEvent):
     timestamp: int = field(factory=now_ms)
 
 
+@public
 @define(match_args=False, repr=False)
 class WorkerMemory(StreamEvent):
     """How many bytes a worker has resident, with what its callables have started.

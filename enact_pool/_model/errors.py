@@ -18,10 +18,12 @@ from enact_pool._model.field_readers import (
     read_mapping,
     read_text,
 )
+from enact_pool._python.public_names import public
 
 __all__ = ["ExecutionError", "ExecutionErrorCategory", "now_ms"]
 
 
+@public
 class ExecutionErrorCategory(str, Enum):
     """What kind of thing went wrong."""
 
@@ -53,6 +55,7 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+@public
 @frozen
 class ExecutionError:
     """Why an execution failed. A value, not an exception: nothing raises it.

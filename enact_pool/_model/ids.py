@@ -16,6 +16,7 @@ from typing import Any, ClassVar, TypeVar
 from cyksuid.v2 import BYTE_LENGTH, STRING_ENCODED_LENGTH, Ksuid, ksuid, parse
 
 from enact_pool._model.field_readers import read_text
+from enact_pool._python.public_names import public
 
 __all__ = ["ExecutionId", "IdSequence", "StepId", "TaskIds", "fresh_ids", "log_attributes"]
 
@@ -64,6 +65,7 @@ class _Id(str):
         return f"{type(self).__name__}({super().__repr__()})"
 
 
+@public
 class ExecutionId(_Id):
     """The id of one execution of a callable: `exec_` and a KSUID."""
 
@@ -71,6 +73,7 @@ class ExecutionId(_Id):
     prefix = "exec_"
 
 
+@public
 class StepId(_Id):
     """The id of one step of an execution: `step_` and a KSUID."""
 

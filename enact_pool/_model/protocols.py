@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, TypeVar, runtime_checkable
 
+from enact_pool._python.public_names import public
+
 __all__ = ["NamedCallable", "ParallelCallable", "ProgressBar"]
 
 Input = TypeVar("Input", contravariant=True)
 Output = TypeVar("Output", covariant=True)
 
 
+@public
 @runtime_checkable
 class ParallelCallable(Protocol[Input, Output]):
     """An object that can be run in a worker: it has `run(input)`.
@@ -27,6 +30,7 @@ class ParallelCallable(Protocol[Input, Output]):
         ...
 
 
+@public
 @runtime_checkable
 class NamedCallable(ParallelCallable[Input, Output], Protocol[Input, Output]):
     """A `ParallelCallable` that says its name."""
@@ -37,6 +41,7 @@ class NamedCallable(ParallelCallable[Input, Output], Protocol[Input, Output]):
         ...
 
 
+@public
 class ProgressBar(Protocol):
     """A bar of one's own, which shows how far a run is: one of tqdm's, or an adapter of another.
 

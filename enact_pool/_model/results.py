@@ -11,6 +11,7 @@ from attrs import define, field, frozen
 from enact_pool._model.errors import ExecutionError
 from enact_pool._model.ids import ExecutionId
 from enact_pool._python.interrupts import raise_interrupt
+from enact_pool._python.public_names import public
 from enact_pool._python.texts import bounded_repr, duration_text, unshown
 
 __all__ = [
@@ -32,6 +33,7 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
+@public
 class RemoteError(Exception):
     """Raised by `Err.unwrap`: its text ends with the worker's own traceback.
 
@@ -59,6 +61,7 @@ def _shown(value: object, limit: int) -> str:
         return unshown(value, failure)
 
 
+@public
 @frozen(repr=False)
 class Ok(Generic[T_co]):
     """The callable returned `value`."""
@@ -74,6 +77,7 @@ class Ok(Generic[T_co]):
         return f"Ok({_shown(self.value, _VALUE_LIMIT)})"
 
 
+@public
 @frozen(repr=False)
 class Err:
     """The callable has no value to give; `error` says why.
@@ -128,6 +132,7 @@ def _told(output: Any) -> Ok[Any] | Err:
     return output if id(type(output)) in OUTCOME_TYPE_IDS else Ok(output)
 
 
+@public
 @define(match_args=False, repr=False)
 class ParallelResult(Generic[T]):
     """The outcome of one callable.

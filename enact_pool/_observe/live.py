@@ -14,7 +14,7 @@ from attrs import define, field
 from enact_pool._core.observer import CallWrapperPickle, LaneInfo, RunInfo
 from enact_pool._core.timing import SMALL_SHARE, WEIGHING_SECONDS
 from enact_pool._events.emitter import Emitter
-from enact_pool._events.events import Span, StepEnd, StreamEvent
+from enact_pool._events.events import StepEnd, StreamEvent
 from enact_pool._events.live_events import (
     CallWrapper,
     ExecutionEnd,
@@ -24,6 +24,7 @@ from enact_pool._events.live_events import (
     WorkerMemory,
     WorkerStart,
 )
+from enact_pool._events.span import Span
 from enact_pool._mirror.caller.pickler import Needs
 from enact_pool._mirror.caller.pickling import pickle_function
 from enact_pool._model.ids import ExecutionId, fresh_ids

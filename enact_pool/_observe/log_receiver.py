@@ -22,10 +22,10 @@ from enact_pool._model.ids import log_attributes
 from enact_pool._observe.delivery import Delivery
 from enact_pool._python.interrupts import raise_interrupt
 
-__all__ = ["LogReceiver", "levels"]
+__all__ = ["LogReceiver", "logger_levels"]
 
 
-def levels() -> dict[str, int]:
+def logger_levels() -> dict[str, int]:
     """The levels from which on loggers let records pass here, by their names; the root's is ""."""
     root = logging.getLogger()
     least = root.manager.disable + 1

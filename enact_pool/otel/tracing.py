@@ -36,15 +36,11 @@ except ImportError as error:
 
 import enact_pool
 from enact_pool._events.emitter import Emitter, EmitterMode, check_emitter, is_live
-from enact_pool._events.events import (
-    ExecutionCancelled,
-    ExecutionFailed,
-    Span,
-    StepEnd,
-    StreamEvent,
-)
+from enact_pool._events.events import ExecutionCancelled, ExecutionFailed, StepEnd, StreamEvent
 from enact_pool._events.live_events import ExecutionEnd, ExecutionStart, StepStart, WorkerEnd
+from enact_pool._events.span import Span
 from enact_pool._model.results import Outcome
+from enact_pool._python.public_names import public
 from enact_pool.otel.propagation import ContextPropagation, span_id_at
 
 __all__ = ["TracingEmitter"]
@@ -55,6 +51,7 @@ _OUTCOMES = (StepEnd, ExecutionFailed, ExecutionCancelled)
 _Attributes = dict[str, "str | int | float"]
 
 
+@public
 class TracingEmitter:
     """An emitter that makes a span for each run and each callable, and passes events on.
 

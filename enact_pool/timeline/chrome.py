@@ -8,6 +8,7 @@ from typing import Any
 
 from enact_pool._events.emitter import EventEmitter
 from enact_pool._events.events import StreamEvent
+from enact_pool._python.public_names import public
 from enact_pool.timeline.evidence import history_of
 from enact_pool.timeline.history import Fate, History, Slice, bounded
 from enact_pool.timeline.rows import Row
@@ -26,6 +27,7 @@ _NAME_LIMIT = 300
 _TEXT_LIMIT = 20_000
 
 
+@public
 def chrome_trace(events: Iterable[StreamEvent] | EventEmitter) -> dict[str, Any]:
     """These events, which were told to a live emitter (one given is drained), as a trace.
 

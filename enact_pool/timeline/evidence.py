@@ -8,13 +8,7 @@ from collections.abc import Callable, Iterable
 from attrs import define, evolve, field
 
 from enact_pool._events.emitter import EventEmitter, is_live
-from enact_pool._events.events import (
-    ExecutionCancelled,
-    ExecutionFailed,
-    Span,
-    StepEnd,
-    StreamEvent,
-)
+from enact_pool._events.events import ExecutionCancelled, ExecutionFailed, StepEnd, StreamEvent
 from enact_pool._events.live_events import (
     ExecutionEnd,
     ExecutionStart,
@@ -23,6 +17,7 @@ from enact_pool._events.live_events import (
     WorkerMemory,
     WorkerStart,
 )
+from enact_pool._events.span import Span
 from enact_pool._model.ids import ExecutionId
 from enact_pool.timeline.history import Fate, History, Memory, Run, Slice, WorkerMark
 from enact_pool.timeline.rows import Row, Stay, pools_of

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping
 from attrs import frozen
 
 from enact_pool._events.emitter import EventEmitter
-from enact_pool._events.events import Span, StreamEvent
+from enact_pool._events.events import StreamEvent
+from enact_pool._events.span import Span
+from enact_pool._python.public_names import public
 from enact_pool.timeline.evidence import history_of
 from enact_pool.timeline.history import FATES, Fate, History, Slice
 from enact_pool.timeline.rows import Row
@@ -15,6 +17,7 @@ from enact_pool.timeline.rows import Row
 __all__ = ["TimelineFigures", "figures_of", "timeline_figures"]
 
 
+@public
 @frozen
 class TimelineFigures:
     """What was gained and what was lost; times are in seconds.
@@ -49,6 +52,7 @@ class TimelineFigures:
         return self.outcomes["crashed"]
 
 
+@public
 def timeline_figures(events: Iterable[StreamEvent] | EventEmitter) -> TimelineFigures:
     """The figures of these events, which were told to a live emitter (one given is drained).
 

@@ -10,12 +10,14 @@ from pathlib import Path
 
 from enact_pool._events.emitter import EventEmitter
 from enact_pool._events.events import StreamEvent
+from enact_pool._python.public_names import public
 from enact_pool.timeline.chrome import chrome_trace
 from enact_pool.timeline.page import timeline_html
 
 __all__ = ["write_timeline"]
 
 
+@public
 def write_timeline(
     events: Iterable[StreamEvent] | EventEmitter, path: str | os.PathLike[str]
 ) -> None:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from attrs import frozen
 
-from enact_pool._events.events import Span
+from enact_pool._events.span import Span
 from enact_pool._model.ids import ExecutionId
 from enact_pool._model.results import Outcome
 from enact_pool.timeline.rows import Row

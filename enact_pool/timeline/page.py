@@ -9,6 +9,7 @@ from importlib.resources import files
 
 from enact_pool._events.emitter import EventEmitter
 from enact_pool._events.events import StreamEvent
+from enact_pool._python.public_names import public
 from enact_pool.timeline.columns import columns_of
 from enact_pool.timeline.evidence import history_of
 from enact_pool.timeline.figures import TimelineFigures, figures_of
@@ -26,6 +27,7 @@ _CONFIG = {"displaylogo": False, "modeBarButtons": [_BUTTONS]}
 _NAME_LIMIT = 120
 
 
+@public
 def timeline_html(events: Iterable[StreamEvent] | EventEmitter) -> str:
     """A page that shows these events, told to a live emitter (one that is given is drained).
 

@@ -207,13 +207,13 @@ def test_an_executor_that_is_dropped_does_what_was_submitted() -> None:
     executor = PoolExecutor(1)
     dropped = weakref.ref(executor)
     future = executor.submit(abs, -1)
-    driver = executor._driver
+    thread = executor._thread
     del executor
     gc.collect()
     assert dropped() is None
     assert future.result() == 1
-    assert driver is not None
-    driver.join()
+    assert thread is not None
+    thread.join()
 
 
 def test_map_gives_values_in_order_and_raises_in_place(executor: PoolExecutor) -> None:

@@ -16,7 +16,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import enact_pool
 from enact_pool import (
     Err,
     EventEmitter,
@@ -36,15 +35,6 @@ from enact_pool import (
 from enact_pool._events.emitter import EventBatch
 from enact_pool._model.ids import IdSequence, TaskIds, fresh_ids
 from enact_pool._python.callables import entry_point, name_of
-
-
-def test_all_public_names_can_be_had() -> None:
-    for name in enact_pool.__all__:
-        assert getattr(enact_pool, name).__name__ == name
-    assert set(enact_pool.__all__) <= set(dir(enact_pool))
-    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        enact_pool.nothing  # noqa: B018
-
 
 # Callables
 
