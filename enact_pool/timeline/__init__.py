@@ -1,6 +1,6 @@
 """The timeline of live events: what ran where and when, as a trace, a page, or figures.
 
-The core never imports this. The page needs plotly: `pip install 'enact_pool[timeline]'`.
+The rest of the package does not import it, except the command line. The page needs plotly: `pip install 'enact_pool[timeline]'`.
 """
 
 from enact_pool.timeline.chrome import chrome_trace
