@@ -100,7 +100,7 @@ def command() -> None:
     "--events",
     type=output_file(),
     metavar="FILE",
-    help="Append all events to this file as JSON lines, at once, so that they survive this process.",
+    help="Append all events to this file as JSON lines, at once: they survive this process.",
 )
 @click.option(
     "--timeline",

@@ -34,12 +34,12 @@ class _Id(str):
         encoded = text.removeprefix(cls.prefix)
         if encoded == text or len(encoded) != STRING_ENCODED_LENGTH or not encoded.isascii():
             raise ValueError(
-                f"{text!r} is not an id of type {cls.__name__}: expected {cls.prefix!r} and a KSUID"
+                f"{text!r} is not a valid {cls.__name__}: expected {cls.prefix!r} and a KSUID"
             )
         try:
             parse(encoded)
         except (ValueError, OverflowError) as error:
-            raise ValueError(f"{text!r} is not an id of type {cls.__name__}: {error}") from error
+            raise ValueError(f"{text!r} is not a valid {cls.__name__}: {error}") from error
         return super().__new__(cls, text)
 
     @classmethod
