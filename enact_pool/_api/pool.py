@@ -202,7 +202,7 @@ class Pool(ProcessLocal):
         *,
         ordered: bool = True,
     ) -> Results:
-        """Start a run. Raises `TypeError` for an invalid emitter, `PoolClosed` if it is closed."""
+        """Start a run. Raises `TypeError` for a bad emitter, `PoolClosed` if the pool is closed."""
         check_emitter(emitter)
         lane_pool = self._lane_pool
         if lane_pool.closed:

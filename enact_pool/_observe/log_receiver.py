@@ -89,7 +89,7 @@ class LogReceiver:
             raise_interrupt(error)
             # The content may be anything: a callable can write to all descriptors of its worker.
             logging.getLogger("enact_pool").warning(
-                "a log record of %s cannot be read: %s: %s",
+                "a log record or a warning of %s cannot be read: %s: %s",
                 "a callable"
                 if record.index is None
                 else f"callable {record.index} ({record.name})",

@@ -517,7 +517,7 @@ class Later:
     [
         (([len, 3], ""), TypeError, r"callables\[1\] is no callable: 'int' object"),
         ((5, ""), TypeError, "callables must be an iterable, not int"),
-        (([len], "", Never()), TypeError, r"emitter must have emit\(event\), 'Never'"),
+        (([len], "", Never()), TypeError, r"emitter must have emit\(event\), but a 'Never'"),
         (([len], "", Later()), TypeError, "must not be a coroutine function"),
     ],
 )

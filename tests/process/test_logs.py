@@ -179,7 +179,7 @@ def test_an_invalid_record_from_a_worker_is_reported() -> None:
     assert result.output == Ok(None)
     assert len(own.texts) == 12
     assert {text.partition(": ")[0] for text in own.texts} == {
-        "what a callable has logged cannot be read"
+        "a log record or a warning of a callable cannot be read"
     }
 
 

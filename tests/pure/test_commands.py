@@ -84,7 +84,7 @@ MISUSES = [
     ("run html:escape --input x --timeout soon", "'--timeout': 'soon' is not a number of sec"),
     ("run html:escape --input x --timeout inf", "'inf' is not a number of seconds above 0"),
     ("run html:escape --input x --workers 0", "'--workers': 0 is not in the range x>=1"),
-    ("run html:escape html:unescape --input x --map", "--map takes one function, not 2"),
+    ("run html:escape html:unescape --input x --map", "--map accepts one function, not 2"),
     ("run html:escape --input x --events nowhere/log", "the folder 'nowhere' does not exist"),
     ("run html:escape --input x --events .", "'--events': '.' is a folder"),
     ("run html:escape --input x --events notes.txt", "--events: notes.txt is not a log of events"),

@@ -204,7 +204,7 @@ NO_EVENTS: list[tuple[Any, str]] = [
     (changed(FAILED, error="boom"), "bad error: an error must be a mapping"),
     (
         changed(FAILED, error={**FAILED.error.to_dict(), "category": "bad_luck"}),
-        "an error has a bad category: 'bad_luck' is none of llm_error, ",
+        "an error has a bad category: 'bad_luck' is not one of llm_error, ",
     ),
     (
         changed(FAILED, error={**FAILED.error.to_dict(), "details": []}),
