@@ -185,6 +185,10 @@ def test_type_hints_and_sources_of_public_names_can_be_found(package: str) -> No
         assert not [hint for hint in hints.values() if isinstance(hint, str)]
         if inspect.isfunction(value):
             assert f"def {name}" in inspect.getsource(value)
+        else:
+            # Not found, rather than the text of another module.
+            with pytest.raises(OSError, match=r"class definition|source code"):
+                inspect.getsource(value)
     assert typing.get_type_hints(ParallelResult)["agent_name"] is str
     assert typing.get_type_hints(StreamEvent)["span"] == Span | None
     assert typing.get_type_hints(StepEnd)["duration_ms"] is float

@@ -18,7 +18,8 @@ def public(named: Named) -> Named:
     """Set `__module__` of a class or a function to the package that exports it; a decorator.
 
     That package is `enact_pool`, or one of its public subpackages for a name that is defined in
-    that subpackage.
+    that subpackage. (`inspect.getsource` finds functions and methods as before, but no classes: it
+    searches classes in the file of `__module__`.)
     """
     module = named.__module__
     package, subpackage = module.split(".")[:2]
@@ -29,5 +30,8 @@ def public(named: Named) -> Named:
         for name, hint in hints.items():
             if isinstance(hint, str):
                 hints[name] = eval(hint, names)
+        # Python 3.13 keeps the line for some metaclasses: `inspect` would return another file's.
+        if "__firstlineno__" in vars(named):
+            type.__delattr__(named, "__firstlineno__")
     named.__module__ = package if subpackage.startswith("_") else f"{package}.{subpackage}"
     return named
