@@ -75,13 +75,13 @@ def _in_default_pool(
     source: TaskSource, emitter: Emitter | None, options: Options, limit: int | None, ordered: bool
 ) -> Results:
     while True:
-        pool = default_pool()
+        pool = _default_pool.open_pool()
         if limit is not None:
             pool._grow(limit)
         try:
             return (yield from pool._run(source, emitter, options, limit, ordered=ordered))
         except PoolClosed as error:
-            # Another thread closed the pool after `default_pool` had returned it. Only the
+            # Another thread closed the pool after `open_pool` had returned it. Only the
             # beginning of a run raises this (or a signal handler, from a run of its own): no task
             # was started, and the next default pool can run them all.
             if pool._lane_pool.terminated or interrupt_of(error) is not None:
