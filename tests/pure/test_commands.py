@@ -98,7 +98,7 @@ MISUSES = [
     ),
     ("timeline nowhere.jsonl", "'EVENTS': File 'nowhere.jsonl' does not exist"),
     ("timeline notes.txt -o a.svg", "'a.svg' must end in .html or .json or .json.gz"),
-    ("timeline a.html", "'a.html' is what is to be drawn"),
+    ("timeline a.html", "'a.html' is the file of the events"),
 ]
 
 
