@@ -1,4 +1,4 @@
-"""What `enact-pool` and `python -m enact_pool` do: the command line, if it is installed."""
+"""The entry point of `enact-pool` and `python -m enact_pool`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Do what the command line says, and exit; with 2 if that is not installed."""
+    """Run the command line and exit; with status 2 if click is not installed."""
     try:
         from enact_pool._cli.command import main
     except ModuleNotFoundError as error:

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-import enact_pool._api.pool
 from enact_pool import run_parallel
+from enact_pool._api.default_pool import _default_pool
 
 MARK = "ENACT_POOL_TEST_RUN"
 
@@ -55,10 +55,9 @@ def mark(own_temporary_folder: None) -> Iterator[str]:
 
 def end_default_pool() -> None:
     """End the default pool; its next use makes a new one."""
-    default = enact_pool._api.pool.default_pool.__self__  # type: ignore[attr-defined]
-    if default._pool is not None:
-        default._pool.close()
-        default._pool = None
+    if _default_pool._pool is not None:
+        _default_pool._pool.close()
+        _default_pool._pool = None
 
 
 def processes(mark: str) -> dict[int, str]:

@@ -29,7 +29,7 @@ from enact_pool import (
     map_parallel,
     run_parallel,
 )
-from enact_pool._api.pool import default_pool
+from enact_pool._api.default_pool import default_pool
 
 __all__ = ["Driver", "StartLog"]
 

@@ -1,1 +1,1 @@
-"""What users call. It puts the engine and its observers together."""
+"""The public functions and classes that start runs. They combine the engine with its observers."""

@@ -1,13 +1,13 @@
 """`PoolExecutor`: the pool behind the interface of `concurrent.futures`.
 
-    submit, map          any thread: a future, and a place in the queue
+    submit, map         any thread: create a future, and add the call to the queue
         |
-      SubmissionQueue   the work of one run that goes on until the executor is shut down
+    SubmissionQueue     the source of one run, which goes on until the executor is shut down
         |
-     _Driver  the thread that drives this run, and gives the futures their outcomes
+    ExecutorThread      the thread that drives this run, and sets the outcomes of the futures
 
-It is the same run, with the same schedule and lanes, that `run_parallel` drives
-from its caller's thread.
+`run_parallel` drives the same kind of run, with the same schedule and lanes, from the thread of its
+caller.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from concurrent.futures import Executor, Future
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from enact_pool._api.executor_thread import ExecutorThread, interpreter_exit
 from enact_pool._api.options import Options
 from enact_pool._api.pool import Pool
-from enact_pool._engine.streams import run_through
-from enact_pool._engine.submissions import SubmissionQueue
 from enact_pool._events.emitter import Emitter
 from enact_pool._model.limits import Limits
 from enact_pool._python.interrupts import handlers_deferred
 from enact_pool._python.loading import check_not_imported
 from enact_pool._python.process_local import ProcessLocal
+from enact_pool._python.public_names import public
 
 if TYPE_CHECKING:
     from typing_extensions import ParamSpec
@@ -42,43 +42,46 @@ __all__ = ["PoolExecutor"]
 T = TypeVar("T")
 
 
+@public
 class PoolExecutor(ProcessLocal, Executor):
-    """Runs calls in worker processes; a worker that dies costs the call that it ran, and no other.
+    """Runs calls in worker processes; a worker that dies costs only the call that it ran.
 
-    In the place of a `concurrent.futures.ProcessPoolExecutor`, whose arguments it
-    takes: `max_workers` defaults to the CPUs that this process may use. Workers
-    are started when there is work for them, always as clean interpreters, which
-    need no `if __name__ == "__main__":`; `mp_context` is accepted and not used. Each
-    calls `initializer(*initargs)` first, and is replaced after
-    `max_tasks_per_child` calls. What the initializer or a call sets, globals too, stays in
-    the worker for later calls. Before a call runs, its worker receives what the caller has
-    changed of the globals that the call needs, and of the process state. Locks, queues and
-    shared values of multiprocessing can be among `initargs`, if they are not of its "fork"
-    context.
+    It can replace a `concurrent.futures.ProcessPoolExecutor`. Calls can be submitted and cancelled
+    from any thread, signal handler, finalizer and callback. Arguments are pickled in the thread
+    that submits the call. Callbacks run in the executor's thread, which cannot work meanwhile.
 
-    Calls can be submitted and cancelled from any thread, from signal handlers, finalizers
-    and callbacks. Arguments are pickled when the call is submitted, in the thread that
-    submits it. Callbacks run in the executor's thread, and keep it from its work.
+    Workers are started when there are calls for them, always as clean interpreters, which need no
+    `if __name__ == "__main__":`. What the initializer or a call sets, globals included, stays in
+    the worker for later calls. Before a call runs, its worker receives what the caller has changed
+    in the globals that the call needs, and in the process state. Functions and classes of a module
+    that workers cannot import (a script, a notebook) are sent once to each worker; lambdas and
+    closures are pickled for each call. Coroutines that calls return are awaited in the worker, in
+    its one event loop.
 
-    `timeout` is for how many seconds a call may run, and `max_memory` how many bytes
-    its worker may have of its own; `idle_timeout` and `env` are those of `Pool`. The
-    `emitter` is given the events of the calls, in the order in which they end, in a
-    thread of the executor.
+    A future raises:
 
-    Functions and classes of a script, a notebook or another module that workers cannot import
-    are sent once to each worker. Lambdas and closures are pickled for each call. Coroutines
-    that calls return are awaited in the worker, in its one event loop.
-
-    A future raises
-
-    * what its call has raised, with the worker's traceback as its cause (or
-      `RemoteError` with the same texts, if that exception cannot be pickled or rebuilt);
-    * `WorkerCrashError` if the worker died meanwhile, or had more than `max_memory`,
-      or if none could be started: its `error` says how;
+    * what its call raised, with the worker's traceback as its cause (or `RemoteError` with the same
+      texts, if that exception cannot be pickled or rebuilt);
+    * `WorkerCrashError` if the worker died meanwhile, exceeded `max_memory` or could not be
+      started: its `error` contains the details;
     * `TimeoutError` if the call took longer than `timeout`;
     * the error of pickling, if the call or its value cannot be pickled.
 
-    Raises what `Pool` raises.
+    Args:
+        max_workers: Processes; default: the CPUs that this process may use.
+        mp_context: Ignored; accepted for compatibility.
+        initializer: Called in each worker before its first call.
+        initargs: The arguments of `initializer`. Locks, queues and shared values of multiprocessing
+            are allowed, except those of its "fork" context.
+        max_tasks_per_child: Calls after which a worker is replaced; default: never.
+        timeout: Seconds that a call may run; default: no limit.
+        max_memory: Bytes that the worker of a call may own; default: no limit.
+        idle_timeout, env: See `Pool`.
+        emitter: Receives the events of calls, in the order in which they end, in a thread of the
+            executor.
+
+    Raises:
+        Exception: What `Pool` raises.
     """
 
     def __init__(
@@ -104,10 +107,10 @@ class PoolExecutor(ProcessLocal, Executor):
             initargs=initargs,
             env=env,
         )
-        # What others who take executors look at (dask does), for want of a public name.
+        # Other libraries (dask) read this attribute, because there is no public one.
         self._max_workers = self._pool.max_workers
         self._is_shut = False
-        self._driver: _Driver | None = None
+        self._thread: ExecutorThread | None = None
         self._renew_lock()
         _executors.add(self)
 
@@ -116,38 +119,40 @@ class PoolExecutor(ProcessLocal, Executor):
         self._lock = threading.RLock()
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Have `fn(*args, **kwargs)` called in a worker; gives a future for its outcome.
+        """Call `fn(*args, **kwargs)` in a worker, and return a future for its outcome.
 
-        `Future.cancel` works until a worker begins the call (of calls that take
-        microseconds, a worker may have taken up to seven more), and
-        `Future.running` is true from then on. Raises `RuntimeError` after `shutdown`,
-        and at the top level of a module that a worker imports for what it was sent.
+        `Future.cancel` succeeds until a worker begins the call, and `Future.running` returns True
+        from then on. (If calls take microseconds, a worker may have taken up to seven calls ahead.)
+
+        Raises:
+            RuntimeError: The executor is shut down, or this is the top level of a module that a
+                worker imports.
         """
         check_not_imported()
-        driver = self._driver
-        if driver is None or self._is_shut or driver.pid != os.getpid():
-            driver = self._drive()
-        return driver.calls.submit(fn, args, kwargs)
+        thread = self._thread
+        if thread is None or self._is_shut or thread.pid != os.getpid():
+            thread = self._started_thread()
+        return thread.calls.submit(fn, args, kwargs)
 
-    def _drive(self) -> _Driver:
-        # A driver that a signal handler keeps from being started would never be.
+    def _started_thread(self) -> ExecutorThread:
+        # If a signal handler raised in here, the thread might be neither started nor replaced.
         with handlers_deferred(), self._lock:
             if self._is_shut:
                 raise RuntimeError("cannot schedule new futures after shutdown")
-            if self._own_driver is None:
-                driver = _Driver(self._pool, self._options, self._emitter)
-                _exit.start(driver)
-                # What was submitted is done, as it is at the interpreter's exit.
-                weakref.finalize(self, driver.calls.close).atexit = False
-                self._driver = driver
-            assert self._driver is not None
-            return self._driver
+            thread = self._own_thread
+            if thread is None:
+                thread = ExecutorThread(self._pool, self._options, self._emitter)
+                interpreter_exit.start(thread)
+                # Submitted calls are completed, as they are at the interpreter's exit.
+                weakref.finalize(self, thread.calls.close).atexit = False
+                self._thread = thread
+            return thread
 
     @property
-    def _own_driver(self) -> _Driver | None:
-        """That of this process, and not of one that has forked it."""
-        driver = self._driver
-        return None if driver is None or driver.pid != os.getpid() else driver
+    def _own_thread(self) -> ExecutorThread | None:
+        """The thread, unless it belongs to the process that forked this one."""
+        thread = self._thread
+        return None if thread is None or thread.pid != os.getpid() else thread
 
     def map(
         self,
@@ -157,17 +162,24 @@ class PoolExecutor(ProcessLocal, Executor):
         chunksize: int = 1,
         buffersize: int | None = None,
     ) -> Iterator[T]:
-        """`fn` of each group of arguments, as `map` would give it, in that order.
+        """Call `fn` with each group of arguments, and return an iterator over the values, in order.
 
-        All calls are submitted at once; or with `buffersize`, that many at a time
-        ahead of those that were taken. `chunksize` is checked and not used: calls
-        travel in batches as large as suits their durations, and each has an outcome
-        of its own. What a call has raised is raised in its place, and the calls that
-        come after it are cancelled then, as they are when the iterator is closed.
+        What a call raised is raised in the place of its value. The calls after it are then
+        cancelled, as they are when the iterator is closed.
 
-        Raises `concurrent.futures.TimeoutError` when a value is asked for that is not
-        there `timeout` seconds after this call, and `ValueError` or `TypeError` for sizes
-        that make no sense.
+        Args:
+            fn: The function.
+            *iterables: The arguments of the calls, as for the built-in `map`.
+            timeout: Seconds from now until the last value must exist; default: no limit.
+            chunksize: Checked and not used: the size of batches follows the durations of the calls,
+                and each call has an outcome of its own.
+            buffersize: How many calls are submitted ahead of the values that were taken; default:
+                all calls are submitted at once.
+
+        Raises:
+            concurrent.futures.TimeoutError: A value does not exist after `timeout` seconds.
+            ValueError: A size is out of range.
+            TypeError: A size is not an integer.
         """
         if chunksize < 1:
             raise ValueError("chunksize must be >= 1.")
@@ -178,7 +190,7 @@ class PoolExecutor(ProcessLocal, Executor):
         ends = None if timeout is None else time.monotonic() + timeout
         calls = zip(*iterables, strict=False)
         futures = deque(self.submit(fn, *args) for args in islice(calls, buffersize))
-        # What is submitted need not keep the executor.
+        # The iterator must not keep the executor alive.
         this = weakref.ref(self)
 
         def submit_next() -> None:
@@ -189,33 +201,36 @@ class PoolExecutor(ProcessLocal, Executor):
         return _values(futures, submit_next, ends)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no more calls, and end the workers when those that there are have been done.
+        """Refuse new calls, complete those that were submitted, and end the workers.
 
-        `wait` for that; with `cancel_futures`, calls that no worker has begun are
-        cancelled first. Can be called again.
+        It can be called again.
+
+        Args:
+            wait: Whether to wait until the submitted calls are completed; default: True.
+            cancel_futures: Whether to cancel calls that no worker has begun; default: False.
         """
         with self._lock:
             self._is_shut = True
-        driver = self._own_driver
-        if driver is None:
+        thread = self._own_thread
+        if thread is None:
             self._pool.close()
             return
-        driver.calls.close()
+        thread.calls.close()
         if cancel_futures:
-            driver.calls.cancel_all()
-        if wait and driver is not threading.current_thread():
-            driver.join()
+            thread.calls.cancel_all()
+        if wait and thread is not threading.current_thread():
+            thread.join()
 
     def terminate_workers(self) -> None:
-        """Send SIGTERM to the workers, cancel what they have not begun, and shut down.
+        """Send SIGTERM to the workers, cancel the calls that no worker has begun, and shut down.
 
-        Calls that are at work come to a `WorkerCrashError`.
+        The futures of running calls raise `WorkerCrashError`.
         """
         self.shutdown(wait=False, cancel_futures=True)
         self._pool._lane_pool.terminate_workers()
 
     def kill_workers(self) -> None:
-        """Kill the workers with all that they have started; else as `terminate_workers`."""
+        """Kill the workers and every process that they started; else like `terminate_workers`."""
         self.shutdown(wait=False, cancel_futures=True)
         self._pool._lane_pool.kill_workers()
 
@@ -223,10 +238,10 @@ class PoolExecutor(ProcessLocal, Executor):
 def _values(
     futures: deque[Future[T]], submit_next: Callable[[], None], ends: float | None
 ) -> Iterator[T]:
-    """The values of the futures, until that time; for each one taken, another may be submitted."""
+    """Yield the values of the futures until time `ends`; call `submit_next` after each value."""
     try:
         while futures:
-            # It is not kept here while its value is looked at.
+            # Neither the future nor its value is referenced here while the user has the value.
             future = futures.popleft()
             try:
                 value = future.result(None if ends is None else ends - time.monotonic())
@@ -236,88 +251,21 @@ def _values(
             submit_next()
             kept = [value]
             del value
-            # Not kept while its user has it.
             yield kept.pop()
     finally:
         for future in futures:
             future.cancel()
 
 
-class _Driver(threading.Thread):
-    """Drives the run that does the calls of an executor, which it does not keep alive."""
-
-    def __init__(self, pool: Pool, options: Options, emitter: Emitter | None) -> None:
-        # Whatever the thread is that submits first: what was submitted is done.
-        super().__init__(name="enact_pool-executor", daemon=False)
-        self.pid = os.getpid()
-        self.calls = SubmissionQueue()
-        self._pool = pool
-        self._options = options
-        self._emitter = emitter
-
-    def run(self) -> None:
-        try:
-            # What the emitter has raised, if anything, is told as what threads raise.
-            run_through(self._pool._run(self.calls, self._emitter, self._options, ordered=False))
-        finally:
-            self.calls.end()
-            self._pool.close()
-            _exit.forget(self)
-
-
 _executors: weakref.WeakSet[PoolExecutor] = weakref.WeakSet()
 
 
-class _Exit:
-    """The interpreter's exit."""
-
-    def __init__(self) -> None:
-        self._has_begun = False
-        self.renew()
-
-    def renew(self) -> None:
-        """In a forked child: the drivers are the parent's, and the lock may be held."""
-        # Re-entrant: a finalizer may submit calls.
-        self._lock = threading.RLock()
-        # Those that are at work, whether their executors are still there or not.
-        self._drivers: set[_Driver] = set()
-
-    def start(self, driver: _Driver) -> None:
-        """Start a driver, which will be waited for. Raises `RuntimeError` when it is too late."""
-        with self._lock:
-            if self._has_begun:
-                raise RuntimeError("cannot schedule new futures after interpreter shutdown")
-            driver.start()
-            self._drivers.add(driver)
-
-    def forget(self, driver: _Driver) -> None:
-        """A driver has done its work."""
-        with self._lock:
-            self._drivers.discard(driver)
-
-    def begin(self) -> None:
-        """Take no more calls, and do what was submitted."""
-        with self._lock:
-            self._has_begun = True
-            drivers = list(self._drivers)
-        for driver in drivers:
-            driver.calls.close()
-            driver.join()
-
-
-_exit = _Exit()
-
-
 def _after_fork() -> None:
-    _exit.renew()
     for executor in list(_executors):
-        # Another thread may have held it.
+        # Another thread may have held the lock at the fork.
         executor._renew_lock()
-        if executor._driver is not None:
-            executor._driver.calls.abandon()
+        if executor._thread is not None:
+            executor._thread.calls.abandon()
 
 
-# Before the interpreter waits for threads, as the standard library's executors do it:
-# an exit handler would come after that.
-threading._register_atexit(_exit.begin)  # type: ignore[attr-defined]
 os.register_at_fork(after_in_child=_after_fork)

@@ -1,4 +1,4 @@
-"""Which observers a run has, by its options: where the engine and what watches it meet."""
+"""The observers of a run, chosen by its options. The engine and the observers meet only here."""
 
 from __future__ import annotations
 
@@ -17,21 +17,22 @@ __all__ = ["extras_of", "hooks_of"]
 def hooks_of(
     source: TaskSource, emitter: Emitter | None, options: Options, replaced: tuple[Any, Any] | None
 ) -> Hooks:
-    """Return the hooks of a run that something watches.
+    """Return the hooks of a run that has observers.
 
     Args:
-        source: The tasks, which may be an observer too.
-        emitter: What is given events.
-        options: What was asked for.
-        replaced: What is in the place of stdout and stderr, if anything is.
+        source: The tasks; the source may be an observer, too.
+        emitter: Receives the events.
+        options: The options of the run.
+        replaced: The objects that replace stdout and stderr, if there are some.
 
-    Raises whatever making an observer raises.
+    Raises:
+        Exception: What making an observer raises.
     """
-    # For those who want them: they take long to import.
+    # Observers are imported only for runs that have some: the imports take long.
     from enact_pool._observe.delivery import Delivery
 
-    # In this order: what tasks have printed, what they have logged, and what is known of them is
-    # shown before their results are.
+    # The order matters: a task's output, its log records and its events are delivered before its
+    # result is.
     observers: list[Any] = []
     delivery = Delivery()
     if replaced is not None:
@@ -71,12 +72,12 @@ def hooks_of(
 
 
 def extras_of(hooks: Hooks, limits: Limits, options: Options) -> RunExtras:
-    """Return what the workers of a run are asked for besides outcomes."""
+    """Return what the workers of a run have to send besides outcomes."""
     levels = None
     if options.forward_logs:
-        from enact_pool._observe.log_receiver import levels as levels_here
+        from enact_pool._observe.log_receiver import logger_levels
 
-        levels = levels_here()
+        levels = logger_levels()
     return RunExtras(
         shows_outputs=hooks.wants_texts,
         captures_output=options.capture_output,

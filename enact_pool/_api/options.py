@@ -1,4 +1,4 @@
-"""Options: what can be asked of a run beside its work."""
+"""Options of a run."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from attrs import Attribute, field, frozen
 
 from enact_pool._model.limits import Limits, check_flag
 from enact_pool._model.protocols import ProgressBar
+from enact_pool._python.public_names import public
 
 __all__ = ["NO_OPTIONS", "Options", "Progress", "RunOptions"]
 
-# Whether to show how far a run is, where somebody can see it, or wherever; or what shows it.
+# Whether to show the progress of a run ("force": even outside a terminal), or a bar that shows it.
 Progress = bool | Literal["force"] | ProgressBar
 
 
@@ -22,8 +23,27 @@ def _check_progress(_: object, _attribute: Attribute[Any], value: Any) -> None:
         check_progress(value)
 
 
+@public
 class RunOptions(TypedDict, total=False):
-    """What can be asked of a run beside its work: see `run_parallel`."""
+    """The options of a run: keyword arguments of `run_parallel` and the other functions.
+
+    docs/options.md explains each option at length.
+
+    Attributes:
+        timeout: Seconds that a callable may run, from its start in the worker; default: that of the
+            pool, which is no limit by default. Unpickling may take 30 seconds more.
+        max_memory: Bytes that a callable's worker may own, including the processes that callables
+            started; default: that of the pool, which is no limit by default.
+        max_tasks_per_worker: Callables after which a worker is replaced; default: that of the pool,
+            which is never by default.
+        fail_fast: Whether the first outcome that is not `Ok` ends the run; default: False.
+        progress: True shows a tqdm bar on stderr in terminals and notebooks, "force" everywhere; a
+            `ProgressBar` is updated and stays yours to close; default: False.
+        capture_output: Whether results have what their callables print, as `stdout` and `stderr`;
+            default: False.
+        forward_logs: Whether log records and warnings of callables are logged and shown in this
+            process, in the thread of the run; default: False.
+    """
 
     timeout: float | None
     max_memory: int | None
@@ -36,10 +56,11 @@ class RunOptions(TypedDict, total=False):
 
 @frozen
 class Options:
-    """The same, checked.
+    """The options of a run, checked.
 
-    Raises `TypeError` for what is neither True nor False, or no progress; and
-    `ImportError` if what shows it is not installed.
+    Raises:
+        TypeError: A flag is neither True nor False, or `progress` cannot show progress.
+        ImportError: `progress` needs tqdm, which is not installed.
     """
 
     limits: Limits
@@ -58,7 +79,7 @@ class Options:
         capture_output: bool,
         forward_logs: bool,
     ) -> Options:
-        """Those of a call, which most often asks for nothing. Raises what `Limits` raises, too."""
+        """Return the options of a call; most calls set none. Raises what `Limits` raises, too."""
         if (
             timeout is max_memory is max_tasks_per_worker is None
             and fail_fast is progress is capture_output is forward_logs is False
@@ -68,5 +89,5 @@ class Options:
         return cls(limits, progress, capture_output, forward_logs)
 
 
-# Of calls that ask for nothing.
+# For calls without options.
 NO_OPTIONS = Options(Limits())

@@ -1,9 +1,9 @@
-"""`Pool`: a number of workers to run callables in; and the pool that is there by default.
+"""`Pool`: a number of workers that run callables.
 
     run_parallel / Pool            the caller's thread from here ...
           |
-         Run     asks  Schedule    what to send, who is blamed, what may be told
-          |      takes lanes from  LanePool
+         Run     asks  Schedule    what to send, what to blame, which results to release
+          |      leases lanes from  LanePool
           |
          Lane    ... to here
       ====|==== commands ==>  ======== pipes, its own for each worker ==========
@@ -19,7 +19,6 @@ writes batches, waits for answers on all pipes at once, and emits events.
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from multiprocessing.util import Finalize
 from types import TracebackType
@@ -40,44 +39,49 @@ from enact_pool._model.limits import NO_LIMITS, Limits
 from enact_pool._model.protocols import ParallelCallable
 from enact_pool._model.results import ParallelResult
 from enact_pool._python.process_local import ProcessLocal
+from enact_pool._python.public_names import public
 from enact_pool._system.nesting import nesting
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["Pool", "checked_workers", "default_pool"]
+__all__ = ["Pool", "checked_workers"]
 
 Input = TypeVar("Input")
 Output = TypeVar("Output")
 
 
+@public
 class Pool(ProcessLocal):
-    """Up to `max_workers` worker processes, started when needed and kept for the next run.
+    """Up to `max_workers` worker processes, started when they are needed and kept for later runs.
 
-    `max_workers` defaults to the CPUs that this process may use: affinity and
-    cgroup limits count. A worker ends after `idle_timeout` seconds without
-    work (None: never), and waits for its first callable for a second at least.
-    Each worker calls `initializer(*initargs)` before its first callable; an
-    initializer that raises is a failed start. What it sets, in globals of a script too,
-    stays until the worker ends or the caller changes the same thing.
+    A pool is a context manager, which closes it. Any number of threads may use a pool at once; they
+    share its workers. A forked child may use it too, and gets workers of its own.
 
-    Workers follow the working directory, the environment variables, `sys.path` and other
-    process state of this process, as they are when a run begins. The variables in `env` are
-    added, and never replaced by the caller's. Variables that limit the threads of NumPy and
-    its kin (`OMP_NUM_THREADS`, `OPENBLAS_NUM_THREADS`, `MKL_NUM_THREADS` and
-    others) are set to the worker's share of the CPUs, unless this process or `env`
-    sets them.
+    Workers follow the working directory, the environment variables, `sys.path` and other process
+    state of this process, as they are when a run begins: see docs/what-a-callable-sees.md.
 
-    `timeout`, `max_memory` and `max_tasks_per_worker` hold for all runs here that
-    do not say otherwise: see `run_parallel`.
+    Args:
+        max_workers: Processes; default: the CPUs that this process may use, by its affinity and
+            cgroup limits.
+        idle_timeout: Seconds without work after which a worker exits; None: never. A worker waits
+            at least one second for its first callable.
+        initializer: Called in each worker before its first callable; a worker whose initializer
+            raises has failed to start. What it sets, globals of a script included, stays until the
+            worker exits or the caller changes the same thing.
+        initargs: The arguments of `initializer`.
+        env: Environment variables to add in the workers; the caller's never replace them. The
+            variables that limit the threads of NumPy and similar libraries (`OMP_NUM_THREADS`,
+            `OPENBLAS_NUM_THREADS`, `MKL_NUM_THREADS` and others) are set to the worker's share of
+            the CPUs, unless this process or `env` sets them.
+        timeout, max_memory, max_tasks_per_worker: The defaults of all runs in this pool: see
+            `RunOptions`.
 
-    A context manager, which closes it. Any number of threads may use a pool at
-    once; they share its workers. A process that was forked off may use it too,
-    and gets workers of its own.
-
-    Raises `TypeError` or `ValueError` for arguments that make no sense,
-    whatever pickling the initializer raises, and `RuntimeError` in a worker of
-    a worker of a worker, ten deep.
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: A number is out of range, or `env` cannot be an environment.
+        RuntimeError: The pool is created in a worker of a worker of a worker, ten deep.
+        Exception: What pickling the initializer raises.
     """
 
     def __init__(
@@ -104,15 +108,15 @@ class Pool(ProcessLocal):
                 raise ValueError(f"idle_timeout must be above 0 seconds, not {idle_timeout}")
         for name, value in (env or {}).items():
             if not isinstance(name, str) or not isinstance(value, str):
-                raise TypeError(f"env must have strings only, not {name!r}: {value!r}")
+                raise TypeError(f"env must map strings to strings, not {name!r}: {value!r}")
             if not name or "=" in name or "\0" in name + value:
-                raise ValueError(f"env cannot have {name!r}: {value!r}")
+                raise ValueError(f"env cannot contain {name!r}: {value!r}")
         if initializer is not None and not callable(initializer):
             raise TypeError(f"initializer must be callable, not {type(initializer).__name__}")
         if 0 < MAX_DEPTH <= nesting.depth:
             raise RuntimeError(
                 f"pools are nested {MAX_DEPTH} deep: a callable seems to call itself through "
-                "run_parallel without an end (LOKY_MAX_DEPTH raises the limit)"
+                "run_parallel endlessly (LOKY_MAX_DEPTH raises the limit)"
             )
         spec = WorkerSpec(
             initializer=Initializer(initializer, tuple(initargs)),
@@ -121,20 +125,20 @@ class Pool(ProcessLocal):
             env=dict(env or {}),
         )
         self._lane_pool = LanePool(spec, limit, available)
-        # Of a run that does not say how many it wants.
-        self._usual_limit = limit
-        self._arrange_end()
+        # The most lanes of a run without `max_workers`.
+        self._default_limit = limit
+        self._register_finalizer()
 
-    def _arrange_end(self) -> None:
-        # When the pool is garbage, or the interpreter exits: in worker
-        # processes too, where atexit comes after waiting for children. It does
-        # nothing in a forked child, which needs its own.
+    def _register_finalizer(self) -> None:
+        # Terminates the workers when the pool is garbage, or the interpreter exits: in worker
+        # processes too, where atexit handlers run only after waiting for children. It does nothing
+        # in a forked child, which needs a finalizer of its own.
         self._pid = os.getpid()
         self._finalizer = Finalize(self, self._lane_pool.terminate, exitpriority=100)
 
     @property
     def max_workers(self) -> int:
-        """How many worker processes there may be at once."""
+        """The most worker processes that exist at once."""
         return self._lane_pool.book.limit
 
     @overload
@@ -175,14 +179,21 @@ class Pool(ProcessLocal):
         capture_output: bool = False,
         forward_logs: bool = False,
     ) -> list[ParallelResult[Any]]:
-        """Run the callables here: see `enact_pool.run_parallel`.
+        """Run the callables in this pool: see `enact_pool.run_parallel`.
 
-        Raises `RuntimeError` if the pool is closed.
+        Args:
+            callables, input, emitter: As for `enact_pool.run_parallel`.
+            timeout, max_memory, max_tasks_per_worker, fail_fast, progress, capture_output,
+                forward_logs: See `RunOptions`.
+
+        Raises:
+            RuntimeError: The pool is closed.
+            Exception: What `enact_pool.run_parallel` raises.
         """
         limits = timeout, max_memory, max_tasks_per_worker, fail_fast
         options = Options.of(*limits, progress, capture_output, forward_logs)
-        work = CallableSource(callables, input, at_once=True)
-        return gathered(self._run(work, emitter, options))
+        source = CallableSource(callables, input, at_once=True)
+        return gathered(self._run(source, emitter, options))
 
     def _run(
         self,
@@ -193,19 +204,19 @@ class Pool(ProcessLocal):
         *,
         ordered: bool = True,
     ) -> Results:
-        """Raises `TypeError` for what is no emitter, and `RuntimeError` if the pool is closed."""
+        """Start a run. Raises `TypeError` for a bad emitter, `PoolClosed` if the pool is closed."""
         if emitter is not None:
             check_emitter(emitter)
         lane_pool = self._lane_pool
         if lane_pool.book.closed:
             raise PoolClosed
         if os.getpid() != self._pid:
-            self._arrange_end()
-        limit = min(self._usual_limit if limit is None else limit, lane_pool.book.limit)
+            self._register_finalizer()
+        limit = min(self._default_limit if limit is None else limit, lane_pool.book.limit)
         limits = options.limits
         if self._limits is not NO_LIMITS:
             limits = limits.over(self._limits)
-        # What is in the place of stdout and stderr now. Each call of an executor has its own.
+        # The objects that replace stdout and stderr now. Each call of an executor has its own.
         replaced = None if source.has_own_streams else replaced_streams()
         hooks, extras = NO_HOOKS, NO_EXTRAS
         if (
@@ -221,13 +232,13 @@ class Pool(ProcessLocal):
         return run(lane_pool, source, limit, limits, extras, hooks, ordered=ordered, owner=self)
 
     def cancel(self) -> None:
-        """End all runs that are in progress here; for any thread, and for signal handlers.
+        """End all runs that are in progress in this pool.
 
-        What runs is killed, and what has not started never will; each of these
-        callables comes to `Err("cancelled")`, with an `ExecutionCancelled` event in
-        its place in the order. What has finished keeps its outcome. It does not
-        wait: the threads of the runs get their results a moment later. The pool
-        can be used as before.
+        Running callables are killed, queued ones are never started: their outcome is
+        `Err("cancelled")`, with an `ExecutionCancelled` event in its place in the order. Finished
+        callables keep their outcomes. `cancel` does not wait: the threads of the runs return their
+        results a moment later. Any thread and any signal handler may call it. The pool stays
+        usable.
         """
         self._lane_pool.cancel("Pool.cancel was called")
 
@@ -235,11 +246,10 @@ class Pool(ProcessLocal):
         self._lane_pool.grow(limit)
 
     def close(self) -> None:
-        """Let no run begin any more, and end the idle workers, with all that they have started.
+        """Refuse new runs, and end the idle workers with every process that they started.
 
-        Runs that other threads have in progress go on, and end their workers
-        when they are done. A worker is given half a second to run its exit
-        handlers, then killed.
+        Runs that are in progress in other threads continue, and end their workers afterwards. A
+        worker has half a second to run its exit handlers; then it is killed.
         """
         self._lane_pool.close()
 
@@ -260,48 +270,18 @@ class Pool(ProcessLocal):
 
 
 def _usable_cpus() -> int:
-    """How many CPUs this process may use: affinity and cgroup limits count."""
+    """Return how many CPUs this process may use, by its affinity and cgroup limits."""
     try:
         return int(cpu_count())
     except OSError:
-        # No descriptor is to be had to look up the cgroup's limits with.
+        # No descriptor is free to read the limits of the cgroup.
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 
 
 def checked_workers(max_workers: object) -> int:
-    """`max_workers`, if it is a number of workers; raises `TypeError` or `ValueError`."""
+    """Return `max_workers`. Raises `TypeError` or `ValueError` if it is not a number of workers."""
     if isinstance(max_workers, bool) or not isinstance(max_workers, int):
         raise TypeError(f"max_workers must be an integer, not {max_workers!r}")
     if max_workers < 1:
         raise ValueError(f"max_workers must be greater than 0, not {max_workers}")
     return max_workers
-
-
-class _Default:
-    """The pool that runs use if they name none. The first use after it was closed makes another."""
-
-    def __init__(self) -> None:
-        self._pool: Pool | None = None
-        self._renew_lock()
-        os.register_at_fork(after_in_child=self._renew_lock)
-
-    def _renew_lock(self) -> None:
-        # Another thread may have held it at the fork. The pool itself can be
-        # kept: it has let go of its lanes.
-        # Re-entrant: a signal handler may run callables while its thread is in here.
-        self._lock = threading.RLock()
-
-    def default_pool(self) -> Pool:
-        """Return the open pool that runs use if they name none: to cancel them, say.
-
-        The first use makes it, and so does the first use after it was closed. (While the
-        interpreter exits no other is made.)
-        """
-        with self._lock:
-            pool = self._pool
-            if pool is None or (pool._lane_pool.book.closed and not pool._lane_pool.terminated):
-                self._pool = pool = Pool()
-            return pool
-
-
-default_pool = _Default().default_pool

@@ -1,4 +1,4 @@
-"""The commands, their options and what they say of themselves."""
+"""The commands, their options and their help texts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from typing import Any, Literal
 import click
 
 from enact_pool import __version__
-from enact_pool._api.functions import imap_parallel, iter_parallel
+from enact_pool._api.map_functions import imap_parallel
+from enact_pool._api.run_functions import iter_parallel
 from enact_pool._cli.parameters import lines_of, opened, output_file, seconds, size, text_of
 from enact_pool._cli.report import Report
 from enact_pool._cli.standard import stdout_apart
@@ -24,13 +25,13 @@ from enact_pool._model.results import ParallelResult
 
 __all__ = ["command", "main"]
 
-# What a shell tells of a program that a signal has ended: SIGINT, SIGPIPE.
+# The exit statuses that a shell reports for programs killed by SIGINT and by SIGPIPE.
 _INTERRUPTED = 130
-_NOBODY_READS = 141
+_BROKEN_PIPE = 141
 
 
 def main() -> None:
-    """Do what the command line says, and exit."""
+    """Run the command line, and exit."""
     try:
         status = command.main(standalone_mode=False)
     except click.ClickException as error:
@@ -51,7 +52,7 @@ def command() -> None:
     Example:
       enact-pool run html:escape string:capwords --input "what <is> this?"
 
-    enact-pool run --help tells more.
+    See enact-pool run --help.
     """
 
 
@@ -62,20 +63,20 @@ def command() -> None:
     "given",
     metavar="TEXT|@FILE|-",
     required=True,
-    help="What the functions are called with: this text, that of a file, or that of "
-    "standard input (-).",
+    help="The input of the functions: this text, the text of a file, or that of standard input "
+    "(-).",
 )
 @click.option(
     "--map",
     "is_map",
     is_flag=True,
-    help="Call one function with each line of the input, as they come: it may have no end.",
+    help="Call one function with each line of the input, as lines arrive: it may be endless.",
 )
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
     metavar="N",
-    help="How many may run at once.  [default: as many as there are CPUs]",
+    help="How many functions run at once.  [default: the number of CPUs]",
 )
 @click.option(
     "--timeout",
@@ -87,7 +88,7 @@ def command() -> None:
     "--max-memory",
     type=size,
     metavar="SIZE",
-    help="Kill each call whose worker has more memory: bytes, or with a unit: kB, MB, GB, TB "
+    help="Kill each call whose worker owns more memory: bytes, or with a unit: kB, MB, GB, TB "
     "(of 1000), KiB, MiB, GiB, TiB (of 1024).",
 )
 @click.option(
@@ -99,18 +100,17 @@ def command() -> None:
     "--events",
     type=output_file(),
     metavar="FILE",
-    help="Append all that happens to this file as JSON lines, at once, so that it is there "
-    "whatever happens next.",
+    help="Append all events to this file as JSON lines, at once: they survive this process.",
 )
 @click.option(
     "--timeline",
     type=output_file(".html", ".json", ".json.gz"),
     metavar="FILE",
-    help="Draw the run in the end: a page (.html), or a trace for Chrome and Perfetto (.json, "
+    help="Draw the run at its end: a page (.html), or a trace for Chrome and Perfetto (.json, "
     ".json.gz).",
 )
 @click.option(
-    "--json", "as_json", is_flag=True, help="Tell each result as a JSON object, on a line."
+    "--json", "as_json", is_flag=True, help="Print each result as a JSON object on one line."
 )
 @click.pass_context
 def run(
@@ -126,13 +126,12 @@ def run(
     timeline: str | None,
     as_json: bool,
 ) -> None:
-    """Call functions in parallel, each with the same input, and tell their results.
+    """Call functions in parallel, each with the same input, and print their results.
 
     A MODULE is found as by python -m: in the current folder first. A FUNCTION is the name
-    of anything in it that can be called with a text, or of an object that has
-    run(text). Each result is told as soon as its turn comes, in the order of the
-    functions, or of the input's lines. A function that raises, or takes its worker down,
-    costs its own result and no other.
+    of an object in it that can be called with a text, or that has run(text). Each result
+    is printed as soon as its turn comes, in the order of the functions, or of the input's
+    lines. A function that raises, or crashes its worker, costs only its own result.
 
     \b
     Examples:
@@ -141,21 +140,22 @@ def run(
       enact-pool run thumbs:make --map --input @paths.txt --timeout 30 --max-memory 2GiB
       find . -name '*.pdf' | enact-pool run pdf:title --map --input - --json | jq .value
 
-    With --json, each line has index, name, execution_id, ok, type and duration_ms; and value,
-    or for what is not ok error and traceback, and category and details if the call was
-    killed, or took its worker down. A value that JSON does not have is told as its repr
-    (of a bounded size), and value_is_repr is true. What the functions print goes to standard
-    error, and so does a summary without --json.
+    With --json, each line has index, name, execution_id, ok, type and duration_ms. A result
+    that is ok has value; another one has error and traceback, and also category and details
+    if the call was killed or crashed its worker. A value that JSON cannot represent is
+    printed as its repr (of a bounded size), and value_is_repr is true. What the functions
+    print goes to standard error, and so does a summary without --json.
 
     \b
     Exit status:
       0    all results are ok
-      1    some are not; or they, the events or the timeline could not be written
-      2    there is something wrong with the command, as standard error says
-      130  it was interrupted (Ctrl-C); 141 if nobody reads the results any more
+      1    some are not; or results, events or the timeline could not be written
+      2    the command is wrong: see standard error
+      130  the command was interrupted (Ctrl-C)
+      141  the reader of the results closed the pipe
     """
     if is_map and len(targets) > 1:
-        raise click.UsageError(f"--map takes one function, not {len(targets)}")
+        raise click.UsageError(f"--map accepts one function, not {len(targets)}")
     if events is not None and timeline is not None and realpath(events) == realpath(timeline):
         raise click.UsageError("--events and --timeline cannot be the same file")
     if timeline is not None and timeline.endswith(".html"):
@@ -182,35 +182,35 @@ def run(
         report = Report(stream, as_json)
         for result in results:
             try:
-                report.tell(result)
+                report.write(result)
             except BrokenPipeError:
-                context.exit(_NOBODY_READS)
+                context.exit(_BROKEN_PIPE)
             except OSError as error:
-                raise click.ClickException(f"cannot tell results: {error.strerror}") from error
+                raise click.ClickException(f"cannot write results: {error.strerror}") from error
     if not as_json:
         click.echo(report.summary(), err=True)
     context.exit(0 if report.all_ok else 1)
 
 
-def _progress(asked: bool | None) -> bool | Literal["force"]:
-    if asked is None:
-        # Where it cannot be shown nobody is to be told so who has not asked for it.
+def _progress(requested: bool | None) -> bool | Literal["force"]:
+    if requested is None:
+        # The bar was not requested: if it cannot be shown, do not report that.
         return find_spec("tqdm") is not None
-    if asked:
+    if requested:
         _require("tqdm", "progress", "--progress")
-    return "force" if asked else False
+    return "force" if requested else False
 
 
 def _require(module: str, extra: str, option: str) -> None:
-    """Raise `click.BadParameter` if what this option needs is not installed."""
+    """Raise `click.BadParameter` if the module that an option needs is not installed."""
     if find_spec(module) is None:
-        told = f"it needs {module}: pip install 'enact_pool[{extra}]'"
-        raise click.BadParameter(told, param_hint=option)
+        message = f"the option needs {module}: pip install 'enact_pool[{extra}]'"
+        raise click.BadParameter(message, param_hint=option)
 
 
 @contextmanager
 def _recorded(events: str | None, timeline: str | None) -> Iterator[Emitter | None]:
-    """An emitter for what is to be kept of a run; draws the timeline in the end."""
+    """Return the emitter that records a run; draw the timeline at the end."""
     drawn = None if timeline is None else EventEmitter("live")
     with nullcontext(drawn) if events is None else _logged(events, drawn) as emitter:
         try:
@@ -245,20 +245,20 @@ def _logged(path: str, emitter: Emitter | None) -> Iterator[Emitter]:
     help="The page (.html) to write, or the trace (.json, .json.gz).  [default: EVENTS with .html]",
 )
 def draw(events: str, output: str | None) -> None:
-    """Draw what happened in a run: which worker did what, and when.
+    """Draw what happened in a run: which worker ran what, and when.
 
-    EVENTS is what run --events has written, or an EventLog; that of a run which is still
-    going on, or was killed, will do. A page (.html) is complete in itself, to be opened
-    in a browser; a trace (.json) can be loaded in chrome://tracing and ui.perfetto.dev.
+    EVENTS is the file of run --events, or of an EventLog; the run may still be going on, or
+    may have been killed. A page (.html) is one file for a browser, which needs no network;
+    a trace (.json) can be loaded in chrome://tracing and ui.perfetto.dev.
 
     \b
     Examples:
-      enact-pool timeline run.jsonl                   # makes run.html
+      enact-pool timeline run.jsonl                   # writes run.html
       enact-pool timeline run.jsonl -o trace.json
     """
     path = output or splitext(events)[0] + ".html"
     if realpath(path) == realpath(events):
-        raise click.BadParameter(f"{path!r} is what is to be drawn", param_hint="--output")
+        raise click.BadParameter(f"{path!r} is the file of the events", param_hint="--output")
     if path.endswith(".html"):
         _require("plotly", "timeline", "--output")
     try:
@@ -269,7 +269,7 @@ def draw(events: str, output: str | None) -> None:
 
 
 def _draw(events: Iterable[StreamEvent], path: str) -> None:
-    from enact_pool.timeline import write_timeline  # rarely needed
+    from enact_pool.timeline import write_timeline  # its import takes long
 
     try:
         write_timeline(events, path)

@@ -1,7 +1,6 @@
-"""What is given on the command line, as the values that it stands for.
+"""Values of command-line parameters: sizes, times, files and inputs.
 
-Whatever is wrong with it is told by `click.BadParameter`, which ends the command
-with status 2.
+A wrong parameter raises `click.BadParameter`, which ends the command with status 2.
 """
 
 from __future__ import annotations
@@ -34,41 +33,42 @@ _MOST_BYTES = 1 << 63
 
 _READ_BYTES = 1 << 16
 
-# How long to wait for input before results are told again that have come meanwhile.
-_PATIENCE_SECONDS = 0.02
+# How long to wait for input before results that arrived meanwhile are printed.
+_INPUT_WAIT_SECONDS = 0.02
 
 
-def size(given: str) -> int:
-    """A number of bytes: `500MB`, `2GiB`, or without a unit."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?) *([a-z]*)", given.strip().lower(), re.ASCII)
+def size(text: str) -> int:
+    """Return a number of bytes: `500MB`, `2GiB`, or without a unit."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) *([a-z]*)", text.strip().lower(), re.ASCII)
     if found is None or found[2] not in _UNITS:
         raise click.BadParameter(
-            f"{given!r} is no size: expected bytes, or a unit as in 500MB or 2GiB"
+            f"{text!r} is not a size: expected bytes, or a unit as in 500MB or 2GiB"
         )
     number = float(found[1]) * _UNITS[found[2]]
     if number > _MOST_BYTES:
-        raise click.BadParameter(f"{given!r} is more than any machine has")
+        raise click.BadParameter(f"{text!r} is more memory than any machine has")
     count = int(number)
     if count < 1:
-        raise click.BadParameter(f"{given!r} is less than a byte")
+        raise click.BadParameter(f"{text!r} is less than a byte")
     return count
 
 
-def seconds(given: str) -> float:
-    """A time in seconds, above 0."""
+def seconds(text: str) -> float:
+    """Return a time in seconds, above 0."""
     try:
-        time = float(given)
+        time = float(text)
     except ValueError:
         time = math.nan
     if not (math.isfinite(time) and time > 0):
-        raise click.BadParameter(f"{given!r} is no number of seconds above 0")
+        raise click.BadParameter(f"{text!r} is not a number of seconds above 0")
     return time
 
 
 def output_file(*endings: str) -> Callable[[str], str]:
-    """The path of a file that can be written, as far as one can tell, and has one of the endings.
+    """Return a type of parameter: the path of a file that seems to be writable.
 
-    Without endings it may have any.
+    Args:
+        *endings: The path must have one of these endings; default: any ending.
     """
 
     def file(path: str) -> str:
@@ -78,7 +78,7 @@ def output_file(*endings: str) -> Callable[[str], str]:
         if os.path.isdir(path):
             raise click.BadParameter(f"{path!r} is a folder")
         if not os.path.isdir(folder):
-            raise click.BadParameter(f"there is no folder {folder!r}")
+            raise click.BadParameter(f"the folder {folder!r} does not exist")
         if not os.access(path if os.path.exists(path) else folder, os.W_OK):
             raise click.BadParameter(f"{path!r} cannot be written")
         return path
@@ -87,67 +87,68 @@ def output_file(*endings: str) -> Callable[[str], str]:
 
 
 @contextmanager
-def opened(given: str) -> Iterator[BinaryIO]:
-    """What `--input` says: a text, the name of a file with one, or that it is in stdin.
+def opened(parameter: str) -> Iterator[BinaryIO]:
+    """Open the input: a text, the file of `@FILE`, or stdin for `-`.
 
-    One read gives what is there by then.
+    One read returns the bytes that are available.
     """
-    with _told():
-        if given == "-":
+    with _read_errors():
+        if parameter == "-":
             file: BinaryIO = stdin_apart()
-        elif given.startswith("@"):
-            file = open(given[1:], "rb", buffering=0)  # noqa: SIM115
+        elif parameter.startswith("@"):
+            file = open(parameter[1:], "rb", buffering=0)  # noqa: SIM115
         else:
-            # As it was given, if it is no UTF-8.
-            file = io.BytesIO(given.encode("utf-8", "surrogateescape"))
+            # Bytes that are not UTF-8 stay as they were on the command line.
+            file = io.BytesIO(parameter.encode("utf-8", "surrogateescape"))
     with file:
         yield file
 
 
 def text_of(file: BinaryIO) -> str:
-    """All of it."""
-    with _told():
+    """Read the whole file."""
+    with _read_errors():
         return file.read().decode("utf-8")
 
 
 def lines_of(file: BinaryIO) -> Iterator[str | Pending]:
-    """Its lines without their ends, as they come, and `PENDING` while none does."""
-    number, begun = 1, [b""]
+    """Yield the lines of a file, without their ends, and `PENDING` while none arrives."""
+    number, parts = 1, [b""]
     while True:
-        with _told():
+        with _read_errors():
             block = file.read(_READ_BYTES) if _is_ready(file) else None
         if block is None:
             yield PENDING
             continue
-        more, *begins = block.split(b"\n")
-        begun.append(more)
-        for begin in begins:
-            yield _text(b"".join(begun), number)
-            number, begun = number + 1, [begin]
+        end, *starts = block.split(b"\n")
+        parts.append(end)
+        for start in starts:
+            yield _text(b"".join(parts), number)
+            number, parts = number + 1, [start]
         if not block:
             break
-    if last := b"".join(begun):
+    if last := b"".join(parts):
         yield _text(last, number)
 
 
 def _text(line: bytes, number: int) -> str:
-    with _told(f"line {number}"):
+    with _read_errors(f"line {number}"):
         return line.removesuffix(b"\r").decode("utf-8")
 
 
 def _is_ready(file: BinaryIO) -> bool:
     try:
-        return bool(select([file], [], [], _PATIENCE_SECONDS)[0])
+        return bool(select([file], [], [], _INPUT_WAIT_SECONDS)[0])
     except io.UnsupportedOperation:
-        return True  # it is in memory
+        return True  # the file is in memory
 
 
 @contextmanager
-def _told(where: str = "it") -> Iterator[None]:
+def _read_errors(where: str = "the input") -> Iterator[None]:
+    """Turn the errors of reading the input into `click.BadParameter`."""
     try:
         yield
     except OSError as error:
-        told = f"cannot read {error.filename!r}: " if error.filename else ""
-        raise click.BadParameter(f"{told}{error.strerror}", param_hint="--input") from error
+        prefix = f"cannot read {error.filename!r}: " if error.filename else ""
+        raise click.BadParameter(f"{prefix}{error.strerror}", param_hint="--input") from error
     except UnicodeDecodeError as error:
-        raise click.BadParameter(f"{where} is no UTF-8: {error}", param_hint="--input") from error
+        raise click.BadParameter(f"{where} is not UTF-8: {error}", param_hint="--input") from error

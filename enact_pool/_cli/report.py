@@ -1,4 +1,4 @@
-"""How results are told: as lines to read, or as JSON."""
+"""The report of a run: results as readable lines, or as JSON."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _encode = json.JSONEncoder(allow_nan=False).encode
 
 @define
 class Report:
-    """Tells results one by one, each as soon as it is there, and counts them."""
+    """Writes results one by one, as they arrive, and counts them."""
 
     _stream: TextIO
     _as_json: bool
     _began: float = field(factory=time.monotonic, init=False)
     _counts: Counter[Outcome] = field(factory=Counter, init=False)
 
-    def tell(self, result: ParallelResult[Any]) -> None:
-        """Write the next result. Raises `BrokenPipeError` if nobody reads any more."""
+    def write(self, result: ParallelResult[Any]) -> None:
+        """Write the next result. Raises `BrokenPipeError` if the reader closed the pipe."""
         index = self._counts.total()
         self._counts[outcome_of(result)] += 1
         self._stream.write((_json_line if self._as_json else _text)(index, result) + "\n")
@@ -35,11 +35,11 @@ class Report:
 
     @property
     def all_ok(self) -> bool:
-        """Whether all results were `Ok`."""
+        """Whether all results are `Ok`."""
         return self._counts.total() == self._counts["ok"]
 
     def summary(self) -> str:
-        """How many there were of what, and how long it took."""
+        """Return the number of results by outcome, and the duration of the run."""
         seconds = time.monotonic() - self._began
         total = self._counts.total()
         counts = ", ".join(f"{count} {outcome}" for outcome, count in self._counts.items())
@@ -48,7 +48,7 @@ class Report:
 
 
 def _name(result: ParallelResult[Any]) -> str:
-    """Its own, of one whose worker died too."""
+    """Return the name of the callable, even if its worker died."""
     details = {} if result.error is None else result.error.details
     return str(details.get("name", result.agent_name))
 
@@ -56,12 +56,12 @@ def _name(result: ParallelResult[Any]) -> str:
 def _text(index: int, result: ParallelResult[Any]) -> str:
     if isinstance(result.output, Err):
         kind = f"{result.output.type}: " if result.output.type else ""
-        told = f"error: {kind}{result.output.error}"
+        text = f"error: {kind}{result.output.error}"
     else:
-        told = shown(result.output.value)
-    # So that no line of it is taken for the next result.
-    told = told.replace("\n", "\n    ")
-    return f"{index} {_name(result)}: {told}"
+        text = shown(result.output.value)
+    # Indented, so that no line of the text looks like the next result.
+    text = text.replace("\n", "\n    ")
+    return f"{index} {_name(result)}: {text}"
 
 
 def _json_line(index: int, result: ParallelResult[Any]) -> str:
@@ -84,12 +84,12 @@ def _json_line(index: int, result: ParallelResult[Any]) -> str:
         if _has_texts_as_keys(value):
             return _encode({**line, "value": value, **duration})
     except (TypeError, ValueError, RecursionError):
-        pass  # it is no JSON at all
+        pass  # JSON cannot represent the value
     return _encode({**line, "value": shown(value), "value_is_repr": True, **duration})
 
 
 def _has_texts_as_keys(value: Any) -> bool:
-    """Whether all keys in it are texts: of others JSON makes some."""
+    """Return whether all keys in a value are texts: JSON turns other keys into texts."""
     if isinstance(value, dict):
         return all(isinstance(key, str) and _has_texts_as_keys(value[key]) for key in value)
     return not isinstance(value, (list, tuple)) or all(map(_has_texts_as_keys, value))

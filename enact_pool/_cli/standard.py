@@ -1,7 +1,7 @@
-"""Standard input and output, kept apart from what workers and imported modules do with theirs.
+"""Standard input and output, separated from those of workers and imported modules.
 
-A callable that prints must not print between the results, and a program that one
-starts must not read the inputs of others away.
+A callable that prints must not print between the results, and a program that a callable starts must
+not read the inputs of other callables.
 """
 
 from __future__ import annotations
@@ -16,50 +16,50 @@ __all__ = ["stdin_apart", "stdout_apart"]
 
 
 def stdin_apart() -> BinaryIO:
-    """The standard input of this process, in whose place there is nothing from now on.
+    """Return the standard input of this process, without a buffer; replace it by an empty one.
 
-    It has no buffer. Raises `OSError` if there is none.
+    Raises `OSError` if the process has no standard input.
     """
     if sys.stdin is not None and not _is_at(sys.stdin, 0):
         return sys.stdin.buffer
-    kept = os.dup(0)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    return open(kept, "rb", buffering=0)
+    original = os.dup(0)
+    empty = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(empty, 0)
+    os.close(empty)
+    return open(original, "rb", buffering=0)
 
 
 @contextmanager
 def stdout_apart() -> Iterator[TextIO]:
-    """The standard output of this process, in whose place there is standard error within.
+    """Return the standard output of this process; within the block, standard error replaces it.
 
-    What cannot be encoded is written with backslashes. That nobody reads any more, or
-    a disk is full, is raised when something is flushed, not again when this ends.
+    Characters that cannot be encoded are written as backslash escapes. If the pipe is closed or the
+    disk is full, flushing the stream raises, but leaving the block does not raise again.
     """
     if not (_is_at(sys.stdout, 1) and _is_at(sys.stderr, 2)):
         yield sys.stdout
         return
     sys.stdout.flush()
     encoding = sys.stdout.encoding
-    kept = os.dup(1)
+    original = os.dup(1)
     os.dup2(2, 1)
     stream = open(  # noqa: SIM115
-        kept, "w", encoding=encoding, errors="backslashreplace"
+        original, "w", encoding=encoding, errors="backslashreplace"
     )
     try:
         yield stream
     finally:
         sys.stdout.flush()
-        os.dup2(kept, 1)
+        os.dup2(original, 1)
         try:
             stream.close()
         except OSError:
-            pass  # what is still in its buffer was refused before
+            pass  # an earlier flush of the same buffer has raised already
 
 
 def _is_at(stream: IO[Any] | None, descriptor: int) -> bool:
-    """Whether it is a stream of the process's own, rather than what somebody has put there."""
+    """Return whether a stream uses this descriptor, rather than being a replacement."""
     try:
         return stream is not None and stream.fileno() == descriptor
     except OSError:
-        return False  # it has none
+        return False  # the stream has no descriptor

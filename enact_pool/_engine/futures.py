@@ -14,6 +14,7 @@ from enact_pool._model.errors import ExecutionError, ExecutionErrorCategory
 from enact_pool._model.results import Err, Ok, RemoteError
 from enact_pool._python.interrupts import handlers_deferred
 from enact_pool._python.process_local import ProcessLocal
+from enact_pool._python.public_names import public
 
 __all__ = ["Call", "CallFuture", "WorkerCrashError", "fate_of", "log_untold"]
 
@@ -27,6 +28,7 @@ class Call(Protocol):
     def name(self) -> str: ...
 
 
+@public
 class WorkerCrashError(BrokenProcessPool):
     """The worker that ran a call has died, or was killed for its memory; other calls go on.
 

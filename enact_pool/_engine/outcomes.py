@@ -122,7 +122,9 @@ class Outcomes:
         """Settle a task whose worker was killed for a limit violation."""
         self.has_failed = True
         task, name = verdict.task, self._source.name(verdict.task)
-        message = f"callable {task} ({name}) {violation.says} while {verdict.doing}, and was killed"
+        message = (
+            f"callable {task} ({name}) {violation.predicate} while {verdict.doing}, and was killed"
+        )
         details = {"index": task, "name": name, "ran_ms": verdict.ran_ms, **violation.details}
         error = ExecutionError(violation.category, message, code=violation.code, details=details)
         self._settle(task, Err(message), error, verdict.ran_ms)

@@ -1,6 +1,6 @@
-"""Events: what is emitted of a run, to whom, and how it is written to files and read back."""
+"""Events of runs, emitters that receive them, and logs that store them."""
 
-# Reading an event finds its kind among those that were imported.
+# Reading an event finds its class among those that were imported.
 from enact_pool._events import events, live_events
 
 __all__ = ["events", "live_events"]

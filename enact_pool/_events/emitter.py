@@ -1,4 +1,4 @@
-"""An emitter to follow what happens with, and what else may take its place."""
+"""Emitters: what receives the events of a run."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol, overload
 from enact_pool._events.events import StepEnd, StreamEvent
 from enact_pool._model.ids import ExecutionId
 from enact_pool._python.process_local import ProcessLocal
+from enact_pool._python.public_names import public
 
 __all__ = [
     "Emitter",
@@ -25,44 +26,47 @@ __all__ = [
     "is_live",
 ]
 
-# Which events an emitter is given: those in which callables end, in the order of the
-# callables; or also, as it happens, what begins and what the workers do.
+# Which events an emitter receives: those of outcomes, in the order of the callables; or also, as
+# they happen, those of starts and of workers.
 EmitterMode = Literal["outcomes", "live"]
 
 
-# `inspect.CO_COROUTINE`: that module takes long to import.
+# `inspect.CO_COROUTINE`; importing `inspect` takes long.
 _CO_COROUTINE = 0x80
 
 
+@public
 class Emitter(Protocol):
-    """Anything that takes events.
+    """An object that receives events.
 
-    One with an attribute `mode` of `"live"` is given those of `EventEmitter(mode="live")`.
+    If its attribute `mode` is `"live"`, it receives the events of `EventEmitter(mode="live")`.
     """
 
     def emit(self, event: StreamEvent, /) -> object:
-        """Take the next event; called in the thread that called `run_parallel`.
+        """Receive the next event, in the thread that called `run_parallel`.
 
-        It may call `run_parallel` itself; the outer run waits meanwhile.
+        `emit` may call `run_parallel`; the outer run waits meanwhile.
         """
         ...
 
 
 def check_emitter(emitter: object) -> None:
-    """Raise `TypeError` for an emitter that cannot emit."""
+    """Raise `TypeError` for an emitter without a usable `emit`, `ValueError` for a wrong mode."""
     if emitter is None:
         return
     emit = getattr(emitter, "emit", None)
     code = getattr(getattr(emit, "__func__", emit), "__code__", None)
     if code is not None and code.co_flags & _CO_COROUTINE:
-        raise TypeError("emit(event) must not be a coroutine function: nobody would await it")
+        raise TypeError("emit(event) must not be a coroutine function: it would never be awaited")
     if not callable(emit):
-        raise TypeError(f"emitter must have emit(event), {type(emitter).__name__!r} object has not")
+        raise TypeError(
+            f"emitter must have emit(event), but a {type(emitter).__name__!r} object has none"
+        )
     _checked_mode(getattr(emitter, "mode", "outcomes"))
 
 
 def is_live(emitter: object) -> bool:
-    """Whether an emitter wants to be told what happens as it happens."""
+    """Return whether an emitter receives events as they happen."""
     return getattr(emitter, "mode", "outcomes") == "live"
 
 
@@ -73,10 +77,10 @@ def _checked_mode(mode: object) -> EmitterMode:
 
 
 class EventBatch:
-    """Events of one time, to be made when they are asked for.
+    """Events with one timestamp, each made when it is read.
 
-    Each is a `StepEnd` of these ids, outputs and durations, but for those that
-    are there already, by their indexes.
+    Each event is a `StepEnd` made of these ids, outputs and durations, except for the events in
+    `others`, by their indexes.
     """
 
     def __init__(
@@ -91,14 +95,14 @@ class EventBatch:
         self._columns = execution_ids, step_ids, outputs, durations
         self._others = others
         self._timestamp = timestamp
-        # How many of them were given to those who iterate over an emitter.
-        self.given = 0
+        # How many of these events an iteration over an emitter has yielded.
+        self.yielded = 0
 
     def __iter__(self) -> Iterator[StreamEvent]:
-        """The events, each made when its turn comes."""
+        """Make the events, each when its turn comes."""
         ids, step_ids, outputs, durations = self._columns
         texts = ["None" if output is None else output for output in outputs]
-        # As large as these numbers are, a range takes longer to count.
+        # `count`, not the range: for numbers as large as these, a range is slower to iterate.
         steps = count(step_ids.start)
         made = map(StepEnd, ids, steps, texts, durations, repeat(self._timestamp))
         if not self._others:
@@ -119,10 +123,12 @@ class EventBatch:
         return StepEnd(ids[index], step_ids[index], text, durations[index], self._timestamp)
 
 
+@public
 class Events(Sequence[StreamEvent]):
-    """Events in the order they came; most are made when they are looked at, and anew each time.
+    """Events in the order in which they were emitted.
 
-    Nothing is spent on those that nobody looks at. `list(events)` makes them all.
+    Most events are made when they are read, again for each read, so that events that are not read
+    cost nothing. `list(events)` makes all of them.
     """
 
     def __init__(self, parts: list[StreamEvent | EventBatch]) -> None:
@@ -130,7 +136,7 @@ class Events(Sequence[StreamEvent]):
 
     @cached_property
     def _starts(self) -> list[int]:
-        """The index of each part's first event, and how many there are in all."""
+        """The index of each part's first event, and the number of all events."""
         lengths = [len(part) if isinstance(part, EventBatch) else 1 for part in self._parts]
         return list(accumulate(lengths, initial=0))
 
@@ -152,7 +158,7 @@ class Events(Sequence[StreamEvent]):
         if isinstance(index, slice):
             return [self[i] for i in range(len(self))[index]]
         if not -len(self) <= index < len(self):
-            raise IndexError(f"there are {len(self)} events, and none at {index}")
+            raise IndexError(f"there are only {len(self)} events: {index} is out of range")
         at = index % len(self)
         number = bisect_right(self._starts, at) - 1
         part = self._parts[number]
@@ -169,17 +175,20 @@ class Events(Sequence[StreamEvent]):
         return repr(list(self))
 
 
+@public
 class EventEmitter(ProcessLocal):
-    """A queue of events: `emit` from any thread, `drain` or iterate in any other.
+    """A queue of events: `emit` in any thread, `drain` or iterate in any other.
 
-    Each event is given once, to whoever asks first.
+    Each event is returned once, to the first reader.
 
-    By `mode`, it is given one event for each callable, in their order
-    (`"outcomes"`); or `"live"` also, as it happens and not held back for the order,
-    an `ExecutionStart` and an `ExecutionEnd` for each run, a `StepStart` for each
-    callable that begins in a worker, and what becomes of the workers: `WorkerStart`,
-    `WorkerEnd`, `WorkerMemory`. All events of callables have a `span` then, which
-    says where and when they ran. Raises `ValueError` for another mode.
+    Args:
+        mode: "outcomes": one event for each callable, in the order of the callables. "live": also,
+            as they happen, an `ExecutionStart` and an `ExecutionEnd` for each run, a `StepStart`
+            for each callable that begins in a worker, and the workers' `WorkerStart`, `WorkerEnd`
+            and `WorkerMemory`; all events of callables then have a `span`. Default: "outcomes".
+
+    Raises:
+        ValueError: The mode is another one.
     """
 
     def __init__(self, mode: EmitterMode = "outcomes") -> None:
@@ -189,15 +198,15 @@ class EventEmitter(ProcessLocal):
         # Re-entrant: a signal handler may emit while its thread is in `emit`.
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
-        # How many threads wait for an event.
+        # The number of threads that wait for an event.
         self._waiting = 0
 
     def emit(self, event: StreamEvent) -> None:
-        """Add an event; raises `RuntimeError` if the emitter is closed."""
+        """Add an event. Raises `RuntimeError` if the emitter is closed."""
         self._add(event)
 
     def emit_batch(self, events: EventBatch) -> None:
-        """Add several events at once; raises `RuntimeError` if the emitter is closed."""
+        """Add several events at once. Raises `RuntimeError` if the emitter is closed."""
         self._add(events)
 
     def _add(self, item: StreamEvent | EventBatch) -> None:
@@ -209,17 +218,18 @@ class EventEmitter(ProcessLocal):
                 self._changed.notify_all()
 
     def drain(self) -> Events:
-        """The events that have come since the last drain; does not wait."""
+        """Return the events since the last drain, without waiting."""
         with self._lock:
             parts = list(self._queue)
             self._queue.clear()
-        # Out of the queue they are ours alone. The first may have been given in part.
-        if parts and isinstance(parts[0], EventBatch) and parts[0].given:
-            parts[:1] = list(parts[0])[parts[0].given :]
+        # No other thread sees these parts any more. An iteration may have yielded some events of
+        # the first.
+        if parts and isinstance(parts[0], EventBatch) and parts[0].yielded:
+            parts[:1] = list(parts[0])[parts[0].yielded :]
         return Events(parts)
 
     def __iter__(self) -> Iterator[StreamEvent]:
-        """The events as they come; ends when the emitter is closed and empty."""
+        """Yield events as they arrive, until the emitter is closed and empty."""
         while (event := self._next()) is not None:
             yield event
 
@@ -234,19 +244,19 @@ class EventEmitter(ProcessLocal):
                         self._changed.wait()
                     finally:
                         self._waiting -= 1
-                # One by one: the next may be another thread's. And it stays in the
-                # queue till the last moment: a signal handler may raise in here.
+                # One by one: another thread may take the next event. An event stays in the queue
+                # until the last moment: a signal handler may raise in here.
                 item = self._queue[0]
                 if not isinstance(item, EventBatch):
                     return self._queue.popleft()  # type: ignore[return-value]
-                if item.given < len(item):
-                    event = item[item.given]
-                    item.given += 1
+                if item.yielded < len(item):
+                    event = item[item.yielded]
+                    item.yielded += 1
                     return event
                 self._queue.popleft()
 
     def close(self) -> None:
-        """No more events will come: iteration ends after those that have."""
+        """Refuse further events; iteration ends after those that are queued."""
         with self._lock:
             self._closed = True
             self._changed.notify_all()

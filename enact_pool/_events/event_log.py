@@ -1,9 +1,8 @@
-"""A log of events: a file with a JSON line for each, which outlives whoever writes it.
+"""A log of events: a file with one JSON line for each event, which outlives its writer.
 
-Any number of threads and processes may write to it, each line under a lock of the
-file (flock), and any may read meanwhile, without one. A line whose newline is
-missing is one that its writer could not complete: readers leave it out, and the
-next writer cuts it off, before it appends its own.
+Any number of threads and processes may write to it, each line under a lock of the file (flock), and
+read it meanwhile, without a lock. If a line has no newline, its writer could not complete it:
+readers skip the line, and the next writer cuts it off before it appends its own.
 """
 
 from __future__ import annotations
@@ -19,34 +18,37 @@ from types import TracebackType
 from enact_pool._events.emitter import Emitter, EmitterMode, check_emitter, is_live
 from enact_pool._events.events import ExecutionCancelled, ExecutionFailed, StepEnd, StreamEvent
 from enact_pool._python.process_local import ProcessLocal
+from enact_pool._python.public_names import public
 
 __all__ = ["EventLog", "read_events"]
 
-# How each line begins.
+# The beginning of each line.
 _BEGINNING = b'{"type": "data-'
 
 _READ_BYTES = 1 << 16
 
 
+@public
 class EventLog(ProcessLocal):
-    """An emitter that appends each event to a file, and then passes it on to `emitter`.
+    """An emitter that appends each event to a file, and then passes it on to another emitter.
 
-    What `emitter` is told is in the file by then: an event that could not be written
-    is not passed on. By `mode`, the log has one event for each callable, or what
-    live emitters are told (see `EventEmitter`). An `emitter` that is not live itself
-    is passed the events of the callables' ends only.
+    An event that is in the file stays there however this process ends, even by SIGKILL. Several
+    logs, in this and in other processes, may use the same file; a forked child needs a log of its
+    own. `close()`, or leaving a `with` block, closes the file, but not `emitter`.
 
-    An event that is in the file stays there however this process ends, by SIGKILL
-    too. If the machine itself may lose power, or crash, `fsync` has each event
-    written to the disk before `emit` returns, which takes it a millisecond or so.
+    Args:
+        path: The file; it is created if it does not exist.
+        emitter: Receives each event after it was written; an event that could not be written is not
+            passed on. An emitter that is not live receives only events of outcomes. Default: none.
+        mode: Which events the log receives: see `EventEmitter`. Default: "live".
+        fsync: Whether each event is on the disk before `emit` returns, which takes about a
+            millisecond. It protects against power failures and crashes of the machine. Default:
+            False.
 
-    The file is made if there is none. Several logs, in this and in other processes,
-    may have the same file; a forked child needs one of its own. `close()`, or leaving
-    a `with` block, closes the file, not the `emitter`.
-
-    Raises `OSError` if the file cannot be opened, locked or read, `ValueError` if it
-    ends in what is no event or is no regular file, or for another mode, and
-    `TypeError` for an `emitter` that cannot emit.
+    Raises:
+        OSError: The file cannot be opened, locked or read.
+        ValueError: The file is not regular, or does not end with an event; or the mode is wrong.
+        TypeError: `emitter` does not have a usable `emit`.
     """
 
     def __init__(
@@ -66,7 +68,7 @@ class EventLog(ProcessLocal):
         # Re-entrant: a signal handler may emit while its thread is in `emit`.
         self._lock = threading.RLock()
         self._path = os.fspath(path)
-        # Where the last line ends that was written here.
+        # Where the last line ends that this object wrote.
         self._end = 0
         self._file: int | None = _open(self._path, fsync)
         try:
@@ -78,8 +80,10 @@ class EventLog(ProcessLocal):
     def emit(self, event: StreamEvent) -> None:
         """Write the event, then pass it on.
 
-        Raises `OSError` if it cannot be written (the disk is full, say), what `to_json`
-        and the `emitter` raise, and `RuntimeError` if the log is closed.
+        Raises:
+            OSError: The event cannot be written: the disk is full, for example.
+            RuntimeError: The log is closed.
+            Exception: What `to_json` and the `emitter` raise.
         """
         self._append(event.to_json().encode("ascii") + b"\n")
         if self._emitter is not None and (
@@ -105,17 +109,17 @@ class EventLog(ProcessLocal):
 
     def _write(self, file: int, lines: bytes) -> None:
         size = os.lseek(file, 0, os.SEEK_END)
-        # Whoever wrote since then, another or we, may have failed half-way.
+        # The last write, of this object or of another writer, may have failed half-way.
         if size != self._end:
-            size = _mend(file, size, self._path)
+            size = _complete_last_line(file, size, self._path)
         rest = memoryview(lines)
         while rest:
-            # A part of them at least, or it raises.
+            # `os.write` writes at least one byte, or raises.
             rest = rest[os.write(file, rest) :]
         self._end = size + len(lines)
 
     def close(self) -> None:
-        """Close the file; nothing can be emitted any more."""
+        """Close the file; `emit` raises from then on."""
         with self._lock:
             file, self._file = self._file, None
             if file is not None:
@@ -137,12 +141,16 @@ class EventLog(ProcessLocal):
         return f"<EventLog {self._path!r} mode={self.mode!r}{state}>"
 
 
+@public
 def read_events(path: str | os.PathLike[str]) -> Generator[StreamEvent, None, None]:
-    """The events of a log, one by one, as far as it is written by then.
+    """Yield the events that a log contains.
 
-    A last line that is not complete is left out: it is being written, or its writer was
-    killed or had no room for the rest. Raises `OSError` if the file cannot be read, and
-    `ValueError`, which names the line, for one that is no event.
+    An incomplete last line is skipped: it is being written, or its writer was killed or had no
+    space for the rest.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: A line is not an event; the message contains the number of the line.
     """
     path = os.fspath(path)
     for number, line in enumerate(_lines(path), 1):
@@ -154,12 +162,12 @@ def read_events(path: str | os.PathLike[str]) -> Generator[StreamEvent, None, No
 
 
 def _lines(path: str) -> Iterator[bytes]:
-    """The complete lines of a file."""
+    """Yield the complete lines of a file."""
     position, wanted = 0, _READ_BYTES
     with open(path, "rb", buffering=0) as file:
         while True:
-            # An incomplete line is read again, from its beginning: it may have been cut off
-            # meanwhile, and another be there.
+            # An incomplete line is read again, from its beginning: a writer may have cut it off
+            # meanwhile, and written another line in its place.
             chunk = os.pread(file.fileno(), wanted, position)
             end = chunk.rfind(b"\n") + 1
             yield from chunk[:end].split(b"\n")[:-1]
@@ -173,7 +181,7 @@ def _lines(path: str) -> Iterator[bytes]:
 
 
 def _is_event(line: bytes) -> bool:
-    """Whether a line is a complete event. A part of one never is."""
+    """Return whether a line is a complete event. A part of an event never is one."""
     try:
         StreamEvent.from_json(line.decode())
     except ValueError:
@@ -185,9 +193,9 @@ def _open(path: str, fsync: bool) -> int:
     file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
     try:
         if not stat.S_ISREG(os.fstat(file).st_mode):
-            raise ValueError(f"{path} is no regular file")
+            raise ValueError(f"{path} is not a regular file")
         if fsync:
-            # It may be new there.
+            # The entry of a new file must be on the disk, too.
             folder = os.open(os.path.dirname(path) or ".", os.O_RDONLY)
             try:
                 os.fsync(folder)
@@ -201,28 +209,28 @@ def _open(path: str, fsync: bool) -> int:
 
 def _sync(file: int) -> None:
     if sys.platform == "darwin":
-        # There fsync leaves it to the disk when it writes what it was given.
+        # On macOS, fsync does not wait until the disk has written its cache.
         fcntl.fcntl(file, fcntl.F_FULLFSYNC)
     else:
         os.fsync(file)
 
 
-def _mend(file: int, size: int, path: str) -> int:
-    """See to it that the last line of a file of this size is complete; gives the new size."""
+def _complete_last_line(file: int, size: int, path: str) -> int:
+    """Complete or cut off the last line of a file of this size; return the new size."""
     last = _last_line(file, size)
     if not last:
         return size
     if _is_event(last):
         return size + os.write(file, b"\n")
-    # Of another kind of file nothing may be lost.
+    # Never shorten a file of another kind.
     if not (last.startswith(_BEGINNING) or _BEGINNING.startswith(last)):
-        raise ValueError(f"{path} is no log of events: it ends in {last[:40]!r}")
+        raise ValueError(f"{path} is not a log of events: it ends with {last[:40]!r}")
     os.ftruncate(file, size - len(last))
     return size - len(last)
 
 
 def _last_line(file: int, size: int) -> bytes:
-    """What comes after the last newline."""
+    """Return the bytes after the last newline."""
     start = size
     while True:
         start = max(0, start - max(_READ_BYTES, size - start))

@@ -1,4 +1,4 @@
-"""Events that are told to live emitters only: what begins, and what becomes of the workers."""
+"""Events that only live emitters receive: starts of runs and callables, and those of workers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from attrs import define, field
 from enact_pool._events.events import StreamEvent
 from enact_pool._model.errors import now_ms
 from enact_pool._model.ids import StepId
+from enact_pool._python.public_names import public
 
 __all__ = [
     "CallWrapper",
@@ -24,20 +25,24 @@ __all__ = [
 T = TypeVar("T")
 
 
+@public
 class CallWrapper(Protocol):
-    """What calls callables in workers, and may do something before and after: can be pickled."""
+    """A function that calls callables in workers, and may act before and after; can be pickled."""
 
     def __call__(self, index: int, call: Callable[[], T], /) -> T:
         """Return what `call()` returns."""
         ...
 
 
+@public
 @define(match_args=False, repr=False)
 class ExecutionStart(StreamEvent):
-    """A run begins; `execution_id` is its own.
+    """A run begins.
 
-    `callables` is how many there are, None if that is not known, and
-    `max_workers` how many workers it may have at once.
+    Attributes:
+        execution_id: The id of the run.
+        callables: How many callables the run has; None if that is not known.
+        max_workers: How many workers it may use at once.
     """
 
     type = "data-execution-start"
@@ -47,7 +52,7 @@ class ExecutionStart(StreamEvent):
     callables: int | None
     max_workers: int
     timestamp: int = field(factory=now_ms)
-    # Takes a wrapper; None when the workers have their setup.
+    # Adds a wrapper; None after the setup was sent to the workers.
     _take_wrapper: Callable[[CallWrapper], object] | None = field(
         default=None, eq=False, kw_only=True, alias="take_wrapper"
     )
@@ -55,25 +60,34 @@ class ExecutionStart(StreamEvent):
     def wrap_calls(self, wrapper: CallWrapper) -> None:
         """Have each callable of the run called by `wrapper(index, call)`, in its worker.
 
-        `index` is its place in the run, as in its span. The wrapper has to call `call`,
-        once, and to return what that returns; what it raises is the callable's. It is
-        pickled now, and sent to each worker once. Of several the first is outermost.
+        The wrapper must call `call` once, and return what it returns; an exception of the wrapper
+        counts as the callable's. The first of several wrappers is the outermost. Emitters call
+        this method before they return from `emit`.
 
-        For emitters, before they return from `emit`: raises `RuntimeError` later, and
-        whatever pickling the wrapper raises.
+        Args:
+            wrapper: Pickled now, and sent once to each worker. Its `index` is the place of the
+                callable in the run, as in its span.
+
+        Raises:
+            RuntimeError: `emit` has returned already.
+            Exception: What pickling the wrapper raises.
         """
         if self._take_wrapper is None:
             raise RuntimeError("calls can be wrapped only while the event is emitted")
         self._take_wrapper(wrapper)
 
 
+@public
 @define(match_args=False, repr=False)
 class ExecutionEnd(StreamEvent):
-    """A run is over: all its callables have been told of, or it was given up.
+    """A run is over: the events of all its outcomes were emitted, or the run was abandoned.
 
-    `ok`, `failed`, `crashed` and `cancelled` count the outcomes: `failed` those that
-    are an `Err` of the callable's own, `crashed` those whose worker died, or was
-    killed for a limit. `duration_ms` is the time since the run began.
+    Attributes:
+        ok: How many callables returned.
+        failed: How many callables raised.
+        crashed: How many callables' workers died, or were killed for a limit violation.
+        cancelled: How many callables were cancelled.
+        duration_ms: Milliseconds since the run began.
     """
 
     type = "data-execution-end"
@@ -96,13 +110,14 @@ class ExecutionEnd(StreamEvent):
     timestamp: int = field(factory=now_ms)
 
 
+@public
 @define(match_args=False, repr=False)
 class StepStart(StreamEvent):
-    """A callable has begun in a worker: `span` says where and when.
+    """A callable has begun in a worker; `span` contains where and when.
 
-    Told as it happens, not in the order of the callables, and before the event of
-    its end, which has the same ids (an `ExecutionFailed` of a worker that died has
-    a fresh execution id: go by `span.run_id` and `span.index` there).
+    It is emitted as it happens, not in the order of the callables, and before the event of the
+    callable's end. Both have the same ids, except that an `ExecutionFailed` of a dead worker has a
+    new execution id: compare `span.run_id` and `span.index` there.
     """
 
     type = "data-step-start"
@@ -114,14 +129,15 @@ class StepStart(StreamEvent):
 
     @property
     def step_id(self) -> StepId:
-        """The step that begins."""
+        """The id of the step that begins."""
         self._step_id = StepId.spelled(self._step_id)
         return self._step_id
 
 
+@public
 @define(match_args=False, repr=False)
 class WorkerStart(StreamEvent):
-    """A worker process that was started for a run is ready; `execution_id` is the run's."""
+    """A worker that was started for a run is ready; `execution_id` is the id of the run."""
 
     type = "data-worker-start"
 
@@ -132,12 +148,13 @@ class WorkerStart(StreamEvent):
     timestamp: int = field(factory=now_ms)
 
 
+@public
 @define(match_args=False, repr=False)
 class WorkerEnd(StreamEvent):
-    """A worker process has ended during a run, whose id is `execution_id`.
+    """A worker exited during a run, whose id is `execution_id`.
 
-    `reason` goes on from "worker": "was killed by SIGSEGV", say. What it was
-    running, if anything, is told by an event of its own.
+    `reason` continues the sentence "the worker ...": for example "was killed by SIGSEGV". If the
+    worker was running a callable, that callable has an event of its own.
     """
 
     type = "data-worker-end"
@@ -150,11 +167,12 @@ class WorkerEnd(StreamEvent):
     timestamp: int = field(factory=now_ms)
 
 
+@public
 @define(match_args=False, repr=False)
 class WorkerMemory(StreamEvent):
-    """How many bytes a worker has resident, with what its callables have started.
+    """The resident bytes of a worker, including the processes that its callables started.
 
-    Looked at every 0.1 seconds, or as rarely as it takes to spend a hundredth of the time on it.
+    Measured every 0.1 seconds, or more rarely if measuring takes more than a hundredth of the time.
     """
 
     type = "data-worker-memory"

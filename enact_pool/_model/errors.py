@@ -1,4 +1,4 @@
-"""What can go wrong with an execution, as a value that events and results carry."""
+"""`ExecutionError`: why an execution failed, as a value in events and results."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ from enact_pool._model.field_readers import (
     read_mapping,
     read_text,
 )
+from enact_pool._python.public_names import public
 
 __all__ = ["ExecutionError", "ExecutionErrorCategory", "now_ms"]
 
 
+@public
 class ExecutionErrorCategory(str, Enum):
-    """What kind of thing went wrong."""
+    """The kind of an execution error."""
 
     LLM_ERROR = "llm_error"
     TOOL_ERROR = "tool_error"
@@ -49,18 +51,23 @@ _FATAL = frozenset(
 
 
 def now_ms() -> int:
-    """Milliseconds since the epoch."""
+    """Return the milliseconds since the epoch."""
     return time.time_ns() // 1_000_000
 
 
+@public
 @frozen
 class ExecutionError:
-    """Why an execution failed. A value, not an exception: nothing raises it.
+    """Why an execution failed: a value, not an exception.
 
-    `code` is a short machine-readable cause (for a dead worker the signal's
-    name, or `exit_` and the exit code). `attempt` counts from 1. `details`
-    hold what the category has to tell, as JSON-able values. `occurred_at` is
-    in milliseconds since the epoch.
+    Attributes:
+        category: The kind of the error.
+        message: The error as a sentence.
+        code: A short machine-readable cause; for a dead worker the name of the signal, or `exit_`
+            and the exit code.
+        attempt: The number of the attempt, from 1.
+        details: Facts that depend on the category, as JSON-able values.
+        occurred_at: Milliseconds since the epoch.
     """
 
     category: ExecutionErrorCategory = field(converter=ExecutionErrorCategory)
@@ -74,23 +81,23 @@ class ExecutionError:
     def kernel_internal(
         cls, message: str, *, code: str | None = None, details: Mapping[str, Any] | None = None
     ) -> ExecutionError:
-        """A worker process died, or could not be started."""
+        """Return the error of a worker that died, or could not be started."""
         return cls(
             ExecutionErrorCategory.KERNEL_INTERNAL, message, code=code, details=dict(details or {})
         )
 
     @property
     def is_fatal(self) -> bool:
-        """Whether trying again unchanged makes no sense."""
+        """Whether a second, unchanged attempt would fail, too."""
         return self.category in _FATAL
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields by name, as JSON-able values."""
+        """Return the fields by name, as JSON-able values."""
         return {**asdict(self, recurse=False), "category": self.category.value}
 
     @classmethod
     def from_dict(cls, mapping: Mapping[str, Any]) -> ExecutionError:
-        """The error whose `to_dict` this was; raises `ValueError` for anything else."""
+        """Return the error whose `to_dict` is given; raises `ValueError` for anything else."""
         return cls(**read_fields("an error", mapping, _READERS))
 
     def __str__(self) -> str:

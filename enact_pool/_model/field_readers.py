@@ -1,7 +1,7 @@
-"""Readers of fields: from plain values, as JSON has them, back to what `to_dict` has written.
+"""Readers of fields: they turn the plain values of JSON back into what `to_dict` was called on.
 
-Each kind of object has exactly the fields that its `to_dict` writes, and a reader for each, which
-returns the value or raises `ValueError` with what is wrong with it.
+An object must have exactly the fields that its `to_dict` writes. The reader of a field returns the
+value, or raises `ValueError`.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ Reader = Callable[[Any], Any]
 
 def read_text(value: Any) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"{repr(value)} is no text")
+        raise ValueError(f"{repr(value)} is not a text")
     return value
 
 
 def read_integer(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"{repr(value)} is no integer")
+        raise ValueError(f"{repr(value)} is not an integer")
     return value
 
 
@@ -41,13 +41,13 @@ def read_number(value: Any) -> float:
     if isinstance(value, float) and isfinite(value):
         return value
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"{repr(value)} is no finite number")
+        raise ValueError(f"{repr(value)} is not a finite number")
     return value
 
 
 def read_mapping(value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping):
-        raise ValueError(f"{repr(value)} is no mapping")
+        raise ValueError(f"{repr(value)} is not a mapping")
     return dict(value)
 
 
@@ -58,14 +58,18 @@ def or_none(read: Reader) -> Reader:
 def one_of(*known: str) -> Reader:
     def read(value: Any) -> str:
         if value not in known:
-            raise ValueError(f"{repr(value)} is none of {', '.join(known)}")
+            raise ValueError(f"{repr(value)} is not one of {', '.join(known)}")
         return read_text(value)
 
     return read
 
 
 def read_fields(what: str, mapping: object, readers: Mapping[str, Reader]) -> dict[str, Any]:
-    """The fields of this mapping, as they were read, if it has exactly those."""
+    """Return the fields of a mapping, each read by its reader.
+
+    Raises `ValueError` if the mapping has other fields, or if a reader refuses a value; the message
+    names the object as `what`.
+    """
     if not isinstance(mapping, Mapping):
         raise ValueError(f"{what} must be a mapping with its fields, not {repr(mapping)}")
     if mapping.keys() != readers.keys():

@@ -1,4 +1,4 @@
-"""Limits: what a callable may take of its worker, and what is told of one that took more."""
+"""The limits of callables, and their violations."""
 
 from __future__ import annotations
 
@@ -33,21 +33,25 @@ def _check_count(_: object, attribute: Attribute[Any], value: Any) -> None:
 
 
 def check_flag(_: object, attribute: Attribute[Any], value: Any) -> None:
-    """An attrs validator: raises `TypeError` for what is neither True nor False."""
+    """Validate an attrs field: raise `TypeError` for a value that is neither True nor False."""
     if not isinstance(value, bool):
         raise TypeError(f"{attribute.name} must be True or False, not {value!r}")
 
 
 @frozen
 class Limits:
-    """What the callables of a run may take; None: any.
+    """The limits of a run's callables; None: no limit.
 
-    `timeout` is in seconds from a callable's start in the worker, `max_memory` in
-    bytes of its own that its worker has, with its children (see `tree.own_bytes`). A
-    worker is replaced after `max_tasks_per_worker` callables. `fail_fast` says whether the first
-    outcome that is not `Ok` ends the run.
+    Attributes:
+        timeout: Seconds that a callable may run, from its start in the worker.
+        max_memory: Bytes that its worker and the worker's children may own: see
+            `process_tree.own_bytes`.
+        max_tasks_per_worker: Callables after which a worker is replaced.
+        fail_fast: Whether the first outcome that is not `Ok` ends the run.
 
-    Raises `TypeError` or `ValueError` for what makes no sense.
+    Raises:
+        TypeError: A limit has the wrong type.
+        ValueError: A limit is out of range.
     """
 
     timeout: float | None = field(default=None, validator=_check_seconds)
@@ -56,7 +60,7 @@ class Limits:
     fail_fast: bool = field(default=False, validator=check_flag)
 
     def over(self, usual: Limits) -> Limits:
-        """These, and the usual ones where these say nothing."""
+        """Return these limits, with the `usual` ones where these are None."""
         return Limits(
             self.timeout or usual.timeout,
             self.max_memory or usual.max_memory,
@@ -66,29 +70,33 @@ class Limits:
 
     @property
     def need_watching(self) -> bool:
-        """Whether somebody has to look at the workers while they work."""
+        """Whether workers have to be checked while they work."""
         return self.timeout is not None or self.max_memory is not None
 
 
-# No limits at all.
+# For pools and runs without limits.
 NO_LIMITS = Limits()
 
 
 @frozen
 class LimitViolation:
-    """A limit that a callable has broken, for which its worker was killed.
+    """A limit that a callable exceeded, for which its worker was killed.
 
-    `says` goes on from "the callable"; `details` are JSON-able.
+    Attributes:
+        category: The category of the error.
+        code: Its machine-readable cause.
+        predicate: What the callable did; continues the sentence "the callable ...".
+        details: The limit and the measured value, as JSON-able values.
     """
 
     category: ExecutionErrorCategory
     code: str
-    says: str
+    predicate: str
     details: Mapping[str, Any]
 
     @classmethod
     def of_time(cls, timeout: float) -> LimitViolation:
-        """It has run for longer than so many seconds."""
+        """Return the violation of a time limit, in seconds."""
         return cls(
             ExecutionErrorCategory.TIMEOUT,
             "timeout",
@@ -98,7 +106,7 @@ class LimitViolation:
 
     @classmethod
     def of_memory(cls, max_memory: int, peak: int) -> LimitViolation:
-        """Its worker had `peak` bytes of its own, more than `max_memory`."""
+        """Return the violation of a memory limit: the worker owned `peak` bytes."""
         return cls(
             ExecutionErrorCategory.QUOTA_EXCEEDED,
             "max_memory",

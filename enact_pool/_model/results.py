@@ -1,4 +1,4 @@
-"""What a callable came to: `Ok` or `Err`, inside a `ParallelResult`."""
+"""The outcome of a callable: `Ok` or `Err`, inside a `ParallelResult`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from attrs import define, field, frozen
 from enact_pool._model.errors import ExecutionError
 from enact_pool._model.ids import ExecutionId
 from enact_pool._python.interrupts import raise_interrupt
+from enact_pool._python.public_names import public
 from enact_pool._python.texts import bounded_repr, duration_text, unshown
 
 __all__ = [
@@ -32,10 +33,12 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
+@public
 class RemoteError(Exception):
-    """Raised by `Err.unwrap`: its text ends with the worker's own traceback.
+    """The exception of `Err.unwrap`; its text ends with the worker's own traceback.
 
-    `err` is the `Err` that was unwrapped.
+    Attributes:
+        err: The `Err`.
     """
 
     def __init__(self, err: Err) -> None:
@@ -51,7 +54,7 @@ _VALUE_LIMIT, _TEXT_LIMIT = 200, 500
 
 
 def _shown(value: object, limit: int) -> str:
-    """A repr of bounded size, of whatever it may be."""
+    """Return a repr of bounded size, even if the object's own `__repr__` raises."""
     try:
         return bounded_repr(value, limit)
     except BaseException as failure:
@@ -59,6 +62,7 @@ def _shown(value: object, limit: int) -> str:
         return unshown(value, failure)
 
 
+@public
 @frozen(repr=False)
 class Ok(Generic[T_co]):
     """The callable returned `value`."""
@@ -67,29 +71,32 @@ class Ok(Generic[T_co]):
     is_ok: ClassVar[Literal[True]] = True
 
     def unwrap(self) -> T_co:
-        """The value."""
+        """Return the value."""
         return self.value
 
     def __repr__(self) -> str:
         return f"Ok({_shown(self.value, _VALUE_LIMIT)})"
 
 
+@public
 @frozen(repr=False)
 class Err:
-    """The callable has no value to give; `error` says why.
+    """The callable did not return a value.
 
-    Its `str` ends with the traceback, its `repr` is short.
+    Its `str` ends with the traceback; its `repr` is short. `type` and `traceback` are ignored in
+    comparisons: `Err("boom") == Err("boom")`.
 
-    `type` is the qualified name of the exception's type (built-in ones
-    without their module) and `traceback` the worker's traceback, or the
-    Python stack at a crash; both are empty where there is none. They take no
-    part in equality: `Err("boom") == Err("boom")`.
+    Attributes:
+        error: Why there is no value.
+        type: The qualified name of the exception's type (of built-in types without the module);
+            empty if there is none.
+        traceback: The worker's traceback, or the Python stack at a crash; empty if there is none.
     """
 
     error: str
     type: str = field(default="", eq=False)
     traceback: str = field(default="", eq=False)
-    # The pickled exception, for those who have asked for it: nobody else opens it.
+    # The pickled exception, for futures; nothing else unpickles it.
     _pickled: bytes = field(default=b"", eq=False, repr=False, alias="pickled")
     is_ok: ClassVar[Literal[False]] = False
 
@@ -101,11 +108,11 @@ class Err:
     def _headline(self) -> str:
         return f"{self.type}: {self.error}" if self.type else self.error
 
-    def _told(self, headline: str) -> str:
+    def _text_below(self, headline: str) -> str:
         return f"{headline}\n\n{self.traceback.rstrip()}" if self.traceback else headline
 
     def __str__(self) -> str:
-        return self._told(self._headline)
+        return self._text_below(self._headline)
 
     def __repr__(self) -> str:
         kind = f", type={_shown(self.type, _VALUE_LIMIT)}" if self.type else ""
@@ -120,75 +127,78 @@ CANCELLED = Err("cancelled")
 OUTCOME_TYPE_IDS = frozenset({id(Ok), id(Err)})
 
 
-# How bytes are decoded that cannot be.
+# How to decode bytes that are not UTF-8.
 _ESCAPED = "backslashreplace"
 
 
-def _told(output: Any) -> Ok[Any] | Err:
+def _as_output(output: Any) -> Ok[Any] | Err:
     return output if id(type(output)) in OUTCOME_TYPE_IDS else Ok(output)
 
 
+@public
 @define(match_args=False, repr=False)
 class ParallelResult(Generic[T]):
     """The outcome of one callable.
 
-    `agent_name` is the callable's name, or `"unknown"` if its worker died.
-    `output` is an `Ok` or an `Err`. `error` is there when the execution
-    failed around the callable, rather than in it: a dead worker, say.
-    `duration_ms` is the time in the worker from the callable's start to its
-    end, or to its worker's death, as far as that was seen at once (code of the
-    caller's may have been running); 0.0 if it never started. `stdout` and `stderr`
-    are what it has printed, in runs with `capture_output=True`: up to its
-    worker's death if that died. They take no part in equality.
+    Its `repr` is short, whatever the value is; its `str` ends with the traceback, if there is one.
+    Comparisons ignore `stdout` and `stderr`.
 
-    Its `repr` is short, whatever the value is; its `str` ends with the traceback, if
-    there is one.
+    Attributes:
+        agent_name: The name of the callable, or "unknown" if its worker died.
+        execution_id: The id of the execution.
+        output: An `Ok` or an `Err`.
+        error: Set if the execution failed outside the callable: for example, the worker died.
+        duration_ms: Milliseconds in the worker from the callable's start to its end, or to the
+            death of the worker (which the parent may notice late, while code of the caller runs);
+            0.0 if the callable never started.
+        stdout, stderr: What the callable printed, up to the death of its worker; empty without
+            `capture_output=True`.
     """
 
     __match_args__ = ("agent_name", "execution_id", "output", "error", "duration_ms")
 
-    # Results are made by the ten thousand, and most are hardly looked at: an id may
-    # be a number still, and a value as it is instead of in an `Ok`.
+    # Results are made by the ten thousand, and most of their fields are never read: an id may still
+    # be a number, and a value may not be in an `Ok` yet.
     agent_name: str
     _execution_id: ExecutionId | int = field(alias="execution_id", eq=ExecutionId.spelled)
-    _output: Ok[T] | Err = field(alias="output", eq=_told)
+    _output: Ok[T] | Err = field(alias="output", eq=_as_output)
     error: ExecutionError | None = None
     duration_ms: float = 0.0
-    # To stdout and to stderr; most have printed nothing.
-    _printed: tuple[bytes, bytes] | None = field(default=None, alias="printed", eq=False)
+    # To stdout and to stderr; None if the callable printed nothing.
+    _captured: tuple[bytes, bytes] | None = field(default=None, alias="printed", eq=False)
 
     @property
     def execution_id(self) -> ExecutionId:
-        """The id of this execution: made before it was dispatched, or when its worker had died."""
+        """The id of this execution, made before its task was sent, or after its worker had died."""
         self._execution_id = ExecutionId.spelled(self._execution_id)
         return self._execution_id
 
     @property
     def output(self) -> Ok[T] | Err:
-        """What the callable came to."""
-        output = self._output = _told(self._output)
+        """The outcome as an `Ok` or an `Err`."""
+        output = self._output = _as_output(self._output)
         return output
 
     @property
     def stdout(self) -> str:
-        """What the callable has printed; empty if nothing, or if it was not captured.
+        """What the callable printed to stdout; empty if it was not captured.
 
-        Bytes that are no UTF-8 are shown as backslash escapes.
+        Bytes that are not UTF-8 are backslash escapes.
         """
-        return self._printed_to(0)
+        return self._captured_from(0)
 
     @property
     def stderr(self) -> str:
-        """What the callable has printed to stderr, likewise."""
-        return self._printed_to(1)
+        """What the callable printed to stderr, likewise."""
+        return self._captured_from(1)
 
-    def _printed_to(self, stream: int) -> str:
-        return "" if self._printed is None else self._printed[stream].decode("utf-8", _ESCAPED)
+    def _captured_from(self, stream: int) -> str:
+        return "" if self._captured is None else self._captured[stream].decode("utf-8", _ESCAPED)
 
     def __repr__(self) -> str:
         error = ""
         if self.error is not None:
-            # Its message is in the output.
+            # The output contains the message.
             error = f", error=<{self.error.category}: {self.error.code}>"
         name = _shown(self.agent_name, _VALUE_LIMIT)
         return (
@@ -199,11 +209,11 @@ class ParallelResult(Generic[T]):
     def __str__(self) -> str:
         output = self.output
         if self.error is not None:
-            return str(output)  # which says who, and for how long
+            return str(output)  # contains the name and the duration already
         took = f" ({duration_text(self.duration_ms)})" if self.duration_ms else ""
         if isinstance(output, Ok):
             return f"{self.agent_name}: {output!r}{took}"
-        return output._told(f"{self.agent_name}: {output._headline}{took}")
+        return output._text_below(f"{self.agent_name}: {output._headline}{took}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (
@@ -212,7 +222,7 @@ class ParallelResult(Generic[T]):
             self.output,
             self.error,
             self.duration_ms,
-            self._printed,
+            self._captured,
         )
 
 
@@ -237,7 +247,7 @@ def outcome_of(result: ParallelResult[Any]) -> Outcome:
 
 @define
 class Tally:
-    """How many results of each outcome there are."""
+    """The number of results with each outcome."""
 
     ok: int = 0
     failed: int = 0
@@ -246,7 +256,7 @@ class Tally:
 
     @property
     def total(self) -> int:
-        """The number of all of them."""
+        """The number of results."""
         return self.ok + self.failed + self.crashed + self.cancelled
 
     def add(self, results: Sequence[ParallelResult[Any]]) -> None:
@@ -255,10 +265,10 @@ class Tally:
             setattr(self, outcome, getattr(self, outcome) + count)
 
     def mishaps(self) -> dict[str, int]:
-        """Return the numbers of what is not ok, by outcome, where there are any."""
+        """Return the numbers of results that are not ok, by outcome, without zeros."""
         counts = {"failed": self.failed, "crashed": self.crashed, "cancelled": self.cancelled}
         return {outcome: count for outcome, count in counts.items() if count}
 
     def mishaps_text(self) -> str:
-        """Return the same as a text: "3 failed, 1 crashed"."""
+        """Return these numbers as a text: "3 failed, 1 crashed"."""
         return ", ".join(f"{count} {outcome}" for outcome, count in self.mishaps().items())

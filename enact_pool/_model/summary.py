@@ -1,60 +1,44 @@
-"""A summary of results: how many came to what, and the failures by their causes.
+"""A summary of results: how many there are of each outcome, and the failures grouped by cause.
 
-Failures are of one group if they are of one kind and happened at one line of the
-user's; those whose texts differ in more than numbers are told apart if the texts of
-that line are few. So ten thousand results make a text that can be read.
+Failures are in one group if they are of one kind and happened at one line of the user's code. If
+their texts differ in more than numbers, they are in separate groups, unless that line has too many
+different texts. So the summary of ten thousand results stays readable.
 """
 
 from __future__ import annotations
 
-import re
-import site
-import sysconfig
 from collections.abc import Iterable
 from itertools import islice
-from typing import Any, Literal
+from typing import Any
 
 from attrs import define, field, frozen
 
-from enact_pool._model.errors import ExecutionError, ExecutionErrorCategory
-from enact_pool._model.results import Err, ParallelResult, Tally, outcome_of
+from enact_pool._model.failure_causes import Cause, FailureKind, cause_of, first_line, kind_of
+from enact_pool._model.results import Err, ParallelResult, Tally
+from enact_pool._python.public_names import public
 from enact_pool._python.texts import duration_text
 
-__all__ = ["FailureGroup", "FailureKind", "Summary", "summarize"]
+__all__ = ["FailureGroup", "Summary", "summarize"]
 
-FailureKind = Literal["failed", "crashed", "timeout", "quota_exceeded", "cancelled", "not_started"]
-
-# Of how many results of a group the indexes are kept.
+# How many indexes a group keeps.
 _MOST_INDEXES = 20
-# With more texts than that at one line, each seems to be different.
+# With more different texts at one line, each text seems to be different.
 _MOST_TEXTS = 5
-# How much of a text is shown, and compared.
-_SHOWN_CHARS = 200
-# How many of the indexes, and of the groups, are written out in a text.
+# How many indexes, and how many groups, `str` shows.
 _SHOWN_INDEXES, _SHOWN_GROUPS = 8, 20
 
-# What of texts may differ in one group: words with digits in them (numbers, addresses, ids).
-_NUMBER = re.compile(r"(?<![\w.:+-])[\w.:+-]*\d[\w.:+-]*")
-# In a traceback, and in what faulthandler writes.
-_FRAME = re.compile(r'^(?:  |  \|   )File "(.+)", line (\d+)(?:, in | in )(.+)$')
-_HEADERS = ("Traceback (most recent call last):", "  + Exception Group Traceback (most rec")
 
-_LIBRARIES = tuple(
-    f"{folder}/"
-    for folder in (
-        *map(sysconfig.get_path, ("stdlib", "platstdlib", "purelib", "platlib")),
-        *site.getsitepackages(),
-        site.getusersitepackages(),
-    )
-)
-
-
+@public
 @frozen
 class FailureGroup:
     """Results that are not `Ok`, for one cause.
 
-    `kind` says what happened, `cause` why and where, in words. `indexes` are those of
-    the first 20 of them, from 0, and `example` is the first.
+    Attributes:
+        kind: What happened.
+        cause: Why and where, in words.
+        count: How many results the group has.
+        indexes: The indexes of the first 20 of these results, from 0.
+        example: The first of these results.
     """
 
     kind: FailureKind
@@ -63,10 +47,16 @@ class FailureGroup:
     indexes: tuple[int, ...]
     example: ParallelResult[Any]
 
+    @property
+    def _output(self) -> Err:
+        output = self.example.output
+        if not isinstance(output, Err):
+            raise TypeError(f"example must be a result that is not Ok, not {self.example!r}")
+        return output
+
     def to_dict(self) -> dict[str, Any]:
-        """The fields by name, as JSON-able values."""
-        output, error = self.example.output, self.example.error
-        assert isinstance(output, Err)
+        """Return the fields by name, as JSON-able values."""
+        output, error = self._output, self.example.error
         return {
             "kind": self.kind,
             "cause": self.cause,
@@ -85,10 +75,8 @@ class FailureGroup:
         }
 
     def __str__(self) -> str:
-        output = self.example.output
-        assert isinstance(output, Err)
         lines = [f"{self.count} x {self.cause}"]
-        text = _first_line(output.error)
+        text = first_line(self._output.error)
         if self.example.error is None and not self.cause.endswith(text):
             lines.append(f"    {text}")
         shown = ", ".join(map(str, self.indexes[:_SHOWN_INDEXES]))
@@ -97,14 +85,20 @@ class FailureGroup:
         return "\n".join(lines)
 
 
+@public
 @frozen
 class Summary:
-    """What results came to: see `summarize`.
+    """How many results have which outcome, and their failures: see `summarize`.
 
-    `crashed` counts those that could not run to their end: the worker died, was
-    killed for a limit, or could not be started. `duration_ms` is the time of all of
-    them in their workers, `longest_ms` that of the longest. `groups` are those of
-    the failures, the largest first.
+    Attributes:
+        ok: How many results are `Ok`.
+        failed: How many callables raised.
+        crashed: How many callables could not run to their end: the worker died, was killed for a
+            limit violation, or could not be started.
+        cancelled: How many callables were cancelled.
+        duration_ms: The sum of the callables' times in their workers, in milliseconds.
+        longest_ms: The longest of these times.
+        groups: The groups of failures, the largest first.
     """
 
     ok: int
@@ -117,11 +111,11 @@ class Summary:
 
     @property
     def total(self) -> int:
-        """How many results there are."""
+        """The number of results."""
         return self.ok + self.failed + self.crashed + self.cancelled
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields by name, as JSON-able values."""
+        """Return the fields by name, as JSON-able values."""
         return {
             "total": self.total,
             "ok": self.ok,
@@ -151,33 +145,40 @@ class Summary:
         return "\n\n".join(blocks)
 
 
+@public
 def summarize(results: Iterable[ParallelResult[Any]]) -> Summary:
-    """Count results, and group those that are not `Ok` by cause; keeps one of each group.
+    """Count results, and group those that are not `Ok` by cause.
 
-    Exceptions are of one cause if their types and the lines that raised them are the
-    same: the last line of the user's own, if there is one, rather than the library's
-    that it called. Crashes are if the signal or exit code, the top of the Python stack
-    and the user's line are. Texts that differ at one line make causes of their own, up
-    to 5; numbers, addresses and ids in them make no difference.
+    Two exceptions have one cause if they have the same type and were raised at the same line: the
+    last line of the user's own code, if there is one, rather than the library line that it called.
+    Two crashes have one cause if they have the same signal or exit code, the same top of the Python
+    stack and the same line of the user's code. Different texts at one line are different causes,
+    up to 5; numbers, addresses and ids in texts are ignored.
 
-    Raises `TypeError` for what is no result.
+    Args:
+        results: The results; the summary keeps one of each group.
+
+    Raises:
+        TypeError: An element is not a `ParallelResult`.
     """
     tally = Tally()
     places: dict[tuple[str, ...], _Place] = {}
     total_ms = longest_ms = 0.0
     for index, result in enumerate(results):
         if not isinstance(result, ParallelResult):
-            raise TypeError(f"results[{index}] is no ParallelResult, but {type(result).__name__}")
+            raise TypeError(
+                f"results[{index}] must be a ParallelResult, not {type(result).__name__}"
+            )
         total_ms += result.duration_ms
         longest_ms = max(longest_ms, result.duration_ms)
         tally.add([result])
         output = result.output
         if not isinstance(output, Err):
             continue
-        kind = _kind(result)
-        cause, key, text = _cause(kind, output, result.error)
-        place = places.setdefault((kind, *key), _Place(kind))
-        place.add(text, cause, index, result)
+        kind = kind_of(result)
+        cause = cause_of(output, result.error)
+        place = places.setdefault((kind, *cause.place), _Place(kind))
+        place.add(cause, index, result)
     groups = [
         FailureGroup(place.kind, group.cause, group.count, tuple(group.indexes), group.example)
         for place in places.values()
@@ -205,19 +206,20 @@ class _Group:
 
 @define
 class _Place:
-    """What happened at one line: groups by their texts, or one if there are too many."""
+    """The failures at one line: groups by the pattern of their text, or one group if too many."""
 
     kind: FailureKind
     groups: dict[str, _Group] = field(factory=dict)
     _is_mixed: bool = False
 
-    def add(self, text: str, cause: str, index: int, result: ParallelResult[Any]) -> None:
+    def add(self, cause: Cause, index: int, result: ParallelResult[Any]) -> None:
+        pattern = cause.pattern
         if self._is_mixed:
-            text = ""
-        elif text not in self.groups and len(self.groups) == _MOST_TEXTS:
+            pattern = ""
+        elif pattern not in self.groups and len(self.groups) == _MOST_TEXTS:
             self._mix()
-            text = ""
-        group = self.groups.setdefault(text, _Group(cause, result))
+            pattern = ""
+        group = self.groups.setdefault(pattern, _Group(cause.text, result))
         group.count += 1
         if len(group.indexes) < _MOST_INDEXES:
             group.indexes.append(index)
@@ -230,90 +232,3 @@ class _Place:
         mixed.indexes = list(islice(indexes, _MOST_INDEXES))
         self.groups = {"": mixed}
         self._is_mixed = True
-
-
-def _kind(result: ParallelResult[Any]) -> FailureKind:
-    """Return the outcome of a result that is not ok; of those that crashed, in which way."""
-    error = result.error
-    if error is None:
-        return "cancelled" if outcome_of(result) == "cancelled" else "failed"
-    if error.category is ExecutionErrorCategory.TIMEOUT:
-        return "timeout"
-    if error.category is ExecutionErrorCategory.QUOTA_EXCEEDED:
-        return "quota_exceeded"
-    return "not_started" if error.code == "start_failed" else "crashed"
-
-
-def _cause(
-    kind: FailureKind, output: Err, error: ExecutionError | None
-) -> tuple[str, tuple[str, ...], str]:
-    """The cause in words, what failures of one place have in common, and what of their text."""
-    if error is None:
-        user, _ = _origin(_frames_of_traceback(output.traceback))
-        if user:
-            cause = f"{output.type} at {user}"
-        else:
-            cause = _first_line(output.error)
-            if output.type not in cause:
-                cause = f"{output.type}: {cause}"
-        return cause, (output.type, user), _NUMBER.sub("#", output.error[:_SHOWN_CHARS])
-    # Whom it happened to is told by the indexes.
-    says = error.message
-    if "index" in error.details and "name" in error.details:
-        who = f"callable {error.details['index']} ({error.details['name']})"
-        before, _, after = says.partition(who)
-        says = before.strip() or after.strip()
-    cause = _first_line(says)
-    user, top = _origin(_frames_of_stack(output.traceback))
-    if user:
-        cause += f", at {user}"
-    if top != user:
-        cause += f" (in {top})"
-    return cause, (str(error.code), user, top), _NUMBER.sub("#", says[:_SHOWN_CHARS])
-
-
-_Frame = tuple[str, str, str]
-
-
-def _frames_of_traceback(traceback: str) -> list[_Frame]:
-    """The frames of the exception that ended the callable, without its causes; the last first."""
-    lines = traceback.split("\n")
-    starts = [at for at, line in enumerate(lines) if line.startswith(_HEADERS)]
-    for start in reversed(starts):
-        # A text may have a traceback in it; then it comes behind that of its exception.
-        if start == 0 or (not lines[start - 1] and lines[start - 2].endswith("exception:")):
-            break
-    else:
-        return []
-    frames = []
-    for line in lines[start + 1 :]:
-        if not line.startswith("  "):
-            break
-        if found := _FRAME.match(line):
-            frames.append((found[1], found[2], found[3]))
-        elif line.startswith("  | ") and not line.startswith("  |  "):
-            break
-    return frames[::-1]
-
-
-def _frames_of_stack(stack: str) -> list[_Frame]:
-    """The frames that faulthandler wrote, the last first."""
-    found = map(_FRAME.match, stack.split("\n"))
-    return [(match[1], match[2], match[3]) for match in found if match is not None]
-
-
-def _origin(frames: list[_Frame]) -> tuple[str, str]:
-    """Where it happened: in the user's code, and at all; of those that come last first."""
-    spelled = [f"{path}:{line}, in {function}" for path, line, function in frames]
-    own = [
-        text
-        for text, (path, _, _) in zip(spelled, frames, strict=True)
-        if not path.startswith(("<frozen ", *_LIBRARIES))
-    ]
-    top = next(iter(spelled), "")
-    return next(iter(own), top), top
-
-
-def _first_line(text: str) -> str:
-    line = text.strip().partition("\n")[0]
-    return line if len(line) <= _SHOWN_CHARS else line[:_SHOWN_CHARS] + "..."

@@ -1,1 +1,1 @@
-"""What watches a run: live events, progress, forwarded logs. The engine does not know it."""
+"""The observers of a run: events, progress, output and logs. The engine knows only their hooks."""

@@ -1,4 +1,4 @@
-"""What callables have printed, until they have results to put it on."""
+"""Captured output of callables, kept until their results exist."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ __all__ = ["CapturedOutput"]
 
 
 class CapturedOutput:
-    """Puts what callables print on their results."""
+    """Adds what callables print to their results."""
 
     def __init__(self) -> None:
         self._received: dict[int, tuple[bytes, bytes]] = {}
 
     def output_received(self, task: int, output: tuple[bytes, bytes]) -> None:
-        """Keep it; the first that is received of a task counts."""
+        """Keep the output of a task; only the first output counts."""
         self._received.setdefault(task, output)
 
     def tasks_settled(
@@ -27,7 +27,7 @@ class CapturedOutput:
         results: Sequence[ParallelResult[Any]],
         texts: Mapping[int, str],
     ) -> None:
-        """Put it on the results."""
+        """Add the output to the results."""
         if self._received:
             for task, result in zip(tasks, results, strict=True):
-                result._printed = self._received.pop(task, None)
+                result._captured = self._received.pop(task, None)

@@ -1,7 +1,7 @@
-"""What waits until code of the user's may be called: events, and log records.
+"""Events and log records that wait until user code may be called.
 
-Observers learn of something while the engine is at work, and must not call code of the user's
-then, which may take any time, fork, or run tasks of its own. So they put it here.
+The engine calls observers in the middle of its work. Observers must not call user code then: it may
+take any time, fork, or start runs of its own. So they add calls to a `Delivery`.
 """
 
 from __future__ import annotations
@@ -16,33 +16,33 @@ __all__ = ["Delivery"]
 
 
 class Delivery:
-    """The pending calls of the observers of one run, which share it.
+    """The pending calls of all observers of one run.
 
     Attributes:
-        pending: The calls that wait: what to call, and with what.
-        error: What the first call that failed has raised. The others are made all the same.
+        pending: The pending calls: the function and its argument.
+        error: What the first failed call raised. The other calls are made nevertheless.
     """
 
     def __init__(self) -> None:
         self.pending: deque[tuple[Callable[[Any], object], Any]] = deque()
         self.error: Exception | None = None
 
-    def add(self, receive: Callable[[Any], object], what: Any) -> None:
-        """Have `receive(what)` called at the next moment where code of the user's may run."""
-        self.pending.append((receive, what))
+    def add(self, receive: Callable[[Any], object], argument: Any) -> None:
+        """Call `receive(argument)` at the next moment where user code may run."""
+        self.pending.append((receive, argument))
 
     def deliver(self) -> None:
-        """Make the calls that wait."""
+        """Make the pending calls."""
         while self.pending:
             self.call(*self.pending.popleft())
 
-    # What is left when the run ends.
+    # Make the calls that are still pending when the run ends.
     run_ended = deliver
 
-    def call(self, receive: Callable[[Any], object], what: Any) -> None:
-        """Call it now. Raises only what a signal handler raises, and no `Exception` else."""
+    def call(self, receive: Callable[[Any], object], argument: Any) -> None:
+        """Call `receive(argument)` now. Raises no `Exception` except that of a signal handler."""
         try:
-            receive(what)
+            receive(argument)
         except Exception as error:
             raise_interrupt(error)
             if self.error is None:

@@ -1,6 +1,6 @@
-"""Live events: what an emitter is told of a run as it happens, and spans of its tasks.
+"""Live events: they are emitted as they happen. They include the spans of tasks.
 
-Runs whose emitter is not live have none of this.
+Only runs whose emitter is live import this module.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from attrs import define, field
 from enact_pool._core.observer import CallWrapperPickle, LaneInfo, RunInfo
 from enact_pool._core.timing import SMALL_SHARE, WEIGHING_SECONDS
 from enact_pool._events.emitter import Emitter
-from enact_pool._events.events import Span, StepEnd, StreamEvent
+from enact_pool._events.events import StepEnd, StreamEvent
 from enact_pool._events.live_events import (
     CallWrapper,
     ExecutionEnd,
@@ -24,6 +24,7 @@ from enact_pool._events.live_events import (
     WorkerMemory,
     WorkerStart,
 )
+from enact_pool._events.span import Span
 from enact_pool._mirror.caller.needs import Needs
 from enact_pool._mirror.caller.pickling import pickle_function
 from enact_pool._model.ids import ExecutionId, fresh_ids
@@ -36,7 +37,7 @@ __all__ = ["LiveEvents"]
 
 @define
 class _Step:
-    """Where a task began, and when, by the clock that all processes share."""
+    """Where and when a task began, by the clock that all processes share."""
 
     id: int
     lane: int
@@ -47,7 +48,7 @@ class _Step:
 
 @define
 class _Settled:
-    """What the event of an outcome says of its task, apart from the result."""
+    """What the event of an outcome needs besides the result."""
 
     name: str
     queued_ns: int
@@ -67,14 +68,14 @@ class LiveEvents:
     _queued_ns: dict[int, int] = field(factory=dict, init=False)
     _steps: dict[int, _Step] = field(factory=dict, init=False)
     _settled: dict[int, _Settled] = field(factory=dict, init=False)
-    # 0 and None until there are tasks.
+    # 0 and None until tasks are queued.
     _began_ns: int = field(default=0, init=False)
     _start: ExecutionStart | None = field(default=None, init=False)
     _wrappers: list[CallWrapperPickle] = field(factory=list, init=False)
-    # From the clock that all processes share to the time since the epoch.
+    # Nanoseconds from the clock that all processes share to the time since the epoch.
     _epoch_ns: int = field(init=False)
     _next_weighing: float = field(init=False)
-    # Of results whose events were emitted.
+    # The outcomes whose events were emitted.
     _emitted: Tally = field(factory=Tally, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -96,18 +97,18 @@ class LiveEvents:
         if not self._began_ns:
             self._began_ns = now
             self._start = ExecutionStart(
-                self.run_id, total, self._run.max_lanes, take_wrapper=self._take_wrapper
+                self.run_id, total, self._run.max_lanes, take_wrapper=self._add_wrapper
             )
             self._emit(self._start)
         self._queued_ns.update(dict.fromkeys(tasks, now))
 
     def call_wrappers(self) -> Sequence[CallWrapperPickle]:
-        """Return the wrappers that were asked for while `ExecutionStart` was emitted."""
+        """Return the wrappers that were added while `ExecutionStart` was emitted."""
         if self._start is not None:
             self._start._take_wrapper = None
         return self._wrappers
 
-    def _take_wrapper(self, wrapper: CallWrapper) -> None:
+    def _add_wrapper(self, wrapper: CallWrapper) -> None:
         needs = Needs()
         self._wrappers.append((pickle_function(wrapper, needs), needs))
 
@@ -155,15 +156,15 @@ class LiveEvents:
         self._emit(WorkerEnd(self.run_id, lane, pid, reason))
 
     def workers_looked_at(self, lanes: Iterable[LaneInfo]) -> None:
-        """Measure their memory, if it is time."""
+        """Measure the memory of these workers, if it is time to."""
         now = time.monotonic()
         if now < self._next_weighing:
             return
-        begun = time.thread_time()
+        started = time.thread_time()
         for lane in lanes:
             size = resident_bytes(lane.pid)
             self._emit(WorkerMemory(self.run_id, lane.number, lane.pid, size))
-        pause = (time.thread_time() - begun) / SMALL_SHARE
+        pause = (time.thread_time() - started) / SMALL_SHARE
         self._next_weighing = now + max(WEIGHING_SECONDS, pause)
 
     def run_ended(self) -> None:
@@ -184,7 +185,7 @@ class LiveEvents:
     # For the events of outcomes
 
     def with_span(self, task: int, event: StreamEvent) -> StreamEvent:
-        """Return the event of a task's outcome with a span, which is about to be emitted."""
+        """Add the span to the event of a task's outcome, just before it is emitted; return it."""
         settled = self._settled.pop(task)
         step, traceback = settled.step, ""
         if isinstance(event, StepEnd):

@@ -1,8 +1,8 @@
-"""Log records and warnings of callables, in the parent: told as if they came from here.
+"""Log records and warnings of callables, handled in the parent as if they had been made there.
 
-They come from `forwarding`, and are kept until the run has time to tell them. A record
-goes to the logger that has its name here; a warning to the filters of this process,
-and to whatever shows warnings here.
+`_worker.log_forwarding` sends them. They wait until user code may run. A record then goes to the
+logger of the same name in this process; a warning goes to the filters of this process, and to the
+function that shows warnings in it.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from enact_pool._model.ids import log_attributes
 from enact_pool._observe.delivery import Delivery
 from enact_pool._python.interrupts import raise_interrupt
 
-__all__ = ["LogReceiver", "levels"]
+__all__ = ["LogReceiver", "logger_levels"]
 
 
-def levels() -> dict[str, int]:
-    """The levels from which on loggers let records pass here, by their names; the root's is ""."""
+def logger_levels() -> dict[str, int]:
+    """Return the lowest enabled level of each logger, by its name; the root's name is ""."""
     root = logging.getLogger()
     least = root.manager.disable + 1
     own = {
@@ -40,7 +40,7 @@ def levels() -> dict[str, int]:
 
 @define
 class _Record:
-    """One of either kind; of which callable, if that is known."""
+    """A log record or a warning, with its callable if that is known."""
 
     kind: int
     content: bytes
@@ -50,46 +50,46 @@ class _Record:
 
     @property
     def attributes(self) -> dict[str, object]:
-        """What is added to a record that is told of it."""
+        """The attributes that are added to the log record."""
         return log_attributes(self.index, self.name, self.execution_id)
 
 
-# What `warnings.warn_explicit` takes: message, category, file, line, module and registry.
+# The arguments of `warnings.warn_explicit`: message, category, file, line, module and registry.
 _Warning = tuple[str, type[Warning], str, int, str, dict[Any, Any]]
 
-# In seconds: the end of the year 9999, after which clocks do not show a time.
+# Seconds since the epoch: the end of the year 9999, after which times cannot be shown.
 _LATEST = 253_402_300_800
 
 
 @define
 class LogReceiver:
-    """Logs and warns here what the callables of one run have logged and warned of."""
+    """Handles the log records and the warnings of the callables of one run."""
 
     _delivery: Delivery
     _run: RunInfo = field(init=False)
-    # What was warned of in files that are no modules here.
+    # The warning registries of files that are not modules in this process.
     _registries: dict[str, dict[Any, Any]] = field(factory=dict, init=False)
 
     def run_started(self, run: RunInfo) -> None:
-        """Take names and ids from this run."""
+        """Use the names and the ids of this run."""
         self._run = run
 
     def log_received(self, task: int | None, kind: int, content: bytes) -> None:
-        """Keep a record until handlers may be called."""
+        """Keep a record until user code may run."""
         name = id = None
         if task is not None:
             name, id = self._run.name_of(task), self._run.id_of(task)
         self._delivery.add(self._log, _Record(kind, content, task, name, id))
 
     def _log(self, record: _Record) -> None:
-        """Log it. Raises what handlers raise, or a warning that filters make an error."""
+        """Handle a record. Raises what handlers raise, or a warning that filters make an error."""
         try:
-            made = self._made(record)
+            loaded = self._load(record)
         except Exception as error:
             raise_interrupt(error)
-            # A callable can write to whatever its worker has open.
+            # The content may be anything: a callable can write to all descriptors of its worker.
             logging.getLogger("enact_pool").warning(
-                "what %s has logged cannot be read: %s: %s",
+                "a log record or a warning of %s cannot be read: %s: %s",
                 "a callable"
                 if record.index is None
                 else f"callable {record.index} ({record.name})",
@@ -98,16 +98,16 @@ class LogReceiver:
                 extra=record.attributes,
             )
             return
-        if not isinstance(made, logging.LogRecord):
-            warnings.warn_explicit(*made)
+        if not isinstance(loaded, logging.LogRecord):
+            warnings.warn_explicit(*loaded)
             return
-        logger = logging.getLogger(made.name)
-        # It may not be any more.
-        if logger.isEnabledFor(made.levelno):
-            logger.handle(made)
+        logger = logging.getLogger(loaded.name)
+        # The level may have changed since the run began.
+        if logger.isEnabledFor(loaded.levelno):
+            logger.handle(loaded)
 
-    def _made(self, record: _Record) -> logging.LogRecord | _Warning:
-        """What it is here. Raises whatever if it makes no sense."""
+    def _load(self, record: _Record) -> logging.LogRecord | _Warning:
+        """Load a record. Raises any exception if its content is invalid."""
         if record.kind == Kind.RECORD:
             return _log_record(record)
         if record.kind != Kind.WARNING:
@@ -124,13 +124,13 @@ class LogReceiver:
         return message, _category(text, kinds), filename, lineno, *self._place(filename)
 
     def _place(self, filename: str) -> tuple[str, dict[Any, Any]]:
-        """The module of a file, by which filters may go, and what it has warned of."""
+        """Return the module of a file, which filters may match, and its warning registry."""
         for name, module in list(sys.modules.items()):
             variables = getattr(module, "__dict__", {})
             if variables.get("__file__") == filename:
                 return name, variables.setdefault("__warningregistry__", {})
-        # What a script defines travels by value, and has no file then; the rest is what
-        # the interpreter takes for a module.
+        # Functions of a script travel by value, and their code has no file. For other files, the
+        # name is the one that the `warnings` module derives.
         name = "__main__" if filename.startswith("<") else filename.removesuffix(".py")
         return name, self._registries.setdefault(filename, {})
 
@@ -141,8 +141,8 @@ def _log_record(record: _Record) -> logging.LogRecord:
     for name in fields:
         _check(name, str)
     made = logging.makeLogRecord({})
-    for name, usual in vars(made).items():
-        value = fields.get(name, usual)
+    for name, default in vars(made).items():
+        value = fields.get(name, default)
         if name in NUMBERS:
             _check(value, int, float)
         elif name not in ("args", "exc_info") and (value is not None or name == "name"):
@@ -158,15 +158,16 @@ def _log_record(record: _Record) -> logging.LogRecord:
 
 
 def _check(value: object, *kinds: type) -> None:
-    """Raise `TypeError` if it is not of one of these types."""
+    """Raise `TypeError` if the value is not of one of these types."""
     if type(value) not in kinds:
-        raise TypeError(f"a {type(value).__name__} where there should be a {kinds[0].__name__}")
+        raise TypeError(f"expected a {kinds[0].__name__}, not a {type(value).__name__}")
 
 
 class _Located(str):
-    """The text of a warning, with where it comes from.
+    """The text of a warning and its callable.
 
-    It equals those that differ in that only: what is shown once, is shown once for all.
+    Texts that differ only in the callable are equal, so that filters show a warning once for all
+    callables.
     """
 
     __slots__ = ("_text",)
@@ -191,7 +192,7 @@ class _Located(str):
 
 
 def _category(text: str, kinds: Sequence[tuple[str, str]]) -> type[Warning]:
-    """The first of these types that is known here, and is made of a text."""
+    """Return the first of these types that exists in this process and accepts a text."""
     for module, name in kinds:
         found: Any = sys.modules.get(module)
         for part in name.split("."):
@@ -200,6 +201,6 @@ def _category(text: str, kinds: Sequence[tuple[str, str]]) -> type[Warning]:
             try:
                 found(text)
             except Exception:
-                continue  # it wants to be told more
+                continue  # it needs more arguments
             return found
     return Warning

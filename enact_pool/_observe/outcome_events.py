@@ -1,4 +1,4 @@
-"""The events of outcomes: one for each result, in the order in which results are released."""
+"""Events of outcomes: one for each result, in the order in which results are released."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from enact_pool._observe.live import LiveEvents
 
 __all__ = ["OutcomeEvents"]
 
-# If a subclass overrides it, or another function was put in its place, that one is called.
+# If a subclass overrides `emit`, or a patch replaced it, it is called for each event: see below.
 _EMIT = EventEmitter.emit
 
 
 class OutcomeEvents:
-    """Emits the events of outcomes; with `live`, they have spans."""
+    """Emits the events of outcomes; with `live`, these events have spans."""
 
     wants_texts = True
 
@@ -28,12 +28,12 @@ class OutcomeEvents:
         self._emitter = emitter
         self._delivery = delivery
         self._live = live
-        # Of returned values, by task, until their results are released.
+        # The texts of returned values, by task, until their results are released.
         self._texts: dict[int, str] = {}
         self._cancel_reason = ""
 
     def run_cancelled(self, reason: str) -> None:
-        """Keep the reason for the events of what was cancelled."""
+        """Keep the reason for the events of cancelled tasks."""
         self._cancel_reason = reason
 
     def tasks_settled(
@@ -48,8 +48,8 @@ class OutcomeEvents:
             self._texts.update(texts)
 
     def results_released(self, tasks: Sequence[int], results: list[ParallelResult[Any]]) -> None:
-        """Emit their events."""
-        # Events keep no more of the results than they need: values may be large.
+        """Emit the events of these results."""
+        # Events keep only the fields that they need: the values of results may be large.
         ids = [result._execution_id for result in results]
         outputs: list[Any] = [result._output for result in results]
         if self._texts:

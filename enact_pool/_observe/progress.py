@@ -1,7 +1,7 @@
-"""Progress: how far a run is, shown while it goes on.
+"""The progress of a run, shown while the run goes on.
 
-The run's own loop drives it, which wakes up often enough: there is no thread for it. Runs that
-show no progress import nothing of this.
+The loop of the run updates it, and wakes up often enough: it needs no thread. Only runs that show
+their progress import this module.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from enact_pool._system.nesting import nesting
 
 __all__ = ["Display", "RunProgress", "check_progress"]
 
-# How often to show new results at most, and that time passes if there are none, in seconds.
-_NEWS_SECONDS = 0.1
+# Seconds between updates: with new results, and without (which shows that time passes).
+_UPDATE_SECONDS = 0.1
 _TICK_SECONDS = 0.5
 
 
 def check_progress(progress: object) -> None:
-    """Raise `TypeError` for what shows no progress, and `ImportError` if tqdm is missing."""
+    """Raise `TypeError` for a wrong option, and `ImportError` if tqdm is not installed."""
     if progress is True or _is_forced(progress):
         if find_spec("tqdm") is None:
             raise ImportError(
@@ -40,29 +40,29 @@ def check_progress(progress: object) -> None:
 
 
 def _is_forced(progress: object) -> bool:
-    # tqdm's bars cannot be compared with anything else.
+    # tqdm's bars cannot be compared with objects of other types.
     return isinstance(progress, str) and progress == "force"
 
 
 class Display(Protocol):
-    """What shows the progress of one run."""
+    """Shows the progress of one run."""
 
     def advance(self, n: int, tally: Tally, total: int | None) -> None:
         """Show `n` more results: `tally` counts all, `total` is how many there will be."""
 
     def pause(self) -> None:
-        """Make way: something else may be printed now."""
+        """Clear the display: user code may print now."""
 
     def resume(self) -> None:
-        """Show again what was shown before the pause."""
+        """Show the same as before the pause."""
 
     def close(self) -> None:
-        """End: the run is over."""
+        """End the display: the run is over."""
 
 
 @define
 class _UsersBar:
-    """A bar that the caller has made, and closes."""
+    """A bar that the caller made, and closes."""
 
     _bar: Any
 
@@ -76,7 +76,7 @@ class _UsersBar:
             self._bar.refresh()
 
     def pause(self) -> None:
-        """Do nothing: its maker knows better what is printed where."""
+        """Do nothing: the caller knows what is printed where."""
 
     resume = close = pause
 
@@ -86,10 +86,10 @@ class RunProgress:
     """Shows the progress of one run.
 
     Attributes:
-        error: What a bar that the caller has made has raised; it is not shown any more.
+        error: What a bar of the caller raised; that bar is not updated any more.
     """
 
-    # Makes what shows it, given the total; None if a bar could not be seen.
+    # Makes the display, from the total number of tasks.
     _make_display: Callable[[int | None], Display | None]
     _run: RunInfo = field(init=False)
     _display: Display | None = field(default=None, init=False)
@@ -100,11 +100,11 @@ class RunProgress:
 
     @classmethod
     def of(cls, progress: object, *, beside_prints: bool) -> RunProgress | None:
-        """Return what was asked for; None if nobody could see it.
+        """Return the observer for an option; None if stderr cannot show a bar.
 
         Args:
             progress: The option of the run, which was checked.
-            beside_prints: Whether code of the caller's, which may print, runs meanwhile.
+            beside_prints: Whether user code, which may print, runs meanwhile.
         """
         is_forced = _is_forced(progress)
         if progress is not True and not is_forced:
@@ -114,7 +114,7 @@ class RunProgress:
             return None
 
         def tqdm_bar(total: int | None) -> Display:
-            from enact_pool._observe.tqdm_bar import TqdmBar  # takes long to import
+            from enact_pool._observe.tqdm_bar import TqdmBar  # its import takes long
 
             return TqdmBar(total, beside_prints and not is_notebook)
 
@@ -126,7 +126,7 @@ class RunProgress:
         self._run = run
 
     def tasks_queued(self, tasks: range, total: int | None) -> None:
-        """Show the bar when there are tasks: a run without any shows none."""
+        """Show the bar when the first tasks are queued: a run without tasks shows none."""
         if self._display is None and not tasks.start and tasks:
             self._guarded(self._begin)
 
@@ -148,7 +148,7 @@ class RunProgress:
             self._guarded(display.pause if running else display.resume)
 
     def tick(self) -> float:
-        """Show new results, or that time passes; return when to be called again."""
+        """Show new results, or that time passes; return the seconds until the next update."""
         if self._delay <= 0:
             self._advance()
         return self._delay
@@ -161,10 +161,10 @@ class RunProgress:
 
     @property
     def _delay(self) -> float:
-        """In how many seconds it is time to show something."""
+        """The seconds until the next update."""
         if self._display is None:
             return float("inf")
-        pause = _TICK_SECONDS if self._tally.total == self._shown else _NEWS_SECONDS
+        pause = _TICK_SECONDS if self._tally.total == self._shown else _UPDATE_SECONDS
         return max(0.0, self._shown_at + pause - time.monotonic())
 
     def _advance(self) -> None:
@@ -176,12 +176,12 @@ class RunProgress:
             self._guarded(lambda: display.advance(new, self._tally, self._run.total()))
 
     def _guarded(self, act: Callable[[], None]) -> None:
-        """Whatever the bar raises, the run goes on."""
+        """Call the display; if it raises, the run goes on without it."""
         try:
             act()
         except Exception as error:
             raise_interrupt(error)
-            # If stderr was closed, or its reader is gone, nobody can see the bar any more.
+            # OSError, ValueError: stderr was closed, or has no reader. The bar cannot be seen.
             if isinstance(self._display, _UsersBar) or not isinstance(error, (OSError, ValueError)):
                 self.error = error
             self._display = None
@@ -189,11 +189,11 @@ class RunProgress:
 
 def _is_terminal() -> bool:
     if nesting.depth:
-        return False  # workers may have their parent's terminal, but there are many
+        return False  # all workers share the terminal of their parent
     try:
         return sys.stderr.isatty()
     except (AttributeError, OSError, ValueError):
-        return False  # it is closed, or something else has taken its place
+        return False  # stderr is closed, or was replaced
 
 
 def _is_notebook() -> bool:

@@ -1,4 +1,4 @@
-"""What tasks of a run print, for objects in the place of the caller's stdout and stderr."""
+"""Output of tasks, relayed to the objects that replace the caller's stdout and stderr."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ __all__ = ["RelayedOutput"]
 
 
 class _HasManifests(Protocol):
-    """The source of a run: what workers must have of the caller's process state."""
+    """A task source with the manifests of the caller's process state."""
 
     manifests: tuple[Manifest, ...]
 
 
 class RelayedOutput:
-    """Keeps the relay of one run: see `output_relay`.
+    """Uses the output relay for one run: see `output_relay`.
 
     Attributes:
-        error: What the first `write` that failed has raised.
+        error: What the first failed `write` raised.
     """
 
     def __init__(self, replaced: tuple[Any, Any], source: _HasManifests) -> None:
-        """`replaced` are the objects, as they were when the run began."""
+        """Relay to `replaced`: the caller's stdout and stderr when the run began."""
         self._replaced: tuple[Any, Any] | None = replaced
         self._source = source
         self._use: Use | None = None
@@ -36,21 +36,21 @@ class RelayedOutput:
     def run_started(self, _: RunInfo) -> None:
         """Open the relay. Raises `OSError` or `RuntimeError`."""
         if self._replaced is not None:
-            # Not kept here: after the run it is the relay that knows when it is not needed.
+            # No reference stays here: the relay knows when it is not needed any more.
             replaced, self._replaced = self._replaced, None
             self._use = use_relay(replaced)
             self._source.manifests = self._use.relay.manifests(self._source.manifests)
 
     def results_released(self, tasks: Sequence[int], results: list[Any]) -> None:
-        """Write what these tasks have printed, before their results are seen."""
+        """Write what these tasks printed, before their results are returned."""
         self._drain()
 
     def manifest_at_release(self) -> Manifest:
-        """Return the caller's own descriptors: what prints later must not find a broken pipe."""
+        """Return the caller's own descriptors: later prints must not write to a broken pipe."""
         return caller_streams()
 
     def run_ended(self) -> None:
-        """End the relay, if nothing else uses it."""
+        """End the relay, unless another run uses it."""
         self._drain()
         use, self._use = self._use, None
         if use is not None:

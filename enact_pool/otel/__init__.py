@@ -1,4 +1,4 @@
-"""Spans of OpenTelemetry for runs and callables: `TracingEmitter`."""
+"""OpenTelemetry spans of runs and callables: `TracingEmitter`."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -8,7 +8,8 @@ __all__ = ["TracingEmitter"]
 
 
 def __getattr__(name: str) -> object:
-    # Not at once: workers import this package for its `propagation`, which needs no library.
+    # Imported only when used: workers import this package for `propagation`, which needs only
+    # OpenTelemetry's API.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from enact_pool.otel import tracing

@@ -1,6 +1,6 @@
-"""The caller's OpenTelemetry context, as the callables of a run have it in their workers.
+"""The caller's OpenTelemetry context, made current in workers while the callables of a run run.
 
-Workers import this, when there is a context to hand over: no more than OpenTelemetry's API.
+Workers import this module if there is a context to propagate. It needs only OpenTelemetry's API.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ __all__ = ["ContextPropagation", "span_id_at"]
 
 T = TypeVar("T")
 
-# Not the global propagator: that may be another one in the workers, and both ends are ours.
+# Not the global propagator: workers may have another one. Both ends use these.
 _PROPAGATORS = TraceContextTextMapPropagator(), W3CBaggagePropagator()
 
 
 def span_id_at(first: int, index: int) -> int:
-    """The id of the span of a callable, by its place in its run; `first` is random."""
-    # The id 0 means that there is no span.
+    """Return the id of a callable's span, by its place in the run; `first` is random."""
+    # The id 0 is invalid: it means that there is no span.
     return (first + index) % ((1 << 64) - 1) + 1
 
 
 class ContextPropagation:
-    """A call wrapper (see `ExecutionStart.wrap_calls`) that lets a callable run in a context.
+    """A call wrapper (see `ExecutionStart.wrap_calls`) that runs callables in a context.
 
-    Its current span is the context's, or if `first` is given the callable's own, by
-    the id that it will have (see `span_id_at`); and the baggage is the context's.
+    The current span is the callable's own, by the id that the span will have (see `span_id_at`); or
+    that of the context, if `first` is None. The baggage is that of the context.
     """
 
     def __init__(self, carrier: dict[str, str], first: int | None) -> None:
@@ -47,7 +47,7 @@ class ContextPropagation:
 
     @classmethod
     def of(cls, context: Context, first: int | None) -> ContextPropagation | None:
-        """For a context; None if nothing in it travels."""
+        """Return the wrapper for a context; None if the context contains nothing to propagate."""
         carrier: dict[str, str] = {}
         for propagator in _PROPAGATORS:
             propagator.inject(carrier, context)

@@ -1,20 +1,19 @@
 """Tracing: `TracingEmitter` turns the events of a run into OpenTelemetry spans.
 
     the caller's current span
-      enact_pool._engine.run              from ExecutionStart to ExecutionEnd
-        the callable's name       when it ran, as its worker says, and what it came to
-          ...                     spans that it makes itself, in its worker
+      enact_pool.run              from ExecutionStart to ExecutionEnd
+        the callable's name       when the callable ran, by its worker, and its outcome
+          ...                     spans that the callable creates itself, in its worker
 
-Most libraries make the span of a task in its worker (Celery's and Ray's instrumentation
-do), where a crash would take it along. Here the parent makes it, of the event in which
-the callable has ended: with its exact times, whatever became of the worker, and nothing
-is held for a callable that waits. So that the callable's own spans can be its children,
-its id has to be known before: ids are counted from a random one on, and the tracer is
-given the one that is due instead of a random one. That takes the tracer of
-`opentelemetry-sdk`, or one that has an `id_generator` as it has; with others, the spans
-that callables make themselves are children of the run's.
+Most libraries create the span of a task in its worker (Celery's and Ray's instrumentation do),
+where a crash would lose it. Here the parent creates the span, from the event of the outcome: with
+exact times, whatever happened to the worker, and without any state for a callable that waits. So
+that the callable's own spans can be children of this span, its id must be known before: ids are
+counted up from a random one, and the tracer uses the counted id instead of a random one. This
+requires the tracer of `opentelemetry-sdk`, or one with the same `id_generator`; with other tracers,
+the spans that callables create are children of the run's span.
 
-What a worker's spans are exported with is to be configured there: in an initializer.
+The exporter of a worker's own spans must be configured in the worker, by an initializer.
 """
 
 from __future__ import annotations
@@ -36,47 +35,47 @@ except ImportError as error:
 
 import enact_pool
 from enact_pool._events.emitter import Emitter, EmitterMode, check_emitter, is_live
-from enact_pool._events.events import (
-    ExecutionCancelled,
-    ExecutionFailed,
-    Span,
-    StepEnd,
-    StreamEvent,
-)
+from enact_pool._events.events import ExecutionCancelled, ExecutionFailed, StepEnd, StreamEvent
 from enact_pool._events.live_events import ExecutionEnd, ExecutionStart, StepStart, WorkerEnd
+from enact_pool._events.span import Span
 from enact_pool._model.results import Outcome
+from enact_pool._python.public_names import public
 from enact_pool.otel.propagation import ContextPropagation, span_id_at
 
 __all__ = ["TracingEmitter"]
 
-# What an emitter that is not live is told.
+# The events that an emitter receives if it is not live.
 _OUTCOMES = (StepEnd, ExecutionFailed, ExecutionCancelled)
 
 _Attributes = dict[str, "str | int | float"]
 
 
+@public
 class TracingEmitter:
-    """An emitter that makes a span for each run and each callable, and passes events on.
+    """An emitter that creates a span for each run and each callable, and passes events on.
 
-    A run's span is a child of the span that is current in the caller when the run
-    begins. A callable finds its own span, and the caller's baggage, in its worker's
-    current context. Spans of callables are made when they are told of, in their
-    order. Those that never started have one without a duration if they failed, and
-    none if they were cancelled: the run's span counts these. Errors and crashes end
-    a span with an error status and an exception event; being cancelled, or given up
-    with its run, is no error, and told by the attribute `enact_pool.outcome`.
+    The span of a run is a child of the span that is current in the caller when the run begins. In
+    the worker of a callable, the current context has the callable's own span and the caller's
+    baggage. Spans of callables are created when the events of their outcomes are emitted, in that
+    order. A callable that never started has a span without a duration if it failed, and none if it
+    was cancelled: the run's span counts these callables. The span of an error or a crash ends with
+    an error status and an exception event. A callable that was cancelled, or abandoned with its
+    run, is not an error: see the attribute `enact_pool.outcome`.
 
-    `emitter` is given all events, or if it is not live, those that it would be given
-    alone. `tracer_provider` defaults to the global one. With none configured, there
-    are no spans, and the context is handed over all the same.
+    Any number of runs, in any threads, may use one `TracingEmitter`.
 
-    Any number of runs, of any threads, may have the same one.
+    Args:
+        emitter: Receives all events, or only those of outcomes if it is not live. Default: none.
+        tracer_provider: Creates the spans; default: the global provider. Without a configured
+            provider there are no spans, but the context is propagated nevertheless.
+
+    Raises:
+        TypeError: `emitter` does not have a usable `emit`.
     """
 
     def __init__(
         self, emitter: Emitter | None = None, *, tracer_provider: TracerProvider | None = None
     ) -> None:
-        """Raises `TypeError` for an emitter that cannot emit."""
         check_emitter(emitter)
         self._emitter = emitter
         self._provider = tracer_provider
@@ -84,21 +83,21 @@ class TracingEmitter:
 
     @property
     def mode(self) -> EmitterMode:
-        """Live, unless nothing would come of it: neither a span nor a context to hand over."""
+        """Live, unless there are neither spans to create nor a context to propagate."""
         if self._tracer is not None or is_live(self._emitter):
             return "live"
         return "outcomes" if ContextPropagation.of(contexts.get_current(), None) is None else "live"
 
     @property
     def _tracer(self) -> Tracer | None:
-        """What makes spans; None if the provider says that nothing does."""
+        """The tracer; None if the provider creates no spans."""
         provider = self._provider or trace.get_tracer_provider()
         if isinstance(provider, (trace.ProxyTracerProvider, trace.NoOpTracerProvider)):
             return None
         return provider.get_tracer("enact_pool", enact_pool.__version__)
 
     def emit(self, event: StreamEvent) -> None:
-        """Take the next event, in the thread of its run."""
+        """Receive the next event, in the thread of its run."""
         try:
             self._trace(event)
         finally:
@@ -112,11 +111,11 @@ class TracingEmitter:
         elif event.span is not None:
             run = self._runs.get(event.span.run_id)
             if run is not None:
-                run.take(event, event.span)
+                run.add_event(event, event.span)
         elif isinstance(event, WorkerEnd):
             run = self._runs.get(event.execution_id)
             if run is not None:
-                run.lose_worker(event)
+                run.add_worker_end(event)
         elif isinstance(event, ExecutionEnd):
             run = self._runs.pop(event.execution_id, None)
             if run is not None:
@@ -129,29 +128,29 @@ class TracingEmitter:
             run = _TracedRun.of(tracer, context, event)
             self._runs[event.execution_id] = run
             context, first = run.context, run.first
-        handover = ContextPropagation.of(context, first)
-        if handover is not None:
-            event.wrap_calls(handover)
+        propagation = ContextPropagation.of(context, first)
+        if propagation is not None:
+            event.wrap_calls(propagation)
 
 
 class _SpanIds:
-    """An SDK tracer's generator of ids, but for the span ids that are set beforehand."""
+    """An SDK tracer's id generator that returns `next` as the next span id, if it is set."""
 
-    def __init__(self, usual: Any) -> None:
-        self._usual = usual
+    def __init__(self, generator: Any) -> None:
+        self._generator = generator
         self.next: int | None = None
 
     def generate_span_id(self) -> int:
         id, self.next = self.next, None
-        return int(self._usual.generate_span_id()) if id is None else id
+        return int(self._generator.generate_span_id()) if id is None else id
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._usual, name)
+        return getattr(self._generator, name)
 
 
 @define
 class _Failure:
-    """What is told of an error: a short cause, an exception's type and text, and where it was."""
+    """An error for a span: a short cause, the type and the text of an exception, and its stack."""
 
     cause: str
     type: str
@@ -160,10 +159,10 @@ class _Failure:
 
     @classmethod
     def of(cls, event: StreamEvent) -> _Failure | None:
-        """What a callable has come to; None if it has not failed."""
+        """Return the failure of a callable; None if it did not fail."""
         if isinstance(event, StepEnd) and event.err is not None:
             err = event.err
-            # The word that the conventions have for an unknown cause.
+            # "_OTHER" is the semantic conventions' value for an unknown cause.
             return cls(err.type or "_OTHER", err.type, err.error, err.traceback)
         if isinstance(event, ExecutionFailed):
             error = event.error
@@ -174,25 +173,25 @@ class _Failure:
 
 @define
 class _TracedRun:
-    """A run with its span, and what is needed for those of its callables."""
+    """A run with its span, and the state for the spans of its callables."""
 
     _tracer: Tracer
     _ids: _SpanIds | None
     _span: trace.Span
     context: Context
-    # What makes the ids of the callables' spans; None if the tracer cannot be told them.
+    # The ids of the callables' spans are counted from it; None if the tracer cannot use them.
     first: int | None
-    # What has begun and was not told of since, by its index.
-    _begun: dict[int, StepStart] = field(factory=dict, init=False)
+    # The start events of callables without an outcome, by their indexes.
+    _started: dict[int, StepStart] = field(factory=dict, init=False)
     # The latest end of a span, in nanoseconds.
     _latest: int = field(default=0, init=False)
 
     @classmethod
     def of(cls, tracer: Tracer, parent: Context, event: ExecutionStart) -> _TracedRun:
-        """A run that begins."""
+        """Start the span of a run that begins."""
         ids, first = None, None
         if hasattr(tracer, "id_generator"):
-            # A copy: others have the same tracer.
+            # A copy: other code uses the same tracer.
             sdk_tracer: Any = copy.copy(tracer)
             ids = sdk_tracer.id_generator = _SpanIds(sdk_tracer.id_generator)
             tracer = sdk_tracer
@@ -206,19 +205,19 @@ class _TracedRun:
         span = tracer.start_span("enact_pool.run", parent, attributes=attributes)
         return cls(tracer, ids, span, trace.set_span_in_context(span, parent), first)
 
-    def take(self, event: StreamEvent, at: Span) -> None:
-        """What has become of a callable."""
+    def add_event(self, event: StreamEvent, at: Span) -> None:
+        """Process the start or the outcome of a callable."""
         if isinstance(event, StepStart):
-            self._begun[at.index] = event
+            self._started[at.index] = event
             return
-        self._begun.pop(at.index, None)
+        self._started.pop(at.index, None)
         if not isinstance(event, ExecutionCancelled):
             self._add(event, at, at.outcome or "", _Failure.of(event))
         elif at.started_at is not None:
             self._add(event, at, "cancelled", cancelled_for=event.reason)
 
-    def lose_worker(self, event: WorkerEnd) -> None:
-        """A worker has ended."""
+    def add_worker_end(self, event: WorkerEnd) -> None:
+        """Add the exit of a worker to the span of the run."""
         attributes: _Attributes = {
             "process.pid": event.worker_pid,
             "enact_pool.lane": event.lane,
@@ -227,14 +226,14 @@ class _TracedRun:
         self._span.add_event("enact_pool.worker_end", attributes)
 
     def end(self, event: ExecutionEnd) -> None:
-        """The run is over."""
+        """End the span of the run."""
         now = time.time_ns()
-        for begun in self._begun.values():
-            assert begun.span is not None
-            self._add(begun, begun.span, "abandoned", ends_ns=now)
+        for started in self._started.values():
+            if started.span is not None:
+                self._add(started, started.span, "abandoned", ends_ns=now)
         for outcome in get_args(Outcome):
             self._span.set_attribute(f"enact_pool.{outcome}", getattr(event, outcome))
-        # The clock that times are told by may be ahead of this one.
+        # The clock of the events may be ahead of this clock.
         self._span.end(max(now, self._latest))
 
     def _add(
@@ -247,7 +246,7 @@ class _TracedRun:
         cancelled_for: str = "",
         ends_ns: int | None = None,
     ) -> None:
-        """Make the span of a callable."""
+        """Create the span of a callable."""
         now = time.time_ns()
         starts_ns = now if at.started_at is None else round(at.started_at * 1e6)
         if ends_ns is None:

@@ -1,6 +1,7 @@
 """The timeline of live events: what ran where and when, as a trace, a page, or figures.
 
-The core never imports this. The page needs plotly: `pip install 'enact_pool[timeline]'`.
+Only the command line imports this package. The page needs plotly:
+`pip install 'enact_pool[timeline]'`.
 """
 
 from enact_pool.timeline.chrome import chrome_trace

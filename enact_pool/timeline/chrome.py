@@ -8,14 +8,15 @@ from typing import Any
 
 from enact_pool._events.emitter import EventEmitter
 from enact_pool._events.events import StreamEvent
+from enact_pool._python.public_names import public
 from enact_pool.timeline.evidence import history_of
-from enact_pool.timeline.history import Fate, History, Slice, bounded
+from enact_pool.timeline.history import Ending, History, Slice, bounded
 from enact_pool.timeline.rows import Row
 
 __all__ = ["chrome_trace"]
 
-# Names of the format's own colours. Viewers that know none go by the category.
-_COLOURS: dict[Fate, str] = {
+# Names of the format's own colours. Viewers that do not support them use the category.
+_COLOURS: dict[Ending, str] = {
     "ok": "good",
     "failed": "bad",
     "crashed": "terrible",
@@ -26,15 +27,20 @@ _NAME_LIMIT = 300
 _TEXT_LIMIT = 20_000
 
 
+@public
 def chrome_trace(events: Iterable[StreamEvent] | EventEmitter) -> dict[str, Any]:
-    """These events, which were told to a live emitter (one given is drained), as a trace.
+    """Return the timeline of live events as a trace, to be written as JSON.
 
-    To be written as JSON. A pool is a process of it, a lane a thread, and each
-    callable a complete slice, coloured by its outcome. A worker that ends, and one
-    that takes its place, are instants; how many callables wait and how much memory
-    workers have are counters; runs are asynchronous slices. Times are in microseconds
-    since the first event. Raises `ValueError` if the events do not say where and when
-    callables ran.
+    In the trace, a pool is a process, a lane is a thread, and each callable is a complete slice,
+    coloured by its outcome. Exits and replacements of workers are instants, the numbers of waiting
+    callables and the memory of workers are counters, and runs are asynchronous slices. Times are in
+    microseconds since the first event.
+
+    Args:
+        events: Events of a live emitter, in any order; an `EventEmitter` is drained.
+
+    Raises:
+        ValueError: The events are not those of a live emitter.
     """
     history = history_of(events)
     began = datetime.fromtimestamp(history.began_ms / 1000, timezone.utc)
@@ -52,12 +58,12 @@ def chrome_trace(events: Iterable[StreamEvent] | EventEmitter) -> dict[str, Any]
 
 
 def _microseconds(seconds: float) -> float:
-    # To the nanosecond, which is what readers keep.
+    # To the nanosecond, the precision of readers.
     return round(seconds * 1e6, 3)
 
 
 def _place(row: Row) -> dict[str, int]:
-    # Readers take 0 for no thread of its own.
+    # Readers do not treat 0 as a separate thread.
     return {"pid": row.pool + 1, "tid": row.lane + 1}
 
 
@@ -78,7 +84,7 @@ def _metadata(rows: Iterable[Row]) -> Iterator[dict[str, Any]]:
 def _runs(history: History) -> Iterator[dict[str, Any]]:
     for number, run in enumerate(history.runs, 1):
         same: dict[str, Any] = {"cat": "run", "name": f"run {number}", "pid": run.pool + 1}
-        # Within the process: viewers show what is global elsewhere.
+        # A local id: viewers do not show global ones within the process.
         same["id2"] = {"local": run.run_id}
         args = {"run_id": run.run_id, "finished": run.finished}
         yield {"ph": "b", **same, "tid": 1, "ts": _microseconds(run.start), "args": args}
@@ -87,7 +93,7 @@ def _runs(history: History) -> Iterator[dict[str, Any]]:
 
 def _callable(each: Slice) -> dict[str, Any]:
     args: dict[str, Any] = {
-        "outcome": each.fate,
+        "outcome": each.ending,
         "index": each.span.index,
         "execution_id": each.execution_id,
         "run_id": each.span.run_id,
@@ -102,12 +108,12 @@ def _callable(each: Slice) -> dict[str, Any]:
     return {
         "ph": "X",
         "name": bounded(each.span.name, _NAME_LIMIT),
-        "cat": each.fate,
+        "cat": each.ending,
         **_place(each.row),
         "ts": start,
-        # Of the rounded times, or two slices could overlap, and one would be dropped.
+        # From the rounded times: otherwise two slices could overlap, and readers would drop one.
         "dur": round(end - start, 3),
-        "cname": _COLOURS[each.fate],
+        "cname": _COLOURS[each.ending],
         "args": args,
     }
 

@@ -1,4 +1,4 @@
-"""What page.js draws from: columns of numbers, and tables of the texts that they refer to."""
+"""The data of page.js: columns of numbers, and tables of the texts that the numbers refer to."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import define, field
 
-from enact_pool.timeline.history import Fate, History, WorkerMark, bounded
+from enact_pool.timeline.history import Ending, History, WorkerMark, bounded
 from enact_pool.timeline.rows import Row
 
 __all__ = ["columns_of"]
@@ -18,15 +18,15 @@ __all__ = ["columns_of"]
 _NAME_LIMIT = 120
 _ERROR_LIMIT = 400
 _TRACEBACK_LIMIT = 3_000
-# Of all texts of errors, in characters: a page has to open smoothly.
+# The characters of all texts of errors: a larger page would open slowly.
 _TEXTS_LIMIT = 4_000_000
 _LEFT_OUT = "(left out: there are too many errors for one page)"
 
 
-def columns_of(history: History, fates: list[Fate]) -> dict[str, Any]:
-    """The history, with what became of callables by its number in `fates`, as JSON-able values.
+def columns_of(history: History, endings: list[Ending]) -> dict[str, Any]:
+    """Return the history as JSON-able values; an ending is its index in `endings`.
 
-    Columns are little-endian numbers in base 64, of the type that page.js expects.
+    Columns are little-endian numbers in base 64, of the types that page.js expects.
     """
     slices = history.slices
     names, texts = _Table(), _Table(_TEXTS_LIMIT)
@@ -38,7 +38,7 @@ def columns_of(history: History, fates: list[Fate]) -> dict[str, Any]:
         "duration": _column("f", (each.duration for each in slices)),
         "waited": _column("f", (each.waited for each in slices)),
         "row": _column("I", (numbers[each.row] for each in slices)),
-        "fate": _column("B", (fates.index(each.fate) for each in slices)),
+        "ending": _column("B", (endings.index(each.ending) for each in slices)),
         "index": _column("I", (span.index for span in spans)),
         "pid": _column("I", (span.worker_pid or 0 for span in spans)),
         "name": _column("I", (names.number(span.name, _NAME_LIMIT) for span in spans)),
@@ -72,9 +72,9 @@ def _column(kind: str, numbers: Iterable[float]) -> str:
 
 @define
 class _Table:
-    """Different texts, each of which is in it once; the first is the empty one.
+    """A table of distinct texts; the first is the empty text.
 
-    Those that come when there is no more room for characters are left out.
+    When the table has no more room for characters, further texts are left out.
     """
 
     _room: float = float("inf")
@@ -82,7 +82,7 @@ class _Table:
     _numbers: dict[str, int] = field(factory=lambda: {"": 0}, init=False)
 
     def number(self, text: str, limit: int) -> int:
-        """The place of this text, cut to so many characters."""
+        """Return the index of a text, cut to `limit` characters."""
         text = bounded(text, limit)
         if text not in self._numbers:
             if len(text) > self._room:

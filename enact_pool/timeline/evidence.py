@@ -1,4 +1,4 @@
-"""From events to a history: in any order, of several runs, from a log that was cut off."""
+"""From events to a history: events in any order, of several runs, of an incomplete log."""
 
 from __future__ import annotations
 
@@ -8,13 +8,7 @@ from collections.abc import Callable, Iterable
 from attrs import define, evolve, field
 
 from enact_pool._events.emitter import EventEmitter, is_live
-from enact_pool._events.events import (
-    ExecutionCancelled,
-    ExecutionFailed,
-    Span,
-    StepEnd,
-    StreamEvent,
-)
+from enact_pool._events.events import ExecutionCancelled, ExecutionFailed, StepEnd, StreamEvent
 from enact_pool._events.live_events import (
     ExecutionEnd,
     ExecutionStart,
@@ -23,28 +17,29 @@ from enact_pool._events.live_events import (
     WorkerMemory,
     WorkerStart,
 )
+from enact_pool._events.span import Span
 from enact_pool._model.ids import ExecutionId
-from enact_pool.timeline.history import Fate, History, Memory, Run, Slice, WorkerMark
+from enact_pool.timeline.history import Ending, History, Memory, Run, Slice, WorkerMark
 from enact_pool.timeline.rows import Row, Stay, pools_of
 
 __all__ = ["history_of"]
 
 _NOT_LIVE = (
-    "these events do not say where and when callables ran: "
-    'only those of an EventEmitter(mode="live") can be drawn'
+    "these events have no spans: only the events of a live emitter, such as an "
+    'EventEmitter(mode="live"), can be drawn'
 )
 
-# From milliseconds since the epoch to what the times here count in.
+# Converts milliseconds since the epoch to the times of a history.
 _Since = Callable[[float], float]
 
-# Of a callable: that it has begun, or what it came to.
-_Told = StepStart | StepEnd | ExecutionFailed | ExecutionCancelled
+# An event of a callable: its start or its outcome.
+_CallableEvent = StepStart | StepEnd | ExecutionFailed | ExecutionCancelled
 
 
 def history_of(events: Iterable[StreamEvent] | EventEmitter) -> History:
-    """Put these together; an emitter is drained.
+    """Return the history of events; an emitter is drained.
 
-    Raises `ValueError` if they were not told to an emitter that is live.
+    Raises `ValueError` if the events are not those of a live emitter.
     """
     if isinstance(events, EventEmitter):
         if not is_live(events):
@@ -58,29 +53,29 @@ def history_of(events: Iterable[StreamEvent] | EventEmitter) -> History:
 
 @define
 class _Evidence:
-    """Events, sorted by what they are about."""
+    """Events, sorted by the object that they describe."""
 
-    _told: dict[tuple[ExecutionId, int], _Told] = field(factory=dict)
+    _callable_events: dict[tuple[ExecutionId, int], _CallableEvent] = field(factory=dict)
     _starts: dict[ExecutionId, float] = field(factory=dict)
     _ends: dict[ExecutionId, float] = field(factory=dict)
     _worker_starts: list[WorkerStart] = field(factory=list)
     _worker_ends: list[WorkerEnd] = field(factory=list)
     _memory: list[WorkerMemory] = field(factory=list)
-    # Of each run, the first and the last moment that something tells of.
+    # The first and the last time in the events of each run.
     _times: dict[ExecutionId, tuple[float, float]] = field(factory=dict)
     _stays: set[Stay] = field(factory=set)
 
     def add(self, event: StreamEvent) -> None:
         if isinstance(event, (StepStart, StepEnd, ExecutionFailed, ExecutionCancelled)):
-            self._add_told(event)
+            self._add_callable_event(event)
         elif isinstance(event, ExecutionStart):
             self._starts[event.execution_id] = event.timestamp
-            self._seen(event.execution_id, event.timestamp)
+            self._extend(event.execution_id, event.timestamp)
         elif isinstance(event, ExecutionEnd):
             self._ends[event.execution_id] = event.timestamp
-            self._seen(event.execution_id, event.timestamp)
+            self._extend(event.execution_id, event.timestamp)
         elif isinstance(event, (WorkerStart, WorkerEnd, WorkerMemory)):
-            self._seen(event.execution_id, event.timestamp)
+            self._extend(event.execution_id, event.timestamp)
             self._stays.add(Stay(event.execution_id, event.lane, event.worker_pid))
             if isinstance(event, WorkerStart):
                 self._worker_starts.append(event)
@@ -89,20 +84,20 @@ class _Evidence:
             else:
                 self._memory.append(event)
 
-    def _add_told(self, event: _Told) -> None:
+    def _add_callable_event(self, event: _CallableEvent) -> None:
         span = event.span
         if span is None:
             raise ValueError(_NOT_LIVE)
         key = span.run_id, span.index
-        if key not in self._told or not isinstance(event, StepStart):
-            self._told[key] = event
+        if key not in self._callable_events or not isinstance(event, StepStart):
+            self._callable_events[key] = event
         if span.lane is not None and span.worker_pid is not None:
             self._stays.add(Stay(span.run_id, span.lane, span.worker_pid))
         for time in (span.queued_at, span.started_at, span.finished_at, event.timestamp):
             if time is not None:
-                self._seen(span.run_id, time)
+                self._extend(span.run_id, time)
 
-    def _seen(self, run_id: ExecutionId, time: float) -> None:
+    def _extend(self, run_id: ExecutionId, time: float) -> None:
         first, last = self._times.get(run_id, (time, time))
         self._times[run_id] = min(first, time), max(last, time)
 
@@ -142,7 +137,7 @@ class _Evidence:
         memory += [Memory(death.row, death.time, 0) for death in deaths]
         slices = [
             _slice(event, event.span, pools[event.span.run_id], since, self._times)
-            for event in self._told.values()
+            for event in self._callable_events.values()
             if event.span is not None
             and event.span.lane is not None
             and event.span.started_at is not None
@@ -162,25 +157,25 @@ class _Evidence:
             queue=[
                 (pool, since(time), length) for pool, time, length in _queue(self._waits(pools))
             ],
-            fates=Counter(_fate(event) for event in self._told.values()),
+            endings=Counter(_ending(event) for event in self._callable_events.values()),
         )
 
     def _waits(self, pools: dict[ExecutionId, int]) -> Iterable[tuple[int, float, float]]:
-        """Of each callable: its pool, when it was queued, and when it had waited long enough."""
-        for (run_id, _), event in self._told.items():
+        """Yield for each callable its pool, and the beginning and the end of its wait."""
+        for (run_id, _), event in self._callable_events.items():
             if event.span is not None:
                 started = event.span.started_at
                 left = event.timestamp if started is None else started
                 yield pools[run_id], event.span.queued_at, max(left, event.span.queued_at)
 
 
-def _fate(event: _Told) -> Fate:
+def _ending(event: _CallableEvent) -> Ending:
     outcome = None if event.span is None else event.span.outcome
     return "unfinished" if outcome is None else outcome
 
 
 def _slice(
-    event: _Told,
+    event: _CallableEvent,
     span: Span,
     pool: int,
     since: _Since,
@@ -201,7 +196,7 @@ def _slice(
         Row(pool, span.lane or 0),
         start,
         max(start, end),
-        _fate(event),
+        _ending(event),
         span,
         event.execution_id,
         error,
@@ -210,17 +205,16 @@ def _slice(
 
 
 def _one_at_a_time(slices: list[Slice], deaths: list[WorkerMark]) -> list[Slice]:
-    """The slices by row and start, each cut off where the next one in its row starts.
+    """Return the slices by row and start, each cut off where the next slice of its row starts.
 
-    A lane runs one callable at a time. But the end of one that died is what its
-    parent saw, which may be late, and of an unfinished one all that is known is that
-    it ended with its worker, if that did.
+    A lane runs one callable at a time. But the parent may notice the death of a callable late, and
+    an unfinished callable ended with its worker, if the worker has ended.
     """
     died = {(death.row, death.worker_pid): death.time for death in deaths}
     placed = sorted(slices, key=_place)
     for number, one in enumerate(placed):
         end = one.end
-        if one.fate == "unfinished" and one.span.worker_pid is not None:
+        if one.ending == "unfinished" and one.span.worker_pid is not None:
             end = min(end, died.get((one.row, one.span.worker_pid), end))
         if number + 1 < len(placed) and placed[number + 1].row == one.row:
             end = min(end, placed[number + 1].start)
@@ -234,8 +228,8 @@ def _place(each: Slice) -> tuple[int, int, float, float]:
 
 
 def _respawns(starts: list[WorkerMark], deaths: list[WorkerMark]) -> list[WorkerMark]:
-    """The workers that have come into a row in which another one had ended."""
-    # Whole milliseconds: a death comes before the start that it leads to.
+    """Return the workers that started in a row in which another worker had ended."""
+    # Times are whole milliseconds: at equal times, a death precedes the start of a replacement.
     changes = [(mark.time, False, mark) for mark in deaths]
     changes += [(mark.time, True, mark) for mark in starts]
     respawns = []

@@ -1,6 +1,6 @@
-"""What is known to have happened: the one source of all pictures and figures.
+"""The history of runs, as far as events describe it: the source of all pictures and figures.
 
-Times are in seconds since the first thing that is known to have happened.
+Times are in seconds since the first event.
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ from typing import Literal
 
 from attrs import frozen
 
-from enact_pool._events.events import Span
+from enact_pool._events.span import Span
 from enact_pool._model.ids import ExecutionId
 from enact_pool._model.results import Outcome
 from enact_pool.timeline.rows import Row
 
-__all__ = ["FATES", "Fate", "History", "Memory", "Run", "Slice", "WorkerMark", "bounded"]
+__all__ = ["ENDINGS", "Ending", "History", "Memory", "Run", "Slice", "WorkerMark", "bounded"]
 
-# What became of a callable; it is unfinished if nothing tells of its end.
-Fate = Outcome | Literal["unfinished"]
-FATES: tuple[Fate, ...] = ("ok", "failed", "crashed", "cancelled", "unfinished")
+# How a callable ended; it is unfinished if no event describes its end.
+Ending = Outcome | Literal["unfinished"]
+ENDINGS: tuple[Ending, ...] = ("ok", "failed", "crashed", "cancelled", "unfinished")
 
 
 @frozen
 class Run:
-    """A run; it is not `finished` if nothing tells of its end."""
+    """A run; it is not `finished` if no event describes its end."""
 
     run_id: ExecutionId
     pool: int
@@ -35,15 +35,12 @@ class Run:
 
 @frozen
 class Slice:
-    """A callable that ran, in its row.
-
-    `error` is what went wrong, and `traceback` where, if it is known; else they are empty.
-    """
+    """A callable that ran, in its row; `error` and `traceback` are empty if there are none."""
 
     row: Row
     start: float
     end: float
-    fate: Fate
+    ending: Ending
     span: Span
     execution_id: ExecutionId
     error: str = ""
@@ -55,13 +52,13 @@ class Slice:
 
     @property
     def waited(self) -> float:
-        """The seconds between that it was known to the run and its start."""
+        """The seconds from the time at which the callable was queued to its start."""
         return max(0.0, ((self.span.started_at or 0.0) - self.span.queued_at) / 1000)
 
 
 @frozen
 class WorkerMark:
-    """A worker that has ended, and why; or that has begun in the place of one, with no reason."""
+    """A worker that ended, with the reason; or one that replaced another, without a reason."""
 
     row: Row
     time: float
@@ -71,7 +68,7 @@ class WorkerMark:
 
 @frozen
 class Memory:
-    """What the worker of a row had resident; 0 when it had ended."""
+    """The resident memory of the worker of a row; 0 after the worker had ended."""
 
     row: Row
     time: float
@@ -80,11 +77,12 @@ class Memory:
 
 @frozen
 class History:
-    """All that is known, each in the order of time, and the slices by their rows first.
+    """The history; all lists are in the order of time, and `slices` by row first.
 
-    `began_ms` is what the times count from, in milliseconds since the epoch. `fates`
-    count the callables that are told of, those that never ran too. `queue` is how many
-    callables wait in each pool, at each change: pool, time, length.
+    Attributes:
+        began_ms: The time 0 of the history, in milliseconds since the epoch.
+        queue: The number of callables that wait in each pool, at each change: pool, time, length.
+        endings: The number of callables by ending, including those that never ran.
     """
 
     began_ms: float
@@ -96,11 +94,11 @@ class History:
     respawns: list[WorkerMark]
     memory: list[Memory]
     queue: list[tuple[int, float, int]]
-    fates: Counter[Fate]
+    endings: Counter[Ending]
 
 
 def bounded(text: str, limit: int) -> str:
-    """A text that can be encoded, of at most so many characters: its start and its end."""
+    """Return the start and the end of a text, of at most `limit` characters, encodable as UTF-8."""
     if len(text) > limit:
         head = limit // 3
         text = f"{text[:head]} ... {text[len(text) - (limit - head - 5) :]}"

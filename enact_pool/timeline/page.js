@@ -1,17 +1,17 @@
-// Draws the callables that can be seen, and what befell the workers; runs inside the page,
-// once plotly has drawn the rest.
+// Draws the visible callables, and the exits and starts of workers; runs inside the page, after
+// plotly has drawn the rest.
 //
-// Thousands of elements are slow in any browser. So of callables that are too short to be
-// told apart, those of one row and one fate that begin in the same place are drawn as one
-// bar; zooming in takes them apart. However many there are, as many bars are drawn at most
-// as BUDGET says (or as one pixel column of the screen takes).
+// Thousands of elements are slow in any browser. So callables that are too short to be
+// distinguished are drawn as one bar if they have the same row and the same ending and begin at the
+// same place; zooming in separates them. At most BUDGET bars are drawn (or as many as one pixel
+// column of the screen needs).
 "use strict";
 const BUDGET = 4000;
 const HOVER_LINES = 14;
 const HOVER_WIDTH = 110;
 
 const graph = document.getElementById("{plot_id}");
-const told = JSON.parse(document.getElementById("columns").textContent);
+const data = JSON.parse(document.getElementById("columns").textContent);
 
 function column(text, Numbers) {
   return new Numbers(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer);
@@ -26,19 +26,19 @@ function marks(columns) {
   };
 }
 
-const start = column(told.start, Float64Array);
-const duration = column(told.duration, Float32Array);
-const waited = column(told.waited, Float32Array);
-const row = column(told.row, Uint32Array);
-const fate = column(told.fate, Uint8Array);
-const index = column(told.index, Uint32Array);
-const pid = column(told.pid, Uint32Array);
-const name = column(told.name, Uint32Array);
-const error = column(told.error, Uint32Array);
-const traceback = column(told.traceback, Uint32Array);
-const deaths = marks(told.deaths);
-const respawns = marks(told.respawns);
-const fates = told.titles.length;
+const start = column(data.start, Float64Array);
+const duration = column(data.duration, Float32Array);
+const waited = column(data.waited, Float32Array);
+const row = column(data.row, Uint32Array);
+const ending = column(data.ending, Uint8Array);
+const index = column(data.index, Uint32Array);
+const pid = column(data.pid, Uint32Array);
+const name = column(data.name, Uint32Array);
+const error = column(data.error, Uint32Array);
+const traceback = column(data.traceback, Uint32Array);
+const deaths = marks(data.deaths);
+const respawns = marks(data.respawns);
+const endings = data.titles.length;
 
 function seconds(time) {
   if (time >= 120) return `${Math.floor(time / 60)} min ${(time % 60).toFixed(0)} s`;
@@ -49,28 +49,28 @@ function seconds(time) {
 // The text of one callable.
 function described(at) {
   const lines = [
-    `${told.names[name[at]]}  (index ${index[at]})`,
-    `${told.titles[fate[at]]}, ${seconds(duration[at])}`,
+    `${data.names[name[at]]}  (index ${index[at]})`,
+    `${data.titles[ending[at]]}, ${seconds(duration[at])}`,
     `started at ${start[at].toFixed(4)} s, after waiting for ${seconds(waited[at])}`,
-    `${told.rows[row[at]]}, worker ${pid[at]}`,
+    `${data.rows[row[at]]}, worker ${pid[at]}`,
   ];
-  if (error[at]) lines.push("", told.texts[error[at]]);
-  if (traceback[at]) lines.push("", told.texts[traceback[at]].trimEnd());
+  if (error[at]) lines.push("", data.texts[error[at]]);
+  if (traceback[at]) lines.push("", data.texts[traceback[at]].trimEnd());
   return lines.join("\n");
 }
 
 function describedBar(bar) {
   if (bar.count === 1) return described(bar.longest);
-  const longest = `${told.names[name[bar.longest]]}  (index ${index[bar.longest]})`;
+  const longest = `${data.names[name[bar.longest]]}  (index ${index[bar.longest]})`;
   return [
-    `${bar.count.toLocaleString("en")} callables, all ${told.titles[fate[bar.longest]]}`,
+    `${bar.count.toLocaleString("en")} callables, all ${data.titles[ending[bar.longest]]}`,
     `from ${bar.start.toFixed(4)} s on, within ${seconds(bar.end - bar.start)}`,
     `the longest took ${seconds(duration[bar.longest])}: ${longest}`,
-    `${told.rows[row[bar.longest]]}; zoom in to see each`,
+    `${data.rows[row[bar.longest]]}; zoom in to see each`,
   ].join("\n");
 }
 
-// What plotly shows as it is: it would take tags from names and errors.
+// A text as HTML, which plotly would interpret: names and errors may contain tags.
 function hovertext(text) {
   let lines = text.split("\n");
   if (lines.length > HOVER_LINES) {
@@ -86,7 +86,7 @@ function hovertext(text) {
     .replaceAll("\n", "<br>");
 }
 
-// The bars between two times, where what is shorter than a cell is drawn together.
+// The bars between two times; callables that are shorter than a cell are drawn together.
 function bars(from, to, cell) {
   const found = [];
   const latest = new Map();
@@ -95,7 +95,7 @@ function bars(from, to, cell) {
     if (end < from || start[at] > to) continue;
     const short = duration[at] < cell;
     const place = Math.floor(start[at] / cell);
-    const key = row[at] * fates + fate[at];
+    const key = row[at] * endings + ending[at];
     const last = short ? latest.get(key) : undefined;
     if (last !== undefined && last.place === place) {
       last.end = Math.max(last.end, end);
@@ -111,7 +111,7 @@ function bars(from, to, cell) {
   return found;
 }
 
-// What befell the workers; of those that are in one cell of a row, the first.
+// The exits or starts of workers; only the first of those in one cell of a row.
 function marksBetween(all, from, to, cell, what) {
   const found = { x: [], y: [], hovertext: [] };
   const counts = new Map();
@@ -123,13 +123,13 @@ function marksBetween(all, from, to, cell, what) {
     else seen.count++;
   }
   for (const { at, count } of counts.values()) {
-    const reason = told.texts[all.reason[at]];
+    const reason = data.texts[all.reason[at]];
     const more = count > 1 ? `\nand ${count - 1} more; zoom in to see each` : "";
     found.x.push(all.time[at]);
     found.y.push(all.row[at]);
     found.hovertext.push(
       hovertext(`${what} ${all.pid[at]} ${reason}`.trimEnd() +
-        `\n${told.rows[all.row[at]]}, at ${all.time[at].toFixed(3)} s${more}`)
+        `\n${data.rows[all.row[at]]}, at ${all.time[at].toFixed(3)} s${more}`)
     );
   }
   return found;
@@ -138,7 +138,7 @@ function marksBetween(all, from, to, cell, what) {
 function draw() {
   const [left, right] = graph.layout.xaxis.range.map(Number);
   const pixel = (right - left) / Math.max(200, graph.clientWidth - 130);
-  // Some more on both sides, for who drags the axis.
+  // A margin on both sides, for dragging the axis.
   const from = left - (right - left) / 4;
   const to = right + (right - left) / 4;
   let cell = 2 * pixel;
@@ -147,26 +147,26 @@ function draw() {
     cell *= 2;
     found = bars(from, to, cell);
   }
-  const traces = told.titles.map(() => ({
+  const traces = data.titles.map(() => ({
     x: [], y: [], base: [], hovertext: [], customdata: [], edge: [],
   }));
   for (const bar of found) {
-    const trace = traces[fate[bar.longest]];
+    const trace = traces[ending[bar.longest]];
     const alone = bar.count === 1 && bar.work >= 5 * pixel;
     trace.base.push(bar.start);
-    // As long as they ran: a few that failed must not hide those between them. But
-    // long enough to be seen, and pointed at.
+    // The sum of the durations: a few failed callables must not hide those between them. But
+    // long enough to be visible, and to be pointed at.
     trace.x.push(Math.max(bar.work, 1.5 * pixel));
     trace.y.push(row[bar.longest]);
     trace.hovertext.push(hovertext(describedBar(bar)));
     trace.customdata.push(bar.longest);
-    // A white edge tells neighbours apart.
+    // A white edge separates neighbours.
     trace.edge.push(alone ? 1 : 0);
   }
   const ends = marksBetween(deaths, from, to, 8 * pixel, "worker");
   const starts = marksBetween(respawns, from, to, 8 * pixel, "new worker");
   const all = [...traces, ends, starts];
-  // What a trace has none of stays as it is.
+  // A key that a trace does not have stays unchanged.
   const each = (key) => all.map((trace) => trace[key]);
   return Plotly.restyle(
     graph,

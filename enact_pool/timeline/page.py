@@ -9,15 +9,16 @@ from importlib.resources import files
 
 from enact_pool._events.emitter import EventEmitter
 from enact_pool._events.events import StreamEvent
+from enact_pool._python.public_names import public
 from enact_pool.timeline.columns import columns_of
 from enact_pool.timeline.evidence import history_of
 from enact_pool.timeline.figures import TimelineFigures, figures_of
 from enact_pool.timeline.history import bounded
-from enact_pool.timeline.plot import FATE_COLOURS, FATE_TITLES, fates_in, figure_of
+from enact_pool.timeline.plot import ENDING_COLOURS, ENDING_TITLES, endings_in, figure_of
 
 __all__ = ["timeline_html"]
 
-# Nothing that a name or an error brings along is loaded or sent anywhere.
+# A name or an error cannot make the page load or send anything.
 _POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 )
@@ -26,13 +27,20 @@ _CONFIG = {"displaylogo": False, "modeBarButtons": [_BUTTONS]}
 _NAME_LIMIT = 120
 
 
+@public
 def timeline_html(events: Iterable[StreamEvent] | EventEmitter) -> str:
-    """A page that shows these events, told to a live emitter (one that is given is drained).
+    """Return a page that shows the timeline of live events.
 
-    Lanes over time, with a name, an outcome, a duration and a traceback for each
-    callable, how many wait, memory, and the figures that matter. It works offline,
-    and takes 5 MB, and some 60 bytes for each callable. Raises `ImportError` without
-    plotly, and `ValueError` if the events do not say where and when callables ran.
+    The page shows lanes over time, with a name, an outcome, a duration and a traceback for each
+    callable, the number of waiting callables, memory, and figures. It works offline. Its size is
+    5 MB, and about 60 bytes for each callable.
+
+    Args:
+        events: Events of a live emitter, in any order; an `EventEmitter` is drained.
+
+    Raises:
+        ImportError: plotly is not installed.
+        ValueError: The events are not those of a live emitter.
     """
     try:
         from plotly.io import to_html
@@ -43,7 +51,7 @@ def timeline_html(events: Iterable[StreamEvent] | EventEmitter) -> str:
 
     history = history_of(events)
     figures = figures_of(history)
-    fates = fates_in(history)
+    endings = endings_in(history)
     plots = to_html(
         figure_of(history),
         config=_CONFIG,
@@ -53,11 +61,14 @@ def timeline_html(events: Iterable[StreamEvent] | EventEmitter) -> str:
         div_id="timeline",
         post_script=_resource("page.js"),
     )
-    columns = {**columns_of(history, fates), "titles": [FATE_TITLES[fate] for fate in fates]}
-    # A text must not end the element that it is in.
-    told = json.dumps(columns, separators=(",", ":")).replace("<", "\\u003c")
+    columns = {
+        **columns_of(history, endings),
+        "titles": [ENDING_TITLES[ending] for ending in endings],
+    }
+    # A text must not end the script element that contains it.
+    columns_json = json.dumps(columns, separators=(",", ":")).replace("<", "\\u003c")
     lanes = len(history.rows)
-    subtitle = f"{_count(sum(history.fates.values()), 'callable')} on {_count(lanes, 'lane')}"
+    subtitle = f"{_count(sum(history.endings.values()), 'callable')} on {_count(lanes, 'lane')}"
     if len(history.runs) > 1:
         subtitle += f", in {len(history.runs):,} runs"
     return f"""<!DOCTYPE html>
@@ -76,7 +87,7 @@ def timeline_html(events: Iterable[StreamEvent] | EventEmitter) -> str:
 <h1>enact_pool timeline</h1>
 <p>{subtitle}. Drag to zoom in, double-click to zoom out, click on a callable to keep its text.</p>
 </header>
-<script type="application/json" id="columns">{told}</script>
+<script type="application/json" id="columns">{columns_json}</script>
 <main>
 <section id="plots">
 {plots}
@@ -114,9 +125,9 @@ def _panel(figures: TimelineFigures) -> Iterator[str]:
     yield _figure("crashes", f"{figures.crashes:,}", _count(figures.respawns, "new worker"))
     yield "</dl>\n<h2>Outcomes</h2>\n<table>\n"
     total = sum(figures.outcomes.values()) or 1
-    for fate, count in figures.outcomes.items():
+    for ending, count in figures.outcomes.items():
         if count:
-            yield _bar(FATE_TITLES[fate], f"{count:,}", count / total, FATE_COLOURS[fate])
+            yield _bar(ENDING_TITLES[ending], f"{count:,}", count / total, ENDING_COLOURS[ending])
     yield '</table>\n<h2>Busy share of each lane</h2>\n<div class="lanes"><table>\n'
     for label, share in figures.busy_shares.items():
         yield _bar(label, f"{share:.0%}", share, "#5b6b7b")

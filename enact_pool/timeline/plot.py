@@ -1,7 +1,7 @@
-"""The plots of the page, as plotly takes them: callables, and below who waits and memory.
+"""The plots of the page, as plotly's figures: callables, and below them waiting ones and memory.
 
-All three have one axis of time, and so are zoomed together. The callables, and what
-befell the workers, are put in by page.js, as much of them as can be seen at a time.
+All three plots share the time axis, and so are zoomed together. page.js adds the callables, and the
+exits and starts of workers: only those that are visible.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from enact_pool.timeline.history import FATES, Fate, History
+from enact_pool.timeline.history import ENDINGS, Ending, History
 from enact_pool.timeline.rows import Row
 
-__all__ = ["FATE_COLOURS", "FATE_TITLES", "fates_in", "figure_of"]
+__all__ = ["ENDING_COLOURS", "ENDING_TITLES", "endings_in", "figure_of"]
 
-FATE_TITLES: dict[Fate, str] = {
+ENDING_TITLES: dict[Ending, str] = {
     "ok": "Ok",
     "failed": "Error",
     "crashed": "Crashed",
     "cancelled": "Cancelled",
     "unfinished": "Unfinished",
 }
-# Distinct by hue to the colour-blind, and by lightness without any colour.
-FATE_COLOURS: dict[Fate, str] = {
+# Distinguishable by hue for colour-blind readers, and by lightness without colours.
+ENDING_COLOURS: dict[Ending, str] = {
     "ok": "#56a8dc",
     "failed": "#e69f00",
     "crashed": "#8c1a2b",
@@ -34,22 +34,22 @@ FATE_COLOURS: dict[Fate, str] = {
 _INK, _FAINT_INK, _LINE = "#24292f", "#6e7781", "#e6e8eb"
 _QUEUE_COLOUR, _MEMORY_COLOUR, _LARGEST_COLOUR = "#5b6b7b", "#00735c", "#4fae93"
 
-# In pixels.
+# Pixels.
 _ROW, _FEWEST_ROWS, _MOST_ROWS = 34, 110, 620
 _SMALL, _GAP, _ABOVE, _BELOW = 96, 26, 46, 52
 # More labels would overlap.
 _LABELS = 40
-# A small plot has no more pixels to show more.
+# A small plot has too few pixels for more points.
 _POINTS = 4000
 
 
-def fates_in(history: History) -> list[Fate]:
-    """What became of callables, as far as it occurs."""
-    return [fate for fate in FATES if history.fates[fate]]
+def endings_in(history: History) -> list[Ending]:
+    """Return the endings that occur in a history."""
+    return [ending for ending in ENDINGS if history.endings[ending]]
 
 
 def figure_of(history: History) -> dict[str, Any]:
-    """The figure: a trace for each of `fates_in`, then deaths, respawns, and the small plots."""
+    """Return the figure: a trace for each ending, then deaths, respawns, and the small plots."""
     rows = len(history.rows)
     main = min(max(rows * _ROW, _FEWEST_ROWS), _MOST_ROWS)
     inner = main + 2 * (_SMALL + _GAP)
@@ -62,7 +62,7 @@ def figure_of(history: History) -> dict[str, Any]:
     small = {**axis, "rangemode": "tozero", "nticks": 4, "tickfont": {"size": 11}}
     return {
         "data": [
-            *(_callables(fate, history.fates[fate]) for fate in fates_in(history)),
+            *(_callables(ending, history.endings[ending]) for ending in endings_in(history)),
             _marks("Worker ended", "x-thin", _INK),
             _marks("New worker", "triangle-right-open", _INK),
             *_queue(history),
@@ -139,20 +139,20 @@ def figure_of(history: History) -> dict[str, Any]:
     }
 
 
-def _callables(fate: Fate, count: int) -> dict[str, Any]:
+def _callables(ending: Ending, count: int) -> dict[str, Any]:
     return {
         "type": "bar",
         "orientation": "h",
-        "name": f"{FATE_TITLES[fate]} ({count:,})",
+        "name": f"{ENDING_TITLES[ending]} ({count:,})",
         "x": [],
         "y": [],
         "base": [],
         "width": 0.76,
         "hoverinfo": "text",
         "marker": {
-            "color": FATE_COLOURS[fate],
+            "color": ENDING_COLOURS[ending],
             "line": {"color": "white", "width": 0},
-            "pattern": {"shape": "/" if fate == "unfinished" else "", "fgcolor": "#4a7ea6"},
+            "pattern": {"shape": "/" if ending == "unfinished" else "", "fgcolor": "#4a7ea6"},
         },
     }
 
@@ -233,7 +233,7 @@ def _summed(
     combine: Callable[[Sequence[int]], int],
     end: float,
 ) -> tuple[list[float], list[int]]:
-    """What the latest values of all together come to, at the changes and till the end."""
+    """Return the combined latest values of all keys, at each change and at the end."""
     latest: dict[Row | int, int] = {}
     times: list[float] = []
     values: list[int] = []
@@ -252,7 +252,7 @@ def _summed(
 
 
 def _thinned(times: list[float], values: list[int]) -> tuple[list[float], list[int]]:
-    """Of each of many equal parts of the time, the least, the greatest and the last value."""
+    """Keep the least, the greatest and the last value of each of many equal parts of the time."""
     if len(times) <= _POINTS:
         return times, values
     parts = _POINTS // 3

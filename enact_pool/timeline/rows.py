@@ -1,10 +1,9 @@
-"""The rows of a timeline: one for each lane, of each pool that was at work at a time.
+"""The rows of a timeline: one for each lane of each pool that worked at one time.
 
-Events name lanes by their number in a pool, and say of no pool which it is. But a
-worker belongs to one pool: runs that had the same worker had the same pool. Others
-may have had another one, or the same with new workers. So runs without a common
-worker share rows if one was over before the other began, and have rows of their own
-if not: no row ever shows two lanes at once.
+Events contain the number of a lane in its pool, but do not identify the pool. However, a worker
+belongs to one pool: runs with a common worker used the same pool. Other runs may have used another
+pool, or the same pool with new workers. So runs without a common worker share rows if one was over
+before the other began, and have separate rows otherwise: a row never shows two lanes at once.
 """
 
 from __future__ import annotations
@@ -27,13 +26,13 @@ class Row:
 
     @property
     def label(self) -> str:
-        """What to call it: pools but for the first are numbered."""
+        """The title of the row; only pools after the first are numbered."""
         return f"lane {self.lane}" if self.pool == 0 else f"pool {self.pool + 1}, lane {self.lane}"
 
 
 @frozen
 class Stay:
-    """A worker that was in a lane, as a run tells."""
+    """A worker that was in a lane during a run."""
 
     run_id: ExecutionId
     lane: int
@@ -42,7 +41,7 @@ class Stay:
 
 @frozen
 class _Group:
-    """Runs that had the same pool for sure."""
+    """Runs that certainly used the same pool."""
 
     run_ids: list[ExecutionId] = field(factory=list)
 
@@ -54,13 +53,18 @@ class _Group:
 def pools_of(
     times: Mapping[ExecutionId, tuple[float, float]], stays: Iterable[Stay]
 ) -> dict[ExecutionId, int]:
-    """For each run, whose start and end are in milliseconds, the number of its pool."""
+    """Return the number of each run's pool.
+
+    Args:
+        times: The start and the end of each run, in milliseconds.
+        stays: The workers of the runs.
+    """
     extents = [(group.extent(times), group) for group in _groups(times, stays)]
     pools: dict[ExecutionId, int] = {}
-    # When what was last put into each pool is over.
+    # The end of the last group in each pool.
     ends: list[float] = []
     for (start, end), group in sorted(extents, key=lambda each: each[0]):
-        # Some times are in whole milliseconds, and so a little too early.
+        # Some times are truncated to whole milliseconds, and so a little too early.
         free = [pool for pool, last_end in enumerate(ends) if int(last_end) <= start]
         pool = free[0] if free else len(ends)
         ends[pool : pool + 1] = [end]

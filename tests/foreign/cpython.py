@@ -22,7 +22,7 @@ from typing import Any
 import psutil
 
 from enact_pool import PoolExecutor
-from enact_pool._api.executor import _Driver
+from enact_pool._api.executor_thread import ExecutorThread
 from enact_pool._engine.futures import CallFuture
 
 _SUITE = "test.test_concurrent_futures"
@@ -105,17 +105,17 @@ class _Adapted(PoolExecutor):
 
     @property
     def _pending(self) -> int:
-        if self._driver is None:
+        if self._thread is None:
             return 0
-        calls = self._driver.calls
+        calls = self._thread.calls
         # While nothing is on its way from the queue to the run.
         with calls._turn.guard:
             return len(calls._waiting) + len(calls._futures)
 
     @property
-    def _executor_manager_thread(self) -> _Driver:
-        assert self._driver is not None
-        return self._driver
+    def _executor_manager_thread(self) -> ExecutorThread:
+        assert self._thread is not None
+        return self._thread
 
 
 _made: weakref.WeakSet[_Adapted] = weakref.WeakSet()

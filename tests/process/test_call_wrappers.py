@@ -1,4 +1,4 @@
-"""Call wrappers: what an emitter has the callables of a run called by, in their workers."""
+"""Call wrappers: functions of an emitter that call the callables of a run, in their workers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from enact_pool import (
 
 
 class Wrapping:
-    """An emitter that has calls wrapped when it is told that a run begins."""
+    """An emitter that wraps calls when a run begins."""
 
     mode = "live"
 
@@ -53,10 +53,10 @@ def pool() -> Iterator[Pool]:
 
 
 @pytest.mark.parametrize("size", [1, 1 << 20])
-def test_each_callable_is_called_by_the_wrappers_with_its_place_the_first_one_outermost(
+def test_each_callable_is_called_by_all_wrappers_with_its_index_the_first_outermost(
     pool: Pool, size: int
 ) -> None:
-    """With an input that travels along, and one that has a parcel; and limits of the run."""
+    """With an input in the batch, with one that is a large value, and with limits."""
     many = [lambda _, n=n: f"{n}: {deeds.placed(_)}" for n in range(30)]
     callables = [deeds.placed, deeds.placed_later, *many]
     emitter = Wrapping("a", "b")
@@ -66,7 +66,7 @@ def test_each_callable_is_called_by_the_wrappers_with_its_place_the_first_one_ou
     assert [r.output for r in run_parallel([deeds.placed], 0, pool=pool)] == [Ok("")]
 
 
-def test_calls_of_one_function_are_wrapped_with_their_places(pool: Pool) -> None:
+def test_calls_of_one_function_are_wrapped_with_their_indexes(pool: Pool) -> None:
     lazy = imap_parallel(deeds.placed, itertools.count(), Wrapping("a"), pool=pool)
     assert [next(lazy).output for _ in range(3)] == [Ok("a0"), Ok("a1"), Ok("a2")]
     lazy.close()
@@ -74,7 +74,7 @@ def test_calls_of_one_function_are_wrapped_with_their_places(pool: Pool) -> None
     assert [result.output for result in results] == [Ok("b0"), Ok("b1")]
 
 
-def test_it_is_an_error_of_the_emitter_to_ask_for_a_wrapper_when_the_run_has_begun(
+def test_adding_a_wrapper_after_the_run_has_begun_is_an_error_of_the_emitter(
     pool: Pool,
 ) -> None:
     with pytest.raises(RuntimeError, match="only while the event is emitted") as raised:

@@ -1,4 +1,4 @@
-"""The command line, as a user has it."""
+"""The command line in real processes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ACTS = r'''
 import ctypes, subprocess, time
 
 def say(text):
-    """In one piece, whoever else does."""
+    """Print in one write, so that lines of other processes cannot be in between."""
     print(text + "\n", end="", flush=True)
 
 say("imported")
@@ -38,7 +38,7 @@ def crash(text):
     ctypes.string_at(0)
 
 def greedy(text):
-    """Runs a program that reads standard input to its end."""
+    """Run a program that reads standard input to its end."""
     return subprocess.run(["cat"], stdout=subprocess.PIPE).stdout.decode() + text
 
 def complex_number(text):
@@ -74,7 +74,7 @@ def done(folder: Path, *arguments: str, input: str = "") -> tuple[int, str, str]
 
 
 def test_functions_are_run_on_a_text(folder: Path) -> None:
-    """And what they print, or their module does, is not among the results."""
+    """Prints of the functions and of their module are not among the results."""
     functions = ["acts:shout", "acts:fail", "acts:crash", "html:escape"]
     (folder / "input.txt").write_text("<hello>")
     status, output, errors = done(folder, "run", *functions, "--input", "@input.txt")
@@ -90,7 +90,7 @@ def test_functions_are_run_on_a_text(folder: Path) -> None:
     assert re.search(r"^4 results in \d+\.\d\d s: 2 ok, 1 failed, 1 crashed$", errors, re.M)
 
 
-def test_results_are_told_as_json_and_events_are_kept(folder: Path) -> None:
+def test_results_are_printed_as_json_and_events_are_logged(folder: Path) -> None:
     arguments = ["--map", "--input", "-", "--json", "--events", "log.jsonl", "--workers", "2"]
     run = ["run", "acts:complex_number", "--progress", *arguments]
     status, output, errors = done(folder, *run, input="1\nx\r\n3")
@@ -116,8 +116,8 @@ def test_results_are_told_as_json_and_events_are_kept(folder: Path) -> None:
     ]
 
 
-def test_lines_are_mapped_as_they_come_and_nobody_reads_them_away(folder: Path) -> None:
-    """Until nobody reads the results any more: then it ends, and says nothing."""
+def test_lines_are_mapped_as_they_arrive_and_no_callable_reads_them(folder: Path) -> None:
+    """When the reader of the results closes the pipe, the command exits silently."""
     with started(folder, "run", "acts:greedy", "--map", "--input", "-", "--json") as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -134,11 +134,11 @@ def test_lines_are_mapped_as_they_come_and_nobody_reads_them_away(folder: Path) 
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_results_that_cannot_be_written_are_no_traceback() -> None:
+def test_results_that_cannot_be_written_cause_no_traceback() -> None:
     command = [sys.executable, "-m", "enact_pool", "run", "html:escape", "--input", "x"]
     with open("/dev/full", "w") as full:
         process = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
-    assert process.stderr == "Error: cannot tell results: No space left on device\n"
+    assert process.stderr == "Error: cannot write results: No space left on device\n"
     assert process.returncode == 1
 
 
@@ -153,7 +153,7 @@ def test_an_interrupt_ends_the_run(folder: Path) -> None:
     assert errors.split() == ["interrupted"]
 
 
-def test_an_input_that_is_no_text_is_named_by_its_line(
+def test_the_error_of_an_input_that_is_not_text_contains_the_line(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folder)
@@ -161,11 +161,11 @@ def test_an_input_that_is_no_text_is_named_by_its_line(
     run = ["run", "html:escape", "--map", "--input", "@input.txt"]
     result = CliRunner().invoke(command, run)
     assert "0 escape: good" in result.output
-    assert "Invalid value for --input: line 2 is no UTF-8: " in result.output
+    assert "Invalid value for --input: line 2 is not UTF-8: " in result.output
     assert result.exit_code == 2
 
 
-def test_events_that_cannot_be_written_are_told_after_the_results(
+def test_events_that_cannot_be_written_are_reported_after_the_results(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(log: EventLog, _: object) -> None:

@@ -1,4 +1,4 @@
-"""What a run gives back, and what it tells, when no worker dies."""
+"""The results and the events of a run in which no worker dies."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ def test_results_come_in_the_order_of_the_callables(pool: Pool) -> None:
     assert outputs(pool, *callables) == [Ok(i) for i in range(50)]
 
 
-def test_nothing_waits_behind_a_long_callable_while_a_worker_is_idle(
+def test_no_callable_waits_behind_a_long_one_while_a_worker_is_idle(
     pool: Pool, tmp_path: Path
 ) -> None:
-    """The first callable ends only when all others have; they were sent along with it."""
+    """The first callable ends only after all others; they were sent with it."""
     log = tmp_path / "log"
 
     def last(_: object) -> str:
@@ -65,8 +65,8 @@ def test_nothing_waits_behind_a_long_callable_while_a_worker_is_idle(
         log.unlink()
 
 
-def test_all_idle_workers_get_some_of_what_waits(tmp_path: Path) -> None:
-    """The last eight wait for one another, so each worker has to get one of them."""
+def test_all_idle_workers_receive_some_of_the_waiting_callables(tmp_path: Path) -> None:
+    """The last eight wait for one another, so each worker must receive one of them."""
 
     def nap(_: object) -> None:
         time.sleep(0.001)
@@ -82,7 +82,7 @@ def test_all_idle_workers_get_some_of_what_waits(tmp_path: Path) -> None:
             assert outputs(pool, *[nap] * 200, *[meet] * 8, input=here) == [Ok(None)] * 208
 
 
-def test_no_callables_give_no_results_no_events_and_no_process(mark: str) -> None:
+def test_a_run_without_callables_has_no_results_no_events_and_no_process(mark: str) -> None:
     from conftest import processes
 
     before = processes(mark)
@@ -94,7 +94,7 @@ def test_no_callables_give_no_results_no_events_and_no_process(mark: str) -> Non
 
 
 def test_each_callable_has_its_own_copy_of_the_input(pool: Pool) -> None:
-    """What one does to it, no other sees; nor does the caller."""
+    """Neither other callables nor the caller see the changes of one callable."""
 
     def grow(items: list[int]) -> int:
         items.append(1)
@@ -106,12 +106,12 @@ def test_each_callable_has_its_own_copy_of_the_input(pool: Pool) -> None:
 
 
 @pytest.mark.parametrize("input", ["text", b"bytes", 7, None, (1, [2]), {"a": {1}}, 2.5, ...])
-def test_the_input_arrives_as_it_was(pool: Pool, input: object) -> None:
+def test_the_input_arrives_unchanged(pool: Pool, input: object) -> None:
     assert outputs(pool, *[lambda x: x] * 3, input=input) == [Ok(input)] * 3
 
 
-def test_names_are_told(pool: Pool) -> None:
-    """By attribute, by method, by `__name__`, or by type."""
+def test_results_have_the_names_of_their_callables(pool: Pool) -> None:
+    """The name is an attribute, a method, `__name__`, or the name of the type."""
 
     def function(_: object) -> None: ...
 
@@ -206,7 +206,7 @@ class BadText(Exception):
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
 )
-def test_whatever_is_raised_is_an_err(
+def test_any_exception_is_an_err(
     pool: Pool, error: BaseException, text: str, type_name: str | None
 ) -> None:
     emitter = EventEmitter()
@@ -225,7 +225,7 @@ def test_whatever_is_raised_is_an_err(
     assert event.execution_id == result.execution_id
 
 
-def test_exceptions_that_cannot_be_rebuilt_are_told_like_others(pool: Pool) -> None:
+def test_exceptions_that_cannot_be_rebuilt_are_errs_like_others(pool: Pool) -> None:
     def fail(_: object) -> None:
         raise Custom(1, 2)
 
@@ -261,7 +261,7 @@ def test_callables_that_cannot_be_pickled_cost_their_own_result(pool: Pool) -> N
 
 
 def test_callables_that_cannot_be_rebuilt_cost_their_own_result(pool: Pool, tmp_path: Path) -> None:
-    """In a large batch as well: then it is sent again, one by one."""
+    """Also in a large batch, which is then sent again, one callable at a time."""
     log = tmp_path / "starts"
 
     def noted(number: int) -> Callable[[object], int]:
@@ -316,7 +316,7 @@ def test_return_values_that_cannot_be_rebuilt_cost_their_own_result(pool: Pool) 
     assert "the return value cannot be rebuilt: LookupError" in bad.error
 
 
-def test_an_input_that_cannot_be_pickled_concerns_all(pool: Pool) -> None:
+def test_an_input_that_cannot_be_pickled_fails_all_callables(pool: Pool) -> None:
     emitter = EventEmitter()
     input: Any = threading.Lock()
     results = pool.run_parallel([deeds.square] * 3, input, emitter)
@@ -327,7 +327,7 @@ def test_an_input_that_cannot_be_pickled_concerns_all(pool: Pool) -> None:
     assert len(emitter.drain()) == 3
 
 
-def test_an_input_that_cannot_be_rebuilt_concerns_all(pool: Pool) -> None:
+def test_an_input_that_cannot_be_rebuilt_fails_all_callables(pool: Pool) -> None:
     for output in outputs(pool, *[deeds.square] * 3, input=deeds.LoadsElsewhere()):
         assert output.error.startswith("the input cannot be rebuilt in the worker: LookupError")
 
@@ -362,8 +362,8 @@ def test_a_worker_that_is_receiving_is_not_taken_for_stalled(
     assert len({pid.value for pid in pids}) <= 2
 
 
-def test_callables_that_pickle_alone_only_are_sent_alone() -> None:
-    """As when a third thread changes what they share while they are pickled."""
+def test_callables_that_can_only_be_pickled_alone_are_sent_alone() -> None:
+    """For example, a third thread changes the objects that they share while they are pickled."""
 
     class Fickle:
         pickled = 0
@@ -386,7 +386,7 @@ def test_callables_that_pickle_alone_only_are_sent_alone() -> None:
 # Events
 
 
-def test_events_carry_what_the_results_carry(pool: Pool) -> None:
+def test_events_have_the_values_of_the_results(pool: Pool) -> None:
     emitter = EventEmitter()
     before = time.time_ns() // 1_000_000
     results = pool.run_parallel([deeds.square, lambda _: "text", lambda _: {"b": 1}], 5, emitter)
@@ -423,7 +423,7 @@ def test_events_are_emitted_as_soon_as_their_turn_has_come(tmp_path: Path) -> No
     """The last callable waits until the events of those before it have been emitted."""
 
     class Opens:
-        """Opens a gate at the third event."""
+        """Open a gate at the third event."""
 
         def __init__(self) -> None:
             self.seen = 0
@@ -471,7 +471,7 @@ def test_an_interrupt_reaches_the_caller_and_the_pool_stays_usable() -> None:
 
 
 def test_an_emitter_may_run_callables_itself() -> None:
-    """On the pool whose workers its own run has."""
+    """The emitter uses the same pool as its run."""
 
     class Nested:
         def __init__(self) -> None:
@@ -503,11 +503,11 @@ def test_a_callable_that_forks_and_returns_twice_answers_once(tmp_path: Path) ->
 
 
 class Never:
-    """Takes no event."""
+    """Has no `emit`."""
 
 
 class Later:
-    """Would take events if somebody awaited it."""
+    """Its `emit` is a coroutine function."""
 
     async def emit(self, event: object) -> None: ...
 
@@ -517,7 +517,7 @@ class Later:
     [
         (([len, 3], ""), TypeError, r"callables\[1\] is no callable: 'int' object"),
         ((5, ""), TypeError, "callables must be an iterable, not int"),
-        (([len], "", Never()), TypeError, r"emitter must have emit\(event\), 'Never'"),
+        (([len], "", Never()), TypeError, r"emitter must have emit\(event\), but a 'Never'"),
         (([len], "", Later()), TypeError, "must not be a coroutine function"),
     ],
 )
@@ -538,9 +538,7 @@ def test_bad_arguments_are_refused_before_any_process_starts(
     ("workers", "error"),
     [(0, ValueError), (-1, ValueError), (1.0, TypeError), ("2", TypeError), (True, TypeError)],
 )
-def test_numbers_of_workers_that_make_no_sense_are_refused(
-    workers: Any, error: type[Exception]
-) -> None:
+def test_invalid_numbers_of_workers_are_refused(workers: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match="max_workers"):
         Pool(workers)
     with pytest.raises(error, match="max_workers"):
@@ -557,9 +555,7 @@ def test_numbers_of_workers_that_make_no_sense_are_refused(
         ({"initargs": (threading.Lock(),), "initializer": print}, TypeError),
     ],
 )
-def test_pool_arguments_that_make_no_sense_are_refused(
-    arguments: Any, error: type[Exception]
-) -> None:
+def test_invalid_pool_arguments_are_refused(arguments: Any, error: type[Exception]) -> None:
     with pytest.raises(error):
         Pool(1, **arguments)
 

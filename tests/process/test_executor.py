@@ -33,7 +33,7 @@ def executor() -> Iterator[PoolExecutor]:
 
 
 class Gated:
-    """Calls that run until the gate is opened."""
+    """Calls that run until the gate opens."""
 
     def __init__(self, folder: Path) -> None:
         self.gate = folder / "gate"
@@ -78,7 +78,7 @@ def test_calls_are_answered_with_their_arguments(executor: PoolExecutor) -> None
 
 
 def test_calls_share_no_arguments_and_no_state(executor: PoolExecutor) -> None:
-    """Though they travel together."""
+    """Even if they travel in one batch."""
     numbers: list[int] = []
     futures = [executor.submit(list.append, numbers, 1) for _ in range(100)]
     sizes = [executor.submit(_grown, numbers) for _ in range(100)]
@@ -105,7 +105,7 @@ def test_a_dead_worker_costs_its_call_and_no_other(executor: PoolExecutor) -> No
     assert executor.submit(abs, -1).result() == 1
 
 
-def test_what_a_call_raises_is_raised_with_the_workers_traceback_as_its_cause(
+def test_an_exception_of_a_call_has_the_workers_traceback_as_its_cause(
     executor: PoolExecutor,
 ) -> None:
     error = executor.submit(raise_custom).exception()
@@ -117,7 +117,7 @@ def test_what_a_call_raises_is_raised_with_the_workers_traceback_as_its_cause(
     assert exits.code == 3
 
 
-def test_what_cannot_be_pickled_costs_its_own_future(executor: PoolExecutor) -> None:
+def test_a_call_that_cannot_be_pickled_costs_only_its_own_future(executor: PoolExecutor) -> None:
     lock = threading.Lock()
     futures: list[Future[Any]] = [
         executor.submit(abs, -1),
@@ -133,7 +133,7 @@ def test_what_cannot_be_pickled_costs_its_own_future(executor: PoolExecutor) -> 
     assert "cannot come back" in str(error)
 
 
-def test_limits_are_kept() -> None:
+def test_limits_are_enforced() -> None:
     with PoolExecutor(1, timeout=0.1, max_tasks_per_child=1) as executor:
         slow = executor.submit(signal.pause)
         pids = [executor.submit(os.getpid).result() for _ in range(3)]
@@ -143,7 +143,7 @@ def test_limits_are_kept() -> None:
 
 
 def test_a_call_can_be_cancelled_until_it_begins(executor: PoolExecutor, gated: Gated) -> None:
-    """Those that were sent to a worker already, too."""
+    """Including calls that were already sent to a worker."""
     running = [gated.submit(executor) for _ in range(2)]
     until_running(*running)
     waiting = [executor.submit(abs, -n) for n in range(20)]
@@ -173,7 +173,7 @@ def test_one_call_can_be_killed_while_others_go_on(gated: Gated, tmp_path: Path)
         assert executor.submit(abs, -2).result() == 2
 
 
-def test_shutdown_does_what_was_submitted_or_cancels_it(gated: Gated) -> None:
+def test_shutdown_completes_or_cancels_submitted_calls(gated: Gated) -> None:
     executor = PoolExecutor(1)
     running = gated.submit(executor)
     until_running(running)
@@ -203,20 +203,20 @@ def test_workers_can_be_ended_at_once(end: Any, gated: Gated) -> None:
     executor.shutdown()
 
 
-def test_an_executor_that_is_dropped_does_what_was_submitted() -> None:
+def test_an_executor_that_is_garbage_completes_submitted_calls() -> None:
     executor = PoolExecutor(1)
     dropped = weakref.ref(executor)
     future = executor.submit(abs, -1)
-    driver = executor._driver
+    thread = executor._thread
     del executor
     gc.collect()
     assert dropped() is None
     assert future.result() == 1
-    assert driver is not None
-    driver.join()
+    assert thread is not None
+    thread.join()
 
 
-def test_map_gives_values_in_order_and_raises_in_place(executor: PoolExecutor) -> None:
+def test_map_returns_values_in_order_and_raises_in_their_place(executor: PoolExecutor) -> None:
     assert list(executor.map(pow, range(100), [2] * 100, chunksize=7)) == [
         n * n for n in range(100)
     ]
@@ -233,19 +233,19 @@ def test_map_gives_values_in_order_and_raises_in_place(executor: PoolExecutor) -
     values.close()  # type: ignore[attr-defined]
 
 
-def test_map_gives_up_after_its_timeout(executor: PoolExecutor, gated: Gated) -> None:
+def test_map_raises_after_its_timeout(executor: PoolExecutor, gated: Gated) -> None:
     values = executor.map(deeds.busy_until(str(gated.gate)), [None], timeout=0.01)
     # The built-in one, from 3.11 on.
     with pytest.raises(concurrent.futures.TimeoutError):
         next(values)
 
 
-def test_callbacks_and_waiters_are_told(executor: PoolExecutor, gated: Gated) -> None:
-    told: list[int] = []
+def test_callbacks_are_called_and_waiters_wake_up(executor: PoolExecutor, gated: Gated) -> None:
+    received: list[int] = []
 
     def submit_another(future: Future[int]) -> None:
-        told.append(future.result())
-        executor.submit(abs, -2).add_done_callback(lambda other: told.append(other.result()))
+        received.append(future.result())
+        executor.submit(abs, -2).add_done_callback(lambda other: received.append(other.result()))
 
     slow: Future[Any] = gated.submit(executor)
     quick: Future[Any] = executor.submit(abs, -1)
@@ -254,7 +254,7 @@ def test_callbacks_and_waiters_are_told(executor: PoolExecutor, gated: Gated) ->
     gated.gate.touch()
     assert {future.result() for future in as_completed([slow, quick])} == {"done", 1}
     executor.shutdown()
-    assert told == [1, 2]
+    assert received == [1, 2]
 
 
 def test_it_serves_asyncio(executor: PoolExecutor) -> None:
@@ -285,7 +285,7 @@ def test_many_threads_may_submit_at_once(executor: PoolExecutor) -> None:
         assert all(f.result() == n for n, f in enumerate(mine) if n % 3)
 
 
-def test_workers_that_cannot_start_fail_what_was_submitted_until_they_can(tmp_path: Path) -> None:
+def test_workers_that_cannot_start_fail_submitted_calls_until_they_can(tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     with PoolExecutor(1, initializer=deeds.start_only_if, initargs=(str(gate),)) as executor:
         with pytest.raises(WorkerCrashError, match="gate is shut"):
@@ -294,7 +294,7 @@ def test_workers_that_cannot_start_fail_what_was_submitted_until_they_can(tmp_pa
         assert executor.submit(abs, -1).result() == 1
 
 
-def test_an_emitter_is_given_the_events_of_the_calls() -> None:
+def test_an_emitter_receives_the_events_of_the_calls() -> None:
     emitter = EventEmitter()
     with PoolExecutor(1, emitter=emitter) as executor:
         futures: list[Future[Any]] = [executor.submit(abs, -1), executor.submit(os._exit, 3)]
@@ -323,7 +323,7 @@ for n in range(3):
 """
 
 
-def test_a_script_needs_no_guard_may_fork_and_is_finished_at_its_exit() -> None:
+def test_a_script_needs_no_guard_may_fork_and_completes_its_calls_at_exit() -> None:
     ended = subprocess.run(
         [sys.executable, "-W", "ignore::DeprecationWarning", "-c", SCRIPT],
         capture_output=True, text=True, timeout=30, check=True,

@@ -1,4 +1,4 @@
-"""What an executor has to bear: interrupts, finalizers, races, forks, and exits at any moment."""
+"""An executor under interrupts, finalizers, races, forks, and exits at any moment."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def settled(futures: list[Future[Any]]) -> list[Future[Any]]:
     return futures
 
 
-def test_what_is_cancelled_never_starts_and_what_is_not_starts_once(tmp_path: Path) -> None:
-    """With calls that take no time, and threads that cancel what others submit."""
+def test_cancelled_calls_never_start_and_others_start_once(tmp_path: Path) -> None:
+    """The calls are very short, and threads cancel the calls of other threads."""
     log = str(tmp_path / "log")
     futures: list[Future[int]] = []
     answers: list[tuple[int, bool]] = []
@@ -66,33 +66,33 @@ def test_what_is_cancelled_never_starts_and_what_is_not_starts_once(tmp_path: Pa
     assert all(futures[index].cancelled() == answer for index, answer in answers)
 
 
-def test_callbacks_may_do_what_they_like() -> None:
-    told: list[str] = []
+def test_callbacks_may_submit_cancel_and_raise() -> None:
+    steps: list[str] = []
     executor = PoolExecutor(1)
     others = [executor.submit(deeds.sleep_5_ms, n) for n in range(20)]
 
     def callback(future: Future[Any]) -> None:
-        told.append("submits")
-        executor.submit(abs, -1).add_done_callback(lambda _: told.append("submitted"))
-        others[-1].add_done_callback(lambda _: told.append("cancelled"))
+        steps.append("submits")
+        executor.submit(abs, -1).add_done_callback(lambda _: steps.append("submitted"))
+        others[-1].add_done_callback(lambda _: steps.append("cancelled"))
         others[-2].add_done_callback(lambda _: others[-3].cancel())
         assert others[-1].cancel()
         assert others[-2].cancel()
         assert others[-3].cancelled()
-        told.append("shuts down")
+        steps.append("shuts down")
         executor.shutdown(wait=True)
-        raise SystemExit("nobody hears this")
+        raise SystemExit("ignored")
 
     others[0].add_done_callback(callback)
     settled(others)
     executor.shutdown()
-    assert told == ["submits", "cancelled", "shuts down", "submitted"]
+    assert steps == ["submits", "cancelled", "shuts down", "submitted"]
     assert [f.result() for f in others[:-3]] == list(range(17))
 
 
 @contextmanager
 def pestered(handler: Callable[[], object]) -> Iterator[None]:
-    """Within, the handler of a signal runs in the main thread now and then, once at a time."""
+    """Run a signal handler in the main thread at random moments, once at a time."""
     is_over, may_send, main = threading.Event(), threading.Event(), threading.main_thread()
 
     def handle(*_: object) -> None:
@@ -123,7 +123,7 @@ def pestered(handler: Callable[[], object]) -> Iterator[None]:
 
 
 def test_signal_handlers_may_submit_and_cancel() -> None:
-    """Whatever the main thread does with the executor at that moment."""
+    """At any moment of the main thread's work with the executor."""
     inner: list[Future[int]] = []
     outer: list[Future[int]] = []
 
@@ -185,7 +185,7 @@ def test_an_interrupt_at_any_moment_loses_no_future() -> None:
 
 
 class Finalized:
-    """In a cycle, so that the garbage collector finds it, wherever that runs."""
+    """An object in a cycle: the garbage collector finalizes it, in any thread."""
 
     def __init__(self, finalize: Callable[[], object]) -> None:
         self.finalize, self.cycle = finalize, self
@@ -195,7 +195,7 @@ class Finalized:
 
 
 def test_finalizers_may_submit_and_cancel() -> None:
-    """In the executor's own thread too, where the garbage collector runs now and then."""
+    """Including the executor's own thread, in which the garbage collector also runs."""
     futures: list[Future[int]] = []
     finalized: list[Future[int]] = []
     threads = set()
@@ -246,7 +246,7 @@ def raise_annotated() -> None:
         raise second from error
 
 
-def test_exceptions_come_with_their_state_and_notes_or_as_text() -> None:
+def test_exceptions_keep_their_state_and_notes_or_become_text() -> None:
     with PoolExecutor(1) as executor:
         error = executor.submit(raise_annotated).exception()
         assert isinstance(error, ValueError)
@@ -259,7 +259,7 @@ def test_exceptions_come_with_their_state_and_notes_or_as_text() -> None:
 
 
 class Frozen(Exception):
-    """Lets nobody set its attributes."""
+    """Refuses to set attributes."""
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(name)
@@ -274,14 +274,14 @@ def interrupt() -> None:
 
 
 class Interrupts(Exception):
-    """When it is rebuilt."""
+    """Interrupts the process that rebuilds it."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return interrupt, ()
 
 
 class Exits(Exception):
-    """When it is pickled."""
+    """Exits the process that pickles it."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         raise SystemExit(7)
@@ -303,7 +303,7 @@ def raise_one(kind: type[Exception]) -> None:
         (id, (Exits(),), SystemExit),
     ],
 )
-def test_what_raises_in_the_executors_thread_costs_its_call_only(
+def test_a_call_that_raises_in_the_executors_thread_costs_only_itself(
     call: Callable[..., Any], args: tuple[Any, ...], raised: type[BaseException]
 ) -> None:
     with PoolExecutor(1) as executor:
@@ -313,7 +313,7 @@ def test_what_raises_in_the_executors_thread_costs_its_call_only(
         assert executor.submit(abs, -2).result(timeout=30) == 2
 
 
-def test_large_arguments_and_values_come_whole() -> None:
+def test_large_arguments_and_values_arrive_complete() -> None:
     large = os.urandom(1 << 25)
     with PoolExecutor(2) as executor:
         futures = [executor.submit(bytes.swapcase, large) for _ in range(3)]
@@ -327,13 +327,13 @@ def share(lock: Any, queue: Any) -> None:
     _shared.update(lock=lock, queue=queue)
 
 
-def tell(text: str) -> bool:
+def put(text: str) -> bool:
     with _shared["lock"]:
         _shared["queue"].put(text)
     return bool(_shared["lock"].acquire(block=False))
 
 
-class Told:
+class Counted:
     @classmethod
     def name(cls) -> str:
         _told.append(cls.__name__)
@@ -343,24 +343,24 @@ class Told:
 _told: list[str] = []
 
 
-def test_class_methods_find_the_module_they_are_of() -> None:
-    """Where it has a state: they are called there, not copied."""
+def test_class_methods_find_their_module() -> None:
+    """The module with its state: they are called in it, not copied."""
     with PoolExecutor(1) as executor:
-        assert executor.submit(Told.name).result() == "Told 1"
+        assert executor.submit(Counted.name).result() == "Counted 1"
         assert executor.submit(len, [1]).result() == 1
-        assert executor.submit(Told.name).result() == "Told 2"
+        assert executor.submit(Counted.name).result() == "Counted 2"
 
 
-def test_initializers_may_be_given_locks_and_queues() -> None:
+def test_initializers_accept_locks_and_queues() -> None:
     context = get_context("spawn")
     lock, queue = context.Lock(), context.SimpleQueue()
     with PoolExecutor(1, initializer=share, initargs=(lock, queue)) as executor:
-        assert executor.submit(tell, "hello").result() is True
+        assert executor.submit(put, "hello").result() is True
         assert queue.get() == "hello"
         assert lock.acquire(block=False) is False
         executor.submit(os._exit, 1).exception()
         lock.release()
-        assert executor.submit(tell, "again").result() is True
+        assert executor.submit(put, "again").result() is True
         assert queue.get() == "again"
     queue.close()
 
@@ -380,7 +380,7 @@ _SPAWN = re.escape('multiprocessing.get_context("spawn")')
     ids=["lock", "rlock", "event", "semaphore", "tqdm"],
 )
 def test_locks_that_a_clean_interpreter_cannot_open_are_refused(make: Callable[[], Any]) -> None:
-    """On Python 3.10 their use in a worker would be a segmentation fault."""
+    """On Python 3.10, using them in a worker would be a segmentation fault."""
     lock = make()
     expected = rf"objects of multiprocessing's fork context cannot be shared .*{_SPAWN}"
     with pytest.raises(RuntimeError, match=expected):
@@ -390,14 +390,14 @@ def test_locks_that_a_clean_interpreter_cannot_open_are_refused(make: Callable[[
 
 
 @pytest.mark.parametrize("make", [threading.Lock, threading.RLock])
-def test_an_initializer_is_refused_a_lock_of_threads(make: Callable[[], Any]) -> None:
+def test_a_lock_of_threads_is_refused_for_an_initializer(make: Callable[[], Any]) -> None:
     expected = rf"objects of threading cannot be shared with workers; use one .*{_SPAWN}"
     with pytest.raises(TypeError, match=f"(?i)^r?lock {expected}"):
         PoolExecutor(1, initializer=print, initargs=(make(),))
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_a_lock_in_a_call_says_how_workers_can_have_it(method: str) -> None:
+def test_the_error_of_a_lock_in_a_call_explains_how_to_send_locks(method: str) -> None:
     context: Any = get_context(method)
     expected = rf"pass it in the `initargs` of a pool, created by {_SPAWN}"
     lock, queue = context.Lock(), context.SimpleQueue()
@@ -407,8 +407,8 @@ def test_a_lock_in_a_call_says_how_workers_can_have_it(method: str) -> None:
             assert isinstance(error, RuntimeError)
             assert re.search(expected, str(error))
     with Pool(1) as pool:
-        for callables, given in (([print], lock), ([lambda _: print(lock)], 0)):
-            (result,) = pool.run_parallel(callables, given)
+        for callables, input in (([print], lock), ([lambda _: print(lock)], 0)):
+            (result,) = pool.run_parallel(callables, input)
             assert isinstance(result.output, Err)
             assert re.search(expected, result.output.error)
     queue.close()
@@ -441,7 +441,7 @@ EXITS = {
         "thread.start()\nthread.join()",
         "done\n",
     ),
-    # It is either in time or is told that it is not.
+    # The call is either in time or is refused.
     "first used while it exits": (
         "import threading\ndef submit():\n"
         "    try:\n        executor.submit(abs, 1).result()\n"
@@ -508,7 +508,7 @@ else:
 
 
 def test_a_forked_child_does_not_disturb_its_parent(tmp_path: Path) -> None:
-    """Whatever it does with the executor and the futures that it has inherited."""
+    """The child uses the executor and the futures that it has inherited."""
     script = FORK.format(gate=tmp_path / "gate")
     ended = subprocess.run(
         [sys.executable, "-W", "ignore::DeprecationWarning", "-c", script],
@@ -517,7 +517,7 @@ def test_a_forked_child_does_not_disturb_its_parent(tmp_path: Path) -> None:
     assert (ended.stdout, ended.stderr) == ("5\nTrue\n['done', 'done', 'done']\n", "")
 
 
-def test_a_timeout_of_a_result_leaves_the_call_alone(tmp_path: Path) -> None:
+def test_a_timeout_of_result_does_not_end_the_call(tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     with PoolExecutor(1) as executor:
         future = executor.submit(deeds.busy_until(str(gate)), None)

@@ -40,17 +40,17 @@ with EventLog(sys.argv[1], Parent()) as log:
 
 
 def read_while_written(path: Path, ids: set[str]) -> None:
-    """Read the log from its beginning until these are found; whatever is read must be whole."""
+    """Read the log until it contains these events; all lines must be complete."""
     events = read_events(path)
     while ids:
         ids.discard(next(events).execution_id)
     events.close()
 
 
-def test_what_two_writers_told_is_in_the_log_after_they_were_killed(tmp_path: Path) -> None:
-    """And it is read while they write, whole lines only."""
+def test_events_of_two_writers_are_in_the_log_after_both_were_killed(tmp_path: Path) -> None:
+    """It is read while they write; only complete lines are returned."""
     path = tmp_path / "log"
-    told: set[str] = set()
+    written: set[str] = set()
     for _ in range(2):
         command = [sys.executable, "-c", WRITER, str(path)]
         writers = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2)]
@@ -64,11 +64,11 @@ def test_what_two_writers_told_is_in_the_log_after_they_were_killed(tmp_path: Pa
             for number, writer in enumerate(writers):
                 writer.kill()
                 output, _ = writer.communicate()
-                told |= set((said[number] + output.decode()).split("\n")[:-1])
-    assert told <= {event.execution_id for event in read_events(path)}
+                written |= set((said[number] + output.decode()).split("\n")[:-1])
+    assert written <= {event.execution_id for event in read_events(path)}
 
 
-def test_a_run_is_logged_as_it_is_told(tmp_path: Path) -> None:
+def test_events_are_logged_in_the_order_of_their_emission(tmp_path: Path) -> None:
     live, ends = EventEmitter("live"), EventEmitter()
     callables = [deeds.square, deeds.segfault, deeds.square]
     with Pool(2) as pool, EventLog(tmp_path / "live", live) as log:
@@ -81,11 +81,11 @@ def test_a_run_is_logged_as_it_is_told(tmp_path: Path) -> None:
 
     with Pool(2) as pool, EventLog(tmp_path / "live", ends) as log:
         pool.run_parallel(callables, 3, log)
-    told = list(ends.drain())
-    assert [type(event) for event in told] == [StepEnd, ExecutionFailed, StepEnd]
+    written = list(ends.drain())
+    assert [type(event) for event in written] == [StepEnd, ExecutionFailed, StepEnd]
     contract = (StepEnd, ExecutionFailed, ExecutionCancelled)
     appended = list(read_events(tmp_path / "live"))[len(logged) :]
-    assert [event for event in appended if isinstance(event, contract)] == told
+    assert [event for event in appended if isinstance(event, contract)] == written
 
 
 def test_a_log_that_fails_costs_no_result(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Log records and warnings of callables, told in the parent."""
+"""Log records and warnings of callables, handled in the parent."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from enact_pool import Err, Ok, Pool, StepEnd, iter_parallel, map_parallel, run_
 
 
 class Collector(logging.Handler):
-    """Keeps what it is given."""
+    """Keeps all records."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class Collector(logging.Handler):
 
 @contextmanager
 def handled_by(handler: logging.Handler, name: str = "deed", level: int = 0) -> Iterator[None]:
-    """Within, the handler is the only one of this logger, which has this level."""
+    """Make the handler the only one of a logger, and set the level of that logger."""
     logger = logging.getLogger(name)
     before = logger.level, logger.propagate
     logger.addHandler(handler)
@@ -133,7 +133,7 @@ def log_oddly(_: object) -> None:
     warnings.warn_explicit("odd line", UserWarning, "f", -1)
 
 
-def test_odd_records_and_warnings_are_told_or_left_out_and_the_run_goes_on() -> None:
+def test_odd_records_and_warnings_are_handled_or_dropped_and_the_run_goes_on() -> None:
     handler, own = Collector(), Collector()
     with (
         handled_by(handler),
@@ -157,7 +157,7 @@ def test_odd_records_and_warnings_are_told_or_left_out_and_the_run_goes_on() -> 
 
 
 def write_nonsense(_: object) -> None:
-    """To the socket of its worker, as what follows the header of a record or a warning."""
+    """Write bytes to the socket of the worker, as the content of a record or a warning."""
     from enact_pool._ipc.side_channel import Kind, header
 
     for number in map(int, os.listdir("/dev/fd")):
@@ -172,19 +172,19 @@ def write_nonsense(_: object) -> None:
                         side.send(header(kind, 0) + content)
 
 
-def test_nonsense_from_a_worker_is_told_as_such() -> None:
+def test_an_invalid_record_from_a_worker_is_reported() -> None:
     own = Collector()
     with handled_by(own, "enact_pool"):
         (result,) = run_parallel([write_nonsense], 0, forward_logs=True)
     assert result.output == Ok(None)
     assert len(own.texts) == 12
     assert {text.partition(": ")[0] for text in own.texts} == {
-        "what a callable has logged cannot be read"
+        "a log record or a warning of a callable cannot be read"
     }
 
 
 class LogThen:
-    """Logs, waits until that is told, and crashes."""
+    """Logs, waits until the record is handled, and crashes."""
 
     name = "log_then"
 
@@ -211,7 +211,7 @@ class Opening(Collector):
         self.gate.touch()
 
 
-def test_records_come_while_the_callable_runs_and_outlive_it(tmp_path: Path) -> None:
+def test_records_arrive_while_the_callable_runs_and_outlive_it(tmp_path: Path) -> None:
     handler = Opening(tmp_path / "gate")
     with handled_by(handler):
         run_parallel([LogThen(str(tmp_path / "gate"))], 0, forward_logs=True, timeout=30)
@@ -224,26 +224,26 @@ def log_index(index: int) -> int:
 
 
 class InOrder(Collector):
-    """Also an emitter: takes events in between."""
+    """Also an emitter: keeps records and events in the order of their arrival."""
 
     def emit(self, record: Any) -> None:
         self.records.append(record)
 
 
-def test_each_record_is_told_before_the_end_of_its_callable() -> None:
-    """Of quick ones too, whose answers are read elsewhere."""
+def test_each_record_is_handled_before_the_outcome_of_its_callable() -> None:
+    """Also for quick callables, whose answers are received on another way."""
     both = InOrder()
     with handled_by(both):
         results = map_parallel(log_index, range(300), both, forward_logs=True, max_workers=2)
     ended: set[str] = set()
     logged: dict[str, int] = {}
-    for told in both.records:
-        if isinstance(told, StepEnd):
-            ended.add(told.execution_id)
+    for item in both.records:
+        if isinstance(item, StepEnd):
+            ended.add(item.execution_id)
         else:
-            assert told.execution_id not in ended
-            logged[told.execution_id] = int(told.getMessage())
-            assert told.callable_index == logged[told.execution_id]
+            assert item.execution_id not in ended
+            logged[item.execution_id] = int(item.getMessage())
+            assert item.callable_index == logged[item.execution_id]
     assert logged == {result.execution_id: result.output.unwrap() for result in results}
 
 
@@ -253,14 +253,14 @@ def flood(_: object) -> None:
 
 
 class Slow(Collector):
-    """Takes records more slowly than they are logged."""
+    """Handles records more slowly than they are logged."""
 
     def emit(self, record: logging.LogRecord) -> None:
         super().emit(record)
         time.sleep(0.001)
 
 
-def test_a_callable_that_logs_without_an_end_is_killed_for_its_time() -> None:
+def test_a_callable_that_logs_endlessly_exceeds_its_time_limit() -> None:
     handler = Slow()
     with handled_by(handler):
         (result,) = run_parallel([flood], 0, forward_logs=True, timeout=0.3)
@@ -275,7 +275,7 @@ class Failing(Collector):
         raise OSError(f"no room for {record.getMessage()}")
 
 
-def test_what_a_handler_raises_is_raised_in_the_end() -> None:
+def test_an_exception_of_a_handler_is_raised_at_the_end() -> None:
     handler = Failing()
     with handled_by(handler), pytest.raises(OSError, match="no room") as caught:
         map_parallel(log_index, range(20), forward_logs=True)
@@ -285,22 +285,22 @@ def test_what_a_handler_raises_is_raised_in_the_end() -> None:
 
 
 def configure(path: str) -> tuple[int, int]:
-    """Logging of the worker's own, as it would be without the parent."""
+    """Configure logging in the worker itself."""
     logging.basicConfig(filename=path, level=logging.INFO, format="%(message)s")
     logging.getLogger("deed").info("%s", "its own, too")
     logging.getLogger("deed").debug("for the parent")
-    logging.getLogger("other").debug("for nobody")
+    logging.getLogger("other").debug("for no handler")
     return len(logging.getLogger().handlers), logging.getLogger().level
 
 
 def traces(_: object) -> tuple[bool, int, Any, Any]:
-    """What could be left of it: levels, warning filters, and what is in the place of what."""
+    """Return the state that could stay: levels, warning filters, and patched functions."""
     enabled = logging.getLogger("deed").isEnabledFor(logging.DEBUG)
     patched = logging.Logger.callHandlers.__module__, logging.Logger.getEffectiveLevel.__module__
     return enabled, len(warnings.filters), patched, warnings.showwarning.__module__
 
 
-def test_handlers_and_levels_in_the_worker_are_its_own_affair(tmp_path: Path) -> None:
+def test_handlers_and_levels_in_the_worker_are_independent(tmp_path: Path) -> None:
     handler, path = Collector(), tmp_path / "log"
     with Pool(1) as pool, handled_by(handler, level=logging.DEBUG):
         before = pool.run_parallel([traces], 0)
@@ -316,7 +316,7 @@ def log_at_the_root(_: object) -> int:
     return len(logging.getLogger().handlers)
 
 
-def test_what_is_forwarded_is_not_printed_as_well() -> None:
+def test_forwarded_records_are_not_also_printed() -> None:
     with handled_by(Collector(), "root"):
         (result,) = run_parallel([log_at_the_root], 0, forward_logs=True, capture_output=True)
     assert (result.output, result.stdout, result.stderr) == (Ok(0), "", "")
@@ -330,7 +330,7 @@ def warn(_: object) -> None:
 
 
 def test_warnings_go_through_the_filters_here() -> None:
-    """Once for a place, with the callable's name, and with its file and line."""
+    """Once for each place, with the callable's name, and with its file and line."""
     with Pool(2) as pool, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
         results = pool.run_parallel([warn] * 50, 0, forward_logs=True)
@@ -350,7 +350,7 @@ def test_warnings_go_through_the_filters_here() -> None:
 
 
 def test_a_warning_that_is_an_error_here_is_raised_in_the_callable() -> None:
-    """Workers have the filters that the caller has when the run begins."""
+    """Workers use the filters that the caller has when the run begins."""
     warned, other = run_parallel([warn, deeds.square], 3, forward_logs=True)
     assert (warned.output, other.output) == (Err("is old"), Ok(9))
 
@@ -366,7 +366,7 @@ def log_when_asked(folder: Path) -> None:
     (folder / "logged").touch()
 
 
-def test_what_was_logged_is_told_though_the_run_is_left_early(tmp_path: Path) -> None:
+def test_records_are_handled_even_if_the_run_is_abandoned(tmp_path: Path) -> None:
     handler = Collector()
     with handled_by(handler):
         results = iter_parallel([str, log_when_asked], tmp_path, forward_logs=True)
@@ -382,7 +382,7 @@ def leave_thread(_: object) -> None:
     threading.Thread(target=time.sleep, args=(0.5,), name="left").start()
 
 
-def test_the_warning_of_what_is_left_running_says_of_whom() -> None:
+def test_the_warning_of_a_thread_that_was_left_running_names_its_callable() -> None:
     own = Collector()
     with handled_by(own, "enact_pool"):
         run_parallel([leave_thread], 0)
@@ -406,7 +406,7 @@ def log_and_warn(_: object) -> None:
 
 
 def test_a_callable_cannot_silence_those_after_it() -> None:
-    """But may stop warnings of a certain kind, as libraries do when they are imported."""
+    """But it may ignore a kind of warnings, as libraries do when they are imported."""
     handler = Collector()
     with handled_by(handler), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -445,12 +445,12 @@ def ask_them(folder: Path) -> None:
 
 
 @FORKS
-def test_what_is_left_running_does_not_log_in_the_name_of_another(tmp_path: Path) -> None:
+def test_a_thread_that_was_left_running_does_not_log_for_another_callable(tmp_path: Path) -> None:
     handler = Collector()
     with handled_by(handler), handled_by(Collector(), "enact_pool"):
         run_parallel([leave_loggers, ask_them], tmp_path, forward_logs=True, max_workers=1)
     by_text = {record.getMessage(): record.callable_index for record in handler.records}
     assert (by_text.pop("asks"), by_text.pop("own")) == (1, 1)
     assert by_text.keys() == {"thread", "starter", "child"}
-    # As long as it has no outcome, it may be told.
+    # As long as it has no outcome, it may be handled.
     assert set(by_text.values()) <= {None, 0}

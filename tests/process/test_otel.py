@@ -1,4 +1,4 @@
-"""Tracing: a span for each callable, whatever becomes of it, and a context in its worker."""
+"""Tracing: a span for each callable, however it ends, and a context in its worker."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from enact_pool.otel.tracing import TracingEmitter
 
 
 class Traces:
-    """A provider whose spans are kept here."""
+    """A provider that keeps its spans."""
 
     def __init__(self) -> None:
         self.exporter = InMemorySpanExporter()
@@ -31,7 +31,7 @@ class Traces:
         self.tracer = self.provider.get_tracer("caller")
 
     def of_callables(self) -> dict[int, ReadableSpan]:
-        """The callables' spans, by their indexes."""
+        """Return the callables' spans, by their indexes."""
         spans = [span for span in self.exporter.get_finished_spans() if _at(span, "index") != ""]
         by_index = {int(str(_at(span, "index"))): span for span in spans}
         assert len(by_index) == len(spans)
@@ -61,7 +61,7 @@ def traces() -> Traces:
     return Traces()
 
 
-def test_each_callable_has_a_span_whose_children_it_makes_in_its_worker(
+def test_each_callable_has_a_span_whose_children_it_creates_in_its_worker(
     traces: Traces, tmp_path: Path
 ) -> None:
     log = tmp_path / "spans"
@@ -104,7 +104,7 @@ def test_each_callable_has_a_span_whose_children_it_makes_in_its_worker(
     assert errors == [None, None, "LookupError", "SIGSEGV", "timeout"]
     raised, crash, late = [spans[i].events[0].attributes or {} for i in (2, 3, 4)]
     assert (raised["exception.type"], raised["exception.message"]) == ("LookupError", "not here")
-    # Of the frames around it none is told.
+    # The traceback contains none of the frames around the callable.
     stacktrace = str(raised["exception.stacktrace"])
     assert (stacktrace.count("File "), "in raises" in stacktrace) == (1, True)
     assert str(crash["exception.stacktrace"]).count("File ") == 2  # ctypes, and `segfault`
@@ -116,7 +116,7 @@ def test_each_callable_has_a_span_whose_children_it_makes_in_its_worker(
     assert all(map(operator.le, within, within[1:])), within  # type: ignore[arg-type]
 
 
-def test_what_was_cancelled_has_a_span_if_it_had_started_and_that_is_no_error(
+def test_a_cancelled_callable_has_a_span_without_an_error_if_it_had_started(
     traces: Traces, tmp_path: Path
 ) -> None:
     started = tmp_path / "started"
@@ -134,16 +134,16 @@ def test_what_was_cancelled_has_a_span_if_it_had_started_and_that_is_no_error(
     with Pool(2) as pool:
         pool.run_parallel([run_until_cancelled, fail_then, *[abs] * 50], 0, emitter, fail_fast=True)
     run, spans = traces.of_run(), traces.of_callables()
-    told = {index: (_at(span, "outcome"), span.status.status_code) for index, span in spans.items()}
-    assert told[0] == ("cancelled", StatusCode.UNSET)
+    seen = {index: (_at(span, "outcome"), span.status.status_code) for index, span in spans.items()}
+    assert seen[0] == ("cancelled", StatusCode.UNSET)
     assert "fail_fast" in str(_at(spans[0], "reason"))
-    assert told[1] == ("failed", StatusCode.ERROR)
+    assert seen[1] == ("failed", StatusCode.ERROR)
     ran = [span for index, span in spans.items() if index > 1]
     counts = [_at(run, outcome) for outcome in ("ok", "failed", "crashed", "cancelled")]
     assert counts == [len(ran), 1, 0, 51 - len(ran)]
 
 
-def test_no_span_is_left_open_when_a_run_is_left_early(traces: Traces) -> None:
+def test_no_span_stays_open_when_a_run_is_abandoned(traces: Traces) -> None:
     ends = EventEmitter()
     emitter = TracingEmitter(ends, tracer_provider=traces.provider)
 
@@ -160,7 +160,7 @@ def test_no_span_is_left_open_when_a_run_is_left_early(traces: Traces) -> None:
             pool=pool,
         )
         assert next(results).output == Ok(None)
-        # The one that waits is told to run while others are waited for.
+        # The waiting callable starts while the run waits for others.
         list(zip(range(7), results, strict=False))
         results.close()
     spans = traces.of_callables()
@@ -171,7 +171,7 @@ def test_no_span_is_left_open_when_a_run_is_left_early(traces: Traces) -> None:
     assert [type(event) for event in ends.drain()] == [StepEnd] * 8
 
 
-def test_what_cannot_be_run_has_a_span_without_a_duration(traces: Traces) -> None:
+def test_a_callable_that_cannot_run_has_a_span_without_a_duration(traces: Traces) -> None:
     emitter = TracingEmitter(tracer_provider=traces.provider)
     with Pool(1) as pool:
         pool.run_parallel([deeds.Unpicklable()], 0, emitter)
@@ -186,13 +186,13 @@ def test_runs_of_several_threads_and_of_callables_belong_to_their_callers(
 ) -> None:
     log = tmp_path / "spans"
     emitter = TracingEmitter(tracer_provider=traces.provider)
-    told: list[tuple[int, list[object]]] = []
+    seen: list[tuple[int, list[object]]] = []
 
     def follow(pool: Pool) -> None:
         with traces.tracer.start_as_current_span("thread") as span:
             results = map_parallel(traced.span_ids, range(40), emitter, pool=pool)
             trace_id = span.get_span_context().trace_id
-            told.append((trace_id, [result.output.unwrap()[1] for result in results]))
+            seen.append((trace_id, [result.output.unwrap()[1] for result in results]))
 
     with Pool(2, initializer=traced.export_to, initargs=[str(log)]) as pool:
         threads = [threading.Thread(target=follow, args=[pool]) for _ in range(2)]
@@ -202,16 +202,14 @@ def test_runs_of_several_threads_and_of_callables_belong_to_their_callers(
             thread.join()
         with traces.tracer.start_as_current_span("outermost"):
             pool.run_parallel([traced.nested], 0, emitter)
-    for trace_id, trace_ids in told:
+    for trace_id, trace_ids in seen:
         assert trace_ids == [trace_id] * 40
     (outer,) = [s for s in traces.exporter.get_finished_spans() if s.name == "nested"]
     (inner,) = [span for span in traced.exported(log) if span[0] == "enact_pool.run"]
     assert inner[3] == _id(outer)
 
 
-def test_without_a_provider_the_context_is_handed_over_and_nothing_is_done_if_there_is_none() -> (
-    None
-):
+def test_without_a_provider_only_an_existing_context_is_propagated() -> None:
     ends = EventEmitter()
     emitter = TracingEmitter(ends, tracer_provider=trace.NoOpTracerProvider())
     with Pool(1) as pool:

@@ -1,4 +1,4 @@
-"""What callables print, on their results."""
+"""Captured output of callables."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ ALL_MEANS = "Python\nC\na child\nno line \\xff", "a shell\n"
 
 
 class Then:
-    """Prints by all means, then does something."""
+    """Prints in all ways, then calls a function."""
 
     def __init__(self, deed: Callable[[Any], Any]) -> None:
         self.deed, self.name = deed, deed.__name__
@@ -68,7 +68,7 @@ def replace_streams(_: object) -> None:
 
 
 def print_to_a_full_pipe(_: object) -> None:
-    """Its stream would wait for ever for somebody to read."""
+    """Print to a full pipe: its stream would block for ever."""
     _, into = os.pipe()
     os.set_blocking(into, False)
     try:
@@ -79,7 +79,7 @@ def print_to_a_full_pipe(_: object) -> None:
     sys.stdout = open(into, "w")  # noqa: SIM115 - it is left open
     # The caller's filters, which hold there too, make a failure of a stream left open.
     warnings.simplefilter("ignore", ResourceWarning)
-    sys.stdout.write("nobody reads this")
+    sys.stdout.write("never read")
 
 
 def print_in_threads(_: object) -> None:
@@ -94,8 +94,8 @@ def print_in_threads(_: object) -> None:
         thread.join()
 
 
-def test_each_callable_has_what_it_has_printed_whatever_becomes_of_it() -> None:
-    """The quick neighbours, many to a batch, have theirs, and nobody else's."""
+def test_each_result_has_the_output_of_its_callable_however_it_ended() -> None:
+    """Quick callables, many in one batch, have only their own output."""
     ends = [deeds.square, fail, deeds.segfault, deeds.exit_7, hang]
     callables: list[Any] = [greet] * 60
     for index, deed in enumerate(ends):
@@ -116,10 +116,10 @@ def test_each_callable_has_what_it_has_printed_whatever_becomes_of_it() -> None:
 @pytest.mark.parametrize(
     "deed", [close_streams, replace_streams, print_to_a_full_pipe, deeds.close_every_descriptor]
 )
-def test_what_a_callable_does_to_its_streams_is_undone_for_the_next(
+def test_changes_of_streams_are_undone_after_each_callable(
     deed: Callable[[Any], Any], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """And when the run is over they are what they were."""
+    """After the run, the streams are the original ones."""
     with Pool(1) as pool:
         results = pool.run_parallel([greet, deed, greet], 3, capture_output=True)
         assert [result.stdout for result in results] == ["hello 3\n", "", "hello 3\n"]
@@ -132,8 +132,10 @@ def greet_from_a_worker_of_its_own(number: int) -> int:
     return len(run_parallel([greet], number, max_workers=1))
 
 
-def test_what_callables_of_a_callable_print_is_its_own(capfd: pytest.CaptureFixture[str]) -> None:
-    """In workers that it finds idle, and not when the run is over."""
+def test_output_of_nested_callables_belongs_to_the_outer_callable(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """The nested callables run in idle workers; after the run nothing is captured."""
     with Pool(1) as pool:
         pool.run_parallel([greet_from_a_worker_of_its_own], 1)
         assert capfd.readouterr().out == "hello 1\n"
@@ -155,7 +157,7 @@ def print_much(_: object) -> None:
         sys.stdout.write("".join(f"{number:09}\n" for number in range(start, start + 10_000)))
 
 
-def test_of_much_the_beginning_and_the_end_are_kept() -> None:
+def test_the_beginning_and_the_end_of_long_output_are_kept() -> None:
     (result,) = run_parallel([print_much], 0, capture_output=True)
     lines = result.stdout.splitlines()
     (gap,) = (index for index, line in enumerate(lines) if line.startswith("["))
@@ -168,7 +170,7 @@ def test_of_much_the_beginning_and_the_end_are_kept() -> None:
 
 
 def print_more_than_memory_is_for(_: object) -> int:
-    """Goes on when the file of its output takes little."""
+    """Continue when the file of the output uses little memory."""
     for _number in range(64):
         os.write(1, b"x" * (1 << 20))
     while os.fstat(1).st_blocks * 512 > 8 << 20:
@@ -177,7 +179,7 @@ def print_more_than_memory_is_for(_: object) -> int:
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
-def test_what_will_be_left_out_takes_no_memory_for_long() -> None:
+def test_output_that_is_dropped_uses_no_memory_for_long() -> None:
     callables = [print_more_than_memory_is_for, greet]
     with Pool(1) as pool:
         big, small = pool.run_parallel(callables, 3, capture_output=True, timeout=20)
@@ -187,19 +189,19 @@ def test_what_will_be_left_out_takes_no_memory_for_long() -> None:
 
 
 def lock(_: object) -> None:
-    """As `flock /dev/stdout` does; and the lock outlives it."""
+    """Lock the file like `flock /dev/stdout`; the lock outlives the callable."""
     fcntl.flock(os.open("/dev/stdout", os.O_WRONLY), fcntl.LOCK_SH)
     print("locked")
 
 
 def print_anywhere(_: object) -> None:
-    """What comes next is not written at the end of its file."""
+    """Make later output overwrite the beginning of the file."""
     fcntl.fcntl(1, fcntl.F_SETFL, 0)
     print("anywhere")
 
 
 def print_by_a_shell(_: object) -> None:
-    """Which empties the file first."""
+    """Open the file again, which truncates it."""
     subprocess.run("echo shell > /dev/stdout", shell=True, check=True)
 
 
@@ -207,9 +209,7 @@ def print_by_a_shell(_: object) -> None:
     ("deed", "text"),
     [(lock, "locked\n"), (print_anywhere, "anywhere\n"), (print_by_a_shell, "shell\n")],
 )
-def test_what_a_callable_does_to_the_file_that_it_prints_to_is_no_harm(
-    deed: Callable[[Any], Any], text: str
-) -> None:
+def test_changes_of_the_output_file_cause_no_harm(deed: Callable[[Any], Any], text: str) -> None:
     callables = [deed, deed, greet, deed, greet, greet]
     results = run_parallel(callables, 3, max_workers=1, capture_output=True, timeout=20)
     greeting = "hello 3\n"
@@ -225,7 +225,7 @@ def count_descriptors(_: object) -> int:
     return len(os.listdir("/dev/fd"))
 
 
-def test_streams_that_callables_leave_take_no_descriptors() -> None:
+def test_streams_that_callables_leave_use_no_descriptors() -> None:
     callables: list[Any] = [count_descriptors, *[silence] * 50, count_descriptors]
     results = run_parallel(callables, 0, max_workers=1, capture_output=True)
     assert results[0].output == results[-1].output
@@ -255,8 +255,8 @@ def wait_for_the_end(_: object) -> int:
     return left.pop().wait()
 
 
-def test_nothing_is_lost_of_what_is_left_running_prints() -> None:
-    """While one callable's part of it is told, the next one's is printed."""
+def test_no_output_of_a_process_that_was_left_running_is_lost() -> None:
+    """The output of the next callable is printed while that of the previous one is sent."""
     callables = [leave_a_process_that_prints, *[wait_for_more] * 200, wait_for_the_end]
     results = run_parallel(callables, 0, max_workers=1, capture_output=True)
     assert results[-1].output == Ok(0)
@@ -274,7 +274,7 @@ def write_to_what_was_kept(text: str) -> None:
     kept[0].write(text)
 
 
-def test_what_modules_keep_of_the_streams_prints_in_later_runs_too() -> None:
+def test_streams_that_modules_keep_print_in_later_runs_too() -> None:
     callables = [len, write_to_what_was_kept, len]
     with Pool(1) as pool:
         for text in ("one", "two"):
@@ -290,7 +290,7 @@ def size_in_memory(_: object) -> int:
     return os.fstat(1).st_blocks * 512
 
 
-def test_what_was_told_takes_no_memory() -> None:
+def test_output_that_was_sent_uses_no_memory() -> None:
     callables: list[Any] = [*[print_half_a_mebibyte] * 20, size_in_memory]
     results = run_parallel(callables, 0, max_workers=1, capture_output=True)
     assert {len(result.stdout) for result in results[:-1]} == {(1 << 19) + 1}
@@ -298,7 +298,7 @@ def test_what_was_told_takes_no_memory() -> None:
 
 
 class Counting:
-    """An emitter that counts the descriptors that this process has."""
+    """An emitter that counts the open descriptors of this process."""
 
     def __init__(self, counts: list[int]) -> None:
         self.counts = counts
@@ -308,8 +308,8 @@ class Counting:
 
 
 @pytest.mark.parametrize(("forward_logs", "more"), [(False, 0), (True, 4)])
-def test_a_run_that_captures_needs_no_descriptors_or_few(forward_logs: bool, more: int) -> None:
-    """Two for each worker, if logs are read where they would wait; and only while it lasts."""
+def test_a_run_that_captures_output_needs_few_descriptors(forward_logs: bool, more: int) -> None:
+    """Two for each worker if logs are forwarded, and only during the run."""
     with Pool(2) as pool:
         pool.run_parallel([deeds.square] * 100, 3)
         before = len(os.listdir("/dev/fd"))

@@ -22,7 +22,6 @@ import pytest
 from conftest import MARK, end_default_pool, processes
 from loky import cpu_count
 
-import enact_pool._api.pool
 from enact_pool import (
     Err,
     EventEmitter,
@@ -33,6 +32,7 @@ from enact_pool import (
     iter_parallel,
     run_parallel,
 )
+from enact_pool._api.default_pool import _default_pool
 from enact_pool._core.batch_sizing import Pace
 from enact_pool._model.ids import fresh_ids
 
@@ -174,7 +174,7 @@ def test_max_workers_limits_a_run_and_grows_the_default_pool() -> None:
         assert len(pool._lane_pool.lanes()) == 1
     cpus = cpu_count()
     run_parallel(callables, 0, max_workers=cpus + 2)
-    assert enact_pool._api.pool.default_pool().max_workers == cpus + 2
+    assert default_pool().max_workers == cpus + 2
 
 
 def test_max_workers_defaults_to_the_usable_cpus() -> None:
@@ -471,7 +471,7 @@ def test_callables_may_run_callables(caplog: pytest.LogCaptureFixture) -> None:
 
     def count(_: object) -> int:
         run_parallel([pid_of] * 20, 0)
-        return enact_pool._api.pool.default_pool().max_workers
+        return default_pool().max_workers
 
     with Pool(2) as pool:
         assert outputs(pool.run_parallel([outer] * 4, 2)) == [[0, 2, 4, 6, 8]] * 4
@@ -621,8 +621,7 @@ def test_an_emitter_may_wait_for_a_thread_that_uses_the_same_workers() -> None:
 
 def test_a_signal_handler_may_run_callables() -> None:
     """Wherever its thread is: also where the default pool is looked up."""
-    default = enact_pool._api.pool.default_pool.__self__  # type: ignore[attr-defined]
-    with default._lock:
+    with _default_pool._lock:
         assert outputs(run_parallel([len], "abc")) == [3]
     end_default_pool()
 

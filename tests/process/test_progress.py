@@ -1,4 +1,4 @@
-"""Bars that show how far a run is, and that a run does not depend on them."""
+"""Progress bars; a run does not depend on them."""
 
 from __future__ import annotations
 
@@ -21,36 +21,36 @@ from enact_pool import Ok, Pool, StreamEvent, imap_parallel, iter_parallel, run_
 
 
 class Terminal(io.StringIO):
-    """A terminal as far as a bar can tell."""
+    """Looks like a terminal to a bar."""
 
     def isatty(self) -> bool:
         return True
 
     @property
     def left_over(self) -> list[str]:
-        """What one would see in it in the end, line by line."""
+        """Return the visible lines at the end."""
         return [line.rpartition("\r")[2] for line in self.getvalue().split("\n")]
 
 
 @contextmanager
 def seen() -> Iterator[Terminal]:
-    """Within, stderr is a terminal."""
+    """Replace stderr by a terminal."""
     with redirect_stderr(Terminal()) as terminal:
         yield terminal
     assert not tqdm._instances, "bars left open"
 
 
 class Bar:
-    """A bar of one's own, with no more than it must have, that tells what it was told."""
+    """A minimal bar of the caller, which keeps its updates."""
 
     def __init__(self) -> None:
-        self.told: list[int] = []
+        self.updates: list[int] = []
 
     def update(self, n: int) -> None:
-        self.told.append(n)
+        self.updates.append(n)
 
 
-def test_a_bar_is_left_that_tells_of_all() -> None:
+def test_a_bar_that_counts_all_outcomes_stays_visible() -> None:
     callables = [deeds.square, deeds.fail, deeds.segfault, deeds.square]
     with seen() as terminal:
         results = run_parallel(callables, 3, progress=True)
@@ -62,8 +62,8 @@ def test_a_bar_is_left_that_tells_of_all() -> None:
     assert after == ""
 
 
-def test_nothing_is_shown_where_nobody_sees_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Unless that is asked for; and if there is no stderr, not even then."""
+def test_no_bar_is_shown_if_stderr_is_not_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless the bar is forced; without a stderr, not even then."""
     file = io.StringIO()
     monkeypatch.setattr(sys, "stderr", file)
     with Pool(1) as pool:
@@ -76,7 +76,7 @@ def test_nothing_is_shown_where_nobody_sees_it(monkeypatch: pytest.MonkeyPatch) 
             assert pool.run_parallel([deeds.square], 3, progress=progress)[0].output == Ok(9)
 
 
-def test_without_a_bar_nothing_of_it_is_imported() -> None:
+def test_a_run_without_a_bar_imports_neither_progress_nor_tqdm() -> None:
     script = """
 import sys
 from enact_pool import run_parallel
@@ -98,30 +98,30 @@ except ImportError as error:
 
 
 @pytest.mark.parametrize("progress", [None, 1, "yes", object, []])
-def test_what_is_no_bar_is_refused(progress: Any) -> None:
+def test_an_object_that_is_not_a_bar_is_refused(progress: Any) -> None:
     with pytest.raises(TypeError, match="progress must be True, False, 'force' or a bar"):
         imap_parallel(len, [""], progress=progress)
 
 
-def test_outcomes_are_told_as_they_become_known(tmp_path: Path) -> None:
-    """Not held back for the order: the first callable waits till the others are told of."""
+def test_a_bar_is_updated_as_outcomes_become_known(tmp_path: Path) -> None:
+    """The bar ignores the order: the first callable waits until the others are counted."""
     gate = tmp_path / "gate"
 
     class Opening(Bar):
         def update(self, n: int) -> None:
             super().update(n)
-            if sum(self.told) == 3:
+            if sum(self.updates) == 3:
                 gate.touch()
 
     bar = Opening()
     callables = [deeds.WaitFor(str(gate)), *[deeds.square] * 3]
     results = run_parallel(callables, 3, max_workers=2, progress=bar)
     assert [result.output.is_ok for result in results] == [True] * 4
-    assert sum(bar.told) == 4
+    assert sum(bar.updates) == 4
 
 
 def test_a_bar_is_refreshed_while_nothing_ends(tmp_path: Path) -> None:
-    """The callable waits till it was, twice."""
+    """The callable waits until the bar was refreshed twice."""
     gate = tmp_path / "gate"
 
     class Refreshing(Bar):
@@ -134,10 +134,10 @@ def test_a_bar_is_refreshed_while_nothing_ends(tmp_path: Path) -> None:
 
     bar = Refreshing()
     assert run_parallel([deeds.WaitFor(str(gate))], 3, progress=bar)[0].output.is_ok
-    assert bar.told == [1]
+    assert bar.updates == [1]
 
 
-def test_a_bar_of_ones_own_is_told_of_failures_and_left_open(
+def test_a_bar_of_the_caller_receives_failures_and_stays_open(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(tqdm, "monitor_interval", 0)  # its thread would outlive the test
@@ -158,10 +158,10 @@ def test_a_bar_that_raises_costs_no_result() -> None:
     with pytest.raises(LookupError, match="no bar") as caught:
         run_parallel([deeds.square] * 3, 3, progress=bar)
     assert [result.output for result in vars(caught.value)["results"]] == [Ok(9)] * 3
-    assert len(bar.told) == 1
+    assert len(bar.updates) == 1
 
 
-def test_a_terminal_that_is_gone_costs_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_closed_terminal_costs_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
     class Gone(Terminal):
         def write(self, _text: str) -> int:
             raise BrokenPipeError(errno.EPIPE, "gone")
@@ -177,7 +177,7 @@ def test_a_terminal_that_is_gone_costs_no_result(monkeypatch: pytest.MonkeyPatch
             closed.close()
 
 
-def test_what_is_printed_meanwhile_has_its_own_lines() -> None:
+def test_prints_meanwhile_have_their_own_lines() -> None:
     class Printing:
         def emit(self, event: StreamEvent) -> None:
             print(f"event {event.type}")
@@ -191,8 +191,8 @@ def test_what_is_printed_meanwhile_has_its_own_lines() -> None:
     assert after == ""
 
 
-def test_bars_of_threads_and_of_nested_runs_bear_each_other() -> None:
-    """A nested one is below the other, and vanishes."""
+def test_bars_of_threads_and_of_nested_runs_do_not_disturb_each_other() -> None:
+    """A nested bar is below the other, and disappears."""
     both = Barrier(2)
 
     class Running:
@@ -214,7 +214,7 @@ def test_bars_of_threads_and_of_nested_runs_bear_each_other() -> None:
     assert terminal.getvalue().count("3/3") >= 2
 
 
-def test_bars_are_closed_when_a_run_is_given_up() -> None:
+def test_bars_are_closed_when_a_run_is_abandoned() -> None:
     class Interrupting:
         def emit(self, event: StreamEvent) -> None:
             raise KeyboardInterrupt

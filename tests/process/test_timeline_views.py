@@ -47,7 +47,7 @@ def browser() -> Iterator[Browser]:
 
 
 class Named:
-    """A callable with a name that a page could take for markup."""
+    """A callable with a name that looks like markup."""
 
     name = "<b>bold</b> & <img src=x onerror=alert(1)>"
 
@@ -56,7 +56,7 @@ class Named:
 
 
 def live_events(quick: int) -> EventEmitter:
-    """Of a run in which so many callables take no time, one crashes, and one raises."""
+    """Return the events of a run of quick callables, one that crashes, and one that raises."""
     events = EventEmitter(mode="live")
     with Pool(1) as pool:
         pool.run_parallel([abs] * quick + [deeds.segfault, Named()], 0, events)
@@ -74,10 +74,10 @@ def test_the_page_shows_every_callable_and_loads_nothing(browser: Browser, tmp_p
     path = tmp_path / "timeline.html"
     write_timeline(live_events(quick=3000), path)
     page = browser.new_page()
-    told: list[str] = []
-    page.on("console", lambda message: told.append(message.text))
-    page.on("pageerror", lambda error: told.append(str(error)))
-    page.on("dialog", lambda dialog: told.append(dialog.message))
+    messages: list[str] = []
+    page.on("console", lambda message: messages.append(message.text))
+    page.on("pageerror", lambda error: messages.append(str(error)))
+    page.on("dialog", lambda dialog: messages.append(dialog.message))
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.goto(path.as_uri())
@@ -106,12 +106,12 @@ def test_the_page_shows_every_callable_and_loads_nothing(browser: Browser, tmp_p
         "document.getElementById('timeline').data[0].hovertext.every(t => t.startsWith('abs'))"
     )
     assert ok.locator(".point").count() > 0
-    assert told == []
+    assert messages == []
     assert asked == [path.as_uri()]
 
 
 def from_perfetto(route: Route) -> None:
-    """Answer for a server that there is not; all other addresses are out of reach."""
+    """Answer in the place of a server; all other addresses are unreachable."""
     name = route.request.url.partition("?")[0].removeprefix(PERFETTO_URL)
     if (PERFETTO / name).is_file():
         kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
@@ -132,8 +132,8 @@ ASK = """async query => {
 
 
 @pytest.mark.timeout(180)  # Perfetto has much to load
-def test_perfetto_takes_every_event_of_a_trace(browser: Browser) -> None:
-    """Its reader counts what is malformed, and what it has to drop."""
+def test_perfetto_accepts_every_event_of_a_trace(browser: Browser) -> None:
+    """Its reader counts malformed and dropped events."""
     trace = chrome_trace(live_events(quick=3000))
     context = browser.new_context(service_workers="block")
     context.set_default_timeout(120_000)

@@ -45,7 +45,7 @@ MODULES = {
 }
 
 
-# Commands, and what is said of them.
+# Wrong commands, and their error messages.
 MISUSES = [
     ("run", "Missing argument 'MODULE:FUNCTION...'"),
     ("run html:escape", "Missing option '--input'"),
@@ -54,9 +54,9 @@ MISUSES = [
     ("run html:escape: --input x", "'html:escape:': expected module:function"),
     (
         "run misuse_nowhere.inner:f --input x",
-        "'misuse_nowhere.inner:f': there is no module 'misuse_nowhere', here or where",
+        "'misuse_nowhere.inner:f': no module 'misuse_nowhere' in the current folder",
     ),
-    ("run html.nope:f --input x", "'html.nope:f': there is no module 'html.nope', here or"),
+    ("run html.nope:f --input x", "'html.nope:f': no module 'html.nope' in the current"),
     (
         "run misuse_lacks:f --input x",
         "module 'misuse_lacks' cannot be imported: "
@@ -73,18 +73,21 @@ MISUSES = [
     ("run html:escape.x --input x", "'html:escape.x': the object has no 'x'"),
     ("run math:pi --input x", "'math:pi': it is no callable: 'float' object has no run"),
     ("run html:escape --input @nowhere.txt", "--input: cannot read 'nowhere.txt': No such"),
-    ("run html:escape --input x --max-memory 5XB", "'--max-memory': '5XB' is no size:"),
+    ("run html:escape --input x --max-memory 5XB", "'--max-memory': '5XB' is not a size:"),
     ("run html:escape --input x --max-memory 0.5B", "'0.5B' is less than a byte"),
-    (f"run html:escape --input x --max-memory 1{400 * '0'}MB", "is more than any machine has"),
+    (
+        f"run html:escape --input x --max-memory 1{400 * '0'}MB",
+        "is more memory than any machine has",
+    ),
     ("run misuse_property:lazy.f --input x", "'f' cannot be looked up: ValueError: not yet"),
     ("run html:escape --input x --timeline a.json --events ./a.json", "cannot be the same file"),
-    ("run html:escape --input x --timeout soon", "'--timeout': 'soon' is no number of sec"),
-    ("run html:escape --input x --timeout inf", "'inf' is no number of seconds above 0"),
+    ("run html:escape --input x --timeout soon", "'--timeout': 'soon' is not a number of sec"),
+    ("run html:escape --input x --timeout inf", "'inf' is not a number of seconds above 0"),
     ("run html:escape --input x --workers 0", "'--workers': 0 is not in the range x>=1"),
-    ("run html:escape html:unescape --input x --map", "--map takes one function, not 2"),
-    ("run html:escape --input x --events nowhere/log", "there is no folder 'nowhere'"),
+    ("run html:escape html:unescape --input x --map", "--map accepts one function, not 2"),
+    ("run html:escape --input x --events nowhere/log", "the folder 'nowhere' does not exist"),
     ("run html:escape --input x --events .", "'--events': '.' is a folder"),
-    ("run html:escape --input x --events notes.txt", "--events: notes.txt is no log of events"),
+    ("run html:escape --input x --events notes.txt", "--events: notes.txt is not a log of events"),
     (
         "run html:escape --input x --timeline a.png",
         "'a.png' must end in .html or .json or .json.gz",
@@ -95,11 +98,11 @@ MISUSES = [
     ),
     ("timeline nowhere.jsonl", "'EVENTS': File 'nowhere.jsonl' does not exist"),
     ("timeline notes.txt -o a.svg", "'a.svg' must end in .html or .json or .json.gz"),
-    ("timeline a.html", "'a.html' is what is to be drawn"),
+    ("timeline a.html", "'a.html' is the file of the events"),
 ]
 
 
-def test_what_is_wrong_is_said_and_nothing_done(folder: Path) -> None:
+def test_a_wrong_command_is_reported_and_runs_nothing(folder: Path) -> None:
     for name, text in MODULES.items():
         (folder / f"{name}.py").write_text(text)
     (folder / "notes.txt").write_text("no events")
@@ -111,7 +114,7 @@ def test_what_is_wrong_is_said_and_nothing_done(folder: Path) -> None:
     assert (folder / "notes.txt").read_text() == "no events"
 
 
-def test_a_timeline_is_a_page_beside_the_log_if_nothing_else_is_said(
+def test_a_timeline_is_by_default_a_page_beside_the_log(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: dict[str, list[StreamEvent]] = {}
@@ -134,7 +137,7 @@ def test_a_broken_log_is_not_drawn(folder: Path) -> None:
     with (folder / "log.jsonl").open("a") as file:
         file.write("nonsense\n")
     result = invoke("timeline", "log.jsonl", "-o", "log.json")
-    assert "Invalid value for EVENTS: log.jsonl, line 2: the text is no JSON" in result.output
+    assert "Invalid value for EVENTS: log.jsonl, line 2: the text is not JSON" in result.output
     assert result.exit_code == 2
     assert not (folder / "log.json").exists()
 
@@ -142,15 +145,18 @@ def test_a_broken_log_is_not_drawn(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("run html:escape --input x --progress", "--progress: it needs tqdm: {}[progress]'"),
+        (
+            "run html:escape --input x --progress",
+            "--progress: the option needs tqdm: {}[progress]'",
+        ),
         (
             "run html:escape --input x --timeline a.html",
-            "--timeline: it needs plotly: {}[timeline]'",
+            "--timeline: the option needs plotly: {}[timeline]'",
         ),
-        ("timeline log.jsonl -o a.html", "--output: it needs plotly: {}[timeline]'"),
+        ("timeline log.jsonl -o a.html", "--output: the option needs plotly: {}[timeline]'"),
     ],
 )
-def test_what_is_not_installed_is_named_before_anything_is_done(
+def test_a_missing_package_is_reported_before_anything_runs(
     arguments: str, message: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "log.jsonl").touch()
@@ -175,7 +181,7 @@ def test_without_click_the_extra_is_named(
 
 
 def test_sizes_have_units() -> None:
-    assert [size(given) for given in ("1", "3b", "500MB", "1.5 kb", "2GiB", "1TIB")] == [
+    assert [size(text) for text in ("1", "3b", "500MB", "1.5 kb", "2GiB", "1TIB")] == [
         1,
         3,
         500_000_000,
@@ -185,7 +191,7 @@ def test_sizes_have_units() -> None:
     ]
 
 
-def test_each_command_says_what_it_does() -> None:
+def test_each_command_has_a_help_text() -> None:
     for which in ("", "run", "timeline"):
         result = invoke(*which.split(), "--help")
         assert result.exit_code == 0
@@ -193,11 +199,11 @@ def test_each_command_says_what_it_does() -> None:
         assert "Example" in result.output
 
 
-def test_values_that_json_would_change_are_told_as_they_are() -> None:
+def test_values_that_json_would_change_are_written_as_reprs() -> None:
     stream = io.StringIO()
     report = Report(stream, True)
     for value in ({"a": [1, {"b": None}]}, {1: "a", "1": "b"}, [{None: 2}]):
-        report.tell(ParallelResult("f", ExecutionId.new(), Ok(value)))
+        report.write(ParallelResult("f", ExecutionId.new(), Ok(value)))
     kept, *changed = map(json.loads, stream.getvalue().splitlines())
     assert kept["value"] == {"a": [1, {"b": None}]}
     assert "value_is_repr" not in kept

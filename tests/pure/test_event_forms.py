@@ -31,7 +31,7 @@ from enact_pool import (
 
 
 def without_pairs(text: str) -> str:
-    """The text with each pair of surrogates as the character that it stands for."""
+    """Return the text with each pair of surrogates replaced by the character that it encodes."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
 
 
@@ -106,7 +106,7 @@ events = st.one_of(kinds)
 
 
 @given(events)
-def test_an_event_comes_back_from_its_dict_and_from_its_json(event: StreamEvent) -> None:
+def test_an_event_equals_the_one_read_from_its_dict_and_its_json(event: StreamEvent) -> None:
     line = event.to_json()
     assert line.isascii()
     assert "\n" not in line
@@ -121,12 +121,14 @@ def test_an_event_comes_back_from_its_dict_and_from_its_json(event: StreamEvent)
 
 
 @given(spans, errors)
-def test_a_span_and_an_error_come_back_from_their_dicts(span: Span, error: ExecutionError) -> None:
+def test_a_span_and_an_error_equal_those_read_from_their_dicts(
+    span: Span, error: ExecutionError
+) -> None:
     assert Span.from_dict(json.loads(json.dumps(span.to_dict()))) == span
     assert ExecutionError.from_dict(json.loads(json.dumps(error.to_dict()))) == error
 
 
-def test_a_pair_of_surrogates_comes_back_as_the_character_that_it_stands_for() -> None:
+def test_a_pair_of_surrogates_is_read_as_the_character_that_it_encodes() -> None:
     event = ExecutionCancelled(ExecutionId.new(), "\ud83d\ude00")
     back = StreamEvent.from_json(event.to_json())
     assert isinstance(back, ExecutionCancelled)
@@ -134,19 +136,19 @@ def test_a_pair_of_surrogates_comes_back_as_the_character_that_it_stands_for() -
 
 
 @given(st.lists(events, max_size=4), st.integers(1, 40))
-def test_a_client_reads_server_sent_events(told: list[StreamEvent], chunk_size: int) -> None:
-    stream = "".join(event.to_sse() for event in told).encode()
+def test_a_client_reads_server_sent_events(emitted: list[StreamEvent], chunk_size: int) -> None:
+    stream = "".join(event.to_sse() for event in emitted).encode()
     chunks = [stream[at : at + chunk_size] for at in range(0, len(stream), chunk_size)]
     # Typed for files, it takes what comes in chunks too.
     seen = list(SSEClient(chunks).events())  # type: ignore[arg-type]
-    assert [StreamEvent.from_json(event.data) for event in seen] == told
-    assert [event.event for event in seen] == [event.type for event in told]
+    assert [StreamEvent.from_json(event.data) for event in seen] == emitted
+    assert [event.event for event in seen] == [event.type for event in emitted]
     assert [event.id for event in seen] == [
-        str(getattr(event, "step_id", event.execution_id)) for event in told
+        str(getattr(event, "step_id", event.execution_id)) for event in emitted
     ]
 
 
-def test_a_server_sent_event_can_have_an_id_of_the_callers() -> None:
+def test_a_server_sent_event_can_have_an_id_of_the_caller() -> None:
     event = ExecutionCancelled(ExecutionId.new(), "for a test")
     assert event.to_sse(17) == (
         f"id: 17\nevent: data-execution-cancelled\ndata: {event.to_json()}\n\n"
@@ -161,9 +163,9 @@ def test_a_number_that_is_not_finite_is_refused_both_ways() -> None:
         event = StepEnd(ExecutionId.new(), StepId.new(), "", number)
         with pytest.raises(ValueError, match="not JSON compliant"):
             event.to_json()
-        with pytest.raises(ValueError, match=r"bad duration_ms: .* is no finite number"):
+        with pytest.raises(ValueError, match=r"bad duration_ms: .* is not a finite number"):
             StreamEvent.from_dict(event.to_dict())
-        with pytest.raises(ValueError, match="is no number"):
+        with pytest.raises(ValueError, match="is not a JSON number"):
             StreamEvent.from_json(json.dumps(event.to_dict()))
 
 
@@ -176,7 +178,7 @@ FAILED = ExecutionFailed(ExecutionId.new(), ExecutionError.kernel_internal("it d
 SPAN = Span(ExecutionId.new(), 0, "a", None, None, 1.5, None, None)
 
 
-# What is no event, and what is said of it.
+# Mappings that are not events, and the error messages.
 NO_EVENTS: list[tuple[Any, str]] = [
     ([], r"an event must be a mapping with its fields, not \[\]"),
     ({}, "an event must have a type"),
@@ -184,42 +186,47 @@ NO_EVENTS: list[tuple[Any, str]] = [
     ({"type": [1]}, r"there is no event of type \[1\]"),
     ({"type": "data-step-end"}, "a data-step-end must have execution_id"),
     (changed(STEP_END, more=1), "a data-step-end has no field 'more'"),
-    (changed(STEP_END, step_id="exec_"), "bad step_id: 'exec_' is no StepId: expected 'step_'"),
-    (changed(STEP_END, execution_id=7), "a data-step-end has a bad execution_id: 7 is no text"),
-    (changed(STEP_END, output=b""), "bad output: b'' is no text"),
-    (changed(STEP_END, timestamp=True), "bad timestamp: True is no integer"),
-    (changed(STEP_END, timestamp=1.0), "bad timestamp: 1.0 is no integer"),
-    (changed(STEP_END, duration_ms="1"), "bad duration_ms: '1' is no finite number"),
+    (
+        changed(STEP_END, step_id="exec_"),
+        "bad step_id: 'exec_' is not a valid StepId: expected 'step_'",
+    ),
+    (changed(STEP_END, execution_id=7), "a data-step-end has a bad execution_id: 7 is not a text"),
+    (changed(STEP_END, output=b""), "bad output: b'' is not a text"),
+    (changed(STEP_END, timestamp=True), "bad timestamp: True is not an integer"),
+    (changed(STEP_END, timestamp=1.0), "bad timestamp: 1.0 is not an integer"),
+    (changed(STEP_END, duration_ms="1"), "bad duration_ms: '1' is not a finite number"),
     (changed(STEP_END, span=None), "bad span: a span must be a mapping"),
     (changed(STEP_END, span={}), "bad span: a span must have run_id"),
     (
         changed(STEP_END, span={**SPAN.to_dict(), "outcome": "great"}),
-        "bad span: a span has a bad outcome: 'great' is none of ok, failed, ",
+        "bad span: a span has a bad outcome: 'great' is not one of ok, failed, ",
     ),
     (changed(FAILED, error="boom"), "bad error: an error must be a mapping"),
     (
         changed(FAILED, error={**FAILED.error.to_dict(), "category": "bad_luck"}),
-        "an error has a bad category: 'bad_luck' is none of llm_error, ",
+        "an error has a bad category: 'bad_luck' is not one of llm_error, ",
     ),
     (
         changed(FAILED, error={**FAILED.error.to_dict(), "details": []}),
-        r"an error has a bad details: \[\] is no mapping",
+        r"an error has a bad details: \[\] is not a mapping",
     ),
 ]
 
 
-def test_what_is_no_event_is_refused_with_what_is_wrong() -> None:
+def test_a_mapping_that_is_not_an_event_is_refused_with_the_reason() -> None:
     for wrong, message in NO_EVENTS:
         with pytest.raises(ValueError, match=message):
             StreamEvent.from_dict(wrong)
 
 
-def test_a_text_that_is_no_event_is_refused() -> None:
+def test_a_text_that_is_not_an_event_is_refused() -> None:
     for text in ("", "{", "[" * 100_000, "1" * 10_000, STEP_END.to_json() + "x"):
-        with pytest.raises(ValueError, match=r"the text is no (JSON|event): .|an event must be"):
+        with pytest.raises(
+            ValueError, match=r"the text is not (JSON|an event): .|an event must be"
+        ):
             StreamEvent.from_json(text)
 
 
-def test_a_kind_of_events_takes_its_own_only() -> None:
+def test_an_event_class_reads_only_its_own_events() -> None:
     with pytest.raises(ValueError, match="a data-step-end was expected, not a data-execution-f"):
         StepEnd.from_dict(FAILED.to_dict())

@@ -78,7 +78,7 @@ def test_an_event_is_in_the_log_before_it_is_passed_on(
     assert bool(synced) == fsync
 
 
-def test_an_emitter_that_is_not_live_is_passed_the_ends_only(tmp_path: Path) -> None:
+def test_an_emitter_that_is_not_live_receives_only_outcomes(tmp_path: Path) -> None:
     emitter, events = EventEmitter(), some_events()
     with EventLog(tmp_path / "log", emitter) as log:
         for event in events:
@@ -114,7 +114,7 @@ def test_logs_and_threads_share_a_file(tmp_path: Path) -> None:
 def test_a_log_that_was_cut_off_anywhere_is_read_and_continued(
     sizes: list[int], data: st.DataObject, tmp_path: Path
 ) -> None:
-    """Events that are there are kept, if only their newline is missing too."""
+    """Complete events are kept, even if their newline is missing."""
     path = tmp_path / "log"
     path.write_bytes(b"")
     events = [step_end("x" * size) for size in sizes]
@@ -141,7 +141,7 @@ def test_a_log_that_was_cut_off_anywhere_is_read_and_continued(
 
 @contextmanager
 def files_of_at_most(size: int) -> Iterator[None]:
-    """A disk that is full, as far as this process can tell."""
+    """Simulate a full disk: files cannot grow beyond `size`."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
@@ -150,7 +150,7 @@ def files_of_at_most(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_an_event_for_which_there_is_no_room_is_not_passed_on(tmp_path: Path) -> None:
+def test_an_event_that_does_not_fit_on_the_disk_is_not_passed_on(tmp_path: Path) -> None:
     path, emitter, events = tmp_path / "log", EventEmitter(), [step_end("x" * 300) for _ in "ab"]
     with EventLog(path, emitter) as log:
         log.emit(events[0])
@@ -164,7 +164,7 @@ def test_an_event_for_which_there_is_no_room_is_not_passed_on(tmp_path: Path) ->
     assert emitter.drain() == events
 
 
-def test_lines_longer_than_what_is_read_at_once(tmp_path: Path) -> None:
+def test_lines_can_be_longer_than_one_read(tmp_path: Path) -> None:
     events = [step_end("x" * size) for size in (3, 70_000, 5, 300_000, 65_536, 0)]
     with EventLog(tmp_path / "log") as log:
         for event in events:
@@ -187,21 +187,21 @@ def test_events_are_read_one_by_one_and_a_broken_line_is_named(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("text", ["no newline", "{", '{"type": "data-step-end"}', "\xff"])
-def test_a_file_that_is_no_log_is_refused_and_left_as_it_is(text: str, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_log_is_refused_and_not_changed(text: str, tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     before = f"first line\n{text}".encode("latin-1")
     path.write_bytes(before)
     if text in '{"type": "data-step-end"}':
-        # The beginning of an event, as far as one can tell.
+        # It looks like the beginning of an event.
         EventLog(path).close()
         assert path.read_bytes() == b"first line\n"
     else:
-        with pytest.raises(ValueError, match=r"notes\.txt is no log of events: it ends in b'"):
+        with pytest.raises(ValueError, match=r"notes\.txt is not a log of events: it ends with b'"):
             EventLog(path)
         assert path.read_bytes() == before
 
 
-def test_what_cannot_be_a_log_is_refused(tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_a_log_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="mode must be 'outcomes' or 'live', not 'all'"):
         EventLog(tmp_path / "log", mode="all")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="emitter must have emit"):
@@ -209,13 +209,13 @@ def test_what_cannot_be_a_log_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "log").exists()
     with pytest.raises(FileNotFoundError, match="nowhere"):
         EventLog(tmp_path / "nowhere" / "log")
-    with pytest.raises(ValueError, match="/dev/null is no regular file"):
+    with pytest.raises(ValueError, match="/dev/null is not a regular file"):
         EventLog("/dev/null")
     with pytest.raises(FileNotFoundError, match="nowhere"):
         list(read_events(tmp_path / "nowhere"))
 
 
-def test_a_closed_log_takes_no_events(tmp_path: Path) -> None:
+def test_a_closed_log_refuses_events(tmp_path: Path) -> None:
     log = EventLog(tmp_path / "log", mode="outcomes")
     assert repr(log) == f"<EventLog '{tmp_path / 'log'}' mode='outcomes'>"
     log.close()

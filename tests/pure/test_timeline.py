@@ -43,13 +43,13 @@ def span(
     pid: int = 100,
     run_id: ExecutionId = RUN,
 ) -> Span:
-    """A callable that was queued at the start, with the others in milliseconds from there."""
+    """Return the span of a callable that was queued at time 0; times are in milliseconds."""
     started, finished = (None if time is None else BEGAN + time for time in (start, end))
     worker = None if lane is None else pid + lane
     return Span(run_id, index, f"c{index}", lane, worker, BEGAN, started, finished, outcome)
 
 
-def told(*spans: Span) -> list[StreamEvent]:
+def outcomes_of(*spans: Span) -> list[StreamEvent]:
     return [event for each in spans for event in callable_events(each, "boom")]
 
 
@@ -57,10 +57,10 @@ def slices(trace: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {event["name"]: event for event in trace["traceEvents"] if event["ph"] == "X"}
 
 
-def test_figures_say_what_was_gained_and_lost() -> None:
+def test_figures_measure_speedup_idle_time_and_outcomes() -> None:
     events = [
         ExecutionStart(RUN, 5, 2, int(BEGAN)),
-        *told(
+        *outcomes_of(
             span(0, 0, 100, 400),
             span(1, 1, 100, 200, "failed"),
             span(2, 1, 200, 300, "crashed"),
@@ -82,17 +82,17 @@ def test_figures_say_what_was_gained_and_lost() -> None:
     assert (figures.crashes, figures.respawns) == (1, 1)
 
 
-def test_nothing_is_drawn_of_no_events() -> None:
+def test_a_timeline_without_events_is_empty() -> None:
     figures = timeline_figures([])
     assert (figures.wall_seconds, figures.speedup, figures.longest) == (0.0, 0.0, None)
     assert chrome_trace([])["traceEvents"] == []
     assert "0 callables on 0 lanes" in timeline_html([])
 
 
-def test_a_trace_tells_all_of_a_run() -> None:
+def test_a_trace_contains_everything_of_a_run() -> None:
     events = [
         ExecutionStart(RUN, 2, 1, int(BEGAN)),
-        *told(span(0, 0, 10, 30, "crashed"), span(1, 0, 90, 95.5, pid=200)),
+        *outcomes_of(span(0, 0, 10, 30, "crashed"), span(1, 0, 90, 95.5, pid=200)),
         WorkerMemory(RUN, 0, 100, 5_000_000, int(BEGAN) + 20),
         WorkerEnd(RUN, 0, 100, "was killed by SIGSEGV", int(BEGAN) + 31),
         WorkerStart(RUN, 0, 200, int(BEGAN) + 80),
@@ -120,8 +120,8 @@ def test_a_trace_tells_all_of_a_run() -> None:
     ]
 
 
-def test_what_is_unfinished_ends_with_its_worker_or_with_what_is_known() -> None:
-    events = told(span(0, 0, 10, None, None), span(1, 1, 10, None, None), span(2, 2, 10, 70))
+def test_an_unfinished_callable_ends_with_its_worker_or_with_the_last_event() -> None:
+    events = outcomes_of(span(0, 0, 10, None, None), span(1, 1, 10, None, None), span(2, 2, 10, 70))
     events.append(WorkerEnd(RUN, 1, 101, "was killed by SIGKILL", int(BEGAN) + 50))
     found = slices(chrome_trace(events))
     assert [found[name]["dur"] for name in ("c0", "c1", "c2")] == [60_000, 40_000, 60_000]
@@ -136,7 +136,7 @@ def test_what_is_unfinished_ends_with_its_worker_or_with_what_is_known() -> None
         (BEGAN + 60_000, 500, 1),  # others, later: no need for more rows
     ],
 )
-def test_lanes_of_pools_that_work_at_once_are_told_apart(
+def test_lanes_of_pools_that_work_at_once_have_separate_rows(
     began: float, first_pid: int, processes: int
 ) -> None:
     runs = [story(30, 2), story(30, 2, began=began, first_pid=first_pid)]
@@ -148,7 +148,7 @@ def test_lanes_of_pools_that_work_at_once_are_told_apart(
     assert threads == [{"name": "lane 0"}, {"name": "lane 1"}] * processes
 
 
-def test_runs_that_shared_workers_with_a_third_had_the_same_pool() -> None:
+def test_runs_that_share_workers_with_a_third_run_have_the_same_pool() -> None:
     one, other, third = ExecutionId.spell(1), ExecutionId.spell(2), ExecutionId.spell(3)
     spans = [
         span(0, 0, 0, 900, run_id=one),
@@ -158,7 +158,7 @@ def test_runs_that_shared_workers_with_a_third_had_the_same_pool() -> None:
     ]
     for _ in range(2):
         spans.reverse()
-        found = slices(chrome_trace(told(*spans)))
+        found = slices(chrome_trace(outcomes_of(*spans)))
         assert {each["pid"] for each in found.values()} == {1}
         assert {each["tid"] for each in found.values()} == {1, 2}
 
@@ -175,11 +175,11 @@ def odd_spans(draw: st.DrawFn) -> Span:
 
 
 @given(st.lists(odd_spans(), max_size=12), st.randoms(use_true_random=False))
-def test_slices_of_a_lane_never_overlap_whatever_is_told(
+def test_slices_of_a_lane_never_overlap_whatever_the_spans(
     spans: list[Span], chance: random.Random
 ) -> None:
-    """Readers drop one that begins before the last one of its thread ends."""
-    events = told(*spans)
+    """Readers drop a slice that begins before the previous slice of its thread ends."""
+    events = outcomes_of(*spans)
     chance.shuffle(events)
     trace = chrome_trace(events)["traceEvents"]
     found = [event for event in trace if event["ph"] == "X"]
@@ -198,7 +198,7 @@ def columns(page: str) -> Any:
     return json.loads(rest.partition("</script>")[0])
 
 
-def test_a_page_is_no_way_for_names_and_errors_to_get_in() -> None:
+def test_names_and_errors_are_escaped_in_a_page() -> None:
     hostile = "</script><img src=x onerror=alert(1)>\ud800"
     each = Span(RUN, 0, hostile, 0, 1, BEGAN, BEGAN, BEGAN + 9, "failed", hostile)
     page = timeline_html(callable_events(each, hostile))
@@ -233,7 +233,7 @@ def test_events_that_were_not_live_are_refused(draw: Any, events: Any) -> None:
         draw(events)
 
 
-def test_files_are_of_the_kind_that_their_name_says(tmp_path: Path) -> None:
+def test_the_ending_of_a_path_selects_the_kind_of_file(tmp_path: Path) -> None:
     events = EventEmitter(mode="live")
     for name in ("a.json", "a.json.gz", "a.HTML"):
         for event in story(5, 2):
@@ -248,7 +248,9 @@ def test_files_are_of_the_kind_that_their_name_says(tmp_path: Path) -> None:
     assert not (tmp_path / "a.png").exists()
 
 
-def test_a_page_without_plotly_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_without_plotly_is_refused_with_the_package_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setitem(sys.modules, "plotly.io", None)
     with pytest.raises(ImportError, match=r"pip install 'enact_pool\[timeline\]'"):
         timeline_html(story(5, 2))

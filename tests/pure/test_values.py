@@ -16,7 +16,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import enact_pool
 from enact_pool import (
     Err,
     EventEmitter,
@@ -41,20 +40,11 @@ from enact_pool._events.emitter import EventBatch
 from enact_pool._model.ids import IdSequence, fresh_ids
 from enact_pool._python.callables import entry_point, name_of
 
-
-def test_all_public_names_can_be_had() -> None:
-    for name in enact_pool.__all__:
-        assert getattr(enact_pool, name).__name__ == name
-    assert set(enact_pool.__all__) <= set(dir(enact_pool))
-    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        enact_pool.nothing  # noqa: B018
-
-
 # Callables
 
 
 class Both:
-    """Can be called, and has a `run`."""
+    """Has both `__call__` and `run`."""
 
     name = "its own"
 
@@ -103,20 +93,20 @@ def test_an_object_that_can_be_called_is_run_if_its_run_accepts_the_input(kind: 
 
 @pytest.mark.parametrize("kind", [RunsNoInput, RunsTwoInputs, RunsByKeyword])
 def test_an_object_whose_run_does_not_accept_the_input_is_called(kind: type[Both]) -> None:
-    """It has the name of its type, as other objects that are called."""
+    """Its name is that of its type, as for other objects that are called."""
     candidate = kind()
     assert entry_point(candidate) is candidate
     assert name_of(candidate) == kind.__name__
 
 
-def test_a_run_that_does_not_say_what_it_accepts_is_used() -> None:
+def test_a_run_whose_signature_is_unknown_is_used() -> None:
     candidate: Any = Both()
     candidate.run = min
     assert entry_point(candidate) is min
 
 
 def test_an_object_that_cannot_be_called_is_run_whatever_its_run_accepts() -> None:
-    """Then the error of the call says what is wrong."""
+    """The error of the call then contains the reason."""
     candidate: Any = RunsNoInputOnly()
     assert entry_point(candidate) == candidate.run
 
@@ -148,8 +138,8 @@ def test_an_id_is_a_prefix_and_a_ksuid(kind: Any, prefix: str) -> None:
         "exec_" + "é" * 27,
     ],
 )
-def test_what_is_no_id_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is no ExecutionId"):
+def test_a_text_that_is_not_an_id_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a valid ExecutionId"):
         ExecutionId(text)
 
 
@@ -164,9 +154,7 @@ def test_ids_sort_by_the_time_they_were_made(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @given(st.lists(st.integers(0, 4), max_size=6), st.randoms(use_true_random=False))
-def test_tasks_have_ids_of_their_own_that_sort_as_they_came(
-    counts: list[int], draw: Random
-) -> None:
+def test_tasks_have_distinct_ids_that_sort_in_their_order(counts: list[int], draw: Random) -> None:
     order: ReleaseOrder[Any] = ReleaseOrder()
     outcomes, tasks = Outcomes(order, InputSource(len, ()), NO_HOOKS), range(0)
     between: list[int] = []
@@ -188,8 +176,8 @@ def test_tasks_have_ids_of_their_own_that_sort_as_they_came(
     assert in_order == sorted(set(in_order))
 
 
-def test_ids_differ_that_are_taken_while_others_are_taken() -> None:
-    """By a signal handler, say, or by another thread, between any two lines."""
+def test_ids_that_are_taken_concurrently_differ() -> None:
+    """A signal handler or another thread takes ids between any two lines."""
     sequence = IdSequence()
     taken: list[int] = []
 
@@ -218,7 +206,7 @@ def test_only_some_categories_are_fatal() -> None:
     assert len(ExecutionErrorCategory) == 8
 
 
-def test_an_error_tells_when_and_what() -> None:
+def test_an_error_has_a_time_and_a_text() -> None:
     before = time.time_ns() // 1_000_000
     error = ExecutionError.kernel_internal("it died", code="SIGSEGV", details={"index": 3})
     assert before <= error.occurred_at <= time.time_ns() // 1_000_000
@@ -241,19 +229,19 @@ def test_an_error_tells_when_and_what() -> None:
 
 
 def test_outcomes_match() -> None:
-    def told(outcome: Ok[int] | Err) -> str:
+    def text_of(outcome: Ok[int] | Err) -> str:
         match outcome:
             case Ok(value):
                 return f"ok {value}"
             case Err(text):
                 return f"err {text}"
 
-    assert [told(Ok(3)), told(Err("boom"))] == ["ok 3", "err boom"]
+    assert [text_of(Ok(3)), text_of(Err("boom"))] == ["ok 3", "err boom"]
     assert (Ok(3).is_ok, Err("").is_ok) == (True, False)
     assert Ok([1]).unwrap() == [1]
 
 
-def test_type_and_traceback_take_no_part_in_equality() -> None:
+def test_comparisons_of_err_ignore_type_and_traceback() -> None:
     assert Err("boom", "ValueError", "Traceback ...") == Err("boom")
     assert hash(Err("boom", "ValueError")) == hash(Err("boom"))
     assert Err("boom") != Err("bang")
@@ -261,7 +249,7 @@ def test_type_and_traceback_take_no_part_in_equality() -> None:
     assert repr(Err("boom", "ValueError", "long")) == "Err('boom', type='ValueError')"
 
 
-def test_unwrapping_an_err_raises_what_the_worker_saw() -> None:
+def test_unwrapping_an_err_raises_the_traceback_of_the_worker() -> None:
     err = Err("boom", "ValueError", "Traceback (most recent call last): here\n")
     with pytest.raises(RemoteError) as caught:
         err.unwrap()
@@ -271,7 +259,7 @@ def test_unwrapping_an_err_raises_what_the_worker_saw() -> None:
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 
-def test_a_result_spells_its_id_when_asked() -> None:
+def test_a_result_converts_its_id_when_it_is_read() -> None:
     number = IdSequence().take(1)[0]
     unread, read = (ParallelResult("a", number, Ok(1)) for _ in range(2))
     assert read.execution_id is read.execution_id
@@ -304,9 +292,9 @@ def test_an_execution_failed_has_a_json_form() -> None:
     error = ExecutionError.kernel_internal("it died", details={"stack": "a\nb"})
     event = StreamEvent.execution_failed(ExecutionId.new(), error)
     assert isinstance(event, ExecutionFailed)
-    told = json.loads(event.to_json())
-    assert told["type"] == event.type == "data-execution-failed"
-    assert told["error"] == error.to_dict()
+    read = json.loads(event.to_json())
+    assert read["type"] == event.type == "data-execution-failed"
+    assert read["error"] == error.to_dict()
     assert not hasattr(event, "step_id")
 
 
@@ -315,7 +303,7 @@ def some_event() -> StepEnd:
 
 
 @given(st.lists(st.integers(0, 5)))
-def test_draining_gives_each_event_once_and_in_order(bursts: list[int]) -> None:
+def test_draining_returns_each_event_once_and_in_order(bursts: list[int]) -> None:
     emitter = EventEmitter()
     given_out: list[StreamEvent] = []
     drained: list[StreamEvent] = []
@@ -381,8 +369,8 @@ def test_iteration_waits_until_the_emitter_is_closed() -> None:
     assert list(emitter) == [], "it stays closed"
 
 
-def test_a_signal_costs_who_follows_one_event_at_most() -> None:
-    """Raising between any two lines of what gives the next event."""
+def test_a_signal_costs_an_iteration_at_most_one_event() -> None:
+    """The signal raises between any two lines of the function that returns the next event."""
 
     class InterruptError(Exception):
         pass
@@ -424,7 +412,7 @@ def test_a_signal_costs_who_follows_one_event_at_most() -> None:
     assert at > 30
 
 
-def test_what_was_given_one_by_one_is_not_drained_again() -> None:
+def test_events_that_an_iteration_yielded_are_not_drained_again() -> None:
     emitter = EventEmitter()
     emitter.emit_batch(EventBatch([1, 2, 3], range(3), [None] * 3, [0.5] * 3, {}, 9))
     emitter.emit(last := some_event())
@@ -435,7 +423,7 @@ def test_what_was_given_one_by_one_is_not_drained_again() -> None:
     assert len({first.execution_id, *(event.execution_id for event in drained)}) == 4
 
 
-def test_a_closed_emitter_gives_what_it_has_and_takes_no_more() -> None:
+def test_a_closed_emitter_returns_its_events_and_refuses_new_ones() -> None:
     emitter, event = EventEmitter(), some_event()
     emitter.emit(event)
     emitter.close()
