@@ -42,7 +42,7 @@ with Pool(1) as pool:
     ):
         values = {
             function: outcome.output.unwrap()
-            for function, outcome in zip(functions, pool.run_parallel(functions, None))
+            for function, outcome in zip(functions, pool.run_parallel(functions, None), strict=True)
         }
         own = [values[get] is scaled for get in (get_function, get_attribute, get_static)]
         print([values[get_classes] == (First, Second), *own])
