@@ -11,11 +11,11 @@ from itertools import groupby
 from pathlib import Path
 
 from benchmarks.contenders import CONTENDERS
-from benchmarks.facts import measured_facts
-from benchmarks.measure import Arena
+from benchmarks.measurement import Arena
 from benchmarks.record import Record, machine, today
 from benchmarks.report import markdown_report, text_report
-from benchmarks.works import works
+from benchmarks.startup_times import measured_facts
+from benchmarks.workloads import works
 
 _FACTS = "facts"
 _JSON = Path("docs/benchmark.json")
@@ -104,7 +104,7 @@ def main() -> None:
         _say(f"written: {options.json}")
     if options.picture is not None and record.rows:
         # Imported here, and matplotlib in there: it takes a second.
-        from benchmarks.picture import draw
+        from benchmarks.chart import draw
 
         try:
             draw(record, options.picture)

@@ -27,9 +27,9 @@ from pathlib import Path
 
 from attrs import frozen
 
-from benchmarks.bars import BARS
 from benchmarks.record import OURS, Record, Row
 from benchmarks.table import NOTHING, Table, figures
+from benchmarks.targets import BARS
 
 __all__ = ["LEAST_NOISE", "Change", "Comparison", "Incomparable", "compared"]
 

@@ -11,8 +11,8 @@ from abc import ABC, abstractmethod
 from collections import deque
 from typing import Any, ClassVar
 
-from benchmarks.tasks import sum_of_shared
-from benchmarks.works import Load, Work
+from benchmarks.timed_callables import sum_of_shared
+from benchmarks.workloads import Load, Work
 
 __all__ = ["CONTENDERS", "UNANSWERED", "Contender", "Failure"]
 

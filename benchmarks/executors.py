@@ -23,7 +23,7 @@ from attrs import frozen
 from loky.process_executor import ProcessPoolExecutor as LokyExecutor
 from pebble import ProcessPool
 
-from benchmarks import tasks
+from benchmarks import timed_callables as timed
 from benchmarks.table import Table, figures, spaced
 from enact_pool import PoolExecutor
 
@@ -59,7 +59,7 @@ def _submit(count: int) -> Callable[[Any], float]:
     def seconds(executor: Any) -> float:
         """Until all have been submitted, and done."""
         begun_at = time.perf_counter()
-        futures = [executor.submit(tasks.noop) for _ in range(count)]
+        futures = [executor.submit(timed.noop) for _ in range(count)]
         wait(futures)
         taken = time.perf_counter() - begun_at
         assert all(future.result() is None for future in futures)
@@ -71,7 +71,7 @@ def _submit(count: int) -> Callable[[Any], float]:
 def _submit_each_ms(count: int) -> Callable[[Any], float]:
     def seconds(executor: Any) -> float:
         begun_at = time.perf_counter()
-        wait([executor.submit(tasks.spin, 0.001) for _ in range(count)])
+        wait([executor.submit(timed.spin, 0.001) for _ in range(count)])
         return time.perf_counter() - begun_at
 
     return seconds
@@ -83,7 +83,7 @@ def _round_trips(count: int) -> Callable[[Any], float]:
         taken = []
         for _ in range(count):
             begun_at = time.perf_counter()
-            executor.submit(tasks.noop).result()
+            executor.submit(timed.noop).result()
             taken.append(time.perf_counter() - begun_at)
         return statistics.median(taken)
 
@@ -93,7 +93,7 @@ def _round_trips(count: int) -> Callable[[Any], float]:
 def _map(count: int, chunksize: int) -> Callable[[Any], float]:
     def seconds(executor: Any) -> float:
         begun_at = time.perf_counter()
-        assert sum(1 for _ in executor.map(tasks.noop, range(count), chunksize=chunksize)) == count
+        assert sum(1 for _ in executor.map(timed.noop, range(count), chunksize=chunksize)) == count
         return time.perf_counter() - begun_at
 
     return seconds
@@ -128,7 +128,7 @@ def _times(workers: int, repeats: int, scale: int) -> list[Table]:
         for name, make in _CONTENDERS.items():
             executors[name] = executor = make(workers)
             stack.callback(executor.shutdown)
-            wait([executor.submit(tasks.noop) for _ in range(100)])
+            wait([executor.submit(timed.noop) for _ in range(100)])
         for row in rows:
             for _ in range(min(repeats, row.most_repeats)):
                 names = list(executors)
@@ -165,12 +165,12 @@ def _memory(workers: int, count: int) -> Table:
     lines = []
     for name, make in _CONTENDERS.items():
         executor = make(workers)
-        wait([executor.submit(tasks.noop) for _ in range(100)])
+        wait([executor.submit(timed.noop) for _ in range(100)])
         # Until the clock says so: all that is submitted meanwhile waits.
-        busy = [executor.submit(tasks.nap, 3.0) for _ in range(4 * workers)]
+        busy = [executor.submit(timed.nap, 3.0) for _ in range(4 * workers)]
         tracemalloc.start()
         begun_at = time.perf_counter()
-        futures = [executor.submit(tasks.noop) for _ in range(count)]
+        futures = [executor.submit(timed.noop) for _ in range(count)]
         taken = time.perf_counter() - begun_at
         size, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()

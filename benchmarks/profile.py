@@ -17,7 +17,7 @@ from typing import Any
 
 from attrs import frozen
 
-from benchmarks import tasks
+from benchmarks import timed_callables as timed
 from benchmarks.table import Table, figures, spaced
 from enact_pool import EventEmitter, Pool
 
@@ -55,7 +55,7 @@ class _Load:
     def run(self, pool: Pool) -> float:
         """Run it all; gives the wall time per callable, in microseconds."""
         emitter = EventEmitter()
-        callables = [tasks.noop] * self.callables
+        callables = [timed.noop] * self.callables
         begun_at = time.perf_counter()
         for _ in range(self.runs):
             pool.run_parallel(callables, None, emitter)
@@ -83,9 +83,9 @@ def _worker(load: _Load) -> Table:
     with Pool(1) as pool:
         load.run(pool)
         usual_us = load.run(pool)
-        _only(pool, tasks.begin_profile)
+        _only(pool, timed.begin_profile)
         profiled_us = load.run(pool)
-        stats = _only(pool, tasks.end_profile)
+        stats = _only(pool, timed.end_profile)
     return _table(f"Worker, {load.title}", load, stats, usual_us, profiled_us)
 
 

@@ -16,12 +16,12 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby, product
 from pathlib import Path
 
-from benchmarks.askers import ASKERS
-from benchmarks.hazards import HAZARDS, Hazard
+from benchmarks.hazard_run import HOLDS, TrialProcess, Verdict
+from benchmarks.outcome_contenders import ASKERS
 from benchmarks.record import OURS, machine, today
-from benchmarks.stand import version_of
 from benchmarks.table import Table
-from benchmarks.trial_process import HOLDS, TrialProcess, Verdict
+from benchmarks.timing_process import version_of
+from tests.hazards.catalogue import HAZARDS, Hazard
 
 __all__ = ["main"]
 
@@ -141,7 +141,7 @@ library is given these 13 callables in a process of its own, which is killed aft
 (after 75 s where a callable hangs while it is unpickled: enact_pool gives it, twice, 30 s more).
 
 What the culprit is to come to with enact_pool, to the letter, is told by
-[benchmarks/hazards.py](../benchmarks/hazards.py) and checked by
+[tests/hazards/catalogue.py](../tests/hazards/catalogue.py) and checked by
 [tests/process/test_hazards.py](../tests/process/test_hazards.py), for the next call on the same
 pool as well. Of each library less is asked here: any error will do for a culprit that fails, or
 that cannot be carried."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable
 
-from benchmarks.bars import BEST, Attempt, tried
 from benchmarks.record import OURS, Cell, Record, Row
 from benchmarks.table import NOTHING, Table, figures
+from benchmarks.targets import BEST, Attempt, tried
 
 __all__ = ["markdown_report", "text_report"]
 

@@ -11,8 +11,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks.growth import Growth, measured_growth
 from benchmarks.record import write_json
+from benchmarks.scaling_measurement import Growth, measured_growth
 from benchmarks.table import NOTHING, Table, figures, spaced
 
 _JSON = Path("docs/scaling.json")
@@ -105,7 +105,7 @@ def main() -> None:
         _say(f"written: {options.json}")
     if options.picture is not None:
         # Imported here, and matplotlib in there: it takes a second.
-        from benchmarks.scaling_picture import draw
+        from benchmarks.scaling_chart import draw
 
         try:
             draw(growth, options.picture)

@@ -15,10 +15,10 @@ from random import Random
 
 import psutil
 
-from benchmarks.chaos.census import Census, growth, missing_workers, table, taken
-from benchmarks.chaos.disturber import Disturber
 from benchmarks.chaos.drivers import Driver
-from benchmarks.chaos.ledger import Ledger
+from benchmarks.chaos.fault_injector import Disturber
+from benchmarks.chaos.injected_faults import Ledger
+from benchmarks.chaos.process_snapshot import Census, growth, missing_workers, table, taken
 from benchmarks.chaos.soak import soak
 from benchmarks.table import Table, spaced
 from enact_pool import Pool, default_pool

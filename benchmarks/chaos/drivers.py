@@ -14,10 +14,10 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from benchmarks.chaos.deeds import NOTE, Deed, carry_out, closure, given_value
-from benchmarks.chaos.ledger import Ledger, Span
+from benchmarks.chaos.chaos_callables import NOTE, Deed, carry_out, closure, given_value
+from benchmarks.chaos.injected_faults import Ledger, Span
 from benchmarks.chaos.plans import Plan, made_up
-from benchmarks.chaos.verdicts import Complaint, Report, fault_of_nested, judge
+from benchmarks.chaos.result_checks import Complaint, Report, fault_of_nested, judge
 from enact_pool import (
     EventEmitter,
     Ok,

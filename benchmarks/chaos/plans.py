@@ -6,7 +6,7 @@ from random import Random
 
 from attrs import field, frozen
 
-from benchmarks.chaos.deeds import CRASHES, REPEATED, VALUES, Deed
+from benchmarks.chaos.chaos_callables import CRASHES, REPEATED, VALUES, Deed
 
 __all__ = ["Plan", "made_up"]
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from itertools import cycle
 from pathlib import Path
 
-from benchmarks.chaos.census import Census, missing_workers, table, taken
-from benchmarks.chaos.deeds import CRASHES, Deed
+from benchmarks.chaos.chaos_callables import CRASHES, Deed
+from benchmarks.chaos.process_snapshot import Census, missing_workers, table, taken
 from enact_pool import EventEmitter, Pool, run_parallel
 
 __all__ = ["soak"]

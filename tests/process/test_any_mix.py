@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import deeds
 import pytest
+import sample_callables as samples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -28,7 +28,7 @@ def pools() -> Iterator[dict[int, Pool]]:
         pool.close()
 
 
-def check(deed: deeds.Deed, result: Any, event: Any) -> None:
+def check(deed: samples.Deed, result: Any, event: Any) -> None:
     """What the contract says of a deed of this kind."""
     died = {"crash": "SIGSEGV", "exit": f"exit_{deed.index % 4}"}
     if deed.kind in died:
@@ -74,7 +74,7 @@ def test_any_mix_of_callables_gives_what_the_contract_says(
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder, "starts")
         log.touch()
-        callables = [deeds.Deed(kind, i, str(log)) for i, kind in enumerate(mixed)]
+        callables = [samples.Deed(kind, i, str(log)) for i, kind in enumerate(mixed)]
         emitter = EventEmitter()
         results = pools[workers].run_parallel(callables, [1, 2], emitter)
         started = sorted(map(int, log.read_text().split()))

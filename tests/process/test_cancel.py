@@ -11,8 +11,8 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
-import deeds
 import pytest
+import sample_callables as samples
 from test_limits import StartsProcess, assert_ends, spin_for_ever
 
 from enact_pool import (
@@ -39,7 +39,7 @@ class Starts:
         self.seconds = seconds
 
     def run(self, x: int) -> int:
-        deeds.append(self.log, os.getpid())
+        samples.append(self.log, os.getpid())
         time.sleep(self.seconds)
         return x
 
@@ -79,10 +79,12 @@ def test_what_runs_is_killed_and_what_has_not_started_never_will(when_started: W
     emitter = EventEmitter()
     with Pool(2) as pool:
         log = when_started(2, pool.cancel)
-        callables: list[Any] = [deeds.square, *[Starts(log)] * 20]
+        callables: list[Any] = [samples.square, *[Starts(log)] * 20]
         results = pool.run_parallel(callables, 3, emitter)
         assert len(starts(log)) == 2
-        assert [result.output for result in pool.run_parallel([deeds.square] * 4, 2)] == [Ok(4)] * 4
+        assert [result.output for result in pool.run_parallel([samples.square] * 4, 2)] == [
+            Ok(4)
+        ] * 4
         assert len(starts(log)) == 2
     assert [result.output for result in results] == [Ok(9), *[Err("cancelled")] * 20]
     assert [result.agent_name for result in results] == ["square", *["Starts"] * 20]
@@ -116,7 +118,7 @@ def test_an_emitter_can_cancel_the_run_that_it_follows() -> None:
 
     events: list[StreamEvent] = []
     with Pool(2) as pool:
-        results = pool.run_parallel([deeds.square, *[spin_for_ever] * 4], 3, Cancels())
+        results = pool.run_parallel([samples.square, *[spin_for_ever] * 4], 3, Cancels())
     assert [result.output for result in results] == [Ok(9), *[Err("cancelled")] * 4]
     assert [type(event) for event in events] == [StepEnd, *[ExecutionCancelled] * 4]
 
@@ -145,7 +147,7 @@ def test_all_runs_of_a_pool_are_cancelled_and_no_other(when_started: When) -> No
 def test_an_endless_iterable_ends_when_it_is_cancelled() -> None:
     with Pool(2) as pool:
         count = 0
-        for result in imap_parallel(deeds.square, repeat(3), pool=pool):
+        for result in imap_parallel(samples.square, repeat(3), pool=pool):
             count += 1
             if count == 100:
                 pool.cancel()
@@ -185,20 +187,20 @@ def raise_error(_: object) -> None:
 
 FAILURES: dict[str, Any] = {
     "raises": raise_error,
-    "crashes": deeds.segfault,
+    "crashes": samples.segfault,
     "is late": spin_for_ever,
-    "cannot be pickled": deeds.Unpicklable(),
-    "cannot be rebuilt": deeds.Unloadable(),
+    "cannot be pickled": samples.Unpicklable(),
+    "cannot be rebuilt": samples.Unloadable(),
 }
 
 
 @pytest.mark.parametrize("failure", FAILURES)
 def test_a_run_that_is_to_fail_fast_ends_at_the_first_failure(failure: str, tmp_path: Path) -> None:
     log, emitter = tmp_path / "log", EventEmitter()
-    callables = [deeds.square, FAILURES[failure], *[Starts(log)] * 20]
+    callables = [samples.square, FAILURES[failure], *[Starts(log)] * 20]
     with Pool(2) as pool:
         results = pool.run_parallel(callables, 3, emitter, timeout=1.0, fail_fast=True)
-        assert pool.run_parallel([deeds.square], 3)[0].output == Ok(9)
+        assert pool.run_parallel([samples.square], 3)[0].output == Ok(9)
     assert not results[1].output.is_ok
     failed = [result for result in results[1:] if result.output != Err("cancelled")]
     if failure == "is late":
@@ -214,14 +216,16 @@ def test_a_run_that_is_to_fail_fast_ends_at_the_first_failure(failure: str, tmp_
 
 
 def test_a_run_that_is_to_fail_fast_and_has_no_failure_is_as_any() -> None:
-    assert [r.output for r in run_parallel([deeds.square] * 50, 2, fail_fast=True)] == [Ok(4)] * 50
+    assert [r.output for r in run_parallel([samples.square] * 50, 2, fail_fast=True)] == [
+        Ok(4)
+    ] * 50
 
 
 def test_a_stream_that_is_to_fail_fast_ends_at_the_first_failure() -> None:
     def callables() -> Iterator[Any]:
-        yield from [deeds.square] * 10
+        yield from [samples.square] * 10
         yield raise_error
-        yield from repeat(deeds.square)
+        yield from repeat(samples.square)
 
     results = list(iter_parallel(callables(), 3, fail_fast=True))
     assert results.pop(10).output == Err("told")
@@ -244,7 +248,7 @@ def test_ctrl_c_ends_what_cannot_be_interrupted(presses: int, when_started: When
             pool.run_parallel(callables, 1)
         for worker in starts(log):
             assert_ends(int(worker))
-        (result,) = pool.run_parallel([deeds.square], 3, timeout=30)
+        (result,) = pool.run_parallel([samples.square], 3, timeout=30)
         assert result.output == Ok(9)
 
 
@@ -256,7 +260,7 @@ class HoldsOn:
 
     def run(self, _: object) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        deeds.append(self.log, os.getpid())
+        samples.append(self.log, os.getpid())
         sum(repeat(0))
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import deeds
 import pytest
+import sample_callables as samples
 
 import enact_pool._engine.answers
 from enact_pool import Err, EventEmitter, Ok, Pool, RemoteError, StepEnd, StreamEvent, run_parallel
@@ -57,7 +57,7 @@ def test_nothing_waits_behind_a_long_callable_while_a_worker_is_idle(
         return "last"
 
     def noted(_: object) -> str:
-        deeds.append(log, "up")
+        samples.append(log, "up")
         return "up"
 
     for callables in ([last, *[noted] * 11], [*[noted] * 8, last, *[noted] * 3]):
@@ -72,7 +72,7 @@ def test_all_idle_workers_get_some_of_what_waits(tmp_path: Path) -> None:
         time.sleep(0.001)
 
     def meet(here: Path) -> None:
-        deeds.append(here, "here")
+        samples.append(here, "here")
         while len(here.read_text().split()) < 8:
             time.sleep(0.001)
 
@@ -83,7 +83,7 @@ def test_all_idle_workers_get_some_of_what_waits(tmp_path: Path) -> None:
 
 
 def test_no_callables_give_no_results_no_events_and_no_process(mark: str) -> None:
-    from conftest import processes
+    from tests.conftest import processes
 
     before = processes(mark)
     emitter = EventEmitter()
@@ -251,7 +251,7 @@ def test_unwrap_shows_the_traceback_of_the_worker(pool: Pool) -> None:
 
 
 def test_callables_that_cannot_be_pickled_cost_their_own_result(pool: Pool) -> None:
-    callables: list[Any] = [deeds.square, deeds.Unpicklable()] * 20
+    callables: list[Any] = [samples.square, samples.Unpicklable()] * 20
     results = pool.run_parallel(callables, 2)
     assert [r.output for r in results[::2]] == [Ok(4)] * 20
     for result in results[1::2]:
@@ -266,13 +266,13 @@ def test_callables_that_cannot_be_rebuilt_cost_their_own_result(pool: Pool, tmp_
 
     def noted(number: int) -> Callable[[object], int]:
         def note(_: object) -> int:
-            deeds.append(log, number)
+            samples.append(log, number)
             return number
 
         return note
 
     callables: list[Any] = [noted(i) for i in range(2000)]
-    callables[1500] = deeds.Unloadable()
+    callables[1500] = samples.Unloadable()
     results = pool.run_parallel(callables, None)
     assert sorted(map(int, log.read_text().split())) == [i for i in range(2000) if i != 1500]
     bad = results[1500]
@@ -283,8 +283,8 @@ def test_callables_that_cannot_be_rebuilt_cost_their_own_result(pool: Pool, tmp_
 
 
 def test_a_callable_that_crashes_when_it_is_rebuilt_costs_its_own_result(pool: Pool) -> None:
-    callables: list[Any] = [deeds.square] * 2000
-    callables[1500] = deeds.CrashesWhenLoaded()
+    callables: list[Any] = [samples.square] * 2000
+    callables[1500] = samples.CrashesWhenLoaded()
     results = pool.run_parallel(callables, 2)
     bad = results.pop(1500)
     assert [r.output for r in results] == [Ok(4)] * 1999
@@ -301,7 +301,7 @@ def test_return_values_that_cannot_be_pickled_cost_their_own_result(pool: Pool) 
     def generator(_: object) -> object:
         return (i for i in range(3))
 
-    good, bad, worse = outputs(pool, deeds.square, lock, generator)
+    good, bad, worse = outputs(pool, samples.square, lock, generator)
     assert good == Ok(9)
     assert "the return value, of type _thread.lock, cannot be pickled: TypeError" in bad.error
     assert "generator" in worse.error
@@ -309,9 +309,9 @@ def test_return_values_that_cannot_be_pickled_cost_their_own_result(pool: Pool) 
 
 def test_return_values_that_cannot_be_rebuilt_cost_their_own_result(pool: Pool) -> None:
     def strange(_: object) -> object:
-        return deeds.LoadsElsewhere()
+        return samples.LoadsElsewhere()
 
-    good, bad = outputs(pool, deeds.square, strange)
+    good, bad = outputs(pool, samples.square, strange)
     assert good == Ok(9)
     assert "the return value cannot be rebuilt: LookupError" in bad.error
 
@@ -319,7 +319,7 @@ def test_return_values_that_cannot_be_rebuilt_cost_their_own_result(pool: Pool) 
 def test_an_input_that_cannot_be_pickled_concerns_all(pool: Pool) -> None:
     emitter = EventEmitter()
     input: Any = threading.Lock()
-    results = pool.run_parallel([deeds.square] * 3, input, emitter)
+    results = pool.run_parallel([samples.square] * 3, input, emitter)
     for result in results:
         assert result.agent_name == "square"
         assert isinstance(result.output, Err)
@@ -328,7 +328,7 @@ def test_an_input_that_cannot_be_pickled_concerns_all(pool: Pool) -> None:
 
 
 def test_an_input_that_cannot_be_rebuilt_concerns_all(pool: Pool) -> None:
-    for output in outputs(pool, *[deeds.square] * 3, input=deeds.LoadsElsewhere()):
+    for output in outputs(pool, *[samples.square] * 3, input=samples.LoadsElsewhere()):
         assert output.error.startswith("the input cannot be rebuilt in the worker: LookupError")
 
 
@@ -375,7 +375,7 @@ def test_callables_that_pickle_alone_only_are_sent_alone() -> None:
             Fickle.pickled += 1
             if Fickle.pickled % 3 == 2:
                 raise RuntimeError("changed while it was pickled")
-            return deeds.Squares, ()
+            return samples.Squares, ()
 
     # To one worker: two would be sent one each at first, if both are ready at once.
     with Pool(1) as pool:
@@ -389,7 +389,7 @@ def test_callables_that_pickle_alone_only_are_sent_alone() -> None:
 def test_events_carry_what_the_results_carry(pool: Pool) -> None:
     emitter = EventEmitter()
     before = time.time_ns() // 1_000_000
-    results = pool.run_parallel([deeds.square, lambda _: "text", lambda _: {"b": 1}], 5, emitter)
+    results = pool.run_parallel([samples.square, lambda _: "text", lambda _: {"b": 1}], 5, emitter)
     events = emitter.drain()
     assert [event.output for event in events] == ["25", "text", "{'b': 1}"]  # type: ignore[attr-defined]
     for event, result in zip(events, results, strict=True):
@@ -414,9 +414,9 @@ def test_a_value_that_cannot_be_shown_is_a_good_value(pool: Pool) -> None:
 
 @pytest.mark.parametrize("emitter", [None, EventEmitter()])
 def test_the_parent_runs_no_code_of_a_value_to_show_it(pool: Pool, emitter: Any) -> None:
-    (result,) = pool.run_parallel([lambda _: deeds.Unshowable()], 0, emitter)
+    (result,) = pool.run_parallel([lambda _: samples.Unshowable()], 0, emitter)
     assert isinstance(result.output, Ok)
-    assert isinstance(result.output.value, deeds.Unshowable)
+    assert isinstance(result.output.value, samples.Unshowable)
 
 
 def test_events_are_emitted_as_soon_as_their_turn_has_come(tmp_path: Path) -> None:
@@ -433,9 +433,9 @@ def test_events_are_emitted_as_soon_as_their_turn_has_come(tmp_path: Path) -> No
             if self.seen == 3:
                 (tmp_path / "gate").touch()
 
-    waits = deeds.busy_until(str(tmp_path / "gate"))
+    waits = samples.busy_until(str(tmp_path / "gate"))
     with Pool(2) as pool:
-        results = pool.run_parallel([deeds.square] * 3 + [waits], 2, Opens())
+        results = pool.run_parallel([samples.square] * 3 + [waits], 2, Opens())
     assert results[3].output == Ok("done")
 
 
@@ -453,10 +453,10 @@ def test_an_emitter_that_raises_loses_no_result() -> None:
     emitter = Broken()
     with Pool(2) as pool:
         with pytest.raises(ConnectionError, match="event 1") as caught:
-            pool.run_parallel([deeds.square] * 50, 2, emitter)
+            pool.run_parallel([samples.square] * 50, 2, emitter)
         assert [result.output for result in caught.value.results] == [Ok(4)] * 50  # type: ignore[attr-defined]
         assert emitter.seen == 50
-        assert outputs(pool, deeds.square) == [Ok(9)]
+        assert outputs(pool, samples.square) == [Ok(9)]
 
 
 def test_an_interrupt_reaches_the_caller_and_the_pool_stays_usable() -> None:
@@ -466,8 +466,8 @@ def test_an_interrupt_reaches_the_caller_and_the_pool_stays_usable() -> None:
 
     with Pool(2) as pool:
         with pytest.raises(KeyboardInterrupt):
-            pool.run_parallel([deeds.square, *[lambda _: time.sleep(30)] * 5], 2, Interrupts())
-        assert outputs(pool, deeds.square) == [Ok(9)]
+            pool.run_parallel([samples.square, *[lambda _: time.sleep(30)] * 5], 2, Interrupts())
+        assert outputs(pool, samples.square) == [Ok(9)]
 
 
 def test_an_emitter_may_run_callables_itself() -> None:
@@ -478,12 +478,12 @@ def test_an_emitter_may_run_callables_itself() -> None:
             self.seen: list[Any] = []
 
         def emit(self, _: StreamEvent) -> None:
-            self.seen += one.run_parallel([deeds.square], 2)
+            self.seen += one.run_parallel([samples.square], 2)
 
     emitter = Nested()
     with Pool(1) as one:
-        assert outputs(one, *[deeds.square] * 5) == [Ok(9)] * 5
-        one.run_parallel([deeds.sleep_5_ms] * 5, 3, emitter)
+        assert outputs(one, *[samples.square] * 5) == [Ok(9)] * 5
+        one.run_parallel([samples.sleep_5_ms] * 5, 3, emitter)
     assert [result.output for result in emitter.seen] == [Ok(4)] * 5
 
 
@@ -492,7 +492,7 @@ def test_an_emitter_may_run_callables_itself() -> None:
 
 def test_a_callable_that_forks_and_returns_twice_answers_once(tmp_path: Path) -> None:
     log = tmp_path / "starts"
-    callables = [deeds.Deed("fork", i, str(log)) for i in range(10)]
+    callables = [samples.Deed("fork", i, str(log)) for i in range(10)]
     with Pool(2) as pool:
         results = pool.run_parallel(callables, [1, 2])
     assert [result.output for result in results] == [Ok(i) for i in range(10)]
@@ -524,7 +524,7 @@ class Later:
 def test_bad_arguments_are_refused_before_any_process_starts(
     arguments: Any, error: type[Exception], text: str, mark: str
 ) -> None:
-    from conftest import processes
+    from tests.conftest import processes
 
     before = processes(mark)
     with pytest.raises(error, match=text):

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import deeds
 import psutil
 import pytest
+import sample_callables as samples
 
 import enact_pool._engine.answers
 import enact_pool._lanes.process
@@ -24,19 +24,19 @@ from enact_pool._engine.poller import LanePoller
 Deed = Callable[[Any], Any]
 
 SIGNALS: dict[Deed, str] = {
-    deeds.segfault: "SIGSEGV",
-    deeds.kill: "SIGKILL",
-    deeds.terminate: "SIGTERM",
-    deeds.abort: "SIGABRT",
-    deeds.overflow_c_stack: "SIGSEGV",
-    deeds.abort_at_memory_limit: "SIGABRT",
+    samples.segfault: "SIGSEGV",
+    samples.kill: "SIGKILL",
+    samples.terminate: "SIGTERM",
+    samples.abort: "SIGABRT",
+    samples.overflow_c_stack: "SIGSEGV",
+    samples.abort_at_memory_limit: "SIGABRT",
 }
-EXITS: dict[Deed, int] = {deeds.exit_0: 0, deeds.exit_7: 7}
+EXITS: dict[Deed, int] = {samples.exit_0: 0, samples.exit_7: 7}
 WITH_STACK: dict[Deed, str] = {
-    deeds.segfault: "string_at",
-    deeds.abort: "abort",
-    deeds.overflow_c_stack: "overflow_c_stack",
-    deeds.abort_at_memory_limit: "abort_at_memory_limit",
+    samples.segfault: "string_at",
+    samples.abort: "abort",
+    samples.overflow_c_stack: "overflow_c_stack",
+    samples.abort_at_memory_limit: "abort_at_memory_limit",
 }
 
 
@@ -44,7 +44,7 @@ def noted(index: int, log: Path, then: Deed) -> Deed:
     """A callable that notes its start before it does its deed."""
 
     def callable_(x: Any) -> Any:
-        deeds.append(log, index)
+        samples.append(log, index)
         return then(x)
 
     callable_.__name__ = then.__name__
@@ -59,7 +59,7 @@ def assert_each_started_once(log: Path, count: int) -> None:
 def test_a_death_costs_one_result(deed: Deed, tmp_path: Path) -> None:
     """The callable that ran is blamed; the 24 others answer; each started once."""
     log, emitter = tmp_path / "starts", EventEmitter()
-    callables = [noted(i, log, deed if i == 7 else deeds.square) for i in range(25)]
+    callables = [noted(i, log, deed if i == 7 else samples.square) for i in range(25)]
     with Pool(2) as pool:
         results = pool.run_parallel(callables, 12, emitter)
     assert_each_started_once(log, 25)
@@ -125,8 +125,8 @@ def group_of_100_mb() -> Iterator[Path]:
 
 def test_running_out_of_memory_costs_one_result(group_of_100_mb: Path) -> None:
     """The kernel kills the worker, and the message says that it was for want of memory."""
-    callables: list[Any] = [deeds.square] * 25
-    callables[7] = deeds.AllocateInGroup(str(group_of_100_mb))
+    callables: list[Any] = [samples.square] * 25
+    callables[7] = samples.AllocateInGroup(str(group_of_100_mb))
     with Pool(2) as pool:
         results = pool.run_parallel(callables, 12)
     culprit = results.pop(7)
@@ -143,10 +143,10 @@ def test_a_callable_that_breaks_its_pipes_costs_nothing(reopens: bool, tmp_path:
     """A worker that cannot write what it has noted is replaced, and writes to nobody's file."""
     log, file = tmp_path / "starts", tmp_path / "file"
     file.touch()
-    deed: Any = deeds.close_every_descriptor
+    deed: Any = samples.close_every_descriptor
     if reopens:
-        deed = deeds.ReopenDescriptors(str(file)).run
-    callables = [noted(i, log, deed if i == 7 else deeds.square) for i in range(25)]
+        deed = samples.ReopenDescriptors(str(file)).run
+    callables = [noted(i, log, deed if i == 7 else samples.square) for i in range(25)]
     with Pool(2) as pool:
         results = pool.run_parallel(callables, 12)
     assert_each_started_once(log, 25)
@@ -158,7 +158,7 @@ def test_a_callable_that_writes_into_its_pipes_costs_nothing(tmp_path: Path) -> 
     """What it has written is skipped, and the answers behind it are found."""
     log = tmp_path / "starts"
     callables = [
-        noted(i, log, deeds.write_into_every_descriptor if i == 7 else deeds.square)
+        noted(i, log, samples.write_into_every_descriptor if i == 7 else samples.square)
         for i in range(25)
     ]
     with Pool(2) as pool:
@@ -171,11 +171,11 @@ def test_a_callable_that_writes_into_its_pipes_costs_nothing(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     "deed",
     [
-        deeds.read_three_bytes_of_every_descriptor,
-        deeds.make_every_descriptor_blocking,
-        deeds.truncate_every_descriptor,
-        deeds.fork_a_child_that_crashes,
-        deeds.clear_modules,
+        samples.read_three_bytes_of_every_descriptor,
+        samples.make_every_descriptor_blocking,
+        samples.truncate_every_descriptor,
+        samples.fork_a_child_that_crashes,
+        samples.clear_modules,
     ],
 )
 def test_a_callable_that_damages_its_worker_costs_nothing(
@@ -184,7 +184,7 @@ def test_a_callable_that_damages_its_worker_costs_nothing(
     """It answers, and what was to run after it runs elsewhere."""
     monkeypatch.setattr(enact_pool._engine.answers, "ROUND_SECONDS", 0.1)
     log = tmp_path / "starts"
-    callables = [noted(i, log, deed if i % 30 == 5 else deeds.square) for i in range(100)]
+    callables = [noted(i, log, deed if i % 30 == 5 else samples.square) for i in range(100)]
     with Pool(workers) as pool:
         results = pool.run_parallel(callables, 12)
     assert_each_started_once(log, 100)
@@ -200,7 +200,7 @@ def test_a_callable_that_takes_batches_and_permits_costs_nothing(
     monkeypatch.setattr(enact_pool._engine.answers, "ROUND_SECONDS", 0.1)
     log = tmp_path / "starts"
     callables = [
-        noted(i, log, deeds.read_every_descriptor if i % 50 == 20 else deeds.square)
+        noted(i, log, samples.read_every_descriptor if i % 50 == 20 else samples.square)
         for i in range(200)
     ]
     with Pool(workers) as pool:
@@ -215,9 +215,9 @@ def test_answers_count_that_were_given_before_permits_were_damaged(tmp_path: Pat
     gate = tmp_path / "gate"
 
     def damage(_: object) -> None:
-        deeds.read_three_bytes_of_every_descriptor(_)
+        samples.read_three_bytes_of_every_descriptor(_)
         gate.touch()
-        deeds.kill(_)
+        samples.kill(_)
 
     class Opens:
         """Holds up the parent till the damage is done."""
@@ -226,7 +226,7 @@ def test_answers_count_that_were_given_before_permits_were_damaged(tmp_path: Pat
             while not gate.exists():
                 time.sleep(0.001)
 
-    callables = [deeds.square] * 3 + [damage] + [deeds.square] * 20
+    callables = [samples.square] * 3 + [damage] + [samples.square] * 20
     with Pool(2) as pool:
         results = pool.run_parallel(callables, 3, Opens())
     culprit = results.pop(3)
@@ -251,7 +251,7 @@ def test_answers_outlive_their_worker(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(LanePoller, "ready", deaths_first)
     with Pool(1) as pool:
-        results = pool.run_parallel([deeds.square] * 3 + [deeds.kill], 3)
+        results = pool.run_parallel([samples.square] * 3 + [samples.kill], 3)
     assert [result.output for result in results[:3]] == [Ok(9)] * 3
     assert "callable 3 (kill)" in str(results[3].error)
 
@@ -259,9 +259,9 @@ def test_answers_outlive_their_worker(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_callable_too_large_for_a_worker_costs_one_result() -> None:
     """The worker has no memory to receive it, and its replacement has none either."""
     large = bytes(400_000_000)
-    callables: list[Any] = [deeds.square] * 60
+    callables: list[Any] = [samples.square] * 60
     callables[20] = lambda _: large
-    with Pool(1, initializer=deeds.limit_memory, initargs=(300_000_000,)) as pool:
+    with Pool(1, initializer=samples.limit_memory, initargs=(300_000_000,)) as pool:
         results = pool.run_parallel(callables, 3)
     culprit = results.pop(20)
     assert [result.output for result in results] == [Ok(9)] * 59
@@ -270,7 +270,7 @@ def test_a_callable_too_large_for_a_worker_costs_one_result() -> None:
 
 def test_the_crash_of_a_forked_child_is_not_told_as_its_workers() -> None:
     with Pool(1) as pool:
-        results = pool.run_parallel([deeds.fork_a_child_that_crashes, deeds.exit_7], 0)
+        results = pool.run_parallel([samples.fork_a_child_that_crashes, samples.exit_7], 0)
     assert results[0].output == Ok(None)
     assert results[1].error is not None
     assert results[1].error.details["stack"] == ""
@@ -287,14 +287,14 @@ def test_a_pipe_that_takes_one_page_is_large_enough(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(os, "pipe", small)
     with Pool(2) as pool:
-        results = pool.run_parallel([deeds.square] * 5000, 3)
+        results = pool.run_parallel([samples.square] * 5000, 3)
     assert [result.output for result in results] == [Ok(9)] * 5000
 
 
 def test_many_deaths_in_a_row_cost_one_result_each(tmp_path: Path) -> None:
     """Every second of forty callables dies."""
     log = tmp_path / "starts"
-    callables = [noted(i, log, deeds.exit_7 if i % 2 else deeds.square) for i in range(40)]
+    callables = [noted(i, log, samples.exit_7 if i % 2 else samples.square) for i in range(40)]
     with Pool(2) as pool:
         results = pool.run_parallel(callables, 3)
     assert_each_started_once(log, 40)
@@ -305,8 +305,8 @@ def test_many_deaths_in_a_row_cost_one_result_each(tmp_path: Path) -> None:
 
 def test_one_crash_among_ten_thousand_gives_9999_answers() -> None:
     """Batches are large by then: what was in the crashed worker's batch runs elsewhere."""
-    callables: list[Deed] = [deeds.square] * 10_000
-    callables[7_000] = deeds.segfault
+    callables: list[Deed] = [samples.square] * 10_000
+    callables[7_000] = samples.segfault
     with Pool(2) as pool:
         results = pool.run_parallel(callables, 5)
     wrong = [i for i, result in enumerate(results) if result.output != Ok(25)]
@@ -322,18 +322,18 @@ def test_workers_killed_while_idle_cost_nothing() -> None:
     """More of them than failed starts are allowed."""
     with Pool(4) as pool:
         for _ in range(3):
-            assert [r.output for r in pool.run_parallel([deeds.sleep_5_ms] * 8, 1)] == [Ok(1)] * 8
+            assert [r.output for r in pool.run_parallel([samples.sleep_5_ms] * 8, 1)] == [Ok(1)] * 8
             for pid in workers(pool):
                 os.kill(pid, signal.SIGKILL)
                 # Its status is left for the pool to collect.
                 os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-        assert [r.output for r in pool.run_parallel([deeds.square] * 8, 1)] == [Ok(1)] * 8
+        assert [r.output for r in pool.run_parallel([samples.square] * 8, 1)] == [Ok(1)] * 8
 
 
 def test_a_worker_killed_from_outside_while_busy_costs_one_result(tmp_path: Path) -> None:
     """The killed one's callable is blamed; the other worker goes on."""
     log, gate = tmp_path / "starts", tmp_path / "gate"
-    callables = [noted(i, log, deeds.busy_until(str(gate))) for i in range(6)]
+    callables = [noted(i, log, samples.busy_until(str(gate))) for i in range(6)]
     killed: list[int] = []
 
     def kill_one() -> None:
@@ -370,10 +370,10 @@ def test_a_worker_killed_from_outside_while_starting_is_replaced(tmp_path: Path)
         gate.touch()
 
     stop = threading.Event()
-    with Pool(1, initializer=deeds.start_if_allowed, initargs=(str(log), str(gate))) as pool:
+    with Pool(1, initializer=samples.start_if_allowed, initargs=(str(log), str(gate))) as pool:
         killer = threading.Thread(target=kill_first)
         killer.start()
-        results = pool.run_parallel([deeds.square] * 5, 2)
+        results = pool.run_parallel([samples.square] * 5, 2)
         killer.join()
     assert [result.output for result in results] == [Ok(4)] * 5
     assert len(log.read_text().split()) == 2
@@ -382,8 +382,8 @@ def test_a_worker_killed_from_outside_while_starting_is_replaced(tmp_path: Path)
 def test_two_failed_starts_are_forgiven(tmp_path: Path) -> None:
     """The third worker comes up and does all the work."""
     log = tmp_path / "log"
-    with Pool(1, initializer=deeds.die_twice, initargs=(str(log),)) as pool:
-        results = pool.run_parallel([deeds.square] * 5, 2)
+    with Pool(1, initializer=samples.die_twice, initargs=(str(log),)) as pool:
+        results = pool.run_parallel([samples.square] * 5, 2)
     assert [result.output for result in results] == [Ok(4)] * 5
     assert len(log.read_text().split()) == 3
 
@@ -392,8 +392,8 @@ def test_two_failed_starts_are_forgiven(tmp_path: Path) -> None:
 def test_workers_that_never_start_fail_what_waits(workers: int) -> None:
     """Every callable gets an outcome, which says why there was no worker."""
     emitter = EventEmitter()
-    with Pool(workers, initializer=deeds.fail_to_start) as pool:
-        results = pool.run_parallel([deeds.square] * 5, 2, emitter)
+    with Pool(workers, initializer=samples.fail_to_start) as pool:
+        results = pool.run_parallel([samples.square] * 5, 2, emitter)
     for result in results:
         assert result.agent_name == "unknown"
         assert result.error is not None
@@ -413,9 +413,10 @@ def test_what_has_run_keeps_its_outcome_when_no_worker_can_be_started_any_more(
         gate.unlink()
         return "shut"
 
-    with Pool(1, initializer=deeds.start_only_if, initargs=(str(gate),)) as pool:
+    with Pool(1, initializer=samples.start_only_if, initargs=(str(gate),)) as pool:
         results = pool.run_parallel(
-            [noted(0, log, deeds.square), shut, deeds.segfault, noted(1, log, deeds.square)], 2
+            [noted(0, log, samples.square), shut, samples.segfault, noted(1, log, samples.square)],
+            2,
         )
     assert [result.output for result in results[:2]] == [Ok(4), Ok("shut")]
     assert results[2].error is not None
@@ -431,7 +432,7 @@ def test_a_child_that_lives_on_does_not_hide_a_death(tmp_path: Path) -> None:
 
     def leave_child_and_die(_: object) -> None:
         if os.fork() == 0:
-            deeds.append(log, os.getpid())
+            samples.append(log, os.getpid())
             while True:
                 signal.pause()
         while not log.exists() or not log.read_text():
@@ -439,7 +440,7 @@ def test_a_child_that_lives_on_does_not_hide_a_death(tmp_path: Path) -> None:
         os._exit(7)
 
     with Pool(2) as pool:
-        results = pool.run_parallel([deeds.square, leave_child_and_die, deeds.square], 2)
+        results = pool.run_parallel([samples.square, leave_child_and_die, samples.square], 2)
     os.kill(int(log.read_text()), signal.SIGKILL)
     assert [result.error and result.error.code for result in results] == [None, "exit_7", None]
 
@@ -448,7 +449,9 @@ def test_deaths_are_seen_without_pidfds(monkeypatch: pytest.MonkeyPatch) -> None
     """As on macOS: the loop looks after its workers from time to time."""
     monkeypatch.delattr(os, "pidfd_open", raising=False)
     with Pool(2) as pool:
-        results = pool.run_parallel([deeds.square, deeds.kill, deeds.segfault, deeds.square], 2)
+        results = pool.run_parallel(
+            [samples.square, samples.kill, samples.segfault, samples.square], 2
+        )
         assert all(lane.exit is None for lane in pool._lane_pool.lanes())
     codes = [result.error and result.error.code for result in results]
     assert codes == [None, "SIGKILL", "SIGSEGV", None]
@@ -476,7 +479,7 @@ def test_an_exit_status_collected_elsewhere_is_said_to_be_unknown(
     before = signal.signal(signal.SIGCHLD, handler)
     try:
         with Pool(2) as pool:
-            results = pool.run_parallel([deeds.square, deeds.kill, deeds.square], 2)
+            results = pool.run_parallel([samples.square, samples.kill, samples.square], 2)
     finally:
         signal.signal(signal.SIGCHLD, before)
     assert [result.output for result in results[::2]] == [Ok(4), Ok(4)]
@@ -496,7 +499,7 @@ def test_children_of_a_dead_worker_end_without_pidfds(
 
     def leave_child_and_die(_: object) -> None:
         if os.fork() == 0:
-            deeds.append(log, os.getpid())
+            samples.append(log, os.getpid())
             while True:
                 signal.pause()
         while not log.exists() or not log.read_text():
@@ -522,7 +525,7 @@ def test_a_stack_is_told_wherever_stacks_were_written_before(
     initializer: Callable[[], None] | None,
 ) -> None:
     with Pool(1, initializer=initializer) as pool:
-        changed = [] if initializer else [write_stacks_elsewhere, deeds.square]
-        *_, result = pool.run_parallel([*changed, deeds.segfault], 3)
+        changed = [] if initializer else [write_stacks_elsewhere, samples.square]
+        *_, result = pool.run_parallel([*changed, samples.segfault], 3)
     assert result.error is not None
     assert "in segfault" in result.error.details["stack"]

@@ -20,8 +20,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import deeds
 import pytest
+import sample_callables as samples
 
 from enact_pool import EventEmitter, ExecutionFailed, PoolExecutor, StepEnd, WorkerCrashError
 
@@ -39,7 +39,7 @@ class Gated:
         self.gate = folder / "gate"
 
     def submit(self, executor: PoolExecutor) -> Future[str]:
-        return executor.submit(deeds.busy_until(str(self.gate)), None)
+        return executor.submit(samples.busy_until(str(self.gate)), None)
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_what_cannot_be_pickled_costs_its_own_future(executor: PoolExecutor) -> 
     with pytest.raises(TypeError, match="pickle"):
         futures[2].result()
     assert futures[0].result() == 1
-    error = executor.submit(deeds.raise_unpicklable).exception()
+    error = executor.submit(samples.raise_unpicklable).exception()
     assert "cannot come back" in str(error)
 
 
@@ -158,7 +158,7 @@ def test_a_call_can_be_cancelled_until_it_begins(executor: PoolExecutor, gated: 
 
 def test_one_call_can_be_killed_while_others_go_on(gated: Gated, tmp_path: Path) -> None:
     with PoolExecutor(2) as executor:
-        endless: Any = executor.submit(deeds.busy_until(str(tmp_path / "never")), None)
+        endless: Any = executor.submit(samples.busy_until(str(tmp_path / "never")), None)
         running = gated.submit(executor)
         until_running(endless, running)
         waiting: Any = executor.submit(abs, -1)
@@ -234,7 +234,7 @@ def test_map_gives_values_in_order_and_raises_in_place(executor: PoolExecutor) -
 
 
 def test_map_gives_up_after_its_timeout(executor: PoolExecutor, gated: Gated) -> None:
-    values = executor.map(deeds.busy_until(str(gated.gate)), [None], timeout=0.01)
+    values = executor.map(samples.busy_until(str(gated.gate)), [None], timeout=0.01)
     # The built-in one, from 3.11 on.
     with pytest.raises(concurrent.futures.TimeoutError):
         next(values)
@@ -287,7 +287,7 @@ def test_many_threads_may_submit_at_once(executor: PoolExecutor) -> None:
 
 def test_workers_that_cannot_start_fail_what_was_submitted_until_they_can(tmp_path: Path) -> None:
     gate = tmp_path / "gate"
-    with PoolExecutor(1, initializer=deeds.start_only_if, initargs=(str(gate),)) as executor:
+    with PoolExecutor(1, initializer=samples.start_only_if, initargs=(str(gate),)) as executor:
         with pytest.raises(WorkerCrashError, match="gate is shut"):
             executor.submit(abs, -1).result()
         gate.touch()

@@ -19,15 +19,15 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, cast
 
-import deeds
 import pytest
+import sample_callables as samples
 from tqdm import tqdm
 
 from enact_pool import Err, Pool, PoolExecutor, RemoteError
 
 
 def note(path: str, index: int) -> int:
-    deeds.append(path, index)
+    samples.append(path, index)
     return index
 
 
@@ -69,7 +69,7 @@ def test_what_is_cancelled_never_starts_and_what_is_not_starts_once(tmp_path: Pa
 def test_callbacks_may_do_what_they_like() -> None:
     told: list[str] = []
     executor = PoolExecutor(1)
-    others = [executor.submit(deeds.sleep_5_ms, n) for n in range(20)]
+    others = [executor.submit(samples.sleep_5_ms, n) for n in range(20)]
 
     def callback(future: Future[Any]) -> None:
         told.append("submits")
@@ -520,7 +520,7 @@ def test_a_forked_child_does_not_disturb_its_parent(tmp_path: Path) -> None:
 def test_a_timeout_of_a_result_leaves_the_call_alone(tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     with PoolExecutor(1) as executor:
-        future = executor.submit(deeds.busy_until(str(gate)), None)
+        future = executor.submit(samples.busy_until(str(gate)), None)
         # The built-in one, from 3.11 on.
         with pytest.raises(concurrent.futures.TimeoutError):
             future.result(timeout=0.01)

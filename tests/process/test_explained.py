@@ -7,8 +7,8 @@ import functools
 import linecache
 from typing import Any
 
-import deeds
 import pytest
+import sample_callables as samples
 
 from enact_pool import Pool, RemoteError, run_parallel, summarize
 
@@ -22,7 +22,7 @@ def last_lines(outcome: Any) -> list[str]:
 
 class Unloadable:
     def __reduce__(self) -> tuple[Any, ...]:
-        return deeds.fail, (0,)
+        return samples.fail, (0,)
 
 
 def test_the_last_line_is_the_users() -> None:
@@ -39,7 +39,7 @@ def test_the_last_line_is_the_users() -> None:
         raise KeyError("a")  # partly
 
     def nesting(_: object) -> None:
-        run_parallel([deeds.fail], 0)[0].output.unwrap()  # nesting
+        run_parallel([samples.fail], 0)[0].output.unwrap()  # nesting
 
     def returning(_: object) -> object:
         return Unloadable()

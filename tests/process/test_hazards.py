@@ -18,15 +18,22 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any
 
-import deeds
 import pytest
+import sample_callables as samples
 
 import enact_pool._engine.answers
 import enact_pool._engine.run
 import enact_pool._lanes.limit_enforcer
-from benchmarks import misdeeds
-from benchmarks.hazards import HAZARDS, INPUT, SQUARED, Hazard, on_small_disk, small_disk_refusal
 from enact_pool import Err, ExecutionErrorCategory, Ok, ParallelResult, Pool
+from tests.hazards import harmful_callables
+from tests.hazards.catalogue import (
+    HAZARDS,
+    INPUT,
+    SQUARED,
+    Hazard,
+    on_small_disk,
+    small_disk_refusal,
+)
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -42,7 +49,7 @@ def noted(index: int, log: Path, then: Callable[[Any], Any]) -> Callable[[Any], 
 
     def callable_(x: Any) -> Any:
         try:
-            deeds.append(log, index)
+            samples.append(log, index)
         except (OSError, MemoryError):
             pass  # a culprit before it has taken what is needed for that
         return then(x)
@@ -127,7 +134,15 @@ def test_a_full_disk_costs_nothing(tmp_path: Path) -> None:
     disk.mkdir()
     if refusal := small_disk_refusal(str(disk)):
         pytest.skip(f"needs the right to mount a small disk: {refusal}")
-    trial = [sys.executable, "-m", "benchmarks.trial", "enact_pool", hazard.name, "2", str(report)]
+    trial = [
+        sys.executable,
+        "-m",
+        "benchmarks.hazard_process",
+        "enact_pool",
+        hazard.name,
+        "2",
+        str(report),
+    ]
     done = subprocess.run(
         on_small_disk(trial, str(disk)), capture_output=True, text=True, timeout=40, cwd=ROOT
     )
@@ -322,10 +337,10 @@ def _known_there() -> Callable[[object], Any]:
 @pytest.mark.parametrize(
     ("leave", "left"),
     [
-        (misdeeds.leave_thread, r"thread left"),
-        (misdeeds.leave_thread_that_is_waited_for, r"thread left"),
-        (misdeeds.fork_child_that_lives_on, r"process \d+"),
-        (misdeeds.leave_program, r"process \d+"),
+        (harmful_callables.leave_thread, r"thread left"),
+        (harmful_callables.leave_thread_that_is_waited_for, r"thread left"),
+        (harmful_callables.fork_child_that_lives_on, r"process \d+"),
+        (harmful_callables.leave_program, r"process \d+"),
     ],
 )
 def test_what_a_callable_leaves_running_is_told_by_a_warning(
@@ -333,7 +348,9 @@ def test_what_a_callable_leaves_running_is_told_by_a_warning(
 ) -> None:
     """Once, and with its name."""
     with Pool(1) as pool:
-        results = pool.run_parallel([misdeeds.square, leave, *[misdeeds.slow_square] * 3], INPUT)
+        results = pool.run_parallel(
+            [harmful_callables.square, leave, *[harmful_callables.slow_square] * 3], INPUT
+        )
     assert [result.output for result in results] == [
         *(Ok(SQUARED), Ok(None)),
         *[Ok(SQUARED)] * 3,
@@ -350,7 +367,12 @@ def test_what_a_callable_patches_does_not_change_how_the_next_ones_are_told() ->
     def return_list(x: int) -> list[int]:
         return [x]
 
-    callables = [misdeeds.patch_modules, misdeeds.raise_plainly, return_list, misdeeds.square]
+    callables = [
+        harmful_callables.patch_modules,
+        harmful_callables.raise_plainly,
+        return_list,
+        harmful_callables.square,
+    ]
     with Pool(1) as pool:
         results = pool.run_parallel(callables, INPUT)
     outputs = [result.output for result in results]

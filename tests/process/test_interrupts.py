@@ -22,7 +22,6 @@ from typing import Any
 
 import psutil
 import pytest
-from conftest import descriptors
 
 import enact_pool._core.leasing
 import enact_pool._lanes.lane_pool
@@ -31,6 +30,7 @@ from enact_pool._lanes.lane_pool import LanePool, PoolClosed
 from enact_pool._system import process_tree as tree
 from enact_pool._system.handler_flags import restarts_calls
 from enact_pool._system.spin_poll import poll
+from tests.conftest import descriptors
 
 LARGE = bytes(3 << 20)
 

@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import deeds
 import joblib
 import numpy as np
 import pytest
+import sample_callables as samples
 from joblib import Parallel, delayed, parallel_config
 
 import enact_pool.joblib
@@ -35,7 +35,7 @@ def backend() -> Iterator[None]:
 
 
 def noted(log: str, index: int) -> int:
-    deeds.append(log, index)
+    samples.append(log, index)
     if index == 7:
         ctypes.string_at(0)
     return index
@@ -107,7 +107,7 @@ def test_what_is_raised_comes_with_where_it_was_raised() -> None:
     with pytest.raises(LookupError, match="no more"):
         Parallel()(raise_in_iterable())
     with pytest.raises(WorkerCrashError, match=r"unpickling task 0: id\(<") as refused:
-        Parallel()([delayed(id)(deeds.CrashesWhenLoaded())])
+        Parallel()([delayed(id)(samples.CrashesWhenLoaded())])
     assert refused.value.error.details["exit_code"] == 9
 
 
@@ -157,7 +157,7 @@ def test_generators_may_feed_on_each_other_and_be_given_up(tmp_path: Path) -> No
     inner = Parallel(return_as="generator")(delayed(abs)(-n) for n in range(40))
     outer = Parallel(return_as="generator")(delayed(abs)(n) for n in inner)
     assert list(outer) == list(range(40))
-    waiting = deeds.busy_until(str(tmp_path / "gate"))
+    waiting = samples.busy_until(str(tmp_path / "gate"))
     values = Parallel(return_as="generator")(
         delayed(abs)(n) if n < 2 else delayed(waiting)(None) for n in range(100)
     )
@@ -171,8 +171,8 @@ def test_an_error_ends_the_tasks_of_its_own_call_alone(tmp_path: Path) -> None:
     other: list[str] = []
 
     def wait_for_gate(path: str) -> str:
-        deeds.append(str(begun), path)
-        return deeds.busy_until(path)(None)
+        samples.append(str(begun), path)
+        return samples.busy_until(path)(None)
 
     def run_other() -> None:
         with parallel_config(backend="enact", n_jobs=3):

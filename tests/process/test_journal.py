@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-import deeds
 import pytest
+import sample_callables as samples
 
 import enact_pool._engine.run
 from enact_pool import Ok, Pool, iter_parallel
@@ -24,10 +24,10 @@ def test_answers_are_told_while_the_worker_is_busy_with_the_next_callable(
     # Nothing else wakes the run up meanwhile.
     monkeypatch.setattr(enact_pool._engine.run, "ROUND_SECONDS", 1e6)
     gate = tmp_path / "gate"
-    callables = [deeds.square] * count + [deeds.busy_until(str(gate))]
+    callables = [samples.square] * count + [samples.busy_until(str(gate))]
     with Pool(1) as pool:
         # Now it knows how quick they are, and sends them together.
-        assert len(pool.run_parallel([deeds.square] * 100, 3)) == 100
+        assert len(pool.run_parallel([samples.square] * 100, 3)) == 100
         results = iter_parallel(callables, 3, pool=pool)
         assert [next(results).output for _ in range(count)] == [Ok(9)] * count
         gate.touch()
@@ -35,10 +35,10 @@ def test_answers_are_told_while_the_worker_is_busy_with_the_next_callable(
 
 
 def test_answers_that_were_noted_before_a_crash_are_told() -> None:
-    callables: list[Any] = [deeds.square] * 1000
+    callables: list[Any] = [samples.square] * 1000
     culprits = range(7, 1000, 100)
     for culprit in culprits:
-        callables[culprit] = deeds.segfault
+        callables[culprit] = samples.segfault
     with Pool(1) as pool:
         results = pool.run_parallel(callables, 3)
     for index, result in enumerate(results):
@@ -59,12 +59,12 @@ def overwrite_shared_memory(_: object) -> None:
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs /proc")
 def test_a_callable_that_overwrites_the_journal_costs_answers_of_its_worker_at_most() -> None:
     """Nothing hangs, nothing is told for something else, and no value is a wrong one."""
-    callables: list[Any] = [deeds.square] * 200
+    callables: list[Any] = [samples.square] * 200
     for culprit in range(50, 200, 50):
         callables[culprit] = overwrite_shared_memory
     with Pool(2) as pool:
         results = pool.run_parallel(callables, 3)
-        assert pool.run_parallel([deeds.square], 4)[0].output == Ok(16)
+        assert pool.run_parallel([samples.square], 4)[0].output == Ok(16)
     wrong = [
         result
         for index, result in enumerate(results)

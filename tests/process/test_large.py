@@ -9,9 +9,9 @@ import signal
 from pathlib import Path
 from typing import Any
 
-import deeds
 import psutil
 import pytest
+import sample_callables as samples
 
 import enact_pool._ipc.large_value
 from enact_pool import Err, EventEmitter, Ok, Pool, StepEnd, map_parallel
@@ -90,7 +90,7 @@ def test_a_large_return_value_can_be_written_to_and_costs_no_descriptor(pool: Po
 
 
 def test_a_crash_costs_one_large_result_and_no_other(pool: Pool) -> None:
-    callables = [deeds.segfault if i == 3 else bytes for i in range(9)]
+    callables = [samples.segfault if i == 3 else bytes for i in range(9)]
     results = pool.run_parallel(callables, bytes(SIZE))
     assert results.pop(3).error is not None
     assert [result.output for result in results] == [Ok(bytes(SIZE))] * 8
@@ -133,7 +133,7 @@ def test_a_large_value_that_cannot_be_received_costs_one_result(
     pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The parent has no descriptor left for it."""
-    results = pool.run_parallel([deeds.square] * 9, 2)
+    results = pool.run_parallel([samples.square] * 9, 2)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     highest = max(int(name) for name in os.listdir("/dev/fd"))
     resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, hard))
@@ -144,7 +144,7 @@ def test_a_large_value_that_cannot_be_received_costs_one_result(
     except OSError:
         pass
     try:
-        callables = [(lambda _: bytes(SIZE)) if i == 3 else deeds.square for i in range(9)]
+        callables = [(lambda _: bytes(SIZE)) if i == 3 else samples.square for i in range(9)]
         results = pool.run_parallel(callables, 2)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
@@ -177,7 +177,7 @@ def test_a_large_input_finds_its_worker_dead_and_goes_to_another(pool: Pool) -> 
 
 @pytest.mark.parametrize("input", [bytes(400_000_000), [bytes(400_000_000)]], ids=["bytes", "list"])
 def test_a_large_input_that_a_worker_has_no_room_for_concerns_all(input: Any) -> None:
-    with Pool(1, initializer=deeds.limit_memory, initargs=(300_000_000,)) as pool:
+    with Pool(1, initializer=samples.limit_memory, initargs=(300_000_000,)) as pool:
         results = pool.run_parallel([len] * 3, input)
     for result in results:
         assert isinstance(result.output, Err)

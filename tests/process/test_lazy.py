@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import deeds
 import pytest
+import sample_callables as samples
 
 import enact_pool._core.leasing
 import enact_pool._engine.run
@@ -57,7 +57,7 @@ class Counted:
 
 def test_an_endless_iterable_is_taken_only_as_far_as_keeps_the_workers_busy(pool: Pool) -> None:
     source, seen = Counted(itertools.count()), []
-    for result in imap_parallel(deeds.sleep_5_ms, source, pool=pool):
+    for result in imap_parallel(samples.sleep_5_ms, source, pool=pool):
         seen.append(result.output.unwrap())
         assert source.taken - len(seen) <= 100
         if len(seen) == 100:
@@ -68,7 +68,7 @@ def test_an_endless_iterable_is_taken_only_as_far_as_keeps_the_workers_busy(pool
 def test_each_result_comes_as_soon_as_its_turn_has_come(pool: Pool, tmp_path: Path) -> None:
     """The last callable waits for a gate that is opened when the results before it are there."""
     gate = tmp_path / "gate"
-    callables = [deeds.square] * 3 + [deeds.busy_until(str(gate))]
+    callables = [samples.square] * 3 + [samples.busy_until(str(gate))]
     seen: list[Any] = []
     told: list[str] = []
     emitter = EventEmitter()
@@ -87,7 +87,7 @@ def test_results_and_events_come_as_callables_finish_if_order_is_not_asked_for(
 ) -> None:
     """The first callable waits for a gate that is opened when the others are done."""
     gate = tmp_path / "gate"
-    callables = [deeds.busy_until(str(gate)), *[deeds.square] * 9]
+    callables = [samples.busy_until(str(gate)), *[samples.square] * 9]
     results = []
     emitter = EventEmitter()
     for result in iter_parallel(callables, 2, emitter, pool=pool, ordered=False):
@@ -102,7 +102,7 @@ def test_results_and_events_come_as_callables_finish_if_order_is_not_asked_for(
 def test_a_crash_costs_one_result_of_a_stream(pool: Pool) -> None:
     def callables() -> Iterator[Callable[[Any], Any]]:
         for index in range(60):
-            yield deeds.segfault if index == 33 else deeds.square
+            yield samples.segfault if index == 33 else samples.square
 
     results = list(iter_parallel(callables(), 3, pool=pool))
     culprit = results.pop(33)
@@ -118,7 +118,7 @@ def test_what_has_not_started_when_a_loop_is_left_never_starts(
     log = tmp_path / "starts"
 
     def noted(index: int) -> int:
-        deeds.append(log, index)
+        samples.append(log, index)
         return index
 
     source = Counted(itertools.count())
@@ -130,7 +130,7 @@ def test_what_has_not_started_when_a_loop_is_left_never_starts(
     assert len(started) <= source.taken
     again = {lane.pid for lane in pool._lane_pool.lanes()}
     assert again == workers, "quick callables are let end, so their workers are kept"
-    pool.run_parallel([deeds.square] * 50, 2)
+    pool.run_parallel([samples.square] * 50, 2)
     assert log.read_text().split() == started
 
 
@@ -141,7 +141,7 @@ def test_what_runs_when_a_loop_is_left_is_killed_if_it_takes_long(
 
     def stubborn(index: int) -> int:
         if index:
-            deeds.append_pid(log)
+            samples.append_pid(log)
             time.sleep(3600)
         return index
 
@@ -150,13 +150,13 @@ def test_what_runs_when_a_loop_is_left_is_killed_if_it_takes_long(
     while not log.exists():
         pass
     results.close()
-    assert [r.output for r in pool.run_parallel([deeds.square] * 9, 2)] == [Ok(4)] * 9
+    assert [r.output for r in pool.run_parallel([samples.square] * 9, 2)] == [Ok(4)] * 9
 
 
 def test_what_an_iterable_raises_comes_after_the_results_of_what_it_gave(pool: Pool) -> None:
     def callables() -> Iterator[Callable[[Any], Any]]:
-        yield deeds.square
-        yield deeds.square
+        yield samples.square
+        yield samples.square
         raise OSError("no more")
 
     results = iter_parallel(callables(), 3, pool=pool)
@@ -166,7 +166,7 @@ def test_what_an_iterable_raises_comes_after_the_results_of_what_it_gave(pool: P
 
 
 def test_what_is_no_callable_is_named_after_the_results_of_those_before(pool: Pool) -> None:
-    results = iter_parallel([deeds.square, 5, deeds.square], 3, pool=pool)
+    results = iter_parallel([samples.square, 5, samples.square], 3, pool=pool)
     assert next(results).output == Ok(9)
     with pytest.raises(TypeError, match=r"callables\[1\] is no callable: 'int' object"):
         next(results)
@@ -181,7 +181,7 @@ def test_an_iterable_that_is_slow_holds_up_no_result(pool: Pool) -> None:
             yield number
 
     source = Counted(inputs())
-    results = imap_parallel(deeds.square, source, pool=pool)
+    results = imap_parallel(samples.square, source, pool=pool)
     assert next(results).output == Ok(0)
     assert source.taken < 100
     assert [result.output for result in results] == [Ok(i * i) for i in range(1, 100)]
@@ -189,19 +189,19 @@ def test_an_iterable_that_is_slow_holds_up_no_result(pool: Pool) -> None:
 
 def test_a_stream_may_run_callables_between_its_results(pool: Pool) -> None:
     seen = []
-    for result in imap_parallel(deeds.square, range(5), pool=pool):
-        (nested,) = run_parallel([deeds.square], result.output.unwrap(), pool=pool)
+    for result in imap_parallel(samples.square, range(5), pool=pool):
+        (nested,) = run_parallel([samples.square], result.output.unwrap(), pool=pool)
         seen.append(nested.output.unwrap())
     assert seen == [0, 1, 16, 81, 256]
 
 
 def test_a_stream_that_is_not_begun_starts_no_process(mark: str) -> None:
-    from conftest import processes
+    from tests.conftest import processes
 
     before = processes(mark)
     with Pool(2) as pool:
-        imap_parallel(deeds.square, range(5), pool=pool).close()
-        iter_parallel([deeds.square], 5, pool=pool)
+        imap_parallel(samples.square, range(5), pool=pool).close()
+        iter_parallel([samples.square], 5, pool=pool)
     assert processes(mark) == before
 
 
@@ -227,7 +227,7 @@ def test_a_stream_lets_go_of_what_it_has_given(pool: Pool) -> None:
 
 def test_a_function_runs_on_each_input_in_order(pool: Pool) -> None:
     emitter = EventEmitter()
-    results = map_parallel(deeds.square, range(1000), emitter, pool=pool)
+    results = map_parallel(samples.square, range(1000), emitter, pool=pool)
     assert [result.output for result in results] == [Ok(i * i) for i in range(1000)]
     assert {result.agent_name for result in results} == {"square"}
     events = emitter.drain()
@@ -242,7 +242,7 @@ def test_an_object_with_run_and_a_coroutine_function_run_on_inputs(pool: Pool) -
         return 3 * x
 
     assert [r.output for r in map_parallel(triple, range(3), pool=pool)] == [Ok(0), Ok(3), Ok(6)]
-    results = map_parallel(deeds.Squares(), [3], pool=pool)
+    results = map_parallel(samples.Squares(), [3], pool=pool)
     assert [(r.agent_name, r.output) for r in results] == [("Squares", Ok(9))]
 
 
@@ -260,7 +260,7 @@ def test_each_input_is_a_copy_of_its_own(pool: Pool) -> None:
 
 
 def test_inputs_that_do_not_travel_cost_their_own_result(pool: Pool) -> None:
-    inputs = [1, deeds.Unpicklable(), 2, deeds.Unloadable(), 3]
+    inputs = [1, samples.Unpicklable(), 2, samples.Unloadable(), 3]
     outputs = [r.output for r in map_parallel(lambda x: x, inputs, pool=pool)]
     assert [outputs[0], outputs[2], outputs[4]] == [Ok(1), Ok(2), Ok(3)]
     assert isinstance(outputs[1], Err)
@@ -274,7 +274,7 @@ def with_captured(_: object, x: int) -> int:
 
 
 def test_a_function_that_does_not_travel_concerns_all_inputs(pool: Pool) -> None:
-    unpicklable, unloadable = deeds.Unpicklable(), deeds.Unloadable()
+    unpicklable, unloadable = samples.Unpicklable(), samples.Unloadable()
     for captured, what in [
         (unpicklable, "the function cannot be pickled: "),
         (unloadable, "the function cannot be rebuilt in the worker: "),
@@ -289,7 +289,7 @@ def test_a_function_that_does_not_travel_concerns_all_inputs(pool: Pool) -> None
 def test_a_crash_on_one_input_costs_one_result(pool: Pool) -> None:
     def fragile(x: int) -> int:
         if x == 17:
-            deeds.segfault(x)
+            samples.segfault(x)
         return x
 
     results = map_parallel(fragile, range(50), pool=pool)
@@ -301,15 +301,15 @@ def test_a_crash_on_one_input_costs_one_result(pool: Pool) -> None:
 
 
 def test_no_inputs_give_no_results(pool: Pool) -> None:
-    assert map_parallel(deeds.square, [], pool=pool) == []
-    assert list(imap_parallel(deeds.square, [], pool=pool)) == []
+    assert map_parallel(samples.square, [], pool=pool) == []
+    assert list(imap_parallel(samples.square, [], pool=pool)) == []
 
 
 @pytest.mark.parametrize(
     ("function", "inputs", "text"),
     [
         (5, [1], "function is no callable: 'int' object"),
-        (deeds.square, 5, "inputs must be an iterable, not int"),
+        (samples.square, 5, "inputs must be an iterable, not int"),
     ],
 )
 @pytest.mark.parametrize("run", [map_parallel, imap_parallel])
@@ -324,11 +324,11 @@ def test_a_closed_pool_is_refused_before_the_first_result_is_asked_for() -> None
     pool = Pool(1)
     pool.close()
     with pytest.raises(RuntimeError, match="the pool is closed"):
-        iter_parallel([deeds.square], 3, pool=pool)
+        iter_parallel([samples.square], 3, pool=pool)
 
 
 def test_a_pool_lives_as_long_as_a_stream_that_uses_it() -> None:
-    assert [r.output for r in iter_parallel([deeds.square] * 3, 2, pool=Pool(1))] == [Ok(4)] * 3
+    assert [r.output for r in iter_parallel([samples.square] * 3, 2, pool=Pool(1))] == [Ok(4)] * 3
 
 
 def test_a_stream_that_is_left_waiting_holds_up_no_other_run(
@@ -341,9 +341,9 @@ def test_a_stream_that_is_left_waiting_holds_up_no_other_run(
     with Pool(1) as pool:
 
         def run() -> None:
-            answers.extend(r.output for r in pool.run_parallel([deeds.square], 3))
+            answers.extend(r.output for r in pool.run_parallel([samples.square], 3))
 
-        streams = [imap_parallel(deeds.square, itertools.count(), pool=pool) for _ in range(2)]
+        streams = [imap_parallel(samples.square, itertools.count(), pool=pool) for _ in range(2)]
         for stream in streams:
             assert next(stream).output == Ok(0)
             thread = threading.Thread(target=run)
@@ -363,7 +363,7 @@ def test_whatever_an_iterable_raises_comes_after_the_results_of_what_it_gave(
         yield 2
         raise error
 
-    results = imap_parallel(deeds.square, inputs(), pool=pool)
+    results = imap_parallel(samples.square, inputs(), pool=pool)
     assert next(results).output == Ok(4)
     with pytest.raises(type(error)):
         next(results)
@@ -375,4 +375,4 @@ def test_a_callable_that_raises_when_it_is_looked_at_is_named() -> None:
             raise StopIteration
 
     with pytest.raises(TypeError, match=r"callables\[1\] raises StopIteration"):
-        run_parallel([deeds.square, Secretive()], 3)
+        run_parallel([samples.square, Secretive()], 3)

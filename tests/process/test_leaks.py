@@ -11,11 +11,11 @@ import threading
 import time
 from pathlib import Path
 
-import deeds
 import psutil
-from conftest import descriptors, processes, temporary_files
+import sample_callables as samples
 
 from enact_pool import EventEmitter, Pool, iter_parallel
+from tests.conftest import descriptors, processes, temporary_files
 
 _WORKERS = 2
 
@@ -37,23 +37,23 @@ def call(pool: Pool, times: int) -> None:
     """So many calls of each kind that costs no worker."""
     for _ in range(times):
         emitter = EventEmitter()
-        results = pool.run_parallel([deeds.square, large, deeds.Unpicklable()], 3, emitter)
+        results = pool.run_parallel([samples.square, large, samples.Unpicklable()], 3, emitter)
         assert [result.output.is_ok for result in results] == [True, True, False]
         assert len(emitter.drain()) == 3
         (result,) = pool.run_parallel([len], bytes(1 << 20))
         assert result.output.unwrap() == 1 << 20
-        assert next(iter_parallel([deeds.square] * 100, 2, pool=pool)).output.unwrap() == 4
+        assert next(iter_parallel([samples.square] * 100, 2, pool=pool)).output.unwrap() == 4
 
 
 def crash(pool: Pool, times: int) -> None:
     """So many calls of each kind that costs a worker."""
     for _ in range(times):
-        crashed, well = pool.run_parallel([deeds.exit_7, deeds.square], 2)
+        crashed, well = pool.run_parallel([samples.exit_7, samples.square], 2)
         assert (crashed.agent_name, well.output.unwrap()) == ("unknown", 4)
         (late,) = pool.run_parallel([endless], None, timeout=0.01)
         assert late.error is not None
         assert late.error.code == "timeout"
-        failed, cancelled = pool.run_parallel([deeds.exit_7, endless], None, fail_fast=True)
+        failed, cancelled = pool.run_parallel([samples.exit_7, endless], None, fail_fast=True)
         assert (failed.agent_name, cancelled.output.is_ok) == ("unknown", False)
         canceller = threading.Timer(0.01, pool.cancel)
         canceller.start()

@@ -12,10 +12,10 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
-import deeds
 import numpy as np
 import psutil
 import pytest
+import sample_callables as samples
 from test_deaths import assert_each_started_once, noted
 
 import enact_pool._lanes.limit_enforcer
@@ -57,7 +57,7 @@ def test_a_callable_that_takes_too_long_is_killed_under_its_own_name(
 ) -> None:
     """Its id is that of its event, and the 24 others answer; each started once."""
     log, emitter = tmp_path / "starts", EventEmitter()
-    callables = [noted(i, log, deed if i == 7 else deeds.square) for i in range(25)]
+    callables = [noted(i, log, deed if i == 7 else samples.square) for i in range(25)]
     with Pool(2) as pool:
         results = pool.run_parallel(callables, 12, emitter, timeout=0.3)
     assert_each_started_once(log, 25)
@@ -160,7 +160,7 @@ def test_who_hangs_while_it_is_unpickled_is_late_and_those_beside_it_run(
     """It is given more time: modules may have to be imported."""
     monkeypatch.setattr(enact_pool._lanes.limit_enforcer, "LOADING_SECONDS", 1.0)
     log = tmp_path / "starts"
-    callables: list[Any] = [noted(i, log, deeds.square) for i in range(4)]
+    callables: list[Any] = [noted(i, log, samples.square) for i in range(4)]
     with Pool(1) as pool:
         results = pool.run_parallel(
             [*callables[:2], HangsWhenLoaded(), *callables[2:]], 3, timeout=0.3
@@ -202,7 +202,7 @@ class Hoard:
 def test_a_callable_that_takes_too_much_memory_is_killed_with_its_children(in_child: bool) -> None:
     emitter = EventEmitter()
     most = 150 * MEGABYTE
-    callables: list[Any] = [deeds.square] * 5
+    callables: list[Any] = [samples.square] * 5
     callables[2] = Hoard(in_child)
     with Pool(2) as pool:
         results = pool.run_parallel(callables, 200 * MEGABYTE, emitter, max_memory=most)
@@ -337,10 +337,10 @@ def test_a_replaced_worker_runs_its_exit_handlers(tmp_path: Path) -> None:
     def register(_: object) -> None:
         import atexit
 
-        atexit.register(deeds.append_pid, log)
+        atexit.register(samples.append_pid, log)
 
     with Pool(1) as pool:
-        pool.run_parallel([register, deeds.square, deeds.square], 1, max_tasks_per_worker=1)
+        pool.run_parallel([register, samples.square, samples.square], 1, max_tasks_per_worker=1)
         assert len(Path(log).read_text().split()) == 1
 
 
@@ -429,7 +429,7 @@ def test_what_a_callable_has_started_ends_with_it_when_it_is_late(own_session: b
 
 def test_what_a_callable_has_started_ends_when_its_worker_crashes() -> None:
     with Pool(1) as pool:
-        started, _ = pool.run_parallel([StartsProcess(False), deeds.segfault], None)
+        started, _ = pool.run_parallel([StartsProcess(False), samples.segfault], None)
         assert_ends(started.output.unwrap())
 
 
@@ -438,7 +438,7 @@ def test_a_callable_that_kills_its_process_group_kills_nobody_else() -> None:
         os.killpg(0, 9)
 
     with Pool(2) as pool:
-        results = pool.run_parallel([deeds.square, kill_group, deeds.square], 3)
+        results = pool.run_parallel([samples.square, kill_group, samples.square], 3)
     assert [result.output.is_ok for result in results] == [True, False, True]
     assert results[1].error is not None
     assert results[1].error.code == "SIGKILL"

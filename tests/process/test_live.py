@@ -11,9 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import deeds
 import psutil
 import pytest
+import sample_callables as samples
 
 from enact_pool import (
     EventEmitter,
@@ -62,7 +62,7 @@ def test_a_beginning_is_told_while_the_callable_runs_and_those_before_it_do(
             gate.touch()
 
     emitter = Reacts(open_gate)
-    wait = deeds.busy_until(str(gate))
+    wait = samples.busy_until(str(gate))
     with Pool(2) as pool:
         results = pool.run_parallel([wait, wait], None, emitter)
     assert all(result.output.is_ok for result in results)
@@ -70,7 +70,7 @@ def test_a_beginning_is_told_while_the_callable_runs_and_those_before_it_do(
 
 
 def test_what_ran_where_and_when_can_be_rebuilt() -> None:
-    callables: list[Any] = [lambda _: os.getpid(), deeds.exit_7, lambda _: 1 // 0]
+    callables: list[Any] = [lambda _: os.getpid(), samples.exit_7, lambda _: 1 // 0]
     emitter = Reacts()
     with Pool(1) as pool:
         results = pool.run_parallel([*callables, callables[0]], None, emitter)
@@ -143,7 +143,7 @@ def test_memory_is_told_while_a_callable_has_it(tmp_path: Path) -> None:
 
 def _hoard(gate: str, _: object) -> int:
     hoard = b"x" * 100_000_000
-    deeds.busy_until(gate)(None)
+    samples.busy_until(gate)(None)
     return len(hoard)
 
 
@@ -159,7 +159,7 @@ def test_workers_that_have_run_enough_are_told_to_have_ended() -> None:
 
 def test_what_never_started_has_a_span_without_a_place() -> None:
     emitter = Reacts()
-    run_parallel([deeds.Unpicklable(), len], "", emitter)
+    run_parallel([samples.Unpicklable(), len], "", emitter)
     refused, ran = (event.span for event in emitter.of(StepEnd))
     assert (refused.lane, refused.worker_pid, refused.started_at) == (None, None, None)
     assert (refused.name, refused.outcome, ran.outcome) == ("Unpicklable", "failed", "ok")
@@ -203,7 +203,7 @@ def test_a_death_that_was_seen_late_is_not_told_to_the_millisecond(tmp_path: Pat
 
 
 def _exit_at(gate: str, _: object) -> None:
-    deeds.busy_until(gate)(None)
+    samples.busy_until(gate)(None)
     os._exit(1)
 
 
@@ -222,7 +222,7 @@ def test_an_emitter_that_raises_at_what_is_live_costs_no_result() -> None:
 
 def test_others_are_told_what_they_always_were() -> None:
     emitter = EventEmitter()
-    run_parallel([len, deeds.exit_7], "", emitter)
+    run_parallel([len, samples.exit_7], "", emitter)
     events = list(emitter.drain())
     assert [type(event) for event in events] == [StepEnd, ExecutionFailed]
     assert [event.span for event in events] == [None, None]

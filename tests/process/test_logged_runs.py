@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import deeds
 import pytest
+import sample_callables as samples
 
 from enact_pool import (
     EventEmitter,
@@ -70,7 +70,7 @@ def test_what_two_writers_told_is_in_the_log_after_they_were_killed(tmp_path: Pa
 
 def test_a_run_is_logged_as_it_is_told(tmp_path: Path) -> None:
     live, ends = EventEmitter("live"), EventEmitter()
-    callables = [deeds.square, deeds.segfault, deeds.square]
+    callables = [samples.square, samples.segfault, samples.square]
     with Pool(2) as pool, EventLog(tmp_path / "live", live) as log:
         pool.run_parallel(callables, 3, log)
     logged = list(read_events(tmp_path / "live"))
@@ -92,6 +92,6 @@ def test_a_log_that_fails_costs_no_result(tmp_path: Path) -> None:
     log = EventLog(tmp_path / "log", mode="outcomes")
     log.close()
     with Pool(1) as pool, pytest.raises(RuntimeError, match="log is closed") as caught:
-        pool.run_parallel([deeds.square] * 3, 3, log)
+        pool.run_parallel([samples.square] * 3, 3, log)
     results = caught.value.results  # type: ignore[attr-defined]
     assert [result.output for result in results] == [Ok(9)] * 3

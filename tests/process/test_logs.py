@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import deeds
 import pytest
+import sample_callables as samples
 
 from enact_pool import Err, Ok, Pool, StepEnd, iter_parallel, map_parallel, run_parallel
 
@@ -142,7 +142,7 @@ def test_odd_records_and_warnings_are_told_or_left_out_and_the_run_goes_on() -> 
         warnings.catch_warnings(record=True) as caught,
     ):
         warnings.simplefilter("always")
-        results = run_parallel([log_oddly, deeds.square], 3, forward_logs=True)
+        results = run_parallel([log_oddly, samples.square], 3, forward_logs=True)
     assert [result.output for result in results] == [Ok(None), Ok(9)]
     assert handler.texts == ["subclasses", "long name", "", "deep"]
     first, long, *_ = handler.records
@@ -196,7 +196,7 @@ class LogThen:
         while not os.path.exists(self.gate):
             time.sleep(0.001)
         logging.getLogger("deed").warning("last words")
-        deeds.segfault(input)
+        samples.segfault(input)
 
 
 class Opening(Collector):
@@ -351,7 +351,7 @@ def test_warnings_go_through_the_filters_here() -> None:
 
 def test_a_warning_that_is_an_error_here_is_raised_in_the_callable() -> None:
     """Workers have the filters that the caller has when the run begins."""
-    warned, other = run_parallel([warn, deeds.square], 3, forward_logs=True)
+    warned, other = run_parallel([warn, samples.square], 3, forward_logs=True)
     assert (warned.output, other.output) == (Err("is old"), Ok(9))
 
 

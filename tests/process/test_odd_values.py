@@ -12,8 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import deeds
 import pytest
+import sample_callables as samples
 
 from enact_pool import (
     Err,
@@ -62,7 +62,7 @@ class RaisesWhenRebuilt:
 def test_a_value_that_cannot_be_rebuilt_costs_its_own_result(
     value: type[object], pool: Pool
 ) -> None:
-    callables = [deeds.square, lambda _: value(), deeds.square]
+    callables = [samples.square, lambda _: value(), samples.square]
     first, odd, last = pool.run_parallel(callables, 3)
     assert (first.output, last.output) == (Ok(9), Ok(9))
     assert not odd.output.is_ok
@@ -151,7 +151,7 @@ def test_an_emitter_that_was_given_another_emit_is_called_by_it(pool: Pool) -> N
     emitter = EventEmitter()
     seen: list[object] = []
     emitter.emit = seen.append  # type: ignore[assignment, method-assign]
-    pool.run_parallel([deeds.square] * 3, 3, emitter)
+    pool.run_parallel([samples.square] * 3, 3, emitter)
     assert len(seen) == 3
     assert emitter.drain() == []
 
@@ -171,12 +171,12 @@ def test_a_large_value_is_returned_after_all_descriptors_were_taken(pool: Pool) 
 
 def test_types_that_cannot_be_hashed_cost_no_others_result(pool: Pool) -> None:
     emitter = EventEmitter()
-    callables = [deeds.OfUnhashableType(), deeds.return_unhashable, deeds.square]
+    callables = [samples.OfUnhashableType(), samples.return_unhashable, samples.square]
     refused, returned, squared = (
         result.output for result in pool.run_parallel(callables, 3, emitter)
     )
     assert isinstance(refused, Err)
-    assert type(returned.unwrap()) is deeds.OfUnhashableType
+    assert type(returned.unwrap()) is samples.OfUnhashableType
     assert squared == Ok(9)
     assert len(emitter.drain()) == 3
 
@@ -241,10 +241,10 @@ class RaisesOdd:
 @pytest.mark.parametrize("number", range(len(ODD)))
 def test_no_exception_is_too_odd_to_be_told(number: int, pool: Pool) -> None:
     """Whatever it makes of being asked for its traceback, its module or its class."""
-    callables: list[Any] = [deeds.square, partial(raise_odd, number)]
+    callables: list[Any] = [samples.square, partial(raise_odd, number)]
     for when_rebuilt in (False, True):
         value = RaisesOdd(number, when_rebuilt=when_rebuilt)
-        callables += [lambda _, value=value: value, value, deeds.square]
+        callables += [lambda _, value=value: value, value, samples.square]
     *results, last = pool.run_parallel(callables, 3)
     assert [result.error for result in results] == [None] * len(results)
     assert [result.output.is_ok for result in results] == [
@@ -277,7 +277,7 @@ def leave_oddly_named_thread(_: object) -> None:
 def test_what_keeps_a_worker_from_putting_back_costs_nobody_a_result(
     misdeed: Callable[[object], None], pool: Pool
 ) -> None:
-    slow = deeds.sleep_5_ms
+    slow = samples.sleep_5_ms
     results = pool.run_parallel([slow, misdeed, slow, misdeed, slow], 3)
     assert [result.output for result in results] == [Ok(3), Ok(None), Ok(3), Ok(None), Ok(3)]
 

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import deeds
 import pytest
+import sample_callables as samples
 
 from enact_pool import Ok, Pool, run_parallel
 
@@ -96,12 +96,12 @@ def print_in_threads(_: object) -> None:
 
 def test_each_callable_has_what_it_has_printed_whatever_becomes_of_it() -> None:
     """The quick neighbours, many to a batch, have theirs, and nobody else's."""
-    ends = [deeds.square, fail, deeds.segfault, deeds.exit_7, hang]
+    ends = [samples.square, fail, samples.segfault, samples.exit_7, hang]
     callables: list[Any] = [greet] * 60
     for index, deed in enumerate(ends):
         callables[5 + 10 * index] = Then(deed)
     with Pool(2) as pool:
-        pool.run_parallel([deeds.square] * 100, 3)  # now it knows how quick they are
+        pool.run_parallel([samples.square] * 100, 3)  # now it knows how quick they are
         results = pool.run_parallel(callables, 3, capture_output=True, timeout=2)
         plain = pool.run_parallel([greet], 3)[0]
     culprits = [result for index, result in enumerate(results) if callables[index] is not greet]
@@ -114,7 +114,7 @@ def test_each_callable_has_what_it_has_printed_whatever_becomes_of_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "deed", [close_streams, replace_streams, print_to_a_full_pipe, deeds.close_every_descriptor]
+    "deed", [close_streams, replace_streams, print_to_a_full_pipe, samples.close_every_descriptor]
 )
 def test_what_a_callable_does_to_its_streams_is_undone_for_the_next(
     deed: Callable[[Any], Any], capfd: pytest.CaptureFixture[str]
@@ -311,7 +311,7 @@ class Counting:
 def test_a_run_that_captures_needs_no_descriptors_or_few(forward_logs: bool, more: int) -> None:
     """Two for each worker, if logs are read where they would wait; and only while it lasts."""
     with Pool(2) as pool:
-        pool.run_parallel([deeds.square] * 100, 3)
+        pool.run_parallel([samples.square] * 100, 3)
         before = len(os.listdir("/dev/fd"))
         for _ in range(2):
             seen: list[int] = []

@@ -16,10 +16,9 @@ from operator import mul
 from pathlib import Path
 from typing import Any
 
-import deeds
 import psutil
 import pytest
-from conftest import MARK, end_default_pool, processes
+import sample_callables as samples
 from loky import cpu_count
 
 import enact_pool._api.pool
@@ -35,6 +34,7 @@ from enact_pool import (
 )
 from enact_pool._core.batch_sizing import Pace
 from enact_pool._model.ids import fresh_ids
+from tests.conftest import MARK, end_default_pool, processes
 
 
 def pid_of(_: object) -> int:
@@ -163,13 +163,13 @@ def test_what_a_signal_handler_raises_of_a_closed_pool_is_not_taken_for_ours() -
 def test_a_run_starts_no_more_workers_than_it_has_callables(mark: str) -> None:
     before = processes(mark)
     with Pool(20) as pool:
-        assert len(pool.run_parallel([deeds.sleep_5_ms] * 3, 0)) == 3
+        assert len(pool.run_parallel([samples.sleep_5_ms] * 3, 0)) == 3
         assert len(processes(mark)) - len(before) == 3
 
 
 def test_max_workers_limits_a_run_and_grows_the_default_pool() -> None:
     with Pool(4) as pool:
-        callables = [deeds.sleep_5_ms] * 8
+        callables = [samples.sleep_5_ms] * 8
         run_parallel(callables, 0, pool=pool, max_workers=1)
         assert len(pool._lane_pool.lanes()) == 1
     cpus = cpu_count()
@@ -212,7 +212,7 @@ def test_workers_share_the_cpus_among_their_native_threads(
 def test_the_initializer_runs_once_in_each_worker(tmp_path: Path) -> None:
     """Before its first callable, and with the environment that was asked for."""
     log = tmp_path / "log"
-    with Pool(2, initializer=deeds.append_pid, initargs=(log,), env={"TASTE": "salt"}) as pool:
+    with Pool(2, initializer=samples.append_pid, initargs=(log,), env={"TASTE": "salt"}) as pool:
         tastes = outputs(pool.run_parallel([lambda _: (os.getpid(), os.environ["TASTE"])] * 50, 0))
     initialized = log.read_text().split()
     assert len(initialized) == len(set(initialized))
@@ -237,7 +237,9 @@ def test_workers_that_end_while_nobody_sends_them_anything_have_not_failed_to_st
     """Three that are ready while the caller's loop runs, and idle for as long as they may be."""
     gate = tmp_path / "gate"
     initargs = str(tmp_path / "first"), str(gate)
-    with Pool(4, idle_timeout=0.01, initializer=deeds.wait_unless_first, initargs=initargs) as pool:
+    with Pool(
+        4, idle_timeout=0.01, initializer=samples.wait_unless_first, initargs=initargs
+    ) as pool:
         values: list[int] = []
         for result in iter_parallel([pid_of] * 1_000, 0, pool=pool):
             if not values:
@@ -256,7 +258,7 @@ def test_close_lets_workers_run_their_exit_handlers(tmp_path: Path) -> None:
     def register(_: object) -> None:
         import atexit
 
-        atexit.register(deeds.append, log, "bye")
+        atexit.register(samples.append, log, "bye")
 
     with Pool(1) as pool:
         pool.run_parallel([register], 0)
@@ -336,7 +338,7 @@ def test_what_callables_print_is_shown(capfd: pytest.CaptureFixture[str]) -> Non
 
 def test_a_pool_that_is_garbage_ends_its_workers(mark: str) -> None:
     before = processes(mark)
-    Pool(1).run_parallel([deeds.square], 2)
+    Pool(1).run_parallel([samples.square], 2)
     left = [pid for pid in processes(mark) if pid not in before]
     psutil.wait_procs([psutil.Process(pid) for pid in left], timeout=5)
     assert processes(mark) == before
@@ -371,7 +373,7 @@ def test_threads_share_a_pool(workers: int) -> None:
 
     def run(number: int) -> list[Any]:
         callables = [lambda x, i=i: (x, i) for i in range(200)]
-        callables[50] = deeds.exit_7  # type: ignore[assignment]
+        callables[50] = samples.exit_7  # type: ignore[assignment]
         emitter = EventEmitter()
         results = pool.run_parallel(callables, number, emitter)
         assert [e.execution_id for e in emitter.drain()] == [r.execution_id for r in results]
@@ -387,7 +389,7 @@ def test_threads_share_a_pool(workers: int) -> None:
 
 
 def test_threads_share_the_default_pool() -> None:
-    came_to = in_threads(4, lambda number: outputs(run_parallel([deeds.square] * 100, number)))
+    came_to = in_threads(4, lambda number: outputs(run_parallel([samples.square] * 100, number)))
     assert came_to == [[number**2] * 100 for number in range(4)]
 
 
@@ -397,17 +399,17 @@ def test_a_second_thread_gets_a_worker_while_the_first_goes_on(tmp_path: Path) -
 
     def first(pool: Pool) -> object:
         # Waits for the gate in one worker, and has long work left for the other.
-        busy = deeds.busy_until(str(gate))
+        busy = samples.busy_until(str(gate))
 
         def until_gate(_: object) -> str:
-            return "open" if gate.exists() else deeds.sleep_5_ms("shut")  # type: ignore[return-value]
+            return "open" if gate.exists() else samples.sleep_5_ms("shut")  # type: ignore[return-value]
 
         return outputs(pool.run_parallel([busy, *[until_gate] * 3000], 0))[0]
 
     def second(pool: Pool) -> object:
         while len(pool._lane_pool.lanes()) < 2:
             time.sleep(0.001)
-        results = outputs(pool.run_parallel([deeds.square] * 3, 2))
+        results = outputs(pool.run_parallel([samples.square] * 3, 2))
         gate.touch()
         return results
 
@@ -424,13 +426,13 @@ def test_threads_take_turns_when_there_are_more_than_workers(tmp_path: Path) -> 
         if number < 2:
             # They go on until the third is done.
             def until_gate(_: object) -> str:
-                return "open" if gate.exists() else deeds.sleep_5_ms("shut")  # type: ignore[return-value]
+                return "open" if gate.exists() else samples.sleep_5_ms("shut")  # type: ignore[return-value]
 
             results = outputs(pool.run_parallel([until_gate] * 4000, 0))
             return results[-1]
         while len(pool._lane_pool.lanes()) < 2:
             time.sleep(0.001)
-        result = outputs(pool.run_parallel([deeds.square], 3))
+        result = outputs(pool.run_parallel([samples.square], 3))
         gate.touch()
         return result
 
@@ -446,7 +448,7 @@ def test_closing_a_pool_lets_runs_of_other_threads_end(tmp_path: Path, mark: str
 
     def run(number: int) -> object:
         if number == 0:
-            return outputs(pool.run_parallel([deeds.busy_until(str(gate))] * 4, 0))
+            return outputs(pool.run_parallel([samples.busy_until(str(gate))] * 4, 0))
         while not pool._lane_pool.lanes():
             time.sleep(0.001)
         pool.close()
@@ -482,7 +484,7 @@ def test_callables_may_run_callables(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_a_nested_crash_costs_a_nested_result() -> None:
     def outer(_: object) -> list[str]:
-        results = run_parallel([deeds.square, deeds.segfault, deeds.square], 2)
+        results = run_parallel([samples.square, samples.segfault, samples.square], 2)
         return [result.error.code if result.error else "ok" for result in results]  # type: ignore[misc]
 
     with Pool(2) as pool:

@@ -13,8 +13,8 @@ from pathlib import Path
 from threading import Barrier, Thread
 from typing import Any
 
-import deeds
 import pytest
+import sample_callables as samples
 from tqdm import tqdm
 
 from enact_pool import Ok, Pool, StreamEvent, imap_parallel, iter_parallel, run_parallel
@@ -51,7 +51,7 @@ class Bar:
 
 
 def test_a_bar_is_left_that_tells_of_all() -> None:
-    callables = [deeds.square, deeds.fail, deeds.segfault, deeds.square]
+    callables = [samples.square, samples.fail, samples.segfault, samples.square]
     with seen() as terminal:
         results = run_parallel(callables, 3, progress=True)
     assert [result.output.is_ok for result in results] == [True, False, False, True]
@@ -67,13 +67,13 @@ def test_nothing_is_shown_where_nobody_sees_it(monkeypatch: pytest.MonkeyPatch) 
     file = io.StringIO()
     monkeypatch.setattr(sys, "stderr", file)
     with Pool(1) as pool:
-        pool.run_parallel([deeds.square], 3, progress=True)
+        pool.run_parallel([samples.square], 3, progress=True)
         assert file.getvalue() == ""
-        pool.run_parallel([deeds.square], 3, progress="force")
+        pool.run_parallel([samples.square], 3, progress="force")
         assert "1/1" in file.getvalue()
         monkeypatch.setattr(sys, "stderr", None)
         for progress in (True, "force"):
-            assert pool.run_parallel([deeds.square], 3, progress=progress)[0].output == Ok(9)
+            assert pool.run_parallel([samples.square], 3, progress=progress)[0].output == Ok(9)
 
 
 def test_without_a_bar_nothing_of_it_is_imported() -> None:
@@ -114,7 +114,7 @@ def test_outcomes_are_told_as_they_become_known(tmp_path: Path) -> None:
                 gate.touch()
 
     bar = Opening()
-    callables = [deeds.WaitFor(str(gate)), *[deeds.square] * 3]
+    callables = [samples.WaitFor(str(gate)), *[samples.square] * 3]
     results = run_parallel(callables, 3, max_workers=2, progress=bar)
     assert [result.output.is_ok for result in results] == [True] * 4
     assert sum(bar.told) == 4
@@ -133,7 +133,7 @@ def test_a_bar_is_refreshed_while_nothing_ends(tmp_path: Path) -> None:
                 gate.touch()
 
     bar = Refreshing()
-    assert run_parallel([deeds.WaitFor(str(gate))], 3, progress=bar)[0].output.is_ok
+    assert run_parallel([samples.WaitFor(str(gate))], 3, progress=bar)[0].output.is_ok
     assert bar.told == [1]
 
 
@@ -143,7 +143,7 @@ def test_a_bar_of_ones_own_is_told_of_failures_and_left_open(
     monkeypatch.setattr(tqdm, "monitor_interval", 0)  # its thread would outlive the test
     with tqdm(total=4, file=io.StringIO()) as bar:
         for _ in range(2):
-            run_parallel([deeds.square, deeds.fail], 3, progress=bar)
+            run_parallel([samples.square, samples.fail], 3, progress=bar)
         assert (bar.n, bar.disable) == (4, False)
         assert "failed=1" in str(bar)
 
@@ -156,7 +156,7 @@ def test_a_bar_that_raises_costs_no_result() -> None:
 
     bar = Broken()
     with pytest.raises(LookupError, match="no bar") as caught:
-        run_parallel([deeds.square] * 3, 3, progress=bar)
+        run_parallel([samples.square] * 3, 3, progress=bar)
     assert [result.output for result in vars(caught.value)["results"]] == [Ok(9)] * 3
     assert len(bar.told) == 1
 
@@ -167,12 +167,12 @@ def test_a_terminal_that_is_gone_costs_no_result(monkeypatch: pytest.MonkeyPatch
             raise BrokenPipeError(errno.EPIPE, "gone")
 
     monkeypatch.setattr(sys, "stderr", Gone())
-    results = run_parallel([deeds.square] * 3, 3, progress=True)
+    results = run_parallel([samples.square] * 3, 3, progress=True)
     assert [result.output for result in results] == [Ok(9)] * 3
     closed = Terminal()
     monkeypatch.setattr(sys, "stderr", closed)
     with Pool(1) as pool:
-        for result in imap_parallel(deeds.square, [3, 3], pool=pool, progress=True):
+        for result in imap_parallel(samples.square, [3, 3], pool=pool, progress=True):
             assert result.output == Ok(9)
             closed.close()
 
@@ -183,7 +183,7 @@ def test_what_is_printed_meanwhile_has_its_own_lines() -> None:
             print(f"event {event.type}")
 
     with seen() as terminal, redirect_stdout(terminal):
-        for result in iter_parallel([deeds.square] * 3, 3, Printing(), progress=True):
+        for result in iter_parallel([samples.square] * 3, 3, Printing(), progress=True):
             print(f"result {result.output}")
     *lines, bar, after = terminal.left_over
     assert sorted(lines) == ["event data-step-end"] * 3 + ["result Ok(9)"] * 3
@@ -198,10 +198,10 @@ def test_bars_of_threads_and_of_nested_runs_bear_each_other() -> None:
     class Running:
         def emit(self, event: StreamEvent) -> None:
             both.wait(30)
-            run_parallel([deeds.square], 3, progress=True)
+            run_parallel([samples.square], 3, progress=True)
 
     def run() -> None:
-        results = run_parallel([deeds.square] * 3, 3, Running(), progress=True)
+        results = run_parallel([samples.square] * 3, 3, Running(), progress=True)
         assert [result.output for result in results] == [Ok(9)] * 3
 
     threads = [Thread(target=run) for _ in range(2)]
@@ -221,8 +221,8 @@ def test_bars_are_closed_when_a_run_is_given_up() -> None:
 
     with seen() as terminal, Pool(1) as pool:
         with pytest.raises(KeyboardInterrupt):
-            pool.run_parallel([deeds.square] * 2, 3, Interrupting(), progress=True)
-        results = imap_parallel(deeds.square, iter([3, 3, 3]), pool=pool, progress=True)
+            pool.run_parallel([samples.square] * 2, 3, Interrupting(), progress=True)
+        results = imap_parallel(samples.square, iter([3, 3, 3]), pool=pool, progress=True)
         assert next(results).output == Ok(9)
         results.close()
     assert terminal.getvalue().count("\n") == 2
@@ -238,11 +238,11 @@ def test_a_forked_child_leaves_the_bar_to_its_parent() -> None:
                 statuses.append(os.waitpid(child, 0)[1])
                 return
             with Pool(1) as pool:
-                fine = pool.run_parallel([deeds.square], 3, progress=True)[0].output == Ok(9)
+                fine = pool.run_parallel([samples.square], 3, progress=True)[0].output == Ok(9)
             new = terminal.getvalue()[len(shown) :]
             os._exit(0 if fine and "1/1" in new and "\x1b[A" not in new else 1)
 
     with seen() as terminal:
-        run_parallel([deeds.square], 3, Forking(), progress=True)
+        run_parallel([samples.square], 3, Forking(), progress=True)
     assert statuses == [0]
     assert terminal.left_over[-2].startswith("100%")

@@ -9,8 +9,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import deeds
 import pytest
+import sample_callables as samples
 import viztracer
 from playwright.sync_api import Browser, Route, sync_playwright
 
@@ -59,7 +59,7 @@ def live_events(quick: int) -> EventEmitter:
     """Of a run in which so many callables take no time, one crashes, and one raises."""
     events = EventEmitter(mode="live")
     with Pool(1) as pool:
-        pool.run_parallel([abs] * quick + [deeds.segfault, Named()], 0, events)
+        pool.run_parallel([abs] * quick + [samples.segfault, Named()], 0, events)
     return events
 
 

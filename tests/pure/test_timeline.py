@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from event_factories import BEGAN, callable_events, run_events
 from hypothesis import given
 from hypothesis import strategies as st
-from stories import BEGAN, callable_events, story
 
 from enact_pool import (
     EventEmitter,
@@ -139,7 +139,7 @@ def test_what_is_unfinished_ends_with_its_worker_or_with_what_is_known() -> None
 def test_lanes_of_pools_that_work_at_once_are_told_apart(
     began: float, first_pid: int, processes: int
 ) -> None:
-    runs = [story(30, 2), story(30, 2, began=began, first_pid=first_pid)]
+    runs = [run_events(30, 2), run_events(30, 2, began=began, first_pid=first_pid)]
     trace = chrome_trace([event for run in runs for event in run])["traceEvents"]
     assert len({event["pid"] for event in trace}) == processes
     assert sum(event["ph"] == "b" for event in trace) == 2
@@ -236,7 +236,7 @@ def test_events_that_were_not_live_are_refused(draw: Any, events: Any) -> None:
 def test_files_are_of_the_kind_that_their_name_says(tmp_path: Path) -> None:
     events = EventEmitter(mode="live")
     for name in ("a.json", "a.json.gz", "a.HTML"):
-        for event in story(5, 2):
+        for event in run_events(5, 2):
             events.emit(event)
         write_timeline(events, tmp_path / name)
     plain, packed = (tmp_path / "a.json").read_bytes(), (tmp_path / "a.json.gz").read_bytes()
@@ -244,11 +244,11 @@ def test_files_are_of_the_kind_that_their_name_says(tmp_path: Path) -> None:
     assert "5 callables on 2 lanes" in (tmp_path / "a.HTML").read_text("utf-8")
     assert not events.drain()
     with pytest.raises(ValueError, match=r"not 'a\.png'"):
-        write_timeline(story(5, 2), tmp_path / "a.png")
+        write_timeline(run_events(5, 2), tmp_path / "a.png")
     assert not (tmp_path / "a.png").exists()
 
 
 def test_a_page_without_plotly_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "plotly.io", None)
     with pytest.raises(ImportError, match=r"pip install 'enact_pool\[timeline\]'"):
-        timeline_html(story(5, 2))
+        timeline_html(run_events(5, 2))

@@ -34,7 +34,7 @@ class StandProcess:
     """
 
     def __init__(self, contender: str, workers: int, quick: bool) -> None:
-        command = [sys.executable, "-m", "benchmarks.stand", contender, str(workers)]
+        command = [sys.executable, "-m", "benchmarks.timing_process", contender, str(workers)]
         self._process = subprocess.Popen(
             [*command, "quick"] if quick else command,
             stdin=subprocess.PIPE,

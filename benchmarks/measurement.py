@@ -12,8 +12,8 @@ from typing import Any
 
 from benchmarks.contenders import CONTENDERS
 from benchmarks.record import Cell, Row
-from benchmarks.stand_process import StandError, StandProcess
-from benchmarks.works import Work
+from benchmarks.timing_process_client import StandError, StandProcess
+from benchmarks.workloads import Work
 
 __all__ = ["Arena"]
 

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.watching`: what it costs to have limits, and how late they are kept.
+"""`python -m benchmarks.limit_cost`: what it costs to have limits, and how late they are kept.
 
 The same callables are run without limits, with a time limit and with both a time
 and a memory limit, none of which any of them breaks, in turn, repeat by repeat. Then
@@ -14,7 +14,7 @@ import sys
 import time
 from typing import Any
 
-from benchmarks import tasks
+from benchmarks import timed_callables as timed
 from benchmarks.table import Table, figures
 from enact_pool import Pool
 from enact_pool._api.options import RunOptions
@@ -37,7 +37,7 @@ def _seconds(pool: Pool, functions: list[Any], input: object, limits: RunOptions
 
 
 def _cost(pool: Pool, count: int, each_s: float, repeats: int) -> Table:
-    functions = [tasks.spin if each_s else tasks.noop] * count
+    functions = [timed.spin if each_s else timed.noop] * count
     taken: dict[str, list[float]] = {name: [] for name in _LIMITS}
     for _ in range(repeats):
         for name, limits in _LIMITS.items():
@@ -55,9 +55,9 @@ def _lateness(pool: Pool, times: int) -> Table:
     late_ms = []
     for _ in range(times):
         # So that a worker is there.
-        pool.run_parallel([tasks.noop] * 4, None)
+        pool.run_parallel([timed.noop] * 4, None)
         begun_at = time.perf_counter()
-        (result,) = pool.run_parallel([tasks.spin], 3600.0, timeout=_TIMEOUT_S)
+        (result,) = pool.run_parallel([timed.spin], 3600.0, timeout=_TIMEOUT_S)
         late_ms.append((time.perf_counter() - begun_at - _TIMEOUT_S) * 1e3)
         if result.error is None or result.error.code != "timeout":
             raise AssertionError("a callable that never ends has ended")
@@ -68,7 +68,7 @@ def _lateness(pool: Pool, times: int) -> Table:
 
 def main() -> int:
     """Do what the command line says; gives the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.watching", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.limit_cost", description=__doc__)
     parser.add_argument("--workers", type=int, default=2, help="default: 2")
     parser.add_argument("--repeats", type=int, default=15, help="of each work (default: 15)")
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that all works")
@@ -77,7 +77,7 @@ def main() -> int:
         parser.error("--workers and --repeats must be at least 1")
     small = 10 if options.quick else 1
     with Pool(options.workers) as pool:
-        pool.run_parallel([tasks.noop] * 1000, None)
+        pool.run_parallel([timed.noop] * 1000, None)
         for count, each_s in [(10_000, 0.0), (2_000, 0.001), (100, 0.010)]:
             repeats = max(1, options.repeats // small)
             print(_cost(pool, count // small, each_s, repeats).as_text(), end="\n\n")

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import cloudpickle
 from attrs import frozen
 
-from benchmarks.tasks import noop
+from benchmarks.timed_callables import noop
 
 __all__ = ["Limits", "measured_limits"]
 

@@ -1,7 +1,7 @@
 """Hazards: what a callable can do to its worker, and what enact_pool says it comes to.
 
 Used by `reliability`, which tries them with every library, and by the tests,
-which look at every word of enact_pool's results. `misdeeds` has what is done.
+which look at every word of enact_pool's results. `harmful_callables` has what is done.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from benchmarks import misdeeds
+from tests.hazards import harmful_callables
 
 __all__ = [
     "HAZARDS",
@@ -30,7 +30,7 @@ INPUT = 7
 SQUARED = 49
 
 # Before the culprit, and again behind it.
-_NEIGHBOURS = (misdeeds.square, misdeeds.slow_square) * 3
+_NEIGHBOURS = (harmful_callables.square, harmful_callables.slow_square) * 3
 _TIMEOUT_S = 0.3
 
 
@@ -139,14 +139,14 @@ def _called_with_1(value: Any) -> Any:
     return value(1)
 
 
-_OURS = "benchmarks.misdeeds."
+_OURS = "tests.hazards.harmful_callables."
 
 
 def _deaths() -> list[Hazard]:
     def death(name: str, title: str, culprit: Callable[[Any], Any], code: str) -> Hazard:
         return Hazard(name, "Deaths", title, culprit, _dies(code))
 
-    m = misdeeds
+    m = harmful_callables
     return [
         death("segfault", "reads memory that is not there (SIGSEGV)", m.segfault, "SIGSEGV"),
         death(
@@ -198,7 +198,7 @@ def _exceptions() -> list[Hazard]:
     def raising(name: str, title: str, culprit: Callable[[Any], Any], expected: Expected) -> Hazard:
         return Hazard(name, "Exceptions", "raises " + title, culprit, expected)
 
-    m = misdeeds
+    m = harmful_callables
     hazards = [
         raising("plain", "`ValueError`", m.raise_plainly, _raises("ValueError", "plain")),
         raising(
@@ -327,7 +327,7 @@ def _values() -> list[Hazard]:
     ) -> Hazard:
         return Hazard(name, "Return values", "returns " + title, culprit, expected)
 
-    m = misdeeds
+    m = harmful_callables
     of_type = "the return value, of type {}, cannot be pickled: "
     return [
         returning("lock", "a lock", m.return_lock, _refused(of_type.format("_thread.lock"))),
@@ -373,7 +373,7 @@ def _callables() -> list[Hazard]:
     def being(name: str, title: str, culprit: Callable[[Any], Any], expected: Expected) -> Hazard:
         return Hazard(name, "Callables", title, culprit, expected)
 
-    m = misdeeds
+    m = harmful_callables
     return [
         being(
             "unpicklable",
@@ -410,7 +410,7 @@ def _callables() -> list[Hazard]:
 
 
 def _damages() -> list[Hazard]:
-    m = misdeeds
+    m = harmful_callables
 
     def harm(
         name: str,
@@ -469,7 +469,7 @@ def _damages() -> list[Hazard]:
 
 
 def _changes() -> list[Hazard]:
-    m = misdeeds
+    m = harmful_callables
 
     def change(what: str, culprit: Callable[[Any], Any]) -> Hazard:
         return Hazard(
@@ -493,7 +493,7 @@ def _changes() -> list[Hazard]:
 
 
 def _leftovers() -> list[Hazard]:
-    m = misdeeds
+    m = harmful_callables
 
     def leaving(
         name: str, title: str, culprit: Callable[[Any], Any], value: object = None
@@ -531,7 +531,7 @@ def _leftovers() -> list[Hazard]:
 
 
 def _shortages() -> list[Hazard]:
-    m = misdeeds
+    m = harmful_callables
     group = "Resources"
     return [
         Hazard(
@@ -586,7 +586,7 @@ def _shortages() -> list[Hazard]:
 
 
 def _hangs() -> list[Hazard]:
-    m = misdeeds
+    m = harmful_callables
 
     def hanging(name: str, title: str, culprit: Callable[[Any], Any]) -> Hazard:
         where = f"Under a time limit of {_TIMEOUT_S:g} s"

@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from benchmarks import tasks
+from benchmarks import timed_callables as timed
 from benchmarks.table import spaced
 
 __all__ = ["Load", "Work", "works"]
@@ -96,7 +96,7 @@ def works(quick: bool) -> list[Work]:
 def _noops(name: str, count: int, calls: int = 1, most_repeats: int | None = None) -> Work:
     def build(count: int) -> Load:
         nothing = [None] * count
-        return Load([tasks.noop] * count, nothing, nothing, one_argument=True)
+        return Load([timed.noop] * count, nothing, nothing, one_argument=True)
 
     plural = "" if count == 1 else "s"
     title = f"{spaced(count)} no-op{plural}" + (", latency" if calls > 1 else ", same function")
@@ -106,7 +106,7 @@ def _noops(name: str, count: int, calls: int = 1, most_repeats: int | None = Non
 def _closures(count: int) -> Work:
     def build(count: int) -> Load:
         return Load(
-            [tasks.closure(number) for number in range(count)],
+            [timed.closure(number) for number in range(count)],
             [None] * count,
             list(range(count)),
             one_argument=True,
@@ -118,7 +118,7 @@ def _closures(count: int) -> Work:
 
 def _spins(name: str, count: int, seconds: float) -> Work:
     def build(count: int) -> Load:
-        return Load([tasks.spin] * count, [seconds] * count, [None] * count, one_argument=True)
+        return Load([timed.spin] * count, [seconds] * count, [None] * count, one_argument=True)
 
     return Work(name, f"{spaced(count)} x {seconds * 1e3:.0f} ms busy", count, build)
 
@@ -130,7 +130,7 @@ def _skewed(count: int, longest_s: float) -> Work:
     seconds.append(longest_s)
 
     def build(count: int) -> Load:
-        return Load([tasks.spin] * count, seconds[:count], [None] * count)
+        return Load([timed.spin] * count, seconds[:count], [None] * count)
 
     most, last = f"{sum(seconds) * 1e3:.0f} ms in all", f"{longest_s * 1e3:.0f} ms the last"
     title = f"{count} skewed (log-normal, {most}, {last})"
@@ -146,7 +146,7 @@ def _array_sums(count: int, megabytes: int) -> Work:
         # A new one for every run: joblib remembers which arrays it has written.
         array = np.ones(numbers)
         sums = [float(numbers)] * count
-        return Load([tasks.array_sum] * count, [array] * count, sums, one_argument=True)
+        return Load([timed.array_sum] * count, [array] * count, sums, one_argument=True)
 
     title = f"{count} x sum of a {megabytes} MB array input"
     return Work("array-input", title, count, build, needs="numpy")
@@ -154,8 +154,8 @@ def _array_sums(count: int, megabytes: int) -> Work:
 
 def _blobs(name: str, count: int, size: int) -> Work:
     def build(count: int) -> Load:
-        blobs = [tasks.blob(size)] * count
-        return Load([tasks.blob] * count, [size] * count, blobs, one_argument=True)
+        blobs = [timed.blob(size)] * count
+        return Load([timed.blob] * count, [size] * count, blobs, one_argument=True)
 
     much = f"{size // 1_000_000} MB" if size >= 1_000_000 else f"{size // 1_000} kB"
     return Work(name, f"{spaced(count)} x {much} bytes returned", count, build)
@@ -166,20 +166,20 @@ def _arrays(count: int, megabytes: int) -> Work:
 
     def build(count: int) -> Load:
         sizes = [numbers] * count
-        return Load([tasks.array] * count, sizes, sizes, one_argument=True, is_right=_has_marks)
+        return Load([timed.array] * count, sizes, sizes, one_argument=True, is_right=_has_marks)
 
     title = f"{count} x {megabytes} MB arrays returned"
     return Work("arrays-returned", title, count, build, needs="numpy")
 
 
 def _has_marks(array: Any, size: int) -> bool:
-    """Whether this is `tasks.array(size)`, as far as a look at a few of its numbers tells."""
-    return array.shape == (size,) and all(array[at] == at + 1 for at in tasks.marks(size))
+    """Whether this is `timed.array(size)`, as far as a look at a few of its numbers tells."""
+    return array.shape == (size,) and all(array[at] == at + 1 for at in timed.marks(size))
 
 
 def _sleeps(name: str, count: int, workers: int, seconds: float) -> Work:
     def build(count: int) -> Load:
-        return Load([tasks.nap] * count, [seconds] * count, [None] * count, one_argument=True)
+        return Load([timed.nap] * count, [seconds] * count, [None] * count, one_argument=True)
 
     title = f"{spaced(count)} x {seconds * 1e3:.0f} ms asleep, {workers} workers"
     return Work(name, title, count, build, workers=workers, asleep_s=seconds)
@@ -193,7 +193,7 @@ def _deaths(name: str, count: int, seconds: float, deaths: int) -> Work:
         times = [-1.0 if index in doomed else seconds for index in range(count)]
         # One worker alone would be done by then, and the others replaced.
         patience_s = count * seconds + 1.0
-        return Load([tasks.spin_or_segfault] * count, times, [None] * count, patience_s=patience_s)
+        return Load([timed.spin_or_segfault] * count, times, [None] * count, patience_s=patience_s)
 
     which = f"the {min(doomed) + 1}st segfaults" if deaths == 1 else f"{deaths} of them segfault"
     return Work(name, f"{count} x {seconds * 1e3:.0f} ms, {which}", count, build, deaths=deaths)

@@ -43,7 +43,7 @@ def _questions(workers: int) -> list[_Question]:
             "first-enact_pool",
             "import, and first Pool.run_parallel of one no-op",
             "from enact_pool import Pool\n"
-            "from benchmarks.tasks import noop\n"
+            "from benchmarks.timed_callables import noop\n"
             f"pool = Pool({workers})\n"
             "assert pool.run_parallel([noop], None)[0].output.is_ok",
         ),
@@ -51,7 +51,7 @@ def _questions(workers: int) -> list[_Question]:
             "first-loky",
             "import, and loky's first submit().result() of one no-op",
             "from loky import get_reusable_executor\n"
-            "from benchmarks.tasks import noop\n"
+            "from benchmarks.timed_callables import noop\n"
             f"get_reusable_executor(max_workers={workers}).submit(noop).result()",
         ),
     ]

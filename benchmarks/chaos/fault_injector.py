@@ -16,8 +16,8 @@ from contextlib import ExitStack
 from functools import partial
 from random import Random
 
-from benchmarks.chaos.deeds import began_at, identity
-from benchmarks.chaos.ledger import Ledger
+from benchmarks.chaos.chaos_callables import began_at, identity
+from benchmarks.chaos.injected_faults import Ledger
 
 __all__ = ["Disturber", "workers"]
 

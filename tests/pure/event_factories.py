@@ -43,7 +43,7 @@ def callable_events(
         yield ExecutionCancelled(id, text, told, span=span)
 
 
-def story(
+def run_events(
     callables: int,
     lanes: int,
     *,

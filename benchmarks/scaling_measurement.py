@@ -14,8 +14,8 @@ from typing import Any
 
 from attrs import frozen
 
-from benchmarks import tasks
-from benchmarks.limits import Limits, measured_limits
+from benchmarks import timed_callables as timed
+from benchmarks.lower_bounds import Limits, measured_limits
 from benchmarks.record import machine, today
 from enact_pool import EventEmitter, Pool, iter_parallel
 
@@ -109,7 +109,7 @@ def measured_growth(quick: bool, workers: int, say: Callable[[str], None]) -> Gr
 
 def _peak(workers: int, count: int, say: Callable[[str], None]) -> Peak:
     say(f"peak memory: {count} callables")
-    program = f"from benchmarks.growth import tell_peak\ntell_peak({workers}, {count})"
+    program = f"from benchmarks.scaling_measurement import tell_peak\ntell_peak({workers}, {count})"
     done = subprocess.run(
         [sys.executable, "-c", program],
         stdout=subprocess.PIPE,
@@ -135,7 +135,7 @@ def _stream(pool: Pool, count: int) -> None:
     """So many no-ops, of which nothing is kept."""
     emitter = EventEmitter()
     done = 0
-    for result in iter_parallel(repeat(tasks.noop, count), None, emitter, pool=pool):
+    for result in iter_parallel(repeat(timed.noop, count), None, emitter, pool=pool):
         done += result.output.is_ok
         if done % _DRAINED_EVERY == 0:
             list(emitter.drain())  # makes them
@@ -146,7 +146,7 @@ def _stream(pool: Pool, count: int) -> None:
 def _gather(pool: Pool, count: int) -> None:
     """So many no-ops, with all results in a list."""
     emitter = EventEmitter()
-    results = pool.run_parallel([tasks.noop] * count, None, emitter)
+    results = pool.run_parallel([timed.noop] * count, None, emitter)
     list(emitter.drain())  # makes them
     _check(sum(result.output.is_ok for result in results), count)
 
@@ -190,7 +190,7 @@ def _taken_s(
 
 def _warm_up(pool: Pool) -> None:
     """Run something, until every worker has."""
-    naps = [tasks.process_after] * (2 * pool.max_workers)
+    naps = [timed.process_after] * (2 * pool.max_workers)
     seen: set[int] = set()
     for _ in range(_WARM_UP_ROUNDS):
         seen.update(result.output.unwrap() for result in pool.run_parallel(naps, _WARM_UP_S))
@@ -205,7 +205,7 @@ def _warm_up(pool: Pool) -> None:
 def _occupation(lanes: int, callables_each: int, say: Callable[[str], None]) -> Occupation:
     say(f"{lanes} lanes")
     count = lanes * callables_each
-    naps = [tasks.nap] * count
+    naps = [timed.nap] * count
     wall_s: list[float] = []
     cpu_s: list[float] = []
     emitter = EventEmitter()

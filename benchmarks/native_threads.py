@@ -1,4 +1,4 @@
-"""`python -m benchmarks.threads`: native threads in workers, limited by the pool or not.
+"""`python -m benchmarks.native_threads`: native threads in workers, limited by the pool or not.
 
 Matrix products by NumPy, whose library would start a thread per core in every
 worker: with the pool's limits, by which the workers share the cores, and with
@@ -14,7 +14,7 @@ import sys
 import time
 from importlib.util import find_spec
 
-from benchmarks import tasks
+from benchmarks import timed_callables as timed
 from benchmarks.table import Table, figures
 from enact_pool import Pool
 
@@ -37,7 +37,7 @@ def _times_ms(pools: list[Pool], size: int, products: int, repeats: int) -> list
 
 def _multiply(pool: Pool, size: int, products: int) -> float:
     begun_at = time.perf_counter()
-    results = pool.run_parallel([tasks.matrix_product] * products, size)
+    results = pool.run_parallel([timed.matrix_product] * products, size)
     seconds = time.perf_counter() - begun_at
     if any(result.output.unwrap() != size for result in results):
         raise AssertionError("a product is wrong")
@@ -45,7 +45,9 @@ def _multiply(pool: Pool, size: int, products: int) -> float:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.threads", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.native_threads", description=__doc__
+    )
     parser.add_argument("--workers", type=int, default=2, help="of each pool (default: 2)")
     parser.add_argument("--repeats", type=int, help="default: 5; quick: 1")
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that all works")

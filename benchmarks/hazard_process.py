@@ -1,6 +1,6 @@
 """A trial: the process in which one library runs one hazard's callables.
 
-    python -m benchmarks.trial CONTENDER HAZARD WORKERS REPORT
+    python -m benchmarks.hazard_process CONTENDER HAZARD WORKERS REPORT
 
 writes to the file REPORT, as JSON, what the library has told. It does so before it
 ends the pool, which may never end.
@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.askers import ASKERS
-from benchmarks.hazards import INPUT, SQUARED, Expected, Hazard, by_name
-from benchmarks.misdeeds import slow_square
+from benchmarks.outcome_contenders import ASKERS
+from tests.hazards.catalogue import INPUT, SQUARED, Expected, Hazard, by_name
+from tests.hazards.harmful_callables import slow_square
 
 __all__ = ["main"]
 

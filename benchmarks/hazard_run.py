@@ -15,8 +15,8 @@ from uuid import uuid4
 import psutil
 from attrs import frozen
 
-from benchmarks.askers import ASKERS
-from benchmarks.hazards import Hazard, on_small_disk, small_disk_refusal
+from benchmarks.outcome_contenders import ASKERS
+from tests.hazards.catalogue import Hazard, on_small_disk, small_disk_refusal
 
 __all__ = ["HOLDS", "TrialProcess", "Verdict"]
 
@@ -75,7 +75,13 @@ class TrialProcess:
 
     def _code(self, disk: Path, report: Path) -> int | None:
         """Run it; gives the exit code of its process, or None if that did not end in time."""
-        command = [sys.executable, "-m", "benchmarks.trial", self._contender, self._hazard.name]
+        command = [
+            sys.executable,
+            "-m",
+            "benchmarks.hazard_process",
+            self._contender,
+            self._hazard.name,
+        ]
         command += [str(self._workers), str(report)]
         if self._hazard.needs_small_disk:
             command = on_small_disk(command, str(disk))

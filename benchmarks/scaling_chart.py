@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from benchmarks.growth import Growth
 from benchmarks.record import OURS
+from benchmarks.scaling_measurement import Growth
 
 __all__ = ["draw"]
 

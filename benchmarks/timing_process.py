@@ -4,7 +4,7 @@ Each contender has one to itself, for they disturb each other: some fork, which
 is unsafe beside the threads of the others, and some wake up again and again
 while they have nothing to do.
 
-    python -m benchmarks.stand CONTENDER WORKERS [quick]
+    python -m benchmarks.timing_process CONTENDER WORKERS [quick]
 
 reads orders from its standard input, one JSON array a line, and answers each by
 one JSON object a line:
@@ -30,9 +30,9 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from benchmarks import tasks
+from benchmarks import timed_callables as timed
 from benchmarks.contenders import CONTENDERS, UNANSWERED, Contender, Failure
-from benchmarks.works import Load, Work, works
+from benchmarks.workloads import Load, Work, works
 
 __all__ = ["main", "version_of"]
 
@@ -68,7 +68,7 @@ class _Stand:
             self._is_open = True
             workers = self._contender.workers
             count, seconds = 4 * workers, _WARM_UP_SECONDS * workers
-            naps = Load([tasks.nap] * count, [seconds] * count, [None] * count)
+            naps = Load([timed.nap] * count, [seconds] * count, [None] * count)
             self._contender.run(naps)
         self._warm_up()
         return {"refusal": ""}

@@ -11,8 +11,8 @@ import time
 
 from attrs import asdict, frozen
 
-from benchmarks.chaos.deeds import worker_after
-from benchmarks.chaos.disturber import workers
+from benchmarks.chaos.chaos_callables import worker_after
+from benchmarks.chaos.fault_injector import workers
 from benchmarks.table import Table
 from enact_pool import Pool, run_parallel
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from attrs import define, field
 
-from benchmarks.chaos.deeds import CRASHES, REPEATED, VALUES, Deed, returned_value
-from benchmarks.chaos.ledger import Ledger, Span
+from benchmarks.chaos.chaos_callables import CRASHES, REPEATED, VALUES, Deed, returned_value
+from benchmarks.chaos.injected_faults import Ledger, Span
 from benchmarks.chaos.plans import Plan
 from enact_pool import Err, Ok, ParallelResult, StreamEvent
 
