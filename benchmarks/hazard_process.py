@@ -1,9 +1,9 @@
-"""A trial: the process in which one library runs one hazard's callables.
+"""The process in which one library runs the callables of one hazard.
 
     python -m benchmarks.hazard_process CONTENDER HAZARD WORKERS REPORT
 
-writes to the file REPORT, as JSON, what the library has told. It does so before it
-ends the pool, which may never end.
+writes the outcomes to the file REPORT, as JSON. It does so before it closes the pool, which may
+never end.
 """
 
 from __future__ import annotations
@@ -15,56 +15,57 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.outcome_contenders import ASKERS
-from tests.hazards.catalogue import INPUT, SQUARED, Expected, Hazard, by_name
-from tests.hazards.harmful_callables import slow_square
+from benchmarks.outcome_contenders import OUTCOME_CONTENDERS
+from tests.hazards.catalogue import by_name
+from tests.hazards.hazard import INPUT, SQUARED, Expected, Hazard
+from tests.hazards.neighbours import slow_square
 
 __all__ = ["main"]
 
 _RIGHT, _LOST, _WRONG = "right", "lost", "wrong"
 
 
-def _neighbour_told(value: Any) -> str:
+def _neighbour_verdict(value: Any) -> str:
     if isinstance(value, BaseException):
         return _LOST
     return _RIGHT if type(value) is int and value == SQUARED else _WRONG
 
 
-def _is_told(expected: Expected, value: Any) -> bool:
-    """Whether the culprit is told as what it is: what was to come, or some error."""
+def _is_reported(expected: Expected, value: Any) -> bool:
+    """Return whether the harmful callable has its expected outcome, or some error."""
     if isinstance(value, BaseException) or expected.may_return:
         return True
-    return expected.fate == "returns" and bool(expected.seen(value) == expected.value)
+    return expected.outcome == "returns" and bool(expected.seen(value) == expected.value)
 
 
-def _report(hazard: Hazard, told: Sequence[Any]) -> dict[str, Any]:
-    neighbours = [*told[: hazard.place], *told[hazard.place + 1 :]]
-    ways = [_neighbour_told(value) for value in neighbours]
-    culprit = told[hazard.place]
+def _report(hazard: Hazard, outcomes: Sequence[Any]) -> dict[str, Any]:
+    neighbours = [*outcomes[: hazard.index], *outcomes[hazard.index + 1 :]]
+    verdicts = [_neighbour_verdict(value) for value in neighbours]
+    harmful = outcomes[hazard.index]
     return {
-        **{way: ways.count(way) for way in (_RIGHT, _LOST, _WRONG)},
-        "missing": len(hazard.callables) - len(told),
-        "is_told": _is_told(hazard.expected, culprit),
-        "culprit": type(culprit).__name__,
+        **{verdict: verdicts.count(verdict) for verdict in (_RIGHT, _LOST, _WRONG)},
+        "missing": len(hazard.callables) - len(outcomes),
+        "is_reported": _is_reported(hazard.expected, harmful),
+        "harmful": type(harmful).__name__,
     }
 
 
 def main(contender: str, hazard_name: str, workers: str, report: str) -> None:
-    """Do the trial."""
+    """Run the hazard and write the report."""
     hazard = by_name(hazard_name)
-    asker = ASKERS[contender](int(workers))
-    asker.open()
-    # All workers are to be there: no time limit is about their start.
-    asker.outcomes([slow_square] * 8 * asker.workers, INPUT, None, None)
+    library = OUTCOME_CONTENDERS[contender](int(workers))
+    library.open()
+    # All workers must have started: no time limit may include their start.
+    library.outcomes([slow_square] * 8 * library.workers, INPUT, None, None)
     try:
-        told = asker.outcomes(hazard.callables, INPUT, hazard.timeout, hazard.max_memory)
-        found = _report(hazard, told)
+        outcomes = library.outcomes(hazard.callables, INPUT, hazard.timeout, hazard.max_memory)
+        found = _report(hazard, outcomes)
     except BaseException as error:
         found = {"raised": type(error).__name__}
     unfinished = Path(report + ".part")
     unfinished.write_text(json.dumps(found), encoding="utf-8")
     os.replace(unfinished, report)
-    asker.close()
+    library.close()
 
 
 if __name__ == "__main__":

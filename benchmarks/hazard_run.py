@@ -1,4 +1,4 @@
-"""A trial, seen from outside: how it is started, what it has shown, and how it is ended."""
+"""One hazard with one library: how its process is started and ended, and the verdict."""
 
 from __future__ import annotations
 
@@ -15,22 +15,23 @@ from uuid import uuid4
 import psutil
 from attrs import frozen
 
-from benchmarks.outcome_contenders import ASKERS
-from tests.hazards.catalogue import Hazard, on_small_disk, small_disk_refusal
+from benchmarks.outcome_contenders import OUTCOME_CONTENDERS
+from tests.hazards.hazard import Hazard
+from tests.hazards.small_disk import on_small_disk, small_disk_refusal
 
-__all__ = ["HOLDS", "TrialProcess", "Verdict"]
+__all__ = ["HOLDS", "HazardRun", "Verdict"]
 
-# Every process that a trial starts, at whatever remove, has this in its environment.
-_MARK = "ENACT_POOL_TRIAL"
-# What is left of a trial has so long to end by itself.
+# Every process that a run starts, directly or not, has this in its environment.
+_MARK = "ENACT_POOL_HAZARD_RUN"
+# How long processes that are left may take to end by themselves.
 _GRACE_S = 2.0
-# Trackers of resources have so long to tidy up.
+# How long trackers of resources may take to tidy up.
 _TIDYING_S = 5.0
 
 
 @frozen
 class Verdict:
-    """What became of a trial, in a word, and how many callables or processes that is about."""
+    """The verdict on a run in a word, and the number of callables or processes it is about."""
 
     word: str
     count: int | None = None
@@ -42,8 +43,8 @@ class Verdict:
 HOLDS = Verdict("holds")
 
 
-class TrialProcess:
-    """One hazard, tried with one library. `limit` is in seconds."""
+class HazardRun:
+    """One run of a hazard with a library. `limit` is in seconds."""
 
     def __init__(self, contender: str, hazard: Hazard, workers: int, limit: float) -> None:
         self._contender = contender
@@ -55,26 +56,26 @@ class TrialProcess:
         self._caller: int | None = None
 
     def verdict(self) -> Verdict:
-        """Do it, and leave nothing of it."""
+        """Run the hazard, remove everything it leaves, and return the verdict."""
         hazard = self._hazard
-        if hazard.max_memory is not None and not ASKERS[self._contender].limits_memory:
+        if hazard.max_memory is not None and not OUTCOME_CONTENDERS[self._contender].limits_memory:
             return Verdict("no limit")
-        with tempfile.TemporaryDirectory(prefix="trial-") as folder:
+        with tempfile.TemporaryDirectory(prefix="hazard-") as folder:
             disk, report = Path(folder, "disk"), Path(folder, "report")
             disk.mkdir()
             disk.chmod(0o1777)
             if hazard.needs_small_disk and small_disk_refusal(str(disk)):
                 return Verdict("not tried")
             try:
-                code = self._code(disk, report)
+                code = self._exit_code(disk, report)
                 left = psutil.wait_procs(self._left() if code is not None else [], _GRACE_S)[1]
             finally:
-                self._clear_away()
-            told = json.loads(report.read_text(encoding="utf-8")) if report.exists() else None
-        return _judged(told, code, len(left))
+                self._clean_up()
+            found = json.loads(report.read_text(encoding="utf-8")) if report.exists() else None
+        return _judged(found, code, len(left))
 
-    def _code(self, disk: Path, report: Path) -> int | None:
-        """Run it; gives the exit code of its process, or None if that did not end in time."""
+    def _exit_code(self, disk: Path, report: Path) -> int | None:
+        """Run the process; return its exit code, or None if it did not end in time."""
         command = [
             sys.executable,
             "-m",
@@ -102,11 +103,11 @@ class TrialProcess:
             return None
         finally:
             if process.poll() is None:
-                self._clear_away()
+                self._clean_up()
                 process.wait()
 
     def _left(self) -> list[psutil.Process]:
-        """The processes of this trial that have not ended, but for trackers of resources."""
+        """Return the processes of this run that have not ended, except trackers of resources."""
         return [process for process in self._all() if not _is_tracker(process)]
 
     def _all(self) -> list[psutil.Process]:
@@ -116,18 +117,18 @@ class TrialProcess:
                 if process.environ().get(_MARK) == self._mark:
                     found.append(process)
             except psutil.Error:
-                continue  # it has ended, or is none of ours
+                continue  # it has ended, or belongs to another user
         return found
 
-    def _clear_away(self) -> None:
-        """Kill all processes of this trial, and remove what they have left in shared memory."""
-        # Trackers tidy up, semaphores for one, when those that they serve have ended.
+    def _clean_up(self) -> None:
+        """Kill all processes of this run, and remove what they left in shared memory."""
+        # Trackers remove semaphores and the like when the processes they serve have ended.
         while left := self._left():
             _kill(left)
         psutil.wait_procs(self._all(), _TIDYING_S)
         while left := self._all():
             _kill(left)
-        # Of trackers that were killed by a culprit, for they were in its process group.
+        # What trackers could not remove: they were killed with the process group of a callable.
         for path in Path("/dev/shm").glob(f"*[-_]{self._caller}[-_]*"):
             if path.is_dir():
                 rmtree(path)
@@ -151,16 +152,16 @@ def _kill(processes: list[psutil.Process]) -> None:
     psutil.wait_procs(processes, _GRACE_S)
 
 
-def _judged(told: dict[str, Any] | None, code: int | None, left: int) -> Verdict:
-    """From what was reported, how the caller ended, and how many processes it has left."""
-    if told is None:
+def _judged(report: dict[str, Any] | None, code: int | None, left: int) -> Verdict:
+    """Return the verdict, from the caller's exit code and the number of processes left, too."""
+    if report is None:
         return Verdict("hangs" if code is None else "kills caller")
-    if "raised" in told:
+    if "raised" in report:
         return Verdict("raises")
-    lost = told["lost"] + told["missing"]
+    lost = report["lost"] + report["missing"]
     if lost:
         return Verdict("loses", lost)
-    if told["wrong"] or not told["is_told"]:
+    if report["wrong"] or not report["is_reported"]:
         return Verdict("wrong")
     if code is None:
         return Verdict("hangs at end")

@@ -1,7 +1,7 @@
-"""Askers: how each library is asked to run callables of which one may do harm.
+"""The contenders of hazards: how each library runs callables of which one may do harm.
 
-In its best documented way to be told the outcome of each by itself, and to limit
-the time that each may take. All else is as in `contenders`.
+Each library is used in its best documented way to get the outcome of each callable by itself, and
+to limit the time that each callable may take. All else is as in `contenders`.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from benchmarks.contenders import (
     StandardExecutor,
 )
 
-__all__ = ["ASKERS", "Asker"]
+__all__ = ["OUTCOME_CONTENDERS", "OutcomeContender"]
 
 Functions = Sequence[Callable[[Any], Any]]
 
 
-class Asker(Contender):
-    """A contender that is asked for outcomes.
+class OutcomeContender(Contender):
+    """A contender that returns an outcome for each callable.
 
-    `limits` says how it is told how much time a callable may take.
+    `limits` names the parameter that limits the time of a callable.
     """
 
     limits: ClassVar[str]
@@ -39,50 +39,50 @@ class Asker(Contender):
 
     @abstractmethod
     def outcomes(
-        self, functions: Functions, given: object, timeout: float | None, max_memory: int | None
+        self, functions: Functions, input: object, timeout: float | None, max_memory: int | None
     ) -> list[Any]:
-        """What each of the functions comes to: its value, or the exception that tells of it.
+        """Return the outcome of each function: its value, or the exception of its failure.
 
-        Raises what the library raises for all of them. `timeout` is in seconds,
+        Raises what the library raises for the whole call. `timeout` is in seconds,
         `max_memory` in bytes.
         """
 
 
-class _AskMultiprocessing(Asker, MultiprocessingPool):
+class _OutcomeMultiprocessing(OutcomeContender, MultiprocessingPool):
     way = "apply_async for each"
     limits = "get(timeout=)"
 
     def outcomes(
-        self, functions: Functions, given: object, timeout: float | None, max_memory: int | None
+        self, functions: Functions, input: object, timeout: float | None, max_memory: int | None
     ) -> list[Any]:
-        submit = partial(self._pool.apply_async, args=(given,))
-        results = [_told(submit, function) for function in functions]
-        return [_waited_for(result, "get", timeout) for result in results]
+        submit = partial(self._pool.apply_async, args=(input,))
+        results = [_outcome(submit, function) for function in functions]
+        return [_awaited(result, "get", timeout) for result in results]
 
 
-class _AskExecutor(Asker):
+class _OutcomeExecutor(OutcomeContender):
     limits = "result(timeout=)"
     _executor: Any
 
     def outcomes(
-        self, functions: Functions, given: object, timeout: float | None, max_memory: int | None
+        self, functions: Functions, input: object, timeout: float | None, max_memory: int | None
     ) -> list[Any]:
-        futures = [_told(self._executor.submit, function, given) for function in functions]
-        return [_waited_for(future, "result", timeout) for future in futures]
+        futures = [_outcome(self._executor.submit, function, input) for function in functions]
+        return [_awaited(future, "result", timeout) for future in futures]
 
 
-class _AskStandardExecutor(_AskExecutor, StandardExecutor):
+class _OutcomeStandardExecutor(_OutcomeExecutor, StandardExecutor):
     way = "concurrent.futures.ProcessPoolExecutor.submit for each"
 
 
-class _AskLoky(_AskExecutor, Loky):
+class _OutcomeLoky(_OutcomeExecutor, Loky):
     way = "get_reusable_executor().submit for each, shutdown(kill_workers=True)"
 
     def close(self) -> None:
         self._executor.shutdown(wait=True, kill_workers=True)
 
 
-class _AskJoblib(Asker, Joblib):
+class _OutcomeJoblib(OutcomeContender, Joblib):
     way = "Parallel of the loky backend"
     limits = "Parallel(timeout=)"
 
@@ -90,12 +90,12 @@ class _AskJoblib(Asker, Joblib):
         return
 
     def outcomes(
-        self, functions: Functions, given: object, timeout: float | None, max_memory: int | None
+        self, functions: Functions, input: object, timeout: float | None, max_memory: int | None
     ) -> list[Any]:
         from joblib import Parallel, delayed
 
         parallel = Parallel(n_jobs=self.workers, backend="loky", timeout=timeout)
-        return list(parallel(delayed(function)(given) for function in functions))
+        return list(parallel(delayed(function)(input) for function in functions))
 
     def close(self) -> None:
         from joblib.externals.loky import get_reusable_executor
@@ -103,69 +103,69 @@ class _AskJoblib(Asker, Joblib):
         get_reusable_executor().shutdown(wait=True, kill_workers=True)
 
 
-class _AskMpire(Asker, Mpire):
+class _OutcomeMpire(OutcomeContender, Mpire):
     way = "WorkerPool(keep_alive=True).apply_async for each"
     limits = "apply_async(task_timeout=)"
 
     def outcomes(
-        self, functions: Functions, given: object, timeout: float | None, max_memory: int | None
+        self, functions: Functions, input: object, timeout: float | None, max_memory: int | None
     ) -> list[Any]:
-        submit = partial(self._pool.apply_async, args=(given,), task_timeout=timeout)
-        results = [_told(submit, function) for function in functions]
-        return [_waited_for(result, "get", None) for result in results]
+        submit = partial(self._pool.apply_async, args=(input,), task_timeout=timeout)
+        results = [_outcome(submit, function) for function in functions]
+        return [_awaited(result, "get", None) for result in results]
 
 
-class _AskPebble(Asker, Pebble):
+class _OutcomePebble(OutcomeContender, Pebble):
     way = "ProcessPool.schedule for each"
     limits = "schedule(timeout=)"
 
     def outcomes(
-        self, functions: Functions, given: object, timeout: float | None, max_memory: int | None
+        self, functions: Functions, input: object, timeout: float | None, max_memory: int | None
     ) -> list[Any]:
-        submit = partial(self._pool.schedule, args=(given,), timeout=timeout)
-        futures = [_told(submit, function) for function in functions]
-        return [_waited_for(future, "result", None) for future in futures]
+        submit = partial(self._pool.schedule, args=(input,), timeout=timeout)
+        futures = [_outcome(submit, function) for function in functions]
+        return [_awaited(future, "result", None) for future in futures]
 
 
-class _AskEnactPool(Asker, EnactPool):
+class _OutcomeEnactPool(OutcomeContender, EnactPool):
     way = "Pool.run_parallel"
     limits = "run_parallel(timeout=)"
     limits_memory = True
 
     def outcomes(
-        self, functions: Functions, given: object, timeout: float | None, max_memory: int | None
+        self, functions: Functions, input: object, timeout: float | None, max_memory: int | None
     ) -> list[Any]:
-        results = self._pool.run_parallel(functions, given, timeout=timeout, max_memory=max_memory)
+        results = self._pool.run_parallel(functions, input, timeout=timeout, max_memory=max_memory)
         return [
             result.output.value if result.output.is_ok else Failure(result.output.error)
             for result in results
         ]
 
 
-def _told(ask: Callable[..., Any], *arguments: object) -> Any:
-    """What comes of it: a value, or what it raises."""
+def _outcome(call: Callable[..., Any], *arguments: object) -> Any:
+    """Return what the call returns, or the exception that it raises."""
     try:
-        return ask(*arguments)
+        return call(*arguments)
     except BaseException as error:
         return error
 
 
-def _waited_for(handle: Any, method: str, timeout: float | None) -> Any:
-    """What is told by the handle of a callable; the handle, if it is an exception already."""
+def _awaited(handle: Any, method: str, timeout: float | None) -> Any:
+    """Wait for the outcome behind a handle; return the handle itself if it is an exception."""
     if isinstance(handle, BaseException):
         return handle
-    return _told(getattr(handle, method), timeout)
+    return _outcome(getattr(handle, method), timeout)
 
 
-ASKERS: dict[str, type[Asker]] = {
-    asker.name: asker
-    for asker in (
-        _AskMultiprocessing,
-        _AskStandardExecutor,
-        _AskLoky,
-        _AskJoblib,
-        _AskMpire,
-        _AskPebble,
-        _AskEnactPool,
+OUTCOME_CONTENDERS: dict[str, type[OutcomeContender]] = {
+    contender.name: contender
+    for contender in (
+        _OutcomeMultiprocessing,
+        _OutcomeStandardExecutor,
+        _OutcomeLoky,
+        _OutcomeJoblib,
+        _OutcomeMpire,
+        _OutcomePebble,
+        _OutcomeEnactPool,
     )
 }
