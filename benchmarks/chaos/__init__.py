@@ -6,14 +6,14 @@
        |
     plans        what is run, and how: chosen at random, from a seed
        |
-    deeds        what runs in the workers, and notes each start in a log
+    tasks        what runs in the workers, and notes each start in a log
        |
     verdicts     whether what came of a plan is what the contract says
        |
-    ledger       what was disturbed: who was killed or stopped, and when
+    faults       what was disturbed: who was killed or stopped, and when
 
-`disturber` kills and stops workers from outside, and takes the parent's
-descriptors away. `census` counts what there is when nobody does anything.
+`injector` kills and stops workers from outside, and takes the parent's
+descriptors away. `snapshot` counts what there is when nobody does anything.
 `soak` is another program, which counts before and after very many calls.
 
 Linux only: workers are told apart by what /proc says, and killed by pidfd.

@@ -1,7 +1,7 @@
-"""The disturber: a thread that kills and stops workers, and takes descriptors from its process.
+"""The injector: a thread that kills and stops workers, and takes descriptors from its process.
 
 It takes as workers the children of this process that run enact_pool's `boot`, signals
-them through a pidfd, and enters what it does into the ledger before it does it.
+them through a pidfd, and enters what it does into the faults before it does it.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from contextlib import ExitStack
 from functools import partial
 from random import Random
 
-from benchmarks.chaos.chaos_callables import began_at, identity
-from benchmarks.chaos.injected_faults import Ledger
+from benchmarks.chaos.injected_faults import FaultLog
+from benchmarks.chaos.tasks import identity, start_ticks
 
-__all__ = ["Disturber", "workers"]
+__all__ = ["FaultInjector", "workers"]
 
 _STEP_S = 0.005
 # How often something is done, how long workers are stopped, and descriptors taken.
@@ -65,26 +65,26 @@ def _is_worker(pid: int) -> bool:
 def _age_s(pid: int) -> float:
     """How long ago a process began; 0.0 if it is gone."""
     try:
-        ticks = began_at(identity(pid))
+        ticks = start_ticks(identity(pid))
     except (FileNotFoundError, ProcessLookupError):
         return 0.0
     return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
 
 
-class Disturber:
+class FaultInjector:
     """Does its work from `start` to `stop`, but for pauses."""
 
-    def __init__(self, seed: int, ledger: Ledger) -> None:
-        self._random = Random(f"{seed} disturber")
-        self._ledger = ledger
+    def __init__(self, seed: int, faults: FaultLog) -> None:
+        self._random = Random(f"{seed} injector")
+        self._faults = faults
         # Held while something is done, and by who makes it pause.
         self._turn = threading.Lock()
         # What is to be undone, and when.
         self._undo: list[tuple[float, Callable[[], object]]] = []
         self._next = 0.0
-        self._may_squeeze = False
+        self._may_exhaust = False
         self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="disturber")
+        self._thread = threading.Thread(target=self._work, name="injector")
 
     def start(self) -> None:
         """Begin, in a pause."""
@@ -93,7 +93,7 @@ class Disturber:
 
     def resume(self, *, squeeze: bool) -> None:
         """Go on, without squeezing at first if need be."""
-        self._may_squeeze = squeeze
+        self._may_exhaust = squeeze
         self._turn.release()
 
     def pause(self) -> None:
@@ -120,7 +120,7 @@ class Disturber:
                 try:
                     self._disturb()
                 except OSError:
-                    self._ledger.count("disturbances without a descriptor")
+                    self._faults.count("disturbances without a descriptor")
 
     def _pause_s(self) -> float:
         if self._random.randrange(_CALM_ONE_IN) == 0:
@@ -137,11 +137,11 @@ class Disturber:
         found = workers()
         if self._random.random() < _SPARED:
             found = [pid for pid in found if _age_s(pid) > _YOUNG_S]
-        if self._may_squeeze and self._random.randrange(_SQUEEZE_ONE_IN) == 0:
+        if self._may_exhaust and self._random.randrange(_SQUEEZE_ONE_IN) == 0:
             # What is killed now cannot be replaced.
             for pid in self._random.sample(found, self._random.randint(0, len(found))):
                 self._kill(pid)
-            self._squeeze()
+            self._exhaust_descriptors()
         elif found and self._random.random() < 0.5:
             self._kill(self._random.choice(found))
         elif found:
@@ -149,34 +149,34 @@ class Disturber:
 
     def _kill(self, pid: int) -> None:
         with ExitStack() as stack:
-            worker = self._seized(pid, stack)
+            worker = self._open_worker(pid, stack)
             if worker is None:
                 return
             who, pidfd = worker
-            if not self._ledger.killing(who):
+            if not self._faults.record_kill(who):
                 return
             try:
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
             except ProcessLookupError:
-                self._ledger.not_killed(who)
+                self._faults.withdraw_kill(who)
 
     def _stop(self, pid: int) -> None:
         with ExitStack() as stack:
-            worker = self._seized(pid, stack)
+            worker = self._open_worker(pid, stack)
             if worker is None:
                 return
             who, pidfd = worker
-            stack.enter_context(self._ledger.entered("stop", who))
+            stack.enter_context(self._faults.during("stop", who))
             try:
                 signal.pidfd_send_signal(pidfd, signal.SIGSTOP)
             except ProcessLookupError:
                 return
             undo = stack.pop_all()
-            undo.callback(_go_on, pidfd)
+            undo.callback(_continue, pidfd)
             seconds = self._random.choice(_STOPS_S) * self._random.uniform(0.5, 1.0)
             self._undo.append((time.monotonic() + seconds, undo.close))
 
-    def _seized(self, pid: int, stack: ExitStack) -> tuple[int, int] | None:
+    def _open_worker(self, pid: int, stack: ExitStack) -> tuple[int, int] | None:
         """Who a worker is, and a pidfd that the stack closes; None if it is gone."""
         try:
             pidfd = os.pidfd_open(pid)
@@ -186,10 +186,10 @@ class Disturber:
         except (FileNotFoundError, ProcessLookupError):
             return None
 
-    def _squeeze(self) -> None:
+    def _exhaust_descriptors(self) -> None:
         """Leave few descriptors to be had: take them, or say that there may be no more."""
         undo = ExitStack()
-        undo.enter_context(self._ledger.entered("squeeze"))
+        undo.enter_context(self._faults.during("squeeze"))
         left = self._random.randint(0, _MOST_LEFT)
         taken: list[int] = []
         undo.callback(_close_all, taken)
@@ -206,7 +206,7 @@ class Disturber:
         self._undo.append((time.monotonic() + seconds, undo.close))
 
 
-def _go_on(pidfd: int) -> None:
+def _continue(pidfd: int) -> None:
     try:
         signal.pidfd_send_signal(pidfd, signal.SIGCONT)
     except ProcessLookupError:

@@ -1,6 +1,6 @@
-"""The ledger: what was done to workers and pools from outside, and who was blamed for it.
+"""The faults: what was done to workers and pools from outside, and who was blamed for it.
 
-Entries are made before the deed, and struck out if it fails: nobody who looks for the
+Entries are made before the task, and struck out if it fails: nobody who looks for the
 cause of something misses it. Times are those of the monotonic clock.
 """
 
@@ -18,7 +18,7 @@ from attrs import define, field, frozen
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["Ledger", "Span", "Violation"]
+__all__ = ["FaultLog", "Span", "Violation"]
 
 
 @frozen
@@ -42,7 +42,7 @@ class Violation:
 
 
 @define
-class Ledger:
+class FaultLog:
     """Of one chaos run; used by all its threads."""
 
     counts: Counter[str] = field(factory=Counter)
@@ -58,14 +58,14 @@ class Ledger:
     _blamed: set[int] = field(factory=set, init=False)
     _blamed_unseen: int = field(default=0, init=False)
     # Those that have started a callable, as far as their runs are over.
-    _proven: set[int] = field(factory=set, init=False)
+    _started: set[int] = field(factory=set, init=False)
 
     def count(self, what: str, number: int = 1) -> None:
         """So many more of this."""
         with self._lock:
             self.counts[what] += number
 
-    def violated(self, where: str, what: str) -> None:
+    def report_violation(self, where: str, what: str) -> None:
         """Something must not be: say so at once."""
         with self._lock:
             self.violations.append(Violation(where, what))
@@ -73,7 +73,7 @@ class Ledger:
 
     # What is done
 
-    def killing(self, worker: int) -> bool:
+    def record_kill(self, worker: int) -> bool:
         """This worker is about to be killed; gives whether it was not before."""
         with self._lock:
             if worker in self._kills:
@@ -82,14 +82,14 @@ class Ledger:
             self.counts["kills"] += 1
             return True
 
-    def not_killed(self, worker: int) -> None:
+    def withdraw_kill(self, worker: int) -> None:
         """It was gone already."""
         with self._lock:
             self._kills.pop(worker)
             self.counts["kills"] -= 1
 
     @contextmanager
-    def entered(self, what: str, whom: object = None) -> Iterator[None]:
+    def during(self, what: str, whom: object = None) -> Iterator[None]:
         """What is done within lasts as long as that: "stop", "squeeze" or "cancel"."""
         with self._lock:
             self.counts[f"{what}s"] += 1
@@ -120,18 +120,18 @@ class Ledger:
         with self._lock:
             return sum(span.begin <= at <= span.end for at in self._kills.values())
 
-    def starts_foiled_in(self, span: Span) -> int:
+    def foiled_starts_in(self, span: Span) -> int:
         """How many workers were killed in this time that are not known to have done anything."""
         with self._lock:
             return sum(
-                span.begin <= at <= span.end and worker not in self._proven
+                span.begin <= at <= span.end and worker not in self._started
                 for worker, at in self._kills.items()
             )
 
-    def proven(self, workers: Iterable[int]) -> None:
+    def record_starts(self, workers: Iterable[int]) -> None:
         """These have started callables."""
         with self._lock:
-            self._proven.update(workers)
+            self._started.update(workers)
 
     def blame(self, worker: int | None, span: Span) -> str:
         """A result of this time says that its worker was killed, this one if that is known.
@@ -155,9 +155,9 @@ class Ledger:
             blamed = len(self._blamed) + self._blamed_unseen
             self.counts["blamed on kills"] += blamed
             if blamed > len(self._kills):
-                self.violated("epoch", f"{blamed} results blamed on {len(self._kills)} kills")
+                self.report_violation("epoch", f"{blamed} results blamed on {len(self._kills)} kills")
             self._kills.clear()
             self._spans.clear()
             self._blamed.clear()
-            self._proven.clear()
+            self._started.clear()
             self._blamed_unseen = 0

@@ -6,12 +6,12 @@ from random import Random
 
 from attrs import field, frozen
 
-from benchmarks.chaos.chaos_callables import CRASHES, REPEATED, VALUES, Deed
+from benchmarks.chaos.tasks import CRASHES, REPEATED, VALUES, Task
 
-__all__ = ["Plan", "made_up"]
+__all__ = ["Plan", "make_plan"]
 
 # Those that come up in any plan, and how often, beside the crashes.
-_HARMLESS = {"noop": 30, "sleep": 8, "busy": 5, "raise": 5, "exit": 1, "fork": 1, "wander": 1}
+_HARMLESS = {"noop": 30, "sleep": 8, "busy": 5, "raise": 5, "exit": 1, "fork": 1, "change_state": 1}
 _ODD = {"unpicklable": 2, "unloadable": 2, "return_unpicklable": 2, "bytes": 2, "blob": 2}
 _MIXED = {**_HARMLESS, **_ODD, **dict.fromkeys(CRASHES, 1)}
 _QUICK = {"noop": 400, "raise": 1, **dict.fromkeys(CRASHES, 0.05)}
@@ -51,9 +51,9 @@ class Plan:
     sort: str
     # "run", "iter", "map" or "imap".
     way: str
-    deeds: list[Deed] = field(repr=lambda deeds: f"<{len(deeds)} deeds>")
+    tasks: list[Task] = field(repr=lambda tasks: f"<{len(tasks)} tasks>")
     # Deeds are given as they are, or as closures.
-    are_closures: bool
+    as_closures: bool
     ordered: bool
     # "shared", "default" or "own"; the latter's workers, and after how many idle seconds they end.
     place: str
@@ -65,8 +65,8 @@ class Plan:
     # "none", "events", "slow", "raising", "nesting" or "forking".
     emitter: str
     # After how many results a lazy one is left; and for how long each is looked at.
-    leaves_after: int | None
-    looks_s: float
+    stops_after: int | None
+    pause_s: float
     # After how many seconds the pool is cancelled.
     cancels_after: float | None
     timeout: float | None
@@ -81,12 +81,12 @@ class Plan:
 
     @property
     def is_map(self) -> bool:
-        """Whether deeds are inputs of one function."""
+        """Whether tasks are inputs of one function."""
         return self.way in ("map", "imap")
 
 
-def made_up(random: Random, number: int, where: str, log: str) -> Plan:
-    """The next plan of a driver, whose deeds note their starts in its log."""
+def make_plan(random: Random, number: int, where: str, log: str) -> Plan:
+    """The next plan of a driver, whose tasks note their starts in its log."""
     sort = _chosen(random, _SORTS)
     way = random.choice(["run", "run", "iter", "map", "imap"])
     is_lazy = way in ("iter", "imap")
@@ -94,15 +94,15 @@ def made_up(random: Random, number: int, where: str, log: str) -> Plan:
     limits_memory = sort == "large limits"
     place = random.choice(["shared", "shared", "default", "default", "own"])
     kinds = _kinds(random, sort)
-    deeds = [
-        Deed(kind, number, index, _amount(random, kind), log) for index, kind in enumerate(kinds)
+    tasks = [
+        Task(kind, number, index, _amount(random, kind), log) for index, kind in enumerate(kinds)
     ]
     if sort == "repeated":
-        deeds = [Deed("noop", number, REPEATED, 0, log)] * random.choice([10, 300, 3000])
+        tasks = [Task("noop", number, REPEATED, 0, log)] * random.choice([10, 300, 3000])
     given = ("nothing", 0)
     if way in ("run", "iter"):
-        # What each deed looks at costs it time.
-        largest = _LARGEST_BYTES if len(deeds) < 50 else 1 << 10
+        # What each task looks at costs it time.
+        largest = _LARGEST_BYTES if len(tasks) < 50 else 1 << 10
         shape = random.choice(["nothing", "nothing", "list", "bytes", "blob"])
         given = shape, random.randrange(8, largest, 8)
     return Plan(
@@ -110,8 +110,8 @@ def made_up(random: Random, number: int, where: str, log: str) -> Plan:
         where=where,
         sort=sort,
         way=way,
-        deeds=deeds,
-        are_closures=way in ("run", "iter") and sort in ("swarm", "mix") and random.random() < 0.4,
+        tasks=tasks,
+        as_closures=way in ("run", "iter") and sort in ("swarm", "mix") and random.random() < 0.4,
         ordered=not is_lazy or random.random() < 0.6,
         place=place,
         workers=random.randint(1, 3),
@@ -119,16 +119,16 @@ def made_up(random: Random, number: int, where: str, log: str) -> Plan:
         max_workers=random.randint(1, 3) if random.random() < 0.1 and place != "own" else None,
         given=given,
         emitter=_chosen(random, _EMITTERS),
-        leaves_after=(
-            random.randint(0, max(1, len(deeds))) if is_lazy and random.random() < 0.25 else None
+        stops_after=(
+            random.randint(0, max(1, len(tasks))) if is_lazy and random.random() < 0.25 else None
         ),
-        looks_s=random.choice([0.0, 0.0, 0.0, 0.002]) if is_lazy and len(deeds) < 100 else 0.0,
+        pause_s=random.choice([0.0, 0.0, 0.0, 0.002]) if is_lazy and len(tasks) < 100 else 0.0,
         cancels_after=random.random() ** 2 * 0.5 if random.random() < 0.06 else None,
         timeout=random.uniform(*_TIMEOUT_S) if limits_time else None,
         max_memory=_MAX_MEMORY_BYTES if limits_memory else None,
         # Of a worker; twenty starts are enough for any plan.
         max_tasks=(
-            random.choice([1, 3, 10, 100]) + len(deeds) // 20 if random.random() < 0.08 else None
+            random.choice([1, 3, 10, 100]) + len(tasks) // 20 if random.random() < 0.08 else None
         ),
         fail_fast=random.random() < 0.08,
     )
@@ -139,7 +139,7 @@ def _chosen(random: Random, weights: dict[str, float] | dict[str, int]) -> str:
 
 
 def _kinds(random: Random, sort: str) -> list[str]:
-    """The kinds of a plan's deeds."""
+    """The kinds of a plan's tasks."""
     if sort == "single":
         return [_chosen(random, _MIXED)]
     if sort == "swarm":

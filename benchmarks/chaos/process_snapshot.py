@@ -1,4 +1,4 @@
-"""A census: what there is of this process, and of what it has started, when all is quiet."""
+"""A snapshot: what there is of this process, and of what it has started, when all is quiet."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import time
 
 from attrs import asdict, frozen
 
-from benchmarks.chaos.chaos_callables import worker_after
 from benchmarks.chaos.fault_injector import workers
+from benchmarks.chaos.tasks import worker_after
 from benchmarks.table import Table
 from enact_pool import Pool, run_parallel
 
-__all__ = ["Census", "growth", "missing_workers", "table", "taken"]
+__all__ = ["ProcessSnapshot", "memory_growth", "missing_workers", "table", "take_snapshot"]
 
 # How much more there may be in the last fifth of the time, at least, than in the first
-# two, at most; to be told from so many censuses.
+# two, at most; to be told from so many snapshots.
 _BOUNDS = {"rss_mb": 24.0, "malloc_mb": 2.0, "objects": 1_000}
 _CENSUSES = 5
 
@@ -47,7 +47,7 @@ _ROUNDS = 100
 
 
 @frozen
-class Census:
+class ProcessSnapshot:
     """At `seconds` of the run; `mappings` are those of files in memory.
 
     Of what is resident (`rss_mb`) most is what malloc keeps in pieces between those
@@ -66,7 +66,7 @@ class Census:
     mappings: int
     files: int
 
-    def more_than(self, before: Census) -> list[str]:
+    def increases_since(self, before: ProcessSnapshot) -> list[str]:
         """What there is more of than before, but for memory."""
         now, then = asdict(self), asdict(before)
         return [
@@ -76,25 +76,25 @@ class Census:
         ]
 
 
-def taken(seconds: float, like: Census | None = None) -> Census:
+def take_snapshot(seconds: float, like: ProcessSnapshot | None = None) -> ProcessSnapshot:
     """Count; until there is no more than before of anything, for five seconds at most."""
     until = time.monotonic() + _SETTLE_S
     while True:
         gc.collect()
-        census = _counted(seconds)
-        if like is None or not census.more_than(like) or time.monotonic() > until:
-            return census
+        snapshot = _count(seconds)
+        if like is None or not snapshot.increases_since(like) or time.monotonic() > until:
+            return snapshot
         time.sleep(0.05)
 
 
-def _counted(seconds: float) -> Census:
+def _count(seconds: float) -> ProcessSnapshot:
     # What is free goes back to the kernel: what is left is what something holds.
     getattr(_libc, "malloc_trim", lambda _: None)(0)
     with open("/proc/self/statm") as file:
         pages = int(file.read().split()[1])
     with open("/proc/self/maps") as file:
         mappings = sum("/memfd:" in line for line in file)
-    return Census(
+    return ProcessSnapshot(
         seconds=seconds,
         rss_mb=pages * os.sysconf("SC_PAGE_SIZE") / 1e6,
         malloc_mb=_malloc_bytes() / 1e6,
@@ -139,13 +139,13 @@ def _files() -> int:
     )
 
 
-def growth(censuses: list[Census]) -> list[str]:
+def memory_growth(snapshots: list[ProcessSnapshot]) -> list[str]:
     """What of the memory has grown by more than it may; nothing of a short run."""
-    if len(censuses) < _CENSUSES:
+    if len(snapshots) < _CENSUSES:
         return []
     grown = []
     for what, bound in _BOUNDS.items():
-        sizes = [getattr(census, what) for census in censuses]
+        sizes = [getattr(snapshot, what) for snapshot in snapshots]
         early, late = max(sizes[: len(sizes) * 2 // 5]), min(sizes[-(len(sizes) // 5) :])
         if late > early + bound:
             grown.append(f"{what} {late:g}, and {early:g} early")
@@ -165,13 +165,13 @@ def missing_workers(pool: Pool | None, count: int) -> str:
     return f"it has {len(seen)} workers of {count}"
 
 
-def table(censuses: list[Census]) -> Table:
+def table(snapshots: list[ProcessSnapshot]) -> Table:
     """These, one below the other."""
-    whats = ["objects", "descriptors", "threads", "children", "workers", "mappings", "files"]
+    columns = ["objects", "descriptors", "threads", "children", "workers", "mappings", "files"]
     lines = []
-    for census in censuses:
-        counts = asdict(census)
-        sizes = [f"{size:.1f}" for size in (census.rss_mb, census.malloc_mb)]
-        lines.append([f"{census.seconds:.0f}", *sizes, *(str(counts[what]) for what in whats)])
+    for snapshot in snapshots:
+        counts = asdict(snapshot)
+        sizes = [f"{size:.1f}" for size in (snapshot.rss_mb, snapshot.malloc_mb)]
+        lines.append([f"{snapshot.seconds:.0f}", *sizes, *(str(counts[what]) for what in columns)])
     title = "What there is when all is quiet"
-    return Table(title, ["s", "RSS, MB", "malloc, MB", *whats], lines)
+    return Table(title, ["s", "RSS, MB", "malloc, MB", *columns], lines)

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from itertools import cycle
 from pathlib import Path
 
-from benchmarks.chaos.chaos_callables import CRASHES, Deed
-from benchmarks.chaos.process_snapshot import Census, missing_workers, table, taken
+from benchmarks.chaos.process_snapshot import ProcessSnapshot, missing_workers, table, take_snapshot
+from benchmarks.chaos.tasks import CRASHES, Task
 from enact_pool import EventEmitter, Pool, run_parallel
 
 __all__ = ["soak"]
@@ -27,18 +27,18 @@ def soak(folder: Path, say: Callable[[str], None]) -> int:
     log.touch()
     began = time.monotonic()
     with Pool(_WORKERS) as pool:
-        censuses: list[Census] = []
+        snapshots: list[ProcessSnapshot] = []
         for calls, crashes in [(_FEW, _FEW), (_CALLS, _CRASHES)]:
             _call(pool, calls, crashes, str(log))
             if missing := missing_workers(pool, _WORKERS):
                 raise AssertionError(missing)
-            first = censuses[0] if censuses else None
-            censuses.append(taken(time.monotonic() - began, first))
-            say(f"{calls} calls with {crashes} crashes: {censuses[-1].seconds:.0f} s")
-    say(table(censuses).as_text())
-    left = censuses[1].more_than(censuses[0])
-    if censuses[1].rss_mb > censuses[0].rss_mb + _RSS_BOUND_MB:
-        left.append(f"{censuses[1].rss_mb:.1f} MB, and {censuses[0].rss_mb:.1f} MB before")
+            first = snapshots[0] if snapshots else None
+            snapshots.append(take_snapshot(time.monotonic() - began, first))
+            say(f"{calls} calls with {crashes} crashes: {snapshots[-1].seconds:.0f} s")
+    say(table(snapshots).as_text())
+    left = snapshots[1].increases_since(snapshots[0])
+    if snapshots[1].rss_mb > snapshots[0].rss_mb + _RSS_BOUND_MB:
+        left.append(f"{snapshots[1].rss_mb:.1f} MB, and {snapshots[0].rss_mb:.1f} MB before")
     for what in left:
         say(f"VIOLATION {what}")
     return 1 if left else 0
@@ -50,9 +50,9 @@ def _call(pool: Pool, calls: int, crashes: int, log: str) -> None:
     for number in range(calls):
         crashing = number * crashes // calls != (number + 1) * crashes // calls
         kind = next(kinds) if crashing else "noop"
-        deeds = [Deed(each, number, at, 0, log) for at, each in enumerate(("noop", kind, "noop"))]
+        tasks = [Task(each, number, at, 0, log) for at, each in enumerate(("noop", kind, "noop"))]
         emitter = EventEmitter()
-        results = run_parallel(deeds, None, emitter, pool=pool)
+        results = run_parallel(tasks, None, emitter, pool=pool)
         codes = [result.error.code if result.error else "" for result in results]
         if codes != ["", CRASHES.get(kind, ""), ""] or len(list(emitter.drain())) != 3:
             raise AssertionError(f"call {number}, {kind}: {results}")

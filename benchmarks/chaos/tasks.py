@@ -23,27 +23,27 @@ __all__ = [
     "REPEATED",
     "VALUES",
     "Blob",
-    "Deed",
-    "began_at",
-    "carry_out",
+    "Task",
+    "start_ticks",
+    "run_task",
     "closure",
-    "given_value",
+    "input_value",
     "identity",
     "returned_value",
     "worker_after",
 ]
 
-# A note: the numbers of the plan and of the deed in it, 0 or the number of the nested
-# deed, and who has started it (see `identity`).
+# A note: the numbers of the plan and of the task in it, 0 or the number of the nested
+# task, and who has started it (see `identity`).
 NOTE = Struct("<IIIxxxxQ")
 
-# The number of a deed that is in its plan many times.
+# The number of a task that is in its plan many times.
 REPEATED = 0xFFFF_FFFF
 
 # What becomes of a worker that does this: the code of its result's error.
 CRASHES = {"segfault": "SIGSEGV", "abort": "SIGABRT", "leave": "exit_7", "die": "SIGKILL"}
 
-# The kinds of deeds that return a value of their `amount` of bytes.
+# The kinds of tasks that return a value of their `amount` of bytes.
 VALUES = ("bytes", "bytearray", "blob", "texts")
 
 # For how long what is to be killed waits for it.
@@ -60,7 +60,7 @@ def identity(pid: int) -> int:
     return began << 22 | pid
 
 
-def began_at(identity: int) -> int:
+def start_ticks(identity: int) -> int:
     """When a process began, in ticks since the machine was started."""
     return identity >> 22
 
@@ -105,7 +105,7 @@ class Blob:
 
 
 def returned_value(kind: str, plan: int, index: int, amount: int) -> Any:
-    """What a deed of one of the kinds `VALUES` returns."""
+    """What a task of one of the kinds `VALUES` returns."""
     filling = Struct("<II").pack(plan, index) * (amount // 8)
     if kind == "bytes":
         return filling
@@ -116,8 +116,8 @@ def returned_value(kind: str, plan: int, index: int, amount: int) -> Any:
     return [f"{plan} {index} {number}" for number in range(amount // 64)]
 
 
-def given_value(kind: str, amount: int) -> Any:
-    """An input for all deeds of a plan: "nothing", "list", "bytes" or "blob"."""
+def input_value(kind: str, amount: int) -> Any:
+    """An input for all tasks of a plan: "nothing", "list", "bytes" or "blob"."""
     if kind == "nothing":
         return None
     if kind == "list":
@@ -129,7 +129,7 @@ def given_value(kind: str, amount: int) -> Any:
 def _check_and_spoil(given: Any) -> None:
     """Raise `AssertionError` if somebody else has had this input; write to it, if that is possible.
 
-    What a plan gives is one of `given_value`, or a deed, for itself.
+    What a plan gives is one of `input_value`, or a task, for itself.
     """
     if isinstance(given, list):
         assert given == [1, 2], f"this input was another's: {given}"
@@ -143,7 +143,7 @@ def _check_and_spoil(given: Any) -> None:
             spoilt[:] = bytes(len(spoilt))
 
 
-class Deed:
+class Task:
     """A callable of some kind, the `index`th of a plan; `amount` says how much it does."""
 
     def __init__(
@@ -162,12 +162,12 @@ class Deed:
 
     @property
     def number(self) -> int:
-        """Of all deeds; the lower 32 bits are the index."""
+        """Of all tasks; the lower 32 bits are the index."""
         return self.plan << 32 | self.index
 
     @property
     def mark(self) -> str:
-        """What the exceptions of this deed say."""
+        """What the exceptions of this task say."""
         return f"told by {self.number}"
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -175,7 +175,7 @@ class Deed:
             raise TypeError(self.mark)
         if self.kind == "unloadable":
             return _refuse, (self.mark,)
-        return Deed, (self.kind, self.plan, self.index, self.amount, self.log, self.nested)
+        return Task, (self.kind, self.plan, self.index, self.amount, self.log, self.nested)
 
     def run(self, given: Any) -> Any:
         note = NOTE.pack(self.plan, self.index, self.nested, _self.identity())
@@ -184,16 +184,16 @@ class Deed:
         return _ACTS[self.kind](self)
 
 
-def carry_out(deed: Deed) -> Any:
-    """A function for deeds that are inputs."""
-    return deed.run(None)
+def run_task(task: Task) -> Any:
+    """A function for tasks that are inputs."""
+    return task.run(None)
 
 
 def closure(kind: str, plan: int, index: int, amount: int, log: str) -> Callable[[Any], Any]:
-    """A deed as a function that has captured no more than numbers and texts."""
+    """A task as a function that has captured no more than numbers and texts."""
 
     def enclosed(given: Any) -> Any:
-        return Deed(kind, plan, index, amount, log).run(given)
+        return Task(kind, plan, index, amount, log).run(given)
 
     return enclosed
 
@@ -216,103 +216,103 @@ class _Unpicklable:
         raise TypeError(self._mark)
 
 
-# What deeds do, by their kind
+# What tasks do, by their kind
 
 
-def _noop(deed: Deed) -> int:
-    return deed.number
+def _noop(task: Task) -> int:
+    return task.number
 
 
-def _sleep(deed: Deed) -> int:
-    time.sleep(deed.amount / 1e3)
-    return deed.number
+def _sleep(task: Task) -> int:
+    time.sleep(task.amount / 1e3)
+    return task.number
 
 
-def _busy(deed: Deed) -> int:
-    until = time.perf_counter() + deed.amount / 1e3
+def _busy(task: Task) -> int:
+    until = time.perf_counter() + task.amount / 1e3
     while time.perf_counter() < until:
         pass
-    return deed.number
+    return task.number
 
 
-def _raise(deed: Deed) -> None:
-    raise ValueError(deed.mark)
+def _raise(task: Task) -> None:
+    raise ValueError(task.mark)
 
 
-def _exit(deed: Deed) -> None:
-    raise SystemExit(deed.mark)
+def _exit(task: Task) -> None:
+    raise SystemExit(task.mark)
 
 
-def _segfault(_: Deed) -> None:
+def _segfault(_: Task) -> None:
     ctypes.string_at(0)
 
 
-def _abort(_: Deed) -> None:
+def _abort(_: Task) -> None:
     os.abort()
 
 
-def _leave(_: Deed) -> None:
+def _leave(_: Task) -> None:
     os._exit(7)
 
 
-def _die(_: Deed) -> None:
+def _die(_: Task) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
     time.sleep(_PATIENCE_S)
 
 
-def _return_unpicklable(deed: Deed) -> _Unpicklable:
-    return _Unpicklable(deed.mark)
+def _return_unpicklable(task: Task) -> _Unpicklable:
+    return _Unpicklable(task.mark)
 
 
-def _return_value(deed: Deed) -> Any:
-    return returned_value(deed.kind, deed.plan, deed.index, deed.amount)
+def _return_value(task: Task) -> Any:
+    return returned_value(task.kind, task.plan, task.index, task.amount)
 
 
-def _hoard(_: Deed) -> str:
+def _hoard(_: Task) -> str:
     hoard = bytearray(b"x") * _HOARD_BYTES
     time.sleep(_PATIENCE_S)
     return f"had {len(hoard)} bytes, and was not killed"
 
 
-def _endless(_: Deed) -> str:
+def _endless(_: Task) -> str:
     until = time.monotonic() + _PATIENCE_S
     while time.monotonic() < until:
         time.sleep(0.001)
     return "was not killed"
 
 
-def _fork(deed: Deed) -> int:
+def _fork(task: Task) -> int:
     """Let a child return from here."""
     if pid := os.fork():
         os.waitpid(pid, 0)
-    return deed.number
+    return task.number
 
 
-def _wander(deed: Deed) -> int:
+def _change_state(task: Task) -> int:
     """Leave the worker in another state than it was."""
     assert os.getcwd() != "/", "another has changed the folder"
     assert "ENACT_POOL_WANDERED" not in os.environ, "another has changed the environment"
     os.chdir("/")
     os.environ["ENACT_POOL_WANDERED"] = "yes"
-    return deed.number
+    return task.number
 
 
-def _nest(deed: Deed) -> list[Any]:
+def _nest(task: Task) -> list[Any]:
     """Run callables in workers of this worker, one of which crashes."""
     from enact_pool import run_parallel
 
-    kinds = ("noop", "raise", "segfault", "noop")[: deed.amount]
-    deeds = [
-        Deed(kind, deed.plan, deed.index, 0, deed.log, nested)
+    kinds = ("noop", "raise", "segfault", "noop")[: task.amount]
+    tasks = [
+        Task(kind, task.plan, task.index, 0, task.log, nested)
         for nested, kind in enumerate(kinds, start=1)
     ]
     return [
         result.error.code if result.error else getattr(result.output, "value", "Err")
-        for result in run_parallel(deeds, None)
+        for result in run_parallel(tasks, None)
     ]
 
 
-_ACTS: dict[str, Callable[[Deed], Any]] = {
+_ACTS: dict[str, Callable[[Task], Any]] = {
     "noop": _noop,
     "sleep": _sleep,
     "busy": _busy,
@@ -326,7 +326,7 @@ _ACTS: dict[str, Callable[[Deed], Any]] = {
     "hoard": _hoard,
     "endless": _endless,
     "fork": _fork,
-    "wander": _wander,
+    "change_state": _change_state,
     "nest": _nest,
     **dict.fromkeys(VALUES, _return_value),
 }

@@ -1,4 +1,4 @@
-"""The names of tasks, for errors: what was called with what, and of scikit-learn's fits, which."""
+"""The names of tasks in error messages: calls with their arguments, and scikit-learn's fits."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from enact_pool._python.texts import shown
 
 __all__ = ["function_name", "is_fit", "task_name"]
 
-# In characters.
+# Numbers of characters.
 _LONGEST_ARGUMENT = 80
 _LONGEST_CALL = 500
 
 
 def is_fit(function: Callable[..., Any]) -> bool:
-    """Whether this fits and scores an estimator, as `GridSearchCV` and `cross_validate` have it."""
+    """Return whether this fits and scores an estimator for `GridSearchCV` or `cross_validate`."""
     called = _unwrapped(function)
     return (
         getattr(called, "__module__", "") == "sklearn.model_selection._validation"
@@ -25,47 +25,52 @@ def is_fit(function: Callable[..., Any]) -> bool:
 
 
 def function_name(function: Callable[..., Any]) -> str:
-    """What was called, without its arguments."""
+    """Return the name of the called function, without arguments."""
     called = _unwrapped(function)
     return getattr(called, "__qualname__", "") or type(called).__qualname__
 
 
 def task_name(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
-    """A task by its function and arguments; a fit by its estimator, parameters and split."""
+    """Name a task by its function and arguments; a fit by its estimator, parameters and split."""
     if is_fit(function):
         try:
             signature = inspect.signature(_unwrapped(function))
             return _fit_name(signature.bind_partial(*args, **kwargs).arguments)
         except (TypeError, ValueError):
-            pass  # of another scikit-learn, which calls it otherwise
-    arguments = [*map(_brief, args), *(f"{key}={_brief(value)}" for key, value in kwargs.items())]
-    return _cut(f"{function_name(function)}({', '.join(arguments)})", _LONGEST_CALL)
+            pass  # another version of scikit-learn, with other parameters
+    arguments = [
+        *map(_short_repr, args),
+        *(f"{key}={_short_repr(value)}" for key, value in kwargs.items()),
+    ]
+    return _truncated(f"{function_name(function)}({', '.join(arguments)})", _LONGEST_CALL)
 
 
-def _fit_name(given: Mapping[str, Any]) -> str:
-    name = f"the fit of {_brief(given['estimator'])}" if "estimator" in given else "a fit"
-    if given.get("parameters") is not None:
-        name += f" with {_cut(shown(given['parameters']), _LONGEST_CALL)}"
+def _fit_name(arguments: Mapping[str, Any]) -> str:
+    name = (
+        f"the fit of {_short_repr(arguments['estimator'])}" if "estimator" in arguments else "a fit"
+    )
+    if arguments.get("parameters") is not None:
+        name += f" with {_truncated(shown(arguments['parameters']), _LONGEST_CALL)}"
     for what in ("split", "candidate"):
-        progress = given.get(f"{what}_progress")
+        progress = arguments.get(f"{what}_progress")
         if progress:
             name += f", {what} {progress[0] + 1} of {progress[1]}"
     return name
 
 
 def _unwrapped(function: Callable[..., Any]) -> Any:
-    # scikit-learn puts its configuration around what it has called.
+    # scikit-learn wraps its configuration around the function.
     return getattr(function, "__wrapped__", function)
 
 
-def _brief(value: object) -> str:
+def _short_repr(value: object) -> str:
     if isinstance(value, str):
         return repr(value[:_LONGEST_ARGUMENT])
     shape = getattr(value, "shape", None)
     if isinstance(shape, tuple) and shape:
         return f"<{type(value).__name__} of shape {shape}>"
-    return _cut(" ".join(shown(value).split()), _LONGEST_ARGUMENT)
+    return _truncated(" ".join(shown(value).split()), _LONGEST_ARGUMENT)
 
 
-def _cut(text: str, longest: int) -> str:
+def _truncated(text: str, longest: int) -> str:
     return text if len(text) <= longest else text[:longest] + "..."
