@@ -1,4 +1,4 @@
-"""`python -m benchmarks.chaos`: random work while workers are killed, for so many minutes."""
+"""`python -m benchmarks.chaos`: random work while workers are killed, for some minutes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import psutil
 
 from benchmarks.chaos.drivers import Driver
 from benchmarks.chaos.fault_injector import FaultInjector
-from benchmarks.chaos.injected_faults import FaultLog
+from benchmarks.chaos.fault_log import FaultLog
 from benchmarks.chaos.process_snapshot import (
     ProcessSnapshot,
     memory_growth,
@@ -29,11 +29,11 @@ from benchmarks.chaos.soak import soak
 from benchmarks.table import Table, spaced
 from enact_pool import Pool, default_pool
 
-# After so many seconds all threads wait for each other, and everything is counted.
+# The length of an epoch. Then all threads wait for each other, and a snapshot is taken.
 _EPOCH_S = 4.0
-# All threads wait for each other again and again. When they do not, something hangs.
+# If the threads do not meet for so long, something hangs.
 _PATIENCE_S = 120.0
-# Few enough to be taken quickly.
+# Few enough to be used up quickly.
 _DESCRIPTORS = 512
 _SHARED_WORKERS = 3
 _MOST_VIOLATIONS = 30
@@ -48,10 +48,10 @@ def _options() -> argparse.Namespace:
     length.add_argument(
         "--soak",
         action="store_true",
-        help="10 000 calls and 1 000 crashes instead, and what is left of them",
+        help="10 000 calls and 1 000 crashes instead, and a check that nothing is left of them",
     )
-    parser.add_argument("--seed", type=int, help="of what is chosen (default: at random)")
-    parser.add_argument("--threads", type=int, default=4, help="that run callables (default: 4)")
+    parser.add_argument("--seed", type=int, help="of all random choices (default: a random seed)")
+    parser.add_argument("--threads", type=int, default=4, help="that run tasks (default: 4)")
     options = parser.parse_args()
     if options.seconds is None:
         options.seconds = 60 * (1.0 if options.minutes is None else options.minutes)
@@ -77,7 +77,7 @@ class _Chaos:
             Driver(seed, number, folder, self._shared, self._faults) for number in range(threads)
         ]
         self._injector = FaultInjector(seed, self._faults)
-        # Drivers and this thread meet when an epoch is over, and before the next one.
+        # Drivers and this thread meet after each epoch, and before the next one.
         self._meeting = threading.Barrier(threads + 1)
         self._epoch_ends = 0.0
         self._is_over = False
@@ -86,7 +86,7 @@ class _Chaos:
 
     def _thread_died(self, what: threading.ExceptHookArgs) -> None:
         if what.exc_type is threading.BrokenBarrierError:
-            return  # another driver has died, as was told
+            return  # another driver has died, and was reported
         name = what.thread.name if what.thread else "?"
         self._faults.report_violation(
             f"thread {name}", f"died of {what.exc_type.__name__}: {what.exc_value}"
@@ -105,7 +105,7 @@ class _Chaos:
             self._meeting.wait()
 
     def run(self) -> FaultLog:
-        """Run all epochs; gives what came of it."""
+        """Run all epochs; return the log of faults and violations."""
         self._fill()
         threads = [
             threading.Thread(target=self._drive, args=(driver,), name=driver.name)
@@ -121,7 +121,7 @@ class _Chaos:
                 if len(self._faults.violations) >= _MOST_VIOLATIONS:
                     break
         except threading.BrokenBarrierError:
-            pass  # a driver has died, as was told
+            pass  # a driver has died, and was reported
         self._is_over = True
         self._injector.stop()
         if not self._meeting.broken:
@@ -133,8 +133,8 @@ class _Chaos:
 
     def _epoch(self, seconds: float, began: float) -> None:
         faulthandler.dump_traceback_later(_PATIENCE_S, exit=True)
-        # What there is with all workers is counted before any is kept from starting.
-        self._injector.resume(squeeze=bool(self._snapshots))
+        # The first snapshot needs all workers: no fault may prevent their start before it.
+        self._injector.resume(exhaust=bool(self._snapshots))
         self._epoch_ends = time.monotonic() + seconds
         self._meeting.wait()
         try:
@@ -152,13 +152,13 @@ class _Chaos:
             self._faults.report_violation(f"after {snapshot.seconds} s", what)
 
     def _fill(self) -> None:
-        """Let each pool have all its workers."""
+        """Let each pool start all its workers."""
         for pool in (self._shared, None):
             if found := missing_workers(pool, _SHARED_WORKERS):
                 self._faults.report_violation("idle pool", found)
 
     def close(self) -> None:
-        """End everything, and see that nothing is left."""
+        """Close everything, and check that nothing is left."""
         self._shared.close()
         default_pool().close()
         for driver in self._drivers:
@@ -169,18 +169,18 @@ class _Chaos:
             self._faults.report_violation("the end", f"process {process.pid} is left")
 
     def table(self) -> Table:
-        """The snapshots; about twenty of them."""
+        """Return a table of about twenty snapshots."""
         every = max(1, len(self._snapshots) // 20)
         return table(self._snapshots[::every][:-1] + self._snapshots[-1:])
 
     def check_memory(self) -> None:
-        """Memory may not grow for ever."""
+        """Report memory that has grown too much."""
         for what in memory_growth(self._snapshots):
             self._faults.report_violation("memory", what)
 
 
 def _marked() -> list[psutil.Process]:
-    """Processes that this one has started, orphans too, but for the resource trackers."""
+    """Return all processes that this one has started, also orphans, except resource trackers."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -206,7 +206,7 @@ def _summary(faults: FaultLog) -> Table:
 
 
 def main() -> int:
-    """Do what the command line says; gives the exit code."""
+    """Run the command line; return the exit code."""
     options = _options()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (_DESCRIPTORS, hard))

@@ -1,7 +1,7 @@
-"""The injector: a thread that kills and stops workers, and takes descriptors from its process.
+"""The fault injector: a thread that kills and stops workers, and uses up descriptors.
 
-It takes as workers the children of this process that run enact_pool's `boot`, signals
-them through a pidfd, and enters what it does into the faults before it does it.
+Workers are the children of this process that run enact_pool's `boot`. The injector
+signals them through a pidfd, and logs each fault before it injects the fault.
 """
 
 from __future__ import annotations
@@ -16,32 +16,32 @@ from contextlib import ExitStack
 from functools import partial
 from random import Random
 
-from benchmarks.chaos.injected_faults import FaultLog
+from benchmarks.chaos.fault_log import FaultLog
 from benchmarks.chaos.tasks import identity, start_ticks
 
 __all__ = ["FaultInjector", "workers"]
 
 _STEP_S = 0.005
-# How often something is done, how long workers are stopped, and descriptors taken.
+# The mean pause between faults, how long workers are stopped, and descriptors used up.
 _PAUSE_S = 0.07
-# Out of so many pauses, one is so long: what takes its time is done then.
+# One in so many pauses is longer, so that slow work can finish.
 _CALM_ONE_IN = 12
 _CALM_S = (0.5, 3.0)
 _STOPS_S = (0.001, 0.005, 0.02, 0.1, 0.1, 0.5, 2.5)
-_SQUEEZES_S = (0.002, 0.02, 0.1, 0.2, 0.6)
+_EXHAUSTS_S = (0.002, 0.02, 0.1, 0.2, 0.6)
 _MOST_LEFT = 12
-# Out of so many things that are done, one is to squeeze.
-_SQUEEZE_ONE_IN = 15
-# Workers that are younger are spared for the most part: who has to start three in
-# vain gives up, and does nothing of what is to be watched.
+# One in so many faults uses up descriptors.
+_EXHAUST_ONE_IN = 15
+# Younger workers are mostly spared: a run whose workers fail to start three times
+# fails, and then tests nothing else.
 _YOUNG_S = 0.5
 _SPARED = 0.9
 
 
 def workers() -> list[int]:
-    """The process ids of enact_pool's workers that are children of this process, and alive.
+    """Return the process ids of enact_pool's living workers among this process's children.
 
-    Raises `OSError` if there is no descriptor to look with.
+    Raises `OSError` if there is no descriptor to read /proc with.
     """
     found = []
     for task in os.listdir("/proc/self/task"):
@@ -63,7 +63,7 @@ def _is_worker(pid: int) -> bool:
 
 
 def _age_s(pid: int) -> float:
-    """How long ago a process began; 0.0 if it is gone."""
+    """Return the age of a process in seconds; 0.0 if it is gone."""
     try:
         ticks = start_ticks(identity(pid))
     except (FileNotFoundError, ProcessLookupError):
@@ -72,14 +72,14 @@ def _age_s(pid: int) -> float:
 
 
 class FaultInjector:
-    """Does its work from `start` to `stop`, but for pauses."""
+    """Injects faults from `start` to `stop`, except while it is paused."""
 
     def __init__(self, seed: int, faults: FaultLog) -> None:
         self._random = Random(f"{seed} injector")
         self._faults = faults
-        # Held while something is done, and by who makes it pause.
+        # Held while a fault is injected, and during a pause.
         self._turn = threading.Lock()
-        # What is to be undone, and when.
+        # How to undo faults, and when.
         self._undo: list[tuple[float, Callable[[], object]]] = []
         self._next = 0.0
         self._may_exhaust = False
@@ -87,22 +87,22 @@ class FaultInjector:
         self._thread = threading.Thread(target=self._work, name="injector")
 
     def start(self) -> None:
-        """Begin, in a pause."""
+        """Start, paused."""
         self._turn.acquire()
         self._thread.start()
 
-    def resume(self, *, squeeze: bool) -> None:
-        """Go on, without squeezing at first if need be."""
-        self._may_exhaust = squeeze
+    def resume(self, *, exhaust: bool) -> None:
+        """Resume; `exhaust` allows to use up descriptors."""
+        self._may_exhaust = exhaust
         self._turn.release()
 
     def pause(self) -> None:
-        """Undo everything, and do nothing more. Returns when that is so."""
+        """Undo all faults, and inject no more until `resume`."""
         self._turn.acquire()
         self._undo_until(float("inf"))
 
     def stop(self) -> None:
-        """End, in a pause."""
+        """Stop, while paused."""
         self._is_over.set()
         self._turn.release()
         self._thread.join()
@@ -118,9 +118,9 @@ class FaultInjector:
                     continue
                 self._next = now + self._pause_s()
                 try:
-                    self._disturb()
+                    self._inject()
                 except OSError:
-                    self._faults.count("disturbances without a descriptor")
+                    self._faults.count("faults without a descriptor")
 
     def _pause_s(self) -> float:
         if self._random.randrange(_CALM_ONE_IN) == 0:
@@ -133,12 +133,12 @@ class FaultInjector:
         for undo in due:
             undo()
 
-    def _disturb(self) -> None:
+    def _inject(self) -> None:
         found = workers()
         if self._random.random() < _SPARED:
             found = [pid for pid in found if _age_s(pid) > _YOUNG_S]
-        if self._may_exhaust and self._random.randrange(_SQUEEZE_ONE_IN) == 0:
-            # What is killed now cannot be replaced.
+        if self._may_exhaust and self._random.randrange(_EXHAUST_ONE_IN) == 0:
+            # Workers that are killed now cannot be replaced.
             for pid in self._random.sample(found, self._random.randint(0, len(found))):
                 self._kill(pid)
             self._exhaust_descriptors()
@@ -152,21 +152,21 @@ class FaultInjector:
             worker = self._open_worker(pid, stack)
             if worker is None:
                 return
-            who, pidfd = worker
-            if not self._faults.record_kill(who):
+            identity, pidfd = worker
+            if not self._faults.record_kill(identity):
                 return
             try:
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
             except ProcessLookupError:
-                self._faults.withdraw_kill(who)
+                self._faults.withdraw_kill(identity)
 
     def _stop(self, pid: int) -> None:
         with ExitStack() as stack:
             worker = self._open_worker(pid, stack)
             if worker is None:
                 return
-            who, pidfd = worker
-            stack.enter_context(self._faults.during("stop", who))
+            identity, pidfd = worker
+            stack.enter_context(self._faults.during("stop", identity))
             try:
                 signal.pidfd_send_signal(pidfd, signal.SIGSTOP)
             except ProcessLookupError:
@@ -177,32 +177,32 @@ class FaultInjector:
             self._undo.append((time.monotonic() + seconds, undo.close))
 
     def _open_worker(self, pid: int, stack: ExitStack) -> tuple[int, int] | None:
-        """Who a worker is, and a pidfd that the stack closes; None if it is gone."""
+        """Return a worker's identity, and a pidfd that the stack closes; None if it is gone."""
         try:
             pidfd = os.pidfd_open(pid)
             stack.callback(os.close, pidfd)
-            # The number may be another's since, but is nobody's but the pidfd's now.
+            # The pid may have been reused before; from now on, it belongs to the pidfd's process.
             return (identity(pid), pidfd) if _is_worker(pid) else None
         except (FileNotFoundError, ProcessLookupError):
             return None
 
     def _exhaust_descriptors(self) -> None:
-        """Leave few descriptors to be had: take them, or say that there may be no more."""
+        """Leave few free descriptors: use them up, or lower the limit."""
         undo = ExitStack()
-        undo.enter_context(self._faults.during("squeeze"))
+        undo.enter_context(self._faults.during("exhaustion"))
         left = self._random.randint(0, _MOST_LEFT)
-        taken: list[int] = []
-        undo.callback(_close_all, taken)
+        opened: list[int] = []
+        undo.callback(_close_all, opened)
         if self._random.random() < 0.5:
             undo.callback(partial(_limit, _soft_limit()))
             _limit(max(map(int, os.listdir("/proc/self/fd"))) + left)
         else:
             try:
                 while True:
-                    taken.append(os.dup(0))
+                    opened.append(os.dup(0))
             except OSError:
-                _close_all(taken, left)
-        seconds = self._random.choice(_SQUEEZES_S) * self._random.uniform(0.5, 1.0)
+                _close_all(opened, left)
+        seconds = self._random.choice(_EXHAUSTS_S) * self._random.uniform(0.5, 1.0)
         self._undo.append((time.monotonic() + seconds, undo.close))
 
 
@@ -214,7 +214,7 @@ def _continue(pidfd: int) -> None:
 
 
 def _close_all(descriptors: list[int], most: int | None = None) -> None:
-    """Close these, or the last ones only."""
+    """Close all of these, or at most the last `most`."""
     for _ in range(len(descriptors) if most is None else min(most, len(descriptors))):
         os.close(descriptors.pop())
 

@@ -1,4 +1,4 @@
-"""A snapshot: what there is of this process, and of what it has started, when all is quiet."""
+"""A snapshot of the resources of this process and its children, while nothing runs."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from enact_pool import Pool, run_parallel
 
 __all__ = ["ProcessSnapshot", "memory_growth", "missing_workers", "table", "take_snapshot"]
 
-# How much more there may be in the last fifth of the time, at least, than in the first
-# two, at most; to be told from so many snapshots.
+# By how much the minimum of the last fifth of the snapshots may exceed the maximum of the
+# first two fifths; and how many snapshots this needs.
 _BOUNDS = {"rss_mb": 24.0, "malloc_mb": 2.0, "objects": 1_000}
 _CENSUSES = 5
 
@@ -27,7 +27,7 @@ _libc = ctypes.CDLL(None)
 
 
 class _MallInfo(ctypes.Structure):
-    """What glibc's `mallinfo2` gives."""
+    """The return value of glibc's `mallinfo2`."""
 
     _fields_ = [
         (name, ctypes.c_size_t)
@@ -38,21 +38,21 @@ class _MallInfo(ctypes.Structure):
     ]
 
 
-# How long what has been killed may take to be gone.
+# How many seconds killed processes may take to disappear.
 _SETTLE_S = 5.0
 
-# So that no worker has done its callable before the others have theirs; and how often to try.
+# Long enough that every worker gets a callable; and how often to try.
 _NAP_S = 0.03
 _ROUNDS = 100
 
 
 @frozen
 class ProcessSnapshot:
-    """At `seconds` of the run; `mappings` are those of files in memory.
+    """Resources at `seconds` of the run; `mappings` are those of files in memory.
 
-    Of what is resident (`rss_mb`) most is what malloc keeps in pieces between those
-    that are used: in an arena for each thread. `malloc_mb` is what is used, but by
-    Python's objects below 512 bytes; `objects` are those that gc knows.
+    Most of the resident memory (`rss_mb`) is fragmented free memory of malloc, which has an
+    arena for each thread. `malloc_mb` is used memory, without Python's objects below 512
+    bytes; `objects` are those that gc tracks.
     """
 
     seconds: float
@@ -67,7 +67,7 @@ class ProcessSnapshot:
     files: int
 
     def increases_since(self, before: ProcessSnapshot) -> list[str]:
-        """What there is more of than before, but for memory."""
+        """Return which resources, except memory, have increased."""
         now, then = asdict(self), asdict(before)
         return [
             f"{now[what]} {what}, and {then[what]} before"
@@ -76,19 +76,19 @@ class ProcessSnapshot:
         ]
 
 
-def take_snapshot(seconds: float, like: ProcessSnapshot | None = None) -> ProcessSnapshot:
-    """Count; until there is no more than before of anything, for five seconds at most."""
+def take_snapshot(seconds: float, baseline: ProcessSnapshot | None = None) -> ProcessSnapshot:
+    """Count resources, until none exceeds the baseline; for five seconds at most."""
     until = time.monotonic() + _SETTLE_S
     while True:
         gc.collect()
         snapshot = _count(seconds)
-        if like is None or not snapshot.increases_since(like) or time.monotonic() > until:
+        if baseline is None or not snapshot.increases_since(baseline) or time.monotonic() > until:
             return snapshot
         time.sleep(0.05)
 
 
 def _count(seconds: float) -> ProcessSnapshot:
-    # What is free goes back to the kernel: what is left is what something holds.
+    # Return free memory to the kernel: the rest is in use.
     getattr(_libc, "malloc_trim", lambda _: None)(0)
     with open("/proc/self/statm") as file:
         pages = int(file.read().split()[1])
@@ -109,17 +109,17 @@ def _count(seconds: float) -> ProcessSnapshot:
 
 
 def _malloc_bytes() -> int:
-    """What is used of malloc's memory; 0 where it does not tell."""
-    tell = getattr(_libc, "mallinfo2", None)
-    if tell is None:
+    """Return how many bytes of malloc's memory are in use; 0 if malloc cannot report that."""
+    mallinfo = getattr(_libc, "mallinfo2", None)
+    if mallinfo is None:
         return 0
-    tell.restype = _MallInfo
-    told = tell()
-    return int(told.uordblks + told.hblkhd)
+    mallinfo.restype = _MallInfo
+    info = mallinfo()
+    return int(info.uordblks + info.hblkhd)
 
 
 def _children() -> int:
-    """Of all threads, and those that have ended and were not waited for as well."""
+    """Count the children of all threads, including zombies."""
     count = 0
     for task in os.listdir("/proc/self/task"):
         try:
@@ -131,7 +131,7 @@ def _children() -> int:
 
 
 def _files() -> int:
-    """In our folder for temporary files, and those of shared memory that are named after us."""
+    """Count files in our temporary folder, and in shared memory if they have our name."""
     ours = ("enact", f"-{os.getpid()}-")
     shared = os.listdir("/dev/shm") if os.path.isdir("/dev/shm") else []
     return sum(len(files) for _, _, files in os.walk(tempfile.gettempdir())) + sum(
@@ -140,7 +140,7 @@ def _files() -> int:
 
 
 def memory_growth(snapshots: list[ProcessSnapshot]) -> list[str]:
-    """What of the memory has grown by more than it may; nothing of a short run."""
+    """Return which kinds of memory have grown too much; none for a short run."""
     if len(snapshots) < _CENSUSES:
         return []
     grown = []
@@ -153,12 +153,12 @@ def memory_growth(snapshots: list[ProcessSnapshot]) -> list[str]:
 
 
 def missing_workers(pool: Pool | None, count: int) -> str:
-    """Let all workers of a pool (None: the default one) start; gives what is wrong, if anything."""
+    """Start all workers of a pool (None: the default pool); return what is wrong, if anything."""
     seen: set[int] = set()
     for _ in range(_ROUNDS):
         for result in run_parallel([worker_after] * count, _NAP_S, pool=pool, max_workers=count):
             if not result.output.is_ok:
-                return f"it comes to {result!r}"
+                return f"a callable failed: {result!r}"
             seen.add(result.output.value)
         if len(seen) == count:
             return ""
@@ -166,12 +166,12 @@ def missing_workers(pool: Pool | None, count: int) -> str:
 
 
 def table(snapshots: list[ProcessSnapshot]) -> Table:
-    """These, one below the other."""
+    """Return a table with a line per snapshot."""
     columns = ["objects", "descriptors", "threads", "children", "workers", "mappings", "files"]
     lines = []
     for snapshot in snapshots:
         counts = asdict(snapshot)
         sizes = [f"{size:.1f}" for size in (snapshot.rss_mb, snapshot.malloc_mb)]
         lines.append([f"{snapshot.seconds:.0f}", *sizes, *(str(counts[what]) for what in columns)])
-    title = "What there is when all is quiet"
+    title = "Resources while nothing runs"
     return Table(title, ["s", "RSS, MB", "malloc, MB", *columns], lines)

@@ -1,4 +1,4 @@
-"""Soaking: what there is after very many calls and crashes, and after a few."""
+"""Soaking: compare the process's resources after few and after very many calls and crashes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _RSS_BOUND_MB = 10.0
 
 
 def soak(folder: Path, say: Callable[[str], None]) -> int:
-    """Ten calls and ten crashes, then 10 000 and 1 000; gives 1 if something is left of these."""
+    """Run 10 calls and 10 crashes, then 10 000 and 1 000; return 1 if these leave something."""
     log = folder / "starts"
     log.touch()
     began = time.monotonic()
@@ -45,7 +45,7 @@ def soak(folder: Path, say: Callable[[str], None]) -> int:
 
 
 def _call(pool: Pool, calls: int, crashes: int, log: str) -> None:
-    """Make so many calls, of three callables, of which so many have one that crashes."""
+    """Make calls of three tasks each; `crashes` of the calls have one that crashes."""
     kinds = cycle(CRASHES)
     for number in range(calls):
         crashing = number * crashes // calls != (number + 1) * crashes // calls

@@ -1,67 +1,60 @@
-"""What runs in the workers: callables that do what they are told, and note that they were started.
+"""The tasks of chaos runs, which log their starts. Workers import this: standard library only.
 
-A note is one write to a file that is opened to be appended to: it is there whole,
-whatever becomes of the worker, and before any answer is. Standard library only,
-for the workers import this.
+A log entry is one write to a file opened for appending: the entry is complete whatever
+happens to the worker, and it is in the file before any answer is sent.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
-import pickle
 import signal
 import time
-import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from struct import Struct
 from typing import Any
 
+from benchmarks.chaos.values import VALUES, check_and_change, returned_value
+
 __all__ = [
     "CRASHES",
-    "NOTE",
     "REPEATED",
-    "VALUES",
-    "Blob",
+    "StartLog",
     "Task",
     "start_ticks",
     "run_task",
     "closure",
-    "input_value",
     "identity",
-    "returned_value",
     "worker_after",
 ]
 
-# A note: the numbers of the plan and of the task in it, 0 or the number of the nested
-# task, and who has started it (see `identity`).
-NOTE = Struct("<IIIxxxxQ")
+# A log entry: the number of the plan and of the task in it, the number of the nested task
+# or 0, and the worker that has started it (see `identity`).
+LOG_ENTRY = Struct("<IIIxxxxQ")
 
-# The number of a task that is in its plan many times.
+# The index of a task that its plan repeats many times.
 REPEATED = 0xFFFF_FFFF
 
-# What becomes of a worker that does this: the code of its result's error.
+# The error code of each kind of crash.
 CRASHES = {"segfault": "SIGSEGV", "abort": "SIGABRT", "leave": "exit_7", "die": "SIGKILL"}
 
-# The kinds of tasks that return a value of their `amount` of bytes.
-VALUES = ("bytes", "bytearray", "blob", "texts")
-
-# For how long what is to be killed waits for it.
+# For how many seconds tasks wait to be killed.
 _PATIENCE_S = 60.0
 _HOARD_BYTES = 300 << 20
 
 
 def identity(pid: int) -> int:
-    """A number for a process that no other one has; raises `OSError` if it is gone."""
+    """Return a unique number for a process. Raises `OSError` if the process is gone."""
     with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
         status = file.read()
-    # Behind the name, which may have spaces and parentheses: the 22nd is when it began.
-    began = int(status[status.rindex(b")") + 2 :].split()[19])
-    return began << 22 | pid
+    # The 22nd field is the start time; the name may contain spaces and parentheses.
+    start = int(status[status.rindex(b")") + 2 :].split()[19])
+    return start << 22 | pid
 
 
 def start_ticks(identity: int) -> int:
-    """When a process began, in ticks since the machine was started."""
+    """Return when a process started, in ticks since the machine was booted."""
     return identity >> 22
 
 
@@ -88,63 +81,8 @@ class _Self:
 _self = _Self()
 
 
-class Blob:
-    """Bytes that can be written to, and that a pickle leaves out of band, as NumPy's arrays are."""
-
-    def __init__(self, memory: Any) -> None:
-        self.memory = memoryview(memory)
-
-    def __reduce_ex__(self, _protocol: Any) -> tuple[Any, ...]:
-        return Blob, (pickle.PickleBuffer(self.memory),)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Blob) and self.memory == other.memory
-
-    def __hash__(self) -> int:
-        return hash(len(self.memory))
-
-
-def returned_value(kind: str, plan: int, index: int, amount: int) -> Any:
-    """What a task of one of the kinds `VALUES` returns."""
-    filling = Struct("<II").pack(plan, index) * (amount // 8)
-    if kind == "bytes":
-        return filling
-    if kind == "bytearray":
-        return bytearray(filling)
-    if kind == "blob":
-        return Blob(bytearray(filling))
-    return [f"{plan} {index} {number}" for number in range(amount // 64)]
-
-
-def input_value(kind: str, amount: int) -> Any:
-    """An input for all tasks of a plan: "nothing", "list", "bytes" or "blob"."""
-    if kind == "nothing":
-        return None
-    if kind == "list":
-        return [1, 2]
-    filling = b"given to" * (amount // 8)
-    return filling if kind == "bytes" else Blob(bytearray(filling))
-
-
-def _check_and_spoil(given: Any) -> None:
-    """Raise `AssertionError` if somebody else has had this input; write to it, if that is possible.
-
-    What a plan gives is one of `input_value`, or a task, for itself.
-    """
-    if isinstance(given, list):
-        assert given == [1, 2], f"this input was another's: {given}"
-        given.append(3)
-    elif isinstance(given, (bytes, Blob)):
-        memory = given if isinstance(given, bytes) else given.memory
-        expected = b"given to" * (len(memory) // 8)
-        assert zlib.crc32(memory) == zlib.crc32(expected), "this input was another's"
-        if isinstance(given, Blob):
-            spoilt = given.memory[: 1 << 13]
-            spoilt[:] = bytes(len(spoilt))
-
-
 class Task:
-    """A callable of some kind, the `index`th of a plan; `amount` says how much it does."""
+    """A callable of a kind, with an index in its plan; `amount` is its time or size."""
 
     def __init__(
         self, kind: str, plan: int, index: int, amount: int, log: str, nested: int = 0
@@ -162,13 +100,13 @@ class Task:
 
     @property
     def number(self) -> int:
-        """Of all tasks; the lower 32 bits are the index."""
+        """A number that is unique among all plans; the lower 32 bits are the index."""
         return self.plan << 32 | self.index
 
     @property
     def mark(self) -> str:
-        """What the exceptions of this task say."""
-        return f"told by {self.number}"
+        """The text of this task's exceptions."""
+        return f"raised by {self.number}"
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self.kind == "unpicklable":
@@ -177,29 +115,52 @@ class Task:
             return _refuse, (self.mark,)
         return Task, (self.kind, self.plan, self.index, self.amount, self.log, self.nested)
 
-    def run(self, given: Any) -> Any:
-        note = NOTE.pack(self.plan, self.index, self.nested, _self.identity())
-        os.write(_self.log(self.log), note)
-        _check_and_spoil(given)
+    def run(self, input: Any) -> Any:
+        entry = LOG_ENTRY.pack(self.plan, self.index, self.nested, _self.identity())
+        os.write(_self.log(self.log), entry)
+        check_and_change(input)
         return _ACTS[self.kind](self)
 
 
 def run_task(task: Task) -> Any:
-    """A function for tasks that are inputs."""
+    """Run a task that is the input of this function."""
     return task.run(None)
 
 
 def closure(kind: str, plan: int, index: int, amount: int, log: str) -> Callable[[Any], Any]:
-    """A task as a function that has captured no more than numbers and texts."""
+    """Return a closure over numbers and texts that runs a task."""
 
-    def enclosed(given: Any) -> Any:
-        return Task(kind, plan, index, amount, log).run(given)
+    def enclosed(input: Any) -> Any:
+        return Task(kind, plan, index, amount, log).run(input)
 
     return enclosed
 
 
+class StartLog:
+    """The file in which workers log the tasks that they start; read by the parent."""
+
+    def __init__(self, path: Path) -> None:
+        path.touch()
+        self.path = str(path)
+        # Kept open: there may be no free descriptor later.
+        self._file = os.open(path, os.O_RDONLY)
+        self._at = 0
+
+    def new_entries(self) -> Iterator[tuple[int, int, int, int]]:
+        """Yield the new entries: numbers of plan, task and nested task, and the worker."""
+        pieces = []
+        while piece := os.pread(self._file, 1 << 20, self._at):
+            self._at += len(piece)
+            pieces.append(piece)
+        yield from LOG_ENTRY.iter_unpack(b"".join(pieces))
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._file)
+
+
 def worker_after(seconds: float) -> int:
-    """Sleep; gives the identity of the worker that did."""
+    """Sleep, and return the identity of the worker."""
     time.sleep(seconds)
     return _self.identity()
 
@@ -216,7 +177,7 @@ class _Unpicklable:
         raise TypeError(self._mark)
 
 
-# What tasks do, by their kind
+# The kinds of tasks
 
 
 def _noop(task: Task) -> int:
@@ -271,7 +232,7 @@ def _return_value(task: Task) -> Any:
 def _hoard(_: Task) -> str:
     hoard = bytearray(b"x") * _HOARD_BYTES
     time.sleep(_PATIENCE_S)
-    return f"had {len(hoard)} bytes, and was not killed"
+    return f"allocated {len(hoard)} bytes, and was not killed"
 
 
 def _endless(_: Task) -> str:
@@ -282,23 +243,23 @@ def _endless(_: Task) -> str:
 
 
 def _fork(task: Task) -> int:
-    """Let a child return from here."""
+    """Fork a child that returns from the task as well."""
     if pid := os.fork():
         os.waitpid(pid, 0)
     return task.number
 
 
 def _change_state(task: Task) -> int:
-    """Leave the worker in another state than it was."""
-    assert os.getcwd() != "/", "another has changed the folder"
-    assert "ENACT_POOL_WANDERED" not in os.environ, "another has changed the environment"
+    """Change the process state of the worker."""
+    assert os.getcwd() != "/", "another task has changed the folder"
+    assert "ENACT_POOL_CHANGED" not in os.environ, "another task has changed the environment"
     os.chdir("/")
-    os.environ["ENACT_POOL_WANDERED"] = "yes"
+    os.environ["ENACT_POOL_CHANGED"] = "yes"
     return task.number
 
 
 def _nest(task: Task) -> list[Any]:
-    """Run callables in workers of this worker, one of which crashes."""
+    """Run tasks in a nested pool; one of them crashes."""
     from enact_pool import run_parallel
 
     kinds = ("noop", "raise", "segfault", "noop")[: task.amount]

@@ -119,9 +119,7 @@ def exit_in_iterable(error: BaseException) -> Iterator[Any]:
 
 @pytest.mark.parametrize("return_as", ["list", "generator", "generator_unordered"])
 @pytest.mark.parametrize("error", [SystemExit("bad input"), KeyboardInterrupt("enough")])
-def test_an_exit_in_the_iterable_ends_the_call(
-    return_as: str, error: BaseException
-) -> None:
+def test_an_exit_in_the_iterable_ends_the_call(return_as: str, error: BaseException) -> None:
     with Parallel(return_as=return_as) as parallel:
         with pytest.raises(type(error), match=str(error)):
             list(parallel(exit_in_iterable(error)))

@@ -1,7 +1,7 @@
-"""The faults: what was done to workers and pools from outside, and who was blamed for it.
+"""The fault log: what was done to workers and pools from outside, and which results are due to it.
 
-Entries are made before the task, and struck out if it fails: nobody who looks for the
-cause of something misses it. Times are those of the monotonic clock.
+A fault is logged before it is injected, and removed if that fails: a check that looks
+for the cause of a result cannot miss it. Times are those of the monotonic clock.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ __all__ = ["FaultLog", "Span", "Violation"]
 
 @frozen
 class Span:
-    """From when to when something lasted."""
+    """The time from `begin` to `end`."""
 
     begin: float
     end: float
 
     def overlaps(self, other: Span) -> bool:
-        """Whether both lasted at one time."""
+        """Return whether both have a moment in common."""
         return self.begin <= other.end and other.begin <= self.end
 
 
 @frozen
 class Violation:
-    """Something that must not be: where it was seen, and what."""
+    """A broken promise: where it was seen, and what was wrong."""
 
     where: str
     what: str
@@ -43,38 +43,38 @@ class Violation:
 
 @define
 class FaultLog:
-    """Of one chaos run; used by all its threads."""
+    """The faults and violations of one chaos run; used by all its threads."""
 
     counts: Counter[str] = field(factory=Counter)
     violations: list[Violation] = field(factory=list)
     _say: Callable[[str], None] = print
     _lock: threading.RLock = field(factory=threading.RLock, init=False)
-    # When each worker was killed; who was stopped, what was squeezed, and whose runs
-    # were cancelled, with all the spans of that.
+    # When each worker was killed, and when workers were stopped, descriptors used up and pools
+    # cancelled.
     _kills: dict[int, float] = field(factory=dict, init=False)
     _spans: dict[tuple[str, object], list[Span]] = field(factory=dict, init=False)
-    # The killed workers that a result was blamed on; and how many results were whose
-    # callable had not noted that it had started.
+    # The killed workers that a result was blamed on; and the number of such results whose
+    # task had not logged its start.
     _blamed: set[int] = field(factory=set, init=False)
     _blamed_unseen: int = field(default=0, init=False)
-    # Those that have started a callable, as far as their runs are over.
+    # Workers that have started a task of a finished run.
     _started: set[int] = field(factory=set, init=False)
 
     def count(self, what: str, number: int = 1) -> None:
-        """So many more of this."""
+        """Add to a counter."""
         with self._lock:
             self.counts[what] += number
 
     def report_violation(self, where: str, what: str) -> None:
-        """Something must not be: say so at once."""
+        """Record and print a violation."""
         with self._lock:
             self.violations.append(Violation(where, what))
             self._say(f"VIOLATION {where}: {what}")
 
-    # What is done
+    # Faults
 
     def record_kill(self, worker: int) -> bool:
-        """This worker is about to be killed; gives whether it was not before."""
+        """Log that this worker is about to be killed; return False if it was killed before."""
         with self._lock:
             if worker in self._kills:
                 return False
@@ -83,17 +83,17 @@ class FaultLog:
             return True
 
     def withdraw_kill(self, worker: int) -> None:
-        """It was gone already."""
+        """Remove a kill: the worker was gone already."""
         with self._lock:
             self._kills.pop(worker)
             self.counts["kills"] -= 1
 
     @contextmanager
-    def during(self, what: str, whom: object = None) -> Iterator[None]:
-        """What is done within lasts as long as that: "stop", "squeeze" or "cancel"."""
+    def during(self, what: str, target: object = None) -> Iterator[None]:
+        """Log a fault that lasts as long as the block: "stop", "exhaustion" or "cancel"."""
         with self._lock:
             self.counts[f"{what}s"] += 1
-            spans = self._spans.setdefault((what, whom), [])
+            spans = self._spans.setdefault((what, target), [])
             began = time.monotonic()
             spans.append(Span(began, float("inf")))
         try:
@@ -103,25 +103,25 @@ class FaultLog:
                 spans.remove(Span(began, float("inf")))
                 spans.append(Span(began, time.monotonic()))
 
-    # What it explains
+    # What the faults explain
 
-    def lasted(self, what: str, whom: object, span: Span) -> bool:
-        """Whether this was done to whom (None: to anybody) in this time."""
+    def lasted(self, what: str, target: object, span: Span) -> bool:
+        """Return whether such a fault hit the target (None: any target) in this time."""
         with self._lock:
             return any(
                 span.overlaps(other)
-                for (done, to), spans in self._spans.items()
-                if done == what and whom in (None, to)
+                for (kind, hit), spans in self._spans.items()
+                if kind == what and target in (None, hit)
                 for other in spans
             )
 
     def kills_in(self, span: Span) -> int:
-        """How many workers were killed in this time."""
+        """Return how many workers were killed in this time."""
         with self._lock:
             return sum(span.begin <= at <= span.end for at in self._kills.values())
 
     def foiled_starts_in(self, span: Span) -> int:
-        """How many workers were killed in this time that are not known to have done anything."""
+        """Return how many workers were killed in this time before they had started a task."""
         with self._lock:
             return sum(
                 span.begin <= at <= span.end and worker not in self._started
@@ -129,19 +129,19 @@ class FaultLog:
             )
 
     def record_starts(self, workers: Iterable[int]) -> None:
-        """These have started callables."""
+        """Record that these workers have started tasks."""
         with self._lock:
             self._started.update(workers)
 
     def blame(self, worker: int | None, span: Span) -> str:
-        """A result of this time says that its worker was killed, this one if that is known.
+        """Attribute a result of this time to the kill of its worker, if the worker is known.
 
-        Gives what is wrong with that, if anything.
+        Returns what is wrong with that; empty if nothing is.
         """
         with self._lock:
             if worker is None:
                 self._blamed_unseen += 1
-                return "" if self.kills_in(span) else "nobody was killed"
+                return "" if self.kills_in(span) else "no worker was killed"
             if worker not in self._kills:
                 return "its worker was not killed"
             if worker in self._blamed:
@@ -150,12 +150,14 @@ class FaultLog:
             return ""
 
     def close_epoch(self) -> None:
-        """All runs are over: check the balance, and forget it."""
+        """Check and reset the kills, while no run is in progress."""
         with self._lock:
             blamed = len(self._blamed) + self._blamed_unseen
             self.counts["blamed on kills"] += blamed
             if blamed > len(self._kills):
-                self.report_violation("epoch", f"{blamed} results blamed on {len(self._kills)} kills")
+                self.report_violation(
+                    "epoch", f"{blamed} results blamed on {len(self._kills)} kills"
+                )
             self._kills.clear()
             self._spans.clear()
             self._blamed.clear()
