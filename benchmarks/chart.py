@@ -1,4 +1,4 @@
-"""The picture: for each row, how long every contender took, in units of enact_pool's time."""
+"""The chart: for each row, how long every contender took, in units of enact_pool's time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def draw(record: Record, path: Path) -> None:
     """Draw the ratios as bars, on a log scale. Raises `ImportError` without matplotlib."""
     import matplotlib
 
-    # Without a display: continuous integration has none.
+    # Needs no display: continuous integration has none.
     matplotlib.use("Agg")
     from matplotlib import pyplot
     from matplotlib.patches import Patch

@@ -1,9 +1,8 @@
-"""`python -m benchmarks.limit_cost`: what it costs to have limits, and how late they are kept.
+"""`python -m benchmarks.limit_cost`: what limits cost, and how late they are enforced.
 
-The same callables are run without limits, with a time limit and with both a time
-and a memory limit, none of which any of them breaks, in turn, repeat by repeat. Then
-callables that never end are run, and the time from the end of their limit to the end
-of the call is taken.
+The same callables run without limits, with a time limit, and with a time and a memory
+limit, in turn, repeat by repeat; no callable exceeds a limit. Then callables that never
+end are run, and the time from the end of their limit to the end of the call is measured.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ def _cost(pool: Pool, count: int, each_s: float, repeats: int) -> Table:
 def _lateness(pool: Pool, times: int) -> Table:
     late_ms = []
     for _ in range(times):
-        # So that a worker is there.
+        # Starts a worker.
         pool.run_parallel([timed.noop] * 4, None)
         begun_at = time.perf_counter()
         (result,) = pool.run_parallel([timed.spin], 3600.0, timeout=_TIMEOUT_S)
@@ -67,11 +66,11 @@ def _lateness(pool: Pool, times: int) -> Table:
 
 
 def main() -> int:
-    """Do what the command line says; gives the exit code."""
+    """Run the command line; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.limit_cost", description=__doc__)
     parser.add_argument("--workers", type=int, default=2, help="default: 2")
-    parser.add_argument("--repeats", type=int, default=15, help="of each work (default: 15)")
-    parser.add_argument("--quick", action="store_true", help="small sizes, to see that all works")
+    parser.add_argument("--repeats", type=int, default=15, help="of each row (default: 15)")
+    parser.add_argument("--quick", action="store_true", help="small sizes, as a quick check")
     options = parser.parse_args()
     if options.workers < 1 or options.repeats < 1:
         parser.error("--workers and --repeats must be at least 1")

@@ -1,4 +1,4 @@
-"""What no pool of processes can do without: a message, a pickle, and the sleep of its workers."""
+"""Lower bounds for any pool of processes: a message, a pickle, and the sleep of its workers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from attrs import frozen
 
 from benchmarks.timed_callables import noop
 
-__all__ = ["Limits", "measured_limits"]
+__all__ = ["LowerBounds", "measure_lower_bounds"]
 
 _MESSAGE = b"8 bytes."
 
@@ -22,16 +22,15 @@ _ASLEEP_S = 0.01
 
 
 @frozen
-class Limits:
+class LowerBounds:
     """Medians, in microseconds of wall time.
 
     `round_trip_us` is for a few bytes to another process and back through two
     bare pipes, both sides asleep while they wait. `pickle_us` is for pickling a
     no-op by cloudpickle, and loading it again, in one process.
 
-    `asleep` is the share of the time for which 64 processes sleep that do nothing
-    but sleep for 10 ms, 60 times, and are told nothing: what 64 busy lanes come to
-    without a pool.
+    `asleep` is the share of the time for which 64 processes sleep that just sleep
+    60 x 10 ms without any messages: the ceiling for 64 busy lanes.
     """
 
     round_trip_us: float
@@ -39,10 +38,12 @@ class Limits:
     asleep: float
 
 
-def measured_limits(times: int, naps: int) -> Limits:
-    """Each so many times. Call it before any thread is started: it forks."""
+def measure_lower_bounds(times: int, naps: int) -> LowerBounds:
+    """Measure each bound `times` times. Call it before any thread is started: it forks."""
     asleep = statistics.median(_asleep_share(naps) for _ in range(5))
-    return Limits(round(_round_trip_us(times), 3), round(_pickle_us(times), 3), round(asleep, 4))
+    return LowerBounds(
+        round(_round_trip_us(times), 3), round(_pickle_us(times), 3), round(asleep, 4)
+    )
 
 
 def _asleep_share(naps: int) -> float:
@@ -62,7 +63,7 @@ def _asleep_share(naps: int) -> float:
                 for _ in range(naps):
                     time.sleep(_ASLEEP_S)
                 os.write(done_in, b"!")
-                os.read(end_out, 1)  # to end takes CPU time from those that sleep
+                os.read(end_out, 1)  # exiting would take CPU time from those that sleep
             finally:
                 os._exit(0)
         sleepers.append(sleeper)
@@ -94,7 +95,7 @@ def _round_trip_us(times: int) -> float:
             while message := os.read(there_out, len(_MESSAGE)):
                 os.write(back_in, message)
         finally:
-            # Whatever happens: what comes next is for the parent alone.
+            # In any case: only the parent may run the code after this.
             os._exit(0)
 
     def trip() -> None:
@@ -114,10 +115,10 @@ def _pickle_us(times: int) -> float:
     return _median_us(lambda: pickle.loads(cloudpickle.dumps(noop)), times)
 
 
-def _median_us(deed: Callable[[], object], times: int) -> float:
+def _median_us(action: Callable[[], object], times: int) -> float:
     taken_ns = []
     for _ in range(times):
         begun_at = time.perf_counter_ns()
-        deed()
+        action()
         taken_ns.append(time.perf_counter_ns() - begun_at)
     return statistics.median(taken_ns) / 1e3

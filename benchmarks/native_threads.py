@@ -1,8 +1,8 @@
 """`python -m benchmarks.native_threads`: native threads in workers, limited by the pool or not.
 
 Matrix products by NumPy, whose library would start a thread per core in every
-worker: with the pool's limits, by which the workers share the cores, and with
-an `env` that lifts them.
+worker: once with the pool's limits, with which the workers share the cores, and once
+with an `env` that lifts them.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from benchmarks import timed_callables as timed
 from benchmarks.table import Table, figures
 from enact_pool import Pool
 
-# What NumPy's libraries look at, whichever of them it was built with.
+# The variables of all libraries that NumPy may be built with.
 _LIMITS = ("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 _PRODUCTS_EACH = 4
 
 
 def _times_ms(pools: list[Pool], size: int, products: int, repeats: int) -> list[list[float]]:
-    """How long each pool takes for the products, in turn, repeat by repeat."""
+    """Return the times of each pool; the pools take turns, repeat by repeat."""
     taken: list[list[float]] = [[] for _ in pools]
     for pool in pools:
         _multiply(pool, size, products)
@@ -50,7 +50,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--workers", type=int, default=2, help="of each pool (default: 2)")
     parser.add_argument("--repeats", type=int, help="default: 5; quick: 1")
-    parser.add_argument("--quick", action="store_true", help="small sizes, to see that all works")
+    parser.add_argument("--quick", action="store_true", help="small sizes, as a quick check")
     options = parser.parse_args()
     if options.workers < 1 or (options.repeats is not None and options.repeats < 1):
         parser.error("--workers and --repeats must be at least 1")
@@ -59,13 +59,13 @@ def _options() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Do what the command line says; gives the exit code."""
+    """Run the command line; return the exit code."""
     options = _options()
     if find_spec("numpy") is None:
-        print("needs NumPy", file=sys.stderr)
+        print("this program needs NumPy", file=sys.stderr)
         return 1
     for name in _LIMITS:
-        # Or the pool would leave the number to whoever has set it.
+        # The pool does not change a number that the user has set.
         os.environ.pop(name, None)
     size, products = 300 if options.quick else 1_500, _PRODUCTS_EACH * options.workers
     cores = str(os.cpu_count())

@@ -167,9 +167,7 @@ it. No library that unpickles in its caller's process survives that; enact_pool 
 def _options() -> argparse.Namespace:
     names = {hazard.name: hazard for hazard in HAZARDS}
     parser = argparse.ArgumentParser(prog="python -m benchmarks.reliability", description=__doc__)
-    parser.add_argument(
-        "--quick", action="store_true", help="only a few hazards, as a check that the program works"
-    )
+    parser.add_argument("--quick", action="store_true", help="only a few hazards")
     parser.add_argument("--hazards", nargs="+", choices=names, metavar="NAME", help="only these")
     parser.add_argument(
         "--contenders", nargs="+", choices=OUTCOME_CONTENDERS, metavar="NAME", help="only these"

@@ -1,4 +1,4 @@
-"""How what a callable costs grows with the number of callables, and with the number of lanes."""
+"""The measurement of how the cost per callable grows with the number of callables and lanes."""
 
 from __future__ import annotations
 
@@ -15,35 +15,34 @@ from typing import Any
 from attrs import frozen
 
 from benchmarks import timed_callables as timed
-from benchmarks.lower_bounds import Limits, measured_limits
+from benchmarks.lower_bounds import LowerBounds, measure_lower_bounds
 from benchmarks.record import machine, today
 from enact_pool import EventEmitter, Pool, iter_parallel
 
-__all__ = ["Cost", "Growth", "Occupation", "Peak", "measured_growth", "tell_peak"]
+__all__ = ["Cost", "ScalingRecord", "Occupation", "Peak", "measure_scaling", "print_peak"]
 
-# A number of callables is run again until it has taken so long in all.
+# Each number of callables is run repeatedly for so many seconds in all.
 _MEASURED_S = 1.0
 _QUICKLY_MEASURED_S = 0.1
 _MOST_RUNS = 200
 _LANE_RUNS = 3
 
-# Of results that are streamed, the events are taken after so many.
+# After how many streamed results the events are drained.
 _DRAINED_EVERY = 1_000
 
-# Long enough for the other workers to have something to do as well; and how often
-# to try until all have.
+# Long enough that every worker gets a callable; and how often to try.
 _WARM_UP_S = 0.05
 _WARM_UP_ROUNDS = 200
 
 _ASLEEP_S = 0.010
-_PEAK_PATIENCE_S = 300.0
-# Of what `getrusage` gives, in bytes.
+_PEAK_TIMEOUT_S = 300.0
+# The unit of `ru_maxrss`, in bytes.
 _PEAK_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 @frozen
 class Cost:
-    """Wall time per no-op, in microseconds: the median of some runs of so many callables."""
+    """The median wall time per no-op, in microseconds, of `runs` runs of `callables` no-ops."""
 
     way: str
     callables: int
@@ -53,7 +52,7 @@ class Cost:
 
 @frozen
 class Occupation:
-    """How well so many lanes are kept supplied with callables that sleep.
+    """How busy lanes are with callables that sleep.
 
     `wall_ms` is the median for all callables, `busy` the share of it for which
     a lane slept on average, `cpu_us` the CPU time of the parent per callable.
@@ -69,39 +68,41 @@ class Occupation:
 
 @frozen
 class Peak:
-    """The parent's largest resident size, in MB, when so many callables were streamed."""
+    """The parent's largest resident size, in MB, after `callables` were streamed."""
 
     callables: int
     megabytes: float
 
 
 @frozen
-class Growth:
-    """One run of these measurements. `workers` is how many ran the no-ops."""
+class ScalingRecord:
+    """One run of these measurements. `workers` is the number for the no-ops."""
 
     date: str
     quick: bool
     workers: int
     machine: dict[str, Any]
-    limits: Limits
+    lower_bounds: LowerBounds
     peaks: list[Peak]
     costs: list[Cost]
     occupations: list[Occupation]
 
 
-def measured_growth(quick: bool, workers: int, say: Callable[[str], None]) -> Growth:
-    """Measure everything; if quick, in sizes that just show that it works."""
-    # In this order: the limits fork, and what this process has taken counts
-    # for the peaks of those that it starts.
-    say("limits")
-    limits = measured_limits(200 if quick else 5_000, naps=6 if quick else 60)
+def measure_scaling(quick: bool, workers: int, say: Callable[[str], None]) -> ScalingRecord:
+    """Measure everything; if quick, in sizes small sizes."""
+    # The order matters: the lower bounds fork, and memory that this process has used
+    # counts for the peaks of its children.
+    say("lower bounds")
+    lower_bounds = measure_lower_bounds(200 if quick else 5_000, naps=6 if quick else 60)
     peaks = [_peak(workers, count, say) for count in ([100, 10_000] if quick else [10_000, 10**6])]
     costs = _costs(quick, workers, say)
     occupations = [
         _occupation(lanes, 10 if quick else 60, say)
         for lanes in ([1, 2, 8] if quick else [1, 2, 4, 8, 16, 32, 64])
     ]
-    return Growth(today(), quick, workers, machine(), limits, peaks, costs, occupations)
+    return ScalingRecord(
+        today(), quick, workers, machine(), lower_bounds, peaks, costs, occupations
+    )
 
 
 # Peaks
@@ -109,19 +110,21 @@ def measured_growth(quick: bool, workers: int, say: Callable[[str], None]) -> Gr
 
 def _peak(workers: int, count: int, say: Callable[[str], None]) -> Peak:
     say(f"peak memory: {count} callables")
-    program = f"from benchmarks.scaling_measurement import tell_peak\ntell_peak({workers}, {count})"
+    program = (
+        f"from benchmarks.scaling_measurement import print_peak\nprint_peak({workers}, {count})"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program],
         stdout=subprocess.PIPE,
         text=True,
         check=True,
-        timeout=_PEAK_PATIENCE_S,
+        timeout=_PEAK_TIMEOUT_S,
     )
     return Peak(count, float(done.stdout))
 
 
-def tell_peak(workers: int, count: int) -> None:
-    """Stream so many callables, and print the peak of this process's resident size, in MB."""
+def print_peak(workers: int, count: int) -> None:
+    """Stream `count` callables, and print the peak of this process's resident size, in MB."""
     with Pool(workers) as pool:
         _stream(pool, count)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _PEAK_UNIT
@@ -132,22 +135,22 @@ def tell_peak(workers: int, count: int) -> None:
 
 
 def _stream(pool: Pool, count: int) -> None:
-    """So many no-ops, of which nothing is kept."""
+    """Run `count` no-ops, and keep none of their results."""
     emitter = EventEmitter()
     done = 0
     for result in iter_parallel(repeat(timed.noop, count), None, emitter, pool=pool):
         done += result.output.is_ok
         if done % _DRAINED_EVERY == 0:
-            list(emitter.drain())  # makes them
-    list(emitter.drain())  # makes them
+            list(emitter.drain())  # creates the events
+    list(emitter.drain())  # creates the events
     _check(done, count)
 
 
 def _gather(pool: Pool, count: int) -> None:
-    """So many no-ops, with all results in a list."""
+    """Run `count` no-ops, with all results in a list."""
     emitter = EventEmitter()
     results = pool.run_parallel([timed.noop] * count, None, emitter)
-    list(emitter.drain())  # makes them
+    list(emitter.drain())  # creates the events
     _check(sum(result.output.is_ok for result in results), count)
 
 
@@ -158,7 +161,7 @@ def _check(done: int, count: int) -> None:
 
 def _costs(quick: bool, workers: int, say: Callable[[str], None]) -> list[Cost]:
     powers = [10**power for power in range(2, 5 if quick else 7)]
-    # Not a list of a million results: what it costs is memory, and is seen before.
+    # Not a list of a million results, which would measure memory.
     gathered = powers if quick else [*powers[:-1], 200_000]
     costs = []
     with Pool(workers) as pool:
@@ -178,7 +181,7 @@ def _costs(quick: bool, workers: int, say: Callable[[str], None]) -> list[Cost]:
 def _taken_s(
     run: Callable[[Pool, int], None], pool: Pool, count: int, seconds: float
 ) -> list[float]:
-    """How many seconds each run took, of as many as take so many seconds in all."""
+    """Run repeatedly for `seconds` in all; return the seconds of each run."""
     taken: list[float] = []
     while sum(taken) < seconds and len(taken) < _MOST_RUNS:
         gc.collect()
@@ -189,7 +192,7 @@ def _taken_s(
 
 
 def _warm_up(pool: Pool) -> None:
-    """Run something, until every worker has."""
+    """Run callables until every worker has run one."""
     naps = [timed.process_after] * (2 * pool.max_workers)
     seen: set[int] = set()
     for _ in range(_WARM_UP_ROUNDS):
@@ -214,7 +217,7 @@ def _occupation(lanes: int, callables_each: int, say: Callable[[str], None]) -> 
         for _ in range(_LANE_RUNS):
             spent_before, begun_at = time.process_time(), time.perf_counter()
             results = pool.run_parallel(naps, _ASLEEP_S, emitter)
-            list(emitter.drain())  # makes them
+            list(emitter.drain())  # creates the events
             wall_s.append(time.perf_counter() - begun_at)
             cpu_s.append(time.process_time() - spent_before)
             _check(sum(result.output.is_ok for result in results), count)

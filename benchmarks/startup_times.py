@@ -1,4 +1,4 @@
-"""What happens once in a process: imports and first calls, each in a fresh interpreter."""
+"""Start-up times: imports and first calls, each in a fresh interpreter."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from attrs import frozen
 
 from benchmarks.record import Fact
 
-__all__ = ["measured_facts"]
+__all__ = ["measured_startup_times"]
 
 # The interpreter's own start is not counted: the clock runs in the new process.
 _PROGRAM = """
@@ -20,26 +20,26 @@ begun_at = time.perf_counter()
 print("took", (time.perf_counter() - begun_at) * 1e3)
 """
 
-_PATIENCE_S = 60.0
+_TIMEOUT_S = 60.0
 
 
 @frozen
-class _Question:
+class _Statement:
     name: str
     description: str
     statement: str
 
 
-def _questions(workers: int) -> list[_Question]:
+def _statements(workers: int) -> list[_Statement]:
     return [
-        _Question("import-enact_pool", "import enact_pool", "import enact_pool"),
-        _Question(
+        _Statement("import-enact_pool", "import enact_pool", "import enact_pool"),
+        _Statement(
             "import-run_parallel",
             "from enact_pool import run_parallel",
             "from enact_pool import run_parallel",
         ),
-        _Question("import-loky", "import loky", "import loky"),
-        _Question(
+        _Statement("import-loky", "import loky", "import loky"),
+        _Statement(
             "first-enact_pool",
             "import, and first Pool.run_parallel of one no-op",
             "from enact_pool import Pool\n"
@@ -47,7 +47,7 @@ def _questions(workers: int) -> list[_Question]:
             f"pool = Pool({workers})\n"
             "assert pool.run_parallel([noop], None)[0].output.is_ok",
         ),
-        _Question(
+        _Statement(
             "first-loky",
             "import, and loky's first submit().result() of one no-op",
             "from loky import get_reusable_executor\n"
@@ -57,36 +57,37 @@ def _questions(workers: int) -> list[_Question]:
     ]
 
 
-def measured_facts(workers: int, repeats: int) -> list[Fact]:
-    """Each fact `repeats` times, one after the other."""
-    questions = _questions(workers)
+def measured_startup_times(workers: int, repeats: int) -> list[Fact]:
+    """Measure each start-up time `repeats` times, in turn."""
+    statements = _statements(workers)
     facts = {
-        question.name: Fact(question.name, question.description, [], None) for question in questions
+        statement.name: Fact(statement.name, statement.description, [], None)
+        for statement in statements
     }
     for _ in range(repeats):
-        for question in questions:
-            fact = facts[question.name]
+        for statement in statements:
+            fact = facts[statement.name]
             if fact.note:
                 continue
             try:
-                fact.times_ms.append(_ask(question))
+                fact.times_ms.append(_measured_ms(statement))
             except subprocess.CalledProcessError as error:
                 fact.note = f"failed: {_last_line(error.stderr)}"
             except subprocess.TimeoutExpired:
-                fact.note = f"hangs: more than {_PATIENCE_S:.0f} s"
+                fact.note = f"hangs: more than {_TIMEOUT_S:.0f} s"
             else:
                 fact.median_ms = round(statistics.median(fact.times_ms), 3)
     return list(facts.values())
 
 
-def _ask(question: _Question) -> float:
-    program = _PROGRAM.format(statement=question.statement)
+def _measured_ms(statement: _Statement) -> float:
+    program = _PROGRAM.format(statement=statement.statement)
     done = subprocess.run(
         [sys.executable, "-c", program],
         capture_output=True,
         text=True,
         check=True,
-        timeout=_PATIENCE_S,
+        timeout=_TIMEOUT_S,
     )
     return round(float(done.stdout.split()[-1]), 3)
 

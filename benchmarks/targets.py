@@ -1,4 +1,4 @@
-"""The bars: how long enact_pool may take, as a share of a peer's time, and how long it should."""
+"""The targets: how long enact_pool may take, as a multiple of a peer's time."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from attrs import frozen
 
 from benchmarks.record import OURS, Fact, Record, Row, ratio
 
-__all__ = ["BARS", "BEST", "FACT_BARS", "Attempt", "Bar", "tried"]
+__all__ = ["TARGETS", "BEST", "FACT_TARGETS", "TargetCheck", "Target", "checked_targets"]
 
-# Stands for the fastest other pool that did the whole work.
+# The fastest other pool that ran the whole workload.
 BEST = "best peer"
 
 
 @frozen
-class Bar:
-    """In what is called `name`, enact_pool takes at most `most` times as long as `peer`.
+class Target:
+    """In the row `name`, enact_pool takes at most `most` times as long as `peer`.
 
-    `goal`, in the same unit, is what it should come to.
+    `goal` is the multiple that it should reach.
     """
 
     name: str
@@ -25,57 +25,57 @@ class Bar:
     goal: float
 
 
-BARS = (
-    Bar("noops-1", "mp.Pool", 0.5, 0.3),
-    Bar("noops-4", "mp.Pool", 0.6, 0.45),
-    Bar("noops-10000", "joblib", 1.25, 0.8),
-    Bar("closures-10000", "joblib", 0.85, 0.7),
-    Bar("noops-200000", "joblib", 1.25, 0.8),
-    Bar("spins-1ms", "mp.Pool", 1.03, 1.01),
-    Bar("spins-10ms", "mp.Pool", 1.02, 1.01),
-    Bar("skewed", BEST, 1.02, 1.0),
-    Bar("array-input", "joblib", 1.0, 0.6),
-    Bar("bytes-returned", BEST, 0.8, 0.4),
-    Bar("arrays-returned", BEST, 0.8, 0.4),
-    Bar("segfaults-10", "pebble", 1.1, 1.0),
+TARGETS = (
+    Target("noops-1", "mp.Pool", 0.5, 0.3),
+    Target("noops-4", "mp.Pool", 0.6, 0.45),
+    Target("noops-10000", "joblib", 1.25, 0.8),
+    Target("closures-10000", "joblib", 0.85, 0.7),
+    Target("noops-200000", "joblib", 1.25, 0.8),
+    Target("spins-1ms", "mp.Pool", 1.03, 1.01),
+    Target("spins-10ms", "mp.Pool", 1.02, 1.01),
+    Target("skewed", BEST, 1.02, 1.0),
+    Target("array-input", "joblib", 1.0, 0.6),
+    Target("bytes-returned", BEST, 0.8, 0.4),
+    Target("arrays-returned", BEST, 0.8, 0.4),
+    Target("segfaults-10", "pebble", 1.1, 1.0),
 )
 
-# The same for facts, by the names of both.
-FACT_BARS = (
-    Bar("first-enact_pool", "first-loky", 1.1, 1.0),
-    Bar("import-enact_pool", "import-loky", 1.2, 1.05),
+# The same for start-up times, by the names of both.
+FACT_TARGETS = (
+    Target("first-enact_pool", "first-loky", 1.1, 1.0),
+    Target("import-enact_pool", "import-loky", 1.2, 1.05),
 )
 
 
 @frozen
-class Attempt:
-    """A bar, and what was measured: the ratio to which peer; None if one of the two has no time."""
+class TargetCheck:
+    """A target and the measured ratio to the peer; None if one of the two has no time."""
 
-    bar: Bar
+    target: Target
     description: str
     peer: str
     ratio: float | None
 
 
-def tried(record: Record) -> list[Attempt]:
-    """The bars of those rows and facts that are in the record."""
+def checked_targets(record: Record) -> list[TargetCheck]:
+    """Check the targets of all rows and start-up times in the record."""
     rows = {row.name: row for row in record.rows}
-    tries = [_on_row(bar, rows[bar.name]) for bar in BARS if bar.name in rows]
+    checks = [_on_row(target, rows[target.name]) for target in TARGETS if target.name in rows]
     facts = {fact.name: fact for fact in record.facts}
-    return tries + [
-        _on_facts(bar, facts[bar.name], facts[bar.peer])
-        for bar in FACT_BARS
-        if bar.name in facts and bar.peer in facts
+    return checks + [
+        _on_facts(target, facts[target.name], facts[target.peer])
+        for target in FACT_TARGETS
+        if target.name in facts and target.peer in facts
     ]
 
 
-def _on_row(bar: Bar, row: Row) -> Attempt:
-    peer = bar.peer
+def _on_row(target: Target, row: Row) -> TargetCheck:
+    peer = target.peer
     if peer == BEST and row.peers:
         peer = row.peers[0]
-    return Attempt(bar, row.description, peer, row.ratio(OURS, peer))
+    return TargetCheck(target, row.description, peer, row.ratio(OURS, peer))
 
 
-def _on_facts(bar: Bar, ours: Fact, theirs: Fact) -> Attempt:
+def _on_facts(target: Target, ours: Fact, theirs: Fact) -> TargetCheck:
     library = theirs.name.rpartition("-")[2]
-    return Attempt(bar, ours.description, library, ratio(ours.median_ms, theirs.median_ms))
+    return TargetCheck(target, ours.description, library, ratio(ours.median_ms, theirs.median_ms))

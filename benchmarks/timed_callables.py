@@ -1,9 +1,9 @@
-"""What the workers run. All of it can be imported by name, for peers that spawn.
+"""The callables that are timed. All can be imported by name, for peers that spawn.
 
-Nothing heavy is imported here, so that no peer's start is slowed down by it.
+This module imports nothing heavy, which would slow down the start of workers.
 
-Each function ignores what it is given after its first argument: enact_pool
-calls every callable with the run's input, also those that need none.
+Each function ignores its second argument: enact_pool calls every callable with the
+run's input, also those that need none.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def noop(_given: object = None, /) -> None:
 
 
 def closure(number: int) -> Callable[[object], int]:
-    """A function of its own that gives `number`, and that plain pickle cannot pickle."""
+    """Return a new function that returns `number`, and that plain pickle cannot pickle."""
 
     def captured(_given: object) -> int:
         return number
@@ -55,18 +55,17 @@ def nap(seconds: float, _given: object = None, /) -> None:
 
 
 def process_after(seconds: float, _given: object = None, /) -> int:
-    """Sleep; gives the id of the process that did."""
+    """Sleep, and return the process id."""
     time.sleep(seconds)
     return os.getpid()
 
 
 def spin(seconds: float, _given: object = None, /) -> None:
-    """Keep a CPU busy for so long by the wall clock.
+    """Keep a CPU busy for some seconds of wall time.
 
-    Not by the thread's CPU time: the work would take longer whenever somebody
-    else uses the machine, and the figures would be about them. The price is
-    that a contender is not charged for CPU time that its own caller takes away
-    from its workers.
+    Not of the thread's CPU time: the callable would take longer whenever other processes
+    use the machine, and the figures would measure them. The price is that a contender is
+    not charged for CPU time that its own caller takes away from its workers.
     """
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
@@ -74,10 +73,10 @@ def spin(seconds: float, _given: object = None, /) -> None:
 
 
 def spin_or_segfault(seconds: float, _given: object = None, /) -> None:
-    """Spin; if `seconds` is negative, die of SIGSEGV."""
+    """Spin; die of SIGSEGV if `seconds` is negative."""
     if seconds < 0:
-        # Neither a core file nor a stack on the terminal, whoever asked for
-        # them: loky's workers do. enact_pool's write theirs elsewhere.
+        # Write neither a core file nor a stack to the terminal, as loky's workers would.
+        # enact_pool's workers write theirs elsewhere.
         _, most = resource.getrlimit(resource.RLIMIT_CORE)
         resource.setrlimit(resource.RLIMIT_CORE, (0, most))
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
@@ -86,25 +85,24 @@ def spin_or_segfault(seconds: float, _given: object = None, /) -> None:
 
 
 def array_sum(array: Any, _given: object = None, /) -> float:
-    """The sum of a NumPy array."""
+    """Return the sum of a NumPy array."""
     return float(array.sum())
 
 
 def sum_of_shared(array: Any, _number: int, /) -> float:
-    """The same, in the argument order of mpire's shared objects."""
+    """Return the sum, with the argument order of mpire's shared objects."""
     return array_sum(array)
 
 
 def blob(size: int, _given: object = None, /) -> bytes:
-    """So many bytes."""
+    """Return `size` bytes."""
     return bytes(size)
 
 
 def array(count: int, _given: object = None, /) -> Any:
-    """A NumPy array of so many numbers, of 8 bytes each: zeros, but for `marks`.
+    """Return a NumPy array of `count` numbers of 8 bytes: zeros, except at `marks`.
 
-    As with `blob`, next to nothing is spent on filling it, or the figures would
-    be about that.
+    As with `blob`, filling it takes almost no time, which the figures would include.
     """
     import numpy as np
 
@@ -115,12 +113,12 @@ def array(count: int, _given: object = None, /) -> Any:
 
 
 def marks(count: int) -> list[int]:
-    """The places of such an array by which it can be known: both ends, and the middle."""
+    """Return the indexes by which such an array is recognized: both ends, and the middle."""
     return [0, count // 2, count - 1]
 
 
 def matrix_product(size: int, _given: object = None, /) -> float:
-    """Multiply two square NumPy matrices of so many rows; gives one element of the product."""
+    """Multiply two square NumPy matrices of `size` rows; return one element of the product."""
     import numpy as np
 
     ones = np.ones((size, size))
@@ -128,13 +126,13 @@ def matrix_product(size: int, _given: object = None, /) -> float:
 
 
 class _Worker:
-    """What a task leaves in its process for a later one."""
+    """State that one callable leaves in its process for a later one."""
 
     profile: Profile | None = None
 
 
 def begin_profile(_given: object = None, /) -> None:
-    """Profile what this process does from now on."""
+    """Start to profile this process."""
     from cProfile import Profile
 
     _Worker.profile = Profile()
@@ -142,7 +140,7 @@ def begin_profile(_given: object = None, /) -> None:
 
 
 def end_profile(_given: object = None, /) -> dict[tuple[str, int, str], tuple[Any, ...]]:
-    """What this process has done since `begin_profile`, in the format of `pstats`."""
+    """Stop profiling, and return the profile in the format of `pstats`."""
     assert _Worker.profile is not None
     _Worker.profile.create_stats()
     return _Worker.profile.stats

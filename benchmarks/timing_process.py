@@ -1,20 +1,19 @@
-"""A stand: the process in which one contender works, and that takes its time.
+"""The process in which one contender runs, and which times it.
 
-Each contender has one to itself, for they disturb each other: some fork, which
-is unsafe beside the threads of the others, and some wake up again and again
-while they have nothing to do.
+Each contender has its own process, since contenders disturb each other: some fork,
+which is unsafe beside the threads of the others, and some poll while they are idle.
 
     python -m benchmarks.timing_process CONTENDER WORKERS [quick]
 
-reads orders from its standard input, one JSON array a line, and answers each by
-one JSON object a line:
+reads commands from its timingard input, one JSON array per line, and replies to each
+with one JSON object per line:
 
     hello                what is installed
-    begin WORK           opens a pool, if none is open, and warms it up
-    run                  does the work once; times and counts
-    end                  closes the pool
+    begin WORKLOAD       open a pool, if none is open, and warm it up
+    run                  run the workload once; times and counts
+    end                  close the pool
 
-It ends with its input, and closes its pool then.
+At the end of its input, it closes the pool and exits.
 """
 
 from __future__ import annotations
@@ -32,20 +31,20 @@ from typing import Any
 
 from benchmarks import timed_callables as timed
 from benchmarks.contenders import CONTENDERS, UNANSWERED, Contender, Failure
-from benchmarks.workloads import Load, Work, works
+from benchmarks.workloads import Load, Workload, workloads
 
 __all__ = ["main", "version_of"]
 
-# Times the number of workers: long enough that no worker can do its share of
-# the first calls for another that is not there yet.
+# Seconds, times the number of workers: long enough that no worker can run the first calls
+# of another worker that has not started yet.
 _WARM_UP_SECONDS = 0.03
-# The single calls of a repeat end here, if they are slow.
+# After so many seconds, no more slow calls of a repeat are made.
 _MOST_SECONDS = 1.0
 _FEWEST_CALLS = 20
 
 
-class _Stand:
-    def __init__(self, contender: Contender, rows: list[Work]) -> None:
+class _TimingProcess:
+    def __init__(self, contender: Contender, rows: list[Workload]) -> None:
         self._contender = contender
         self._rows = {work.name: work for work in rows}
         self._work = rows[0]
@@ -74,7 +73,7 @@ class _Stand:
         return {"refusal": ""}
 
     def _warm_up(self) -> None:
-        # With tasks of the row itself: mpire tells its workers of each new function.
+        # With tasks of the row itself: mpire sends each new function to its workers.
         self._contender.run(self._work.build(min(self._work.tasks, 2 * self._contender.workers)))
 
     def run(self) -> dict[str, Any]:
@@ -93,11 +92,11 @@ class _Stand:
                 return {"raised": type(error).__name__, "answers": 0, "errors": {}}
             times_ns.append(time.perf_counter_ns() - begun_at)
             cpu_ns.append(time.process_time_ns() - spent_before)
-            told = _counted(contender.values(done), load)
+            counts = _counted(contender.values(done), load)
             if sum(times_ns) > _MOST_SECONDS * 1e9 and len(times_ns) >= _FEWEST_CALLS:
                 break
         middle, middle_cpu = statistics.median(times_ns), statistics.median(cpu_ns)
-        return {"ms": middle / 1e6, "cpu_ms": middle_cpu / 1e6, **told}
+        return {"ms": middle / 1e6, "cpu_ms": middle_cpu / 1e6, **counts}
 
     def end(self) -> dict[str, Any]:
         if self._is_open:
@@ -107,7 +106,7 @@ class _Stand:
 
 
 def version_of(package: str) -> str:
-    """The version of a package. Raises `ImportError` if it cannot be imported."""
+    """Return the version of a package. Raises `ImportError` if it cannot be imported."""
     module = import_module(package)
     try:
         return version(package)
@@ -117,7 +116,7 @@ def version_of(package: str) -> str:
 
 
 def _counted(values: list[Any], load: Load) -> dict[str, Any]:
-    """How many answers, errors of which types, and tasks without either."""
+    """Count answers, errors by type, and tasks without either."""
     answers = unanswered = 0
     errors: Counter[str] = Counter()
     for value, right in zip(values, load.expected, strict=True):
@@ -133,19 +132,19 @@ def _counted(values: list[Any], load: Load) -> dict[str, Any]:
 
 
 def main(name: str, workers: str, *options: str) -> None:
-    """Obey the orders on standard input, until it ends."""
+    """Execute the commands on standard input until it ends."""
     replies = os.fdopen(os.dup(1), "w", buffering=1)
-    # What libraries print must not come between the answers.
+    # Libraries must not print between the replies.
     os.dup2(2, 1)
-    stand = _Stand(CONTENDERS[name](int(workers)), works("quick" in options))
+    timing = _TimingProcess(CONTENDERS[name](int(workers)), workloads("quick" in options))
     for line in sys.stdin:
-        order, *arguments = json.loads(line)
+        command, *arguments = json.loads(line)
         try:
-            reply = getattr(stand, order)(*arguments)
+            reply = getattr(timing, command)(*arguments)
         except Exception as error:
             reply = {"failed": f"{type(error).__name__}: {error}"}
         print(json.dumps(reply), file=replies)
-    stand.end()
+    timing.end()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A stand, seen from outside: how it is started, told what to do, and ended."""
+"""The client of a timing process: starts it, sends commands to it, and ends it."""
 
 from __future__ import annotations
 
@@ -12,25 +12,24 @@ import time
 from contextlib import suppress
 from typing import Any
 
-__all__ = ["StandError", "StandProcess"]
+__all__ = ["TimingProcessError", "TimingProcessClient"]
 
-# How long a stand may take for an order before it counts as hanging.
-_PATIENCE_S = 180.0
-_END_PATIENCE_S = 20.0
-# What is left behind by a stand that is killed is gone after so long.
+# How many seconds a command may take before the process counts as hanging.
+_TIMEOUT_S = 180.0
+_END_TIMEOUT_S = 20.0
+# How long a killed process's resource trackers may take to tidy up.
 _TIDYING_S = 0.3
 
 
-class StandError(Exception):
-    """A stand has not answered, or is gone."""
+class TimingProcessError(Exception):
+    """A timing process has not replied, or has exited."""
 
 
-class StandProcess:
-    """A stand, seen from outside: a process group of its own, which we may kill.
+class TimingProcessClient:
+    """Controls a timing process, which has a process group of its own and can be killed.
 
-    It is stopped from each reply to the next order: some pools look around many
-    times a second, with each of their workers, and would take CPU time from
-    whoever has its turn.
+    The process is stopped between each reply and the next command: some pools poll many
+    times per second, in each worker, and would take CPU time from other contenders.
     """
 
     def __init__(self, contender: str, workers: int, quick: bool) -> None:
@@ -44,31 +43,31 @@ class StandProcess:
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._orders, self._replies = self._process.stdin, self._process.stdout
+        self._commands, self._replies = self._process.stdin, self._process.stdout
         self._received = b""
 
-    def order(self, *words: str) -> None:
-        """Tell it what to do, without waiting."""
+    def send(self, *words: str) -> None:
+        """Send a command, without waiting."""
         self._signal(signal.SIGCONT)
         try:
-            self._orders.write(json.dumps(words).encode() + b"\n")
+            self._commands.write(json.dumps(words).encode() + b"\n")
         except BrokenPipeError:
-            return  # `reply` will find out
+            return  # `reply` raises the error
 
-    def reply(self, patience_s: float = _PATIENCE_S) -> dict[str, Any]:
-        """What it says to the oldest order; raises `StandError` if it says nothing."""
-        deadline = time.monotonic() + patience_s
+    def reply(self, timeout_s: float = _TIMEOUT_S) -> dict[str, Any]:
+        """Return the reply to the oldest command. Raises `TimingProcessError` if none arrives."""
+        deadline = time.monotonic() + timeout_s
         while b"\n" not in self._received:
             if not self._read(max(0.0, deadline - time.monotonic())):
                 self.kill()
-                raise StandError("its process ended, or kept silent for too long")
+                raise TimingProcessError("its process ended, or did not reply in time")
         self._signal(signal.SIGSTOP)
         line, _, self._received = self._received.partition(b"\n")
-        told: dict[str, Any] = json.loads(line)
-        return told
+        reply: dict[str, Any] = json.loads(line)
+        return reply
 
     def _read(self, seconds: float) -> bytes:
-        """What comes within so many seconds; empty if nothing does, or ever will."""
+        """Read what arrives within some seconds; return nothing at the time-out or end of file."""
         if not select.select([self._replies], [], [], seconds)[0]:
             return b""
         received = os.read(self._replies.fileno(), 1 << 16)
@@ -76,21 +75,21 @@ class StandProcess:
         return received
 
     def kill(self) -> None:
-        """End it, and all that it has started."""
-        # Trackers of semaphores and shared memory ignore the first one, and tidy
-        # up. The group has its leader's id, which is nobody else's before the
-        # leader is waited for. macOS permits no signal to ended processes.
+        """Kill the process, and all processes it has started."""
+        # Trackers of semaphores and shared memory ignore SIGTERM, and tidy up. The group
+        # has its leader's id, which is not reused before the leader is waited for. macOS
+        # does not permit signals to ended processes.
         self._signal(signal.SIGCONT)
         for number in (signal.SIGTERM, signal.SIGKILL):
             self._signal(number)
             time.sleep(_TIDYING_S)
         self._process.wait()
-        self._orders.close()
+        self._commands.close()
         self._replies.close()
 
-    def hang_up(self) -> None:
-        """Let it end, without waiting."""
-        self._orders.close()
+    def close(self) -> None:
+        """Close the process's input, so that it exits, without waiting."""
+        self._commands.close()
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: int) -> None:
@@ -98,10 +97,10 @@ class StandProcess:
             os.killpg(self._process.pid, number)
 
     def wait(self) -> None:
-        """Wait until it has ended; kill it if it does not."""
-        while select.select([self._replies], [], [], _END_PATIENCE_S)[0]:
+        """Wait until the process has exited; kill it if it does not."""
+        while select.select([self._replies], [], [], _END_TIMEOUT_S)[0]:
             if not os.read(self._replies.fileno(), 1 << 16):
-                # Its end of the pipe is closed, and so are those of its forks.
+                # The process and its forks have closed their ends of the pipe.
                 self._process.wait()
                 self._replies.close()
                 return
