@@ -128,7 +128,7 @@ def _document(options: argparse.Namespace, tables: list[Table]) -> str:
         "\n".join(["| verdict | what it says |", "| --- | --- |", *meanings]).format(
             limit=options.limit
         ),
-        "How each is asked, always with a pool whose workers are up:",
+        "How each library is used, always with a pool whose workers have started:",
         "\n".join(ways),
         _FAIRNESS,
         *(table.as_markdown() for table in tables),
