@@ -124,7 +124,9 @@ def _change(before: Row, after: Row) -> Change:
 def _reference(before: Row, after: Row) -> str | None:
     """Return the reference peer; None if no peer was timed in both."""
     timed = [peer for peer in before.peers if peer in after.peers]
-    named = [target.peer for target in TARGETS if target.name == before.name and target.peer in timed]
+    named = [
+        target.peer for target in TARGETS if target.name == before.name and target.peer in timed
+    ]
     return next(iter(named + timed), None)
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-import resource
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -42,23 +40,6 @@ def exit_7(_: object) -> None:
     os._exit(7)
 
 
-def overflow_c_stack(_: object) -> None:
-    # glibc compiles nested groups recursively, as deep as they are.
-    compiled, extended = ctypes.create_string_buffer(1024), 1
-    ctypes.CDLL(None).regcomp(compiled, b"(" * 10_000_000, extended)
-    raise AssertionError("the stack was deep enough")
-
-
-def abort_at_memory_limit(_: object) -> None:
-    """What native code does that does not handle a failed allocation."""
-    resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
-    try:
-        hoard = [bytearray(1 << 26) for _ in range(64)]
-    except MemoryError:
-        os.abort()
-    raise AssertionError(f"{len(hoard)} blocks fitted")
-
-
 class AllocateInGroup:
     """Moves its worker into a control group, and allocates until the kernel kills it."""
 
@@ -73,12 +54,8 @@ class AllocateInGroup:
         raise AssertionError(f"{len(hoard)} blocks fitted")
 
 
-def close_every_descriptor(_: object) -> None:
-    os.closerange(0, 4096)
-
-
 class ReopenDescriptors:
-    """Close all descriptors, and open a file under the numbers that others had."""
+    """Closes all descriptors, and opens a file under their numbers."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -87,23 +64,6 @@ class ReopenDescriptors:
         os.closerange(0, 4096)
         for _number in range(64):
             os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
-
-
-def write_into_every_descriptor(_: object) -> None:
-    for number in range(3, 4096):
-        try:
-            os.write(number, b"no frame at all, but some more bytes than a header has")
-        except OSError:
-            continue
-
-
-def read_every_descriptor(_: object) -> None:
-    for number in range(3, 4096):
-        try:
-            os.set_blocking(number, False)
-            os.read(number, 1 << 20)
-        except OSError:
-            continue
 
 
 def read_three_bytes_of_every_descriptor(_: object) -> None:
@@ -115,38 +75,6 @@ def read_three_bytes_of_every_descriptor(_: object) -> None:
             continue
 
 
-def make_every_descriptor_blocking(_: object) -> None:
-    for number in range(3, 4096):
-        try:
-            os.set_blocking(number, True)
-        except OSError:
-            continue
-
-
-def truncate_every_descriptor(_: object) -> None:
-    for number in range(3, 4096):
-        try:
-            os.ftruncate(number, 0)
-        except OSError:
-            continue
-
-
-def fork_a_child_that_crashes(_: object) -> None:
-    child = os.fork()
-    if child == 0:
-        segfault(_)
-    os.waitpid(child, 0)
-
-
-def limit_memory(size: int) -> None:
-    """An initializer for workers that may have so many bytes of address space."""
-    resource.setrlimit(resource.RLIMIT_AS, (size, size))
-
-
-def clear_modules(_: object) -> None:
-    sys.modules.clear()
-
-
 def square(x: int) -> int:
     return x * x
 
@@ -156,7 +84,7 @@ def fail(_: object) -> None:
 
 
 class WaitFor:
-    """Waits till a file is there."""
+    """Waits until a file exists."""
 
     name = "wait"
 
@@ -174,7 +102,7 @@ def sleep_5_ms(x: object) -> object:
 
 
 def busy_until(path: str) -> Callable[[object], str]:
-    """A callable that is busy until the file is there."""
+    """Return a callable that is busy until the file exists."""
 
     def busy(_: object) -> str:
         while not os.path.exists(path):
@@ -184,42 +112,8 @@ def busy_until(path: str) -> Callable[[object], str]:
     return busy
 
 
-def start_if_allowed(log: str, gate: str) -> None:
-    """An initializer that waits to be killed, or for the gate to open."""
-    append(log, os.getpid())
-    while not os.path.exists(gate):
-        time.sleep(0.001)
-
-
-def die_twice(log: str) -> None:
-    """An initializer that kills the first two workers."""
-    append(log, os.getpid())
-    if len(Path(log).read_text().split()) < 3:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
-def wait_unless_first(first: str, gate: str) -> None:
-    """An initializer that waits, in all workers but one, for the gate to open."""
-    try:
-        os.mkdir(first)
-    except FileExistsError:
-        while not os.path.exists(gate):
-            time.sleep(0.001)
-
-
-def start_only_if(gate: str) -> None:
-    """An initializer that succeeds only if the gate is open."""
-    if not os.path.exists(gate):
-        raise RuntimeError("the gate is shut")
-
-
-def fail_to_start() -> None:
-    """An initializer that never succeeds."""
-    raise RuntimeError("no licence for this worker")
-
-
 def append(path: str | Path, text: object) -> None:
-    """Add a line to a file, in one write: lines of several processes do not mix."""
+    """Append a line to a file in one write: lines of several processes do not mix."""
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
         os.write(descriptor, f"{text}\n".encode())
@@ -227,60 +121,19 @@ def append(path: str | Path, text: object) -> None:
         os.close(descriptor)
 
 
+def logged(index: int, log: str | Path, then: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return a callable that logs its start before it calls `then`."""
+
+    def callable_(x: Any) -> Any:
+        append(log, index)
+        return then(x)
+
+    callable_.__name__ = then.__name__
+    return callable_
+
+
 def append_pid(path: str | Path) -> None:
     append(path, os.getpid())
-
-
-class Unloadable:
-    """Pickles, but raises when it is unpickled."""
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _refuse, ("will not be rebuilt",)
-
-    def __call__(self, _: object) -> None:
-        raise AssertionError("cannot get here")
-
-
-def _refuse(text: str) -> None:
-    raise LookupError(text)
-
-
-class CrashesWhenLoaded(Unloadable):
-    """Pickles, but takes the process down when it is unpickled."""
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os._exit, (9,)
-
-
-class Unpicklable:
-    """Cannot be pickled."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-
-    def __call__(self, _: object) -> None:
-        raise AssertionError("cannot get here")
-
-
-class LoadsElsewhere:
-    """Comes back as a value that raises in any process but the one that pickled it."""
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _refuse_elsewhere, (os.getpid(),)
-
-
-def _refuse_elsewhere(pid: int) -> None:
-    if os.getpid() != pid:
-        raise LookupError("will not be rebuilt elsewhere")
-
-
-class Unshowable:
-    """A value that refuses every text of it."""
-
-    def __str__(self) -> str:
-        raise SystemExit
-
-    __repr__ = __str__
 
 
 class Squares:
@@ -288,8 +141,8 @@ class Squares:
         return x * x
 
 
-class Deed:
-    """A callable of a given kind that notes its start in a file."""
+class LoggedCallable:
+    """A callable of a given kind that logs its start in a file."""
 
     def __init__(self, kind: str, index: int, log: str) -> None:
         self.kind = kind
@@ -304,7 +157,7 @@ class Deed:
 
     def run(self, input: list[int]) -> Any:
         append(self.log, self.index)
-        assert input == [1, 2], f"this input was another's: {input}"
+        assert input == [1, 2], f"another callable has changed this input: {input}"
         input.append(self.index)
         return getattr(self, f"do_{self.kind}")()
 
@@ -312,7 +165,7 @@ class Deed:
         return self.index
 
     def do_raise(self) -> None:
-        raise ValueError(f"told by {self.index}")
+        raise ValueError(f"raised by {self.index}")
 
     def do_return_unpicklable(self) -> object:
         return threading.Lock()
@@ -333,64 +186,27 @@ class Deed:
         return self.index
 
 
-class _Unhashable(type):
-    __hash__ = None  # type: ignore[assignment]
+# The wrappers around the running callable, the outermost first.
+_active: list[str] = []
 
 
-class OfUnhashableType(metaclass=_Unhashable):
-    """Neither it nor what it returns is of a type that can be a key."""
-
-    name = "unhashable"
-
-    def run(self, _: object) -> MakesUnhashable:
-        return MakesUnhashable()
-
-
-class MakesUnhashable:
-    def __reduce__(self) -> tuple[Any, ...]:
-        return make_unhashable, ()
-
-
-def make_unhashable() -> OfUnhashableType:
-    return OfUnhashableType()
-
-
-def return_unhashable(_: object) -> MakesUnhashable:
-    return MakesUnhashable()
-
-
-# Of the wrappers that the callable which runs is called by.
-_places: list[str] = []
-
-
-class Place:
-    """A call wrapper that lets `placed` know where it is."""
+class RecordingWrapper:
+    """A call wrapper that `active_wrappers` can see."""
 
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
 
     def __call__(self, index: int, call: Callable[[], T]) -> T:
-        _places.append(f"{self.prefix}{index}")
+        _active.append(f"{self.prefix}{index}")
         try:
             return call()
         finally:
-            _places.pop()
+            _active.pop()
 
 
-def placed(_: object) -> str:
-    return " ".join(_places)
+def active_wrappers(_: object) -> str:
+    return " ".join(_active)
 
 
-async def placed_later(_: object) -> str:
-    return placed(_)
-
-
-class ComesNotBack(Exception):
-    """Cannot be pickled."""
-
-    def __reduce__(self) -> Any:
-        raise TypeError("no way")
-
-
-def raise_unpicklable() -> None:
-    raise ComesNotBack("it cannot come back")
+async def active_wrappers_later(_: object) -> str:
+    return active_wrappers(_)

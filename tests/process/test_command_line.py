@@ -1,4 +1,4 @@
-"""The command line, as a user has it."""
+"""The command line, in a process of its own."""
 
 from __future__ import annotations
 
@@ -73,8 +73,8 @@ def done(folder: Path, *arguments: str, input: str = "") -> tuple[int, str, str]
     return process.returncode, output, errors
 
 
-def test_functions_are_run_on_a_text(folder: Path) -> None:
-    """And what they print, or their module does, is not among the results."""
+def test_functions_run_on_a_text(folder: Path) -> None:
+    """Output of the functions, or of their module, is not mixed with the results."""
     functions = ["acts:shout", "acts:fail", "acts:crash", "html:escape"]
     (folder / "input.txt").write_text("<hello>")
     status, output, errors = done(folder, "run", *functions, "--input", "@input.txt")
@@ -90,7 +90,7 @@ def test_functions_are_run_on_a_text(folder: Path) -> None:
     assert re.search(r"^4 results in \d+\.\d\d s: 2 ok, 1 failed, 1 crashed$", errors, re.M)
 
 
-def test_results_are_told_as_json_and_events_are_kept(folder: Path) -> None:
+def test_results_are_printed_as_json_and_events_are_logged(folder: Path) -> None:
     arguments = ["--map", "--input", "-", "--json", "--events", "log.jsonl", "--workers", "2"]
     run = ["run", "acts:complex_number", "--progress", *arguments]
     status, output, errors = done(folder, *run, input="1\nx\r\n3")
@@ -116,8 +116,8 @@ def test_results_are_told_as_json_and_events_are_kept(folder: Path) -> None:
     ]
 
 
-def test_lines_are_mapped_as_they_come_and_nobody_reads_them_away(folder: Path) -> None:
-    """Until nobody reads the results any more: then it ends, and says nothing."""
+def test_lines_are_mapped_as_they_arrive_and_functions_cannot_read_them(folder: Path) -> None:
+    """When the reader of the results closes its end, the command exits silently."""
     with started(folder, "run", "acts:greedy", "--map", "--input", "-", "--json") as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -134,7 +134,7 @@ def test_lines_are_mapped_as_they_come_and_nobody_reads_them_away(folder: Path) 
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_results_that_cannot_be_written_are_no_traceback() -> None:
+def test_an_error_while_writing_results_prints_no_traceback() -> None:
     command = [sys.executable, "-m", "enact_pool", "run", "html:escape", "--input", "x"]
     with open("/dev/full", "w") as full:
         process = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
@@ -153,7 +153,7 @@ def test_an_interrupt_ends_the_run(folder: Path) -> None:
     assert errors.split() == ["interrupted"]
 
 
-def test_an_input_that_is_no_text_is_named_by_its_line(
+def test_an_undecodable_input_is_named_by_its_line(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folder)
@@ -165,7 +165,7 @@ def test_an_input_that_is_no_text_is_named_by_its_line(
     assert result.exit_code == 2
 
 
-def test_events_that_cannot_be_written_are_told_after_the_results(
+def test_an_error_while_writing_events_is_reported_after_the_results(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(log: EventLog, _: object) -> None:
@@ -181,7 +181,7 @@ def test_events_that_cannot_be_written_are_told_after_the_results(
     assert result.exit_code == 1
 
 
-def test_a_run_is_drawn(folder: Path) -> None:
+def test_a_timeline_of_a_run_is_written(folder: Path) -> None:
     run = ["run", "acts:crash", "html:escape", "--input", "x"]
     status, _, errors = done(folder, *run, "--events", "log.jsonl", "--timeline", "run.json")
     assert (status, "Error" in errors) == (1, False)

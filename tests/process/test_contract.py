@@ -1,4 +1,4 @@
-"""What a run gives back, and what it tells, when no worker dies."""
+"""The results and events of runs in which no worker dies."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import sample_callables as samples
+import sample_pickles as pickles
 
 import enact_pool._engine.answers
 from enact_pool import Err, EventEmitter, Ok, Pool, RemoteError, StepEnd, StreamEvent, run_parallel
@@ -31,7 +32,7 @@ def outputs(pool: Pool, *callables: Any, input: Any = 3) -> list[Any]:
     return [result.output for result in pool.run_parallel(callables, input)]
 
 
-def test_results_come_in_the_order_of_the_callables(pool: Pool) -> None:
+def test_results_are_in_the_order_of_the_callables(pool: Pool) -> None:
     """The first callable finishes last."""
 
     def slow(_: object) -> int:
@@ -45,10 +46,10 @@ def test_results_come_in_the_order_of_the_callables(pool: Pool) -> None:
     assert outputs(pool, *callables) == [Ok(i) for i in range(50)]
 
 
-def test_nothing_waits_behind_a_long_callable_while_a_worker_is_idle(
+def test_no_callable_waits_behind_a_long_one_while_a_worker_is_idle(
     pool: Pool, tmp_path: Path
 ) -> None:
-    """The first callable ends only when all others have; they were sent along with it."""
+    """The first callable waits for all others, which were sent in the same batch."""
     log = tmp_path / "log"
 
     def last(_: object) -> str:
@@ -56,17 +57,17 @@ def test_nothing_waits_behind_a_long_callable_while_a_worker_is_idle(
             time.sleep(0.001)
         return "last"
 
-    def noted(_: object) -> str:
+    def logged(_: object) -> str:
         samples.append(log, "up")
         return "up"
 
-    for callables in ([last, *[noted] * 11], [*[noted] * 8, last, *[noted] * 3]):
+    for callables in ([last, *[logged] * 11], [*[logged] * 8, last, *[logged] * 3]):
         assert outputs(pool, *callables).count(Ok("up")) == 11
         log.unlink()
 
 
-def test_all_idle_workers_get_some_of_what_waits(tmp_path: Path) -> None:
-    """The last eight wait for one another, so each worker has to get one of them."""
+def test_every_idle_worker_gets_some_of_the_waiting_callables(tmp_path: Path) -> None:
+    """The last eight wait for one another, so each worker must get one of them."""
 
     def nap(_: object) -> None:
         time.sleep(0.001)
@@ -82,7 +83,7 @@ def test_all_idle_workers_get_some_of_what_waits(tmp_path: Path) -> None:
             assert outputs(pool, *[nap] * 200, *[meet] * 8, input=here) == [Ok(None)] * 208
 
 
-def test_no_callables_give_no_results_no_events_and_no_process(mark: str) -> None:
+def test_a_run_without_callables_has_no_results_no_events_and_no_process(mark: str) -> None:
     from tests.conftest import processes
 
     before = processes(mark)
@@ -94,7 +95,7 @@ def test_no_callables_give_no_results_no_events_and_no_process(mark: str) -> Non
 
 
 def test_each_callable_has_its_own_copy_of_the_input(pool: Pool) -> None:
-    """What one does to it, no other sees; nor does the caller."""
+    """Changes by one callable are not visible to others, or to the caller."""
 
     def grow(items: list[int]) -> int:
         items.append(1)
@@ -106,11 +107,11 @@ def test_each_callable_has_its_own_copy_of_the_input(pool: Pool) -> None:
 
 
 @pytest.mark.parametrize("input", ["text", b"bytes", 7, None, (1, [2]), {"a": {1}}, 2.5, ...])
-def test_the_input_arrives_as_it_was(pool: Pool, input: object) -> None:
+def test_the_input_reaches_the_callable_unchanged(pool: Pool, input: object) -> None:
     assert outputs(pool, *[lambda x: x] * 3, input=input) == [Ok(input)] * 3
 
 
-def test_names_are_told(pool: Pool) -> None:
+def test_results_have_the_names_of_the_callables(pool: Pool) -> None:
     """By attribute, by method, by `__name__`, or by type."""
 
     def function(_: object) -> None: ...
@@ -135,7 +136,7 @@ def test_names_are_told(pool: Pool) -> None:
     assert all(result.output.is_ok for result in results)
 
 
-def test_a_name_that_raises_does_not_keep_its_callable_from_running(pool: Pool) -> None:
+def test_a_callable_whose_name_raises_runs(pool: Pool) -> None:
     class Shy:
         @property
         def name(self) -> str:
@@ -206,7 +207,7 @@ class BadText(Exception):
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
 )
-def test_whatever_is_raised_is_an_err(
+def test_every_exception_becomes_an_err(
     pool: Pool, error: BaseException, text: str, type_name: str | None
 ) -> None:
     emitter = EventEmitter()
@@ -225,7 +226,7 @@ def test_whatever_is_raised_is_an_err(
     assert event.execution_id == result.execution_id
 
 
-def test_exceptions_that_cannot_be_rebuilt_are_told_like_others(pool: Pool) -> None:
+def test_exceptions_that_cannot_be_rebuilt_become_an_err_like_others(pool: Pool) -> None:
     def fail(_: object) -> None:
         raise Custom(1, 2)
 
@@ -251,7 +252,7 @@ def test_unwrap_shows_the_traceback_of_the_worker(pool: Pool) -> None:
 
 
 def test_callables_that_cannot_be_pickled_cost_their_own_result(pool: Pool) -> None:
-    callables: list[Any] = [samples.square, samples.Unpicklable()] * 20
+    callables: list[Any] = [samples.square, pickles.Unpicklable()] * 20
     results = pool.run_parallel(callables, 2)
     assert [r.output for r in results[::2]] == [Ok(4)] * 20
     for result in results[1::2]:
@@ -261,18 +262,18 @@ def test_callables_that_cannot_be_pickled_cost_their_own_result(pool: Pool) -> N
 
 
 def test_callables_that_cannot_be_rebuilt_cost_their_own_result(pool: Pool, tmp_path: Path) -> None:
-    """In a large batch as well: then it is sent again, one by one."""
+    """In a large batch as well, which is then sent again, one by one."""
     log = tmp_path / "starts"
 
-    def noted(number: int) -> Callable[[object], int]:
+    def logged(number: int) -> Callable[[object], int]:
         def note(_: object) -> int:
             samples.append(log, number)
             return number
 
         return note
 
-    callables: list[Any] = [noted(i) for i in range(2000)]
-    callables[1500] = samples.Unloadable()
+    callables: list[Any] = [logged(i) for i in range(2000)]
+    callables[1500] = pickles.Unloadable()
     results = pool.run_parallel(callables, None)
     assert sorted(map(int, log.read_text().split())) == [i for i in range(2000) if i != 1500]
     bad = results[1500]
@@ -284,7 +285,7 @@ def test_callables_that_cannot_be_rebuilt_cost_their_own_result(pool: Pool, tmp_
 
 def test_a_callable_that_crashes_when_it_is_rebuilt_costs_its_own_result(pool: Pool) -> None:
     callables: list[Any] = [samples.square] * 2000
-    callables[1500] = samples.CrashesWhenLoaded()
+    callables[1500] = pickles.CrashesWhenLoaded()
     results = pool.run_parallel(callables, 2)
     bad = results.pop(1500)
     assert [r.output for r in results] == [Ok(4)] * 1999
@@ -309,14 +310,14 @@ def test_return_values_that_cannot_be_pickled_cost_their_own_result(pool: Pool) 
 
 def test_return_values_that_cannot_be_rebuilt_cost_their_own_result(pool: Pool) -> None:
     def strange(_: object) -> object:
-        return samples.LoadsElsewhere()
+        return pickles.LoadsElsewhere()
 
     good, bad = outputs(pool, samples.square, strange)
     assert good == Ok(9)
     assert "the return value cannot be rebuilt: LookupError" in bad.error
 
 
-def test_an_input_that_cannot_be_pickled_concerns_all(pool: Pool) -> None:
+def test_an_input_that_cannot_be_pickled_fails_all_callables(pool: Pool) -> None:
     emitter = EventEmitter()
     input: Any = threading.Lock()
     results = pool.run_parallel([samples.square] * 3, input, emitter)
@@ -327,12 +328,12 @@ def test_an_input_that_cannot_be_pickled_concerns_all(pool: Pool) -> None:
     assert len(emitter.drain()) == 3
 
 
-def test_an_input_that_cannot_be_rebuilt_concerns_all(pool: Pool) -> None:
-    for output in outputs(pool, *[samples.square] * 3, input=samples.LoadsElsewhere()):
+def test_an_input_that_cannot_be_rebuilt_fails_all_callables(pool: Pool) -> None:
+    for output in outputs(pool, *[samples.square] * 3, input=pickles.LoadsElsewhere()):
         assert output.error.startswith("the input cannot be rebuilt in the worker: LookupError")
 
 
-def test_lambdas_closures_and_local_classes_travel_both_ways(pool: Pool) -> None:
+def test_lambdas_closures_and_local_classes_are_sent_both_ways(pool: Pool) -> None:
     class Local:
         def __init__(self, value: int) -> None:
             self.value = value
@@ -343,7 +344,7 @@ def test_lambdas_closures_and_local_classes_travel_both_ways(pool: Pool) -> None
     assert function.value(4) == 7
 
 
-def test_large_values_travel_both_ways(pool: Pool) -> None:
+def test_large_values_are_sent_both_ways(pool: Pool) -> None:
     """Larger than any pipe, in both directions at once."""
     input = os.urandom(3_000_000)
     callables = [lambda x, i=i: x + bytes([i]) for i in range(20)]
@@ -351,10 +352,10 @@ def test_large_values_travel_both_ways(pool: Pool) -> None:
     assert [result.output.unwrap() for result in results] == [input + bytes([i]) for i in range(20)]
 
 
-def test_a_worker_that_is_receiving_is_not_taken_for_stalled(
+def test_a_worker_that_is_receiving_does_not_count_as_stalled(
     pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An input may take long to arrive, and to be rebuilt."""
+    """An input may take long to receive and to rebuild."""
     monkeypatch.setattr(enact_pool._engine.answers, "ROUND_SECONDS", 0.1)
     input = bytes(200_000_000)
     assert outputs(pool, len, len, input=input) == [Ok(200_000_000)] * 2
@@ -362,8 +363,8 @@ def test_a_worker_that_is_receiving_is_not_taken_for_stalled(
     assert len({pid.value for pid in pids}) <= 2
 
 
-def test_callables_that_pickle_alone_only_are_sent_alone() -> None:
-    """As when a third thread changes what they share while they are pickled."""
+def test_callables_that_can_only_be_pickled_alone_are_sent_alone() -> None:
+    """As when another thread changes a shared object while it is pickled."""
 
     class Fickle:
         pickled = 0
@@ -377,7 +378,7 @@ def test_callables_that_pickle_alone_only_are_sent_alone() -> None:
                 raise RuntimeError("changed while it was pickled")
             return samples.Squares, ()
 
-    # To one worker: two would be sent one each at first, if both are ready at once.
+    # One worker: two would get one callable each at first, if both are ready at once.
     with Pool(1) as pool:
         results = outputs(pool, *[Fickle() for _ in range(2)])
     assert results == [Ok(9)] * 2
@@ -386,7 +387,7 @@ def test_callables_that_pickle_alone_only_are_sent_alone() -> None:
 # Events
 
 
-def test_events_carry_what_the_results_carry(pool: Pool) -> None:
+def test_events_have_the_data_of_the_results(pool: Pool) -> None:
     emitter = EventEmitter()
     before = time.time_ns() // 1_000_000
     results = pool.run_parallel([samples.square, lambda _: "text", lambda _: {"b": 1}], 5, emitter)
@@ -405,7 +406,7 @@ def test_events_carry_what_the_results_carry(pool: Pool) -> None:
     assert pickle.loads(pickle.dumps(results)) == results
 
 
-def test_a_value_that_cannot_be_shown_is_a_good_value(pool: Pool) -> None:
+def test_a_value_whose_repr_raises_is_a_valid_value(pool: Pool) -> None:
     emitter = EventEmitter()
     (result,) = pool.run_parallel([lambda x: 10**x], 5000, emitter)
     assert result.output == Ok(10**5000)
@@ -413,13 +414,13 @@ def test_a_value_that_cannot_be_shown_is_a_good_value(pool: Pool) -> None:
 
 
 @pytest.mark.parametrize("emitter", [None, EventEmitter()])
-def test_the_parent_runs_no_code_of_a_value_to_show_it(pool: Pool, emitter: Any) -> None:
-    (result,) = pool.run_parallel([lambda _: samples.Unshowable()], 0, emitter)
+def test_the_parent_runs_no_code_of_a_value_for_its_text(pool: Pool, emitter: Any) -> None:
+    (result,) = pool.run_parallel([lambda _: pickles.Unshowable()], 0, emitter)
     assert isinstance(result.output, Ok)
-    assert isinstance(result.output.value, samples.Unshowable)
+    assert isinstance(result.output.value, pickles.Unshowable)
 
 
-def test_events_are_emitted_as_soon_as_their_turn_has_come(tmp_path: Path) -> None:
+def test_events_are_emitted_as_soon_as_all_before_them_are(tmp_path: Path) -> None:
     """The last callable waits until the events of those before it have been emitted."""
 
     class Opens:
@@ -439,7 +440,7 @@ def test_events_are_emitted_as_soon_as_their_turn_has_come(tmp_path: Path) -> No
     assert results[3].output == Ok("done")
 
 
-def test_an_emitter_that_raises_loses_no_result() -> None:
+def test_an_emitter_that_raises_costs_no_result() -> None:
     """Its first exception reaches the caller at the end, and the pool stays usable."""
 
     class Broken:
@@ -470,8 +471,8 @@ def test_an_interrupt_reaches_the_caller_and_the_pool_stays_usable() -> None:
         assert outputs(pool, samples.square) == [Ok(9)]
 
 
-def test_an_emitter_may_run_callables_itself() -> None:
-    """On the pool whose workers its own run has."""
+def test_an_emitter_may_run_callables() -> None:
+    """On the pool whose workers its own run has leased."""
 
     class Nested:
         def __init__(self) -> None:
@@ -490,9 +491,9 @@ def test_an_emitter_may_run_callables_itself() -> None:
 # Forks
 
 
-def test_a_callable_that_forks_and_returns_twice_answers_once(tmp_path: Path) -> None:
+def test_a_callable_that_forks_and_returns_twice_has_one_result(tmp_path: Path) -> None:
     log = tmp_path / "starts"
-    callables = [samples.Deed("fork", i, str(log)) for i in range(10)]
+    callables = [samples.LoggedCallable("fork", i, str(log)) for i in range(10)]
     with Pool(2) as pool:
         results = pool.run_parallel(callables, [1, 2])
     assert [result.output for result in results] == [Ok(i) for i in range(10)]
@@ -503,11 +504,11 @@ def test_a_callable_that_forks_and_returns_twice_answers_once(tmp_path: Path) ->
 
 
 class Never:
-    """Takes no event."""
+    """Has no `emit`."""
 
 
 class Later:
-    """Would take events if somebody awaited it."""
+    """Has an asynchronous `emit`."""
 
     async def emit(self, event: object) -> None: ...
 
@@ -521,7 +522,7 @@ class Later:
         (([len], "", Later()), TypeError, "must not be a coroutine function"),
     ],
 )
-def test_bad_arguments_are_refused_before_any_process_starts(
+def test_invalid_arguments_raise_before_any_process_starts(
     arguments: Any, error: type[Exception], text: str, mark: str
 ) -> None:
     from tests.conftest import processes
@@ -538,9 +539,7 @@ def test_bad_arguments_are_refused_before_any_process_starts(
     ("workers", "error"),
     [(0, ValueError), (-1, ValueError), (1.0, TypeError), ("2", TypeError), (True, TypeError)],
 )
-def test_numbers_of_workers_that_make_no_sense_are_refused(
-    workers: Any, error: type[Exception]
-) -> None:
+def test_invalid_numbers_of_workers_raise(workers: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match="max_workers"):
         Pool(workers)
     with pytest.raises(error, match="max_workers"):
@@ -557,14 +556,12 @@ def test_numbers_of_workers_that_make_no_sense_are_refused(
         ({"initargs": (threading.Lock(),), "initializer": print}, TypeError),
     ],
 )
-def test_pool_arguments_that_make_no_sense_are_refused(
-    arguments: Any, error: type[Exception]
-) -> None:
+def test_invalid_arguments_of_a_pool_raise(arguments: Any, error: type[Exception]) -> None:
     with pytest.raises(error):
         Pool(1, **arguments)
 
 
-def test_a_closed_pool_is_refused() -> None:
+def test_running_on_a_closed_pool_raises() -> None:
     pool = Pool(1)
     pool.close()
     pool.close()

@@ -22,6 +22,8 @@ from typing import Any
 
 import pytest
 import sample_callables as samples
+import sample_initializers as initializers
+import sample_pickles as pickles
 
 from enact_pool import EventEmitter, ExecutionFailed, PoolExecutor, StepEnd, WorkerCrashError
 
@@ -33,7 +35,7 @@ def executor() -> Iterator[PoolExecutor]:
 
 
 class Gated:
-    """Calls that run until the gate is opened."""
+    """Calls that run until the gate file exists."""
 
     def __init__(self, folder: Path) -> None:
         self.gate = folder / "gate"
@@ -68,7 +70,7 @@ def keyword_only(a: int, *, b: int) -> int:
     return a * b
 
 
-def test_calls_are_answered_with_their_arguments(executor: PoolExecutor) -> None:
+def test_calls_receive_their_arguments(executor: PoolExecutor) -> None:
     captured = 3
     assert executor.submit(keyword_only, 6, b=7).result() == 42
     assert executor.submit(lambda n: n * captured, 5).result() == 15
@@ -77,8 +79,8 @@ def test_calls_are_answered_with_their_arguments(executor: PoolExecutor) -> None
     assert executor.submit(int, "12").result() == 12
 
 
-def test_calls_share_no_arguments_and_no_state(executor: PoolExecutor) -> None:
-    """Though they travel together."""
+def test_calls_share_neither_arguments_nor_state(executor: PoolExecutor) -> None:
+    """Even if they are sent together."""
     numbers: list[int] = []
     futures = [executor.submit(list.append, numbers, 1) for _ in range(100)]
     sizes = [executor.submit(_grown, numbers) for _ in range(100)]
@@ -93,7 +95,7 @@ def _grown(numbers: list[int]) -> int:
     return len(numbers)
 
 
-def test_a_dead_worker_costs_its_call_and_no_other(executor: PoolExecutor) -> None:
+def test_a_dead_worker_costs_only_its_call(executor: PoolExecutor) -> None:
     before = [executor.submit(abs, -n) for n in range(50)]
     crash = executor.submit(ctypes.string_at, 0)
     after = [executor.submit(abs, -n) for n in range(50)]
@@ -105,7 +107,7 @@ def test_a_dead_worker_costs_its_call_and_no_other(executor: PoolExecutor) -> No
     assert executor.submit(abs, -1).result() == 1
 
 
-def test_what_a_call_raises_is_raised_with_the_workers_traceback_as_its_cause(
+def test_an_exception_of_a_call_has_the_workers_traceback_as_its_cause(
     executor: PoolExecutor,
 ) -> None:
     error = executor.submit(raise_custom).exception()
@@ -117,7 +119,7 @@ def test_what_a_call_raises_is_raised_with_the_workers_traceback_as_its_cause(
     assert exits.code == 3
 
 
-def test_what_cannot_be_pickled_costs_its_own_future(executor: PoolExecutor) -> None:
+def test_a_call_that_cannot_be_pickled_costs_only_its_own_future(executor: PoolExecutor) -> None:
     lock = threading.Lock()
     futures: list[Future[Any]] = [
         executor.submit(abs, -1),
@@ -129,11 +131,11 @@ def test_what_cannot_be_pickled_costs_its_own_future(executor: PoolExecutor) -> 
     with pytest.raises(TypeError, match="pickle"):
         futures[2].result()
     assert futures[0].result() == 1
-    error = executor.submit(samples.raise_unpicklable).exception()
-    assert "cannot come back" in str(error)
+    error = executor.submit(pickles.raise_unpicklable).exception()
+    assert "cannot be sent back" in str(error)
 
 
-def test_limits_are_kept() -> None:
+def test_limits_are_enforced() -> None:
     with PoolExecutor(1, timeout=0.1, max_tasks_per_child=1) as executor:
         slow = executor.submit(signal.pause)
         pids = [executor.submit(os.getpid).result() for _ in range(3)]
@@ -142,8 +144,8 @@ def test_limits_are_kept() -> None:
             slow.result()
 
 
-def test_a_call_can_be_cancelled_until_it_begins(executor: PoolExecutor, gated: Gated) -> None:
-    """Those that were sent to a worker already, too."""
+def test_a_call_can_be_cancelled_until_it_starts(executor: PoolExecutor, gated: Gated) -> None:
+    """Also a call that was already sent to a worker."""
     running = [gated.submit(executor) for _ in range(2)]
     until_running(*running)
     waiting = [executor.submit(abs, -n) for n in range(20)]
@@ -156,7 +158,7 @@ def test_a_call_can_be_cancelled_until_it_begins(executor: PoolExecutor, gated: 
     assert not any(future.running() or future.cancel() for future in running + waiting[1::2])
 
 
-def test_one_call_can_be_killed_while_others_go_on(gated: Gated, tmp_path: Path) -> None:
+def test_killing_a_call_does_not_affect_others(gated: Gated, tmp_path: Path) -> None:
     with PoolExecutor(2) as executor:
         endless: Any = executor.submit(samples.busy_until(str(tmp_path / "never")), None)
         running = gated.submit(executor)
@@ -173,7 +175,7 @@ def test_one_call_can_be_killed_while_others_go_on(gated: Gated, tmp_path: Path)
         assert executor.submit(abs, -2).result() == 2
 
 
-def test_shutdown_does_what_was_submitted_or_cancels_it(gated: Gated) -> None:
+def test_shutdown_runs_or_cancels_submitted_calls(gated: Gated) -> None:
     executor = PoolExecutor(1)
     running = gated.submit(executor)
     until_running(running)
@@ -191,7 +193,7 @@ def test_shutdown_does_what_was_submitted_or_cancels_it(gated: Gated) -> None:
 
 
 @pytest.mark.parametrize("end", [PoolExecutor.terminate_workers, PoolExecutor.kill_workers])
-def test_workers_can_be_ended_at_once(end: Any, gated: Gated) -> None:
+def test_workers_can_be_killed_at_once(end: Any, gated: Gated) -> None:
     executor = PoolExecutor(1)
     running = gated.submit(executor)
     until_running(running)
@@ -203,7 +205,7 @@ def test_workers_can_be_ended_at_once(end: Any, gated: Gated) -> None:
     executor.shutdown()
 
 
-def test_an_executor_that_is_dropped_does_what_was_submitted() -> None:
+def test_an_executor_without_references_runs_submitted_calls() -> None:
     executor = PoolExecutor(1)
     dropped = weakref.ref(executor)
     future = executor.submit(abs, -1)
@@ -216,7 +218,7 @@ def test_an_executor_that_is_dropped_does_what_was_submitted() -> None:
     driver.join()
 
 
-def test_map_gives_values_in_order_and_raises_in_place(executor: PoolExecutor) -> None:
+def test_map_returns_values_in_order_and_raises_in_place(executor: PoolExecutor) -> None:
     assert list(executor.map(pow, range(100), [2] * 100, chunksize=7)) == [
         n * n for n in range(100)
     ]
@@ -233,14 +235,14 @@ def test_map_gives_values_in_order_and_raises_in_place(executor: PoolExecutor) -
     values.close()  # type: ignore[attr-defined]
 
 
-def test_map_gives_up_after_its_timeout(executor: PoolExecutor, gated: Gated) -> None:
+def test_map_raises_after_its_timeout(executor: PoolExecutor, gated: Gated) -> None:
     values = executor.map(samples.busy_until(str(gated.gate)), [None], timeout=0.01)
     # The built-in one, from 3.11 on.
     with pytest.raises(concurrent.futures.TimeoutError):
         next(values)
 
 
-def test_callbacks_and_waiters_are_told(executor: PoolExecutor, gated: Gated) -> None:
+def test_callbacks_and_waiters_are_notified(executor: PoolExecutor, gated: Gated) -> None:
     told: list[int] = []
 
     def submit_another(future: Future[int]) -> None:
@@ -257,7 +259,7 @@ def test_callbacks_and_waiters_are_told(executor: PoolExecutor, gated: Gated) ->
     assert told == [1, 2]
 
 
-def test_it_serves_asyncio(executor: PoolExecutor) -> None:
+def test_it_works_with_asyncio(executor: PoolExecutor) -> None:
     async def main() -> list[int]:
         loop = asyncio.get_running_loop()
         return await asyncio.gather(*(loop.run_in_executor(executor, abs, -n) for n in range(50)))
@@ -265,7 +267,7 @@ def test_it_serves_asyncio(executor: PoolExecutor) -> None:
     assert asyncio.run(main()) == list(range(50))
 
 
-def test_many_threads_may_submit_at_once(executor: PoolExecutor) -> None:
+def test_many_threads_can_submit_at_once(executor: PoolExecutor) -> None:
     futures: list[list[Future[int]]] = [[] for _ in range(8)]
 
     def submit(mine: list[Future[int]]) -> None:
@@ -285,16 +287,16 @@ def test_many_threads_may_submit_at_once(executor: PoolExecutor) -> None:
         assert all(f.result() == n for n, f in enumerate(mine) if n % 3)
 
 
-def test_workers_that_cannot_start_fail_what_was_submitted_until_they_can(tmp_path: Path) -> None:
+def test_calls_fail_while_workers_cannot_start(tmp_path: Path) -> None:
     gate = tmp_path / "gate"
-    with PoolExecutor(1, initializer=samples.start_only_if, initargs=(str(gate),)) as executor:
+    with PoolExecutor(1, initializer=initializers.start_only_if, initargs=(str(gate),)) as executor:
         with pytest.raises(WorkerCrashError, match="gate is shut"):
             executor.submit(abs, -1).result()
         gate.touch()
         assert executor.submit(abs, -1).result() == 1
 
 
-def test_an_emitter_is_given_the_events_of_the_calls() -> None:
+def test_an_emitter_receives_the_events_of_the_calls() -> None:
     emitter = EventEmitter()
     with PoolExecutor(1, emitter=emitter) as executor:
         futures: list[Future[Any]] = [executor.submit(abs, -1), executor.submit(os._exit, 3)]
@@ -323,7 +325,7 @@ for n in range(3):
 """
 
 
-def test_a_script_needs_no_guard_may_fork_and_is_finished_at_its_exit() -> None:
+def test_a_script_needs_no_guard_may_fork_and_finishes_at_exit() -> None:
     ended = subprocess.run(
         [sys.executable, "-W", "ignore::DeprecationWarning", "-c", SCRIPT],
         capture_output=True, text=True, timeout=30, check=True,

@@ -1,4 +1,4 @@
-"""What an executor has to bear: interrupts, finalizers, races, forks, and exits at any moment."""
+"""Executors under interrupts, finalizers, races, forks, and exits at any moment."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def settled(futures: list[Future[Any]]) -> list[Future[Any]]:
     return futures
 
 
-def test_what_is_cancelled_never_starts_and_what_is_not_starts_once(tmp_path: Path) -> None:
-    """With calls that take no time, and threads that cancel what others submit."""
+def test_cancelled_calls_never_start_and_others_start_once(tmp_path: Path) -> None:
+    """With very quick calls, and threads that cancel the calls of others."""
     log = str(tmp_path / "log")
     futures: list[Future[int]] = []
     answers: list[tuple[int, bool]] = []
@@ -66,7 +66,7 @@ def test_what_is_cancelled_never_starts_and_what_is_not_starts_once(tmp_path: Pa
     assert all(futures[index].cancelled() == answer for index, answer in answers)
 
 
-def test_callbacks_may_do_what_they_like() -> None:
+def test_callbacks_may_submit_cancel_and_raise() -> None:
     told: list[str] = []
     executor = PoolExecutor(1)
     others = [executor.submit(samples.sleep_5_ms, n) for n in range(20)]
@@ -92,7 +92,7 @@ def test_callbacks_may_do_what_they_like() -> None:
 
 @contextmanager
 def pestered(handler: Callable[[], object]) -> Iterator[None]:
-    """Within, the handler of a signal runs in the main thread now and then, once at a time."""
+    """Run a signal handler in the main thread repeatedly during the block, once at a time."""
     is_over, may_send, main = threading.Event(), threading.Event(), threading.main_thread()
 
     def handle(*_: object) -> None:
@@ -151,7 +151,7 @@ class _Interrupt(Exception):
 def test_an_interrupt_at_any_moment_loses_no_future() -> None:
     futures: list[Future[int]] = []
     interrupted = 0
-    # How many there are to come in a row.
+    # The number of interrupts in a row.
     armed = 0
 
     def interrupt() -> None:
@@ -170,7 +170,7 @@ def test_an_interrupt_at_any_moment_loses_no_future() -> None:
                         futures[-1].cancel()
                         futures[len(futures) // 2].running()
                         values = executor.map(abs, range(5))
-                        # As garbage, it could not raise what interrupts its end.
+                        # As garbage, it could not raise the interrupt.
                         with closing(cast("Generator[int, None, None]", values)):
                             for _ in values:
                                 futures.append(executor.submit(abs, -1))
@@ -185,7 +185,7 @@ def test_an_interrupt_at_any_moment_loses_no_future() -> None:
 
 
 class Finalized:
-    """In a cycle, so that the garbage collector finds it, wherever that runs."""
+    """An object in a cycle, which the garbage collector finalizes in any thread."""
 
     def __init__(self, finalize: Callable[[], object]) -> None:
         self.finalize, self.cycle = finalize, self
@@ -195,7 +195,7 @@ class Finalized:
 
 
 def test_finalizers_may_submit_and_cancel() -> None:
-    """In the executor's own thread too, where the garbage collector runs now and then."""
+    """Also in the executor's own thread, where the garbage collector may run."""
     futures: list[Future[int]] = []
     finalized: list[Future[int]] = []
     threads = set()
@@ -217,7 +217,7 @@ def test_finalizers_may_submit_and_cancel() -> None:
                 made += 1
         finally:
             gc.set_threshold(*before)
-        # It does nothing while it is at work in another thread.
+        # The collector does nothing while it runs in another thread.
         while len(finalized) < made:
             gc.collect()
         for future in settled(futures + finalized):
@@ -259,7 +259,7 @@ def test_exceptions_come_with_their_state_and_notes_or_as_text() -> None:
 
 
 class Frozen(Exception):
-    """Lets nobody set its attributes."""
+    """Raises when an attribute is set."""
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(name)
@@ -274,14 +274,14 @@ def interrupt() -> None:
 
 
 class Interrupts(Exception):
-    """When it is rebuilt."""
+    """Raises KeyboardInterrupt when it is rebuilt."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return interrupt, ()
 
 
 class Exits(Exception):
-    """When it is pickled."""
+    """Exits when it is pickled."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         raise SystemExit(7)
@@ -303,7 +303,7 @@ def raise_one(kind: type[Exception]) -> None:
         (id, (Exits(),), SystemExit),
     ],
 )
-def test_what_raises_in_the_executors_thread_costs_its_call_only(
+def test_an_error_in_the_executors_thread_costs_only_its_call(
     call: Callable[..., Any], args: tuple[Any, ...], raised: type[BaseException]
 ) -> None:
     with PoolExecutor(1) as executor:
@@ -313,7 +313,7 @@ def test_what_raises_in_the_executors_thread_costs_its_call_only(
         assert executor.submit(abs, -2).result(timeout=30) == 2
 
 
-def test_large_arguments_and_values_come_whole() -> None:
+def test_large_arguments_and_values_are_received_unchanged() -> None:
     large = os.urandom(1 << 25)
     with PoolExecutor(2) as executor:
         futures = [executor.submit(bytes.swapcase, large) for _ in range(3)]
@@ -343,15 +343,15 @@ class Told:
 _told: list[str] = []
 
 
-def test_class_methods_find_the_module_they_are_of() -> None:
-    """Where it has a state: they are called there, not copied."""
+def test_class_methods_use_the_module_of_their_class() -> None:
+    """The module has state: the method is called there, not copied."""
     with PoolExecutor(1) as executor:
         assert executor.submit(Told.name).result() == "Told 1"
         assert executor.submit(len, [1]).result() == 1
         assert executor.submit(Told.name).result() == "Told 2"
 
 
-def test_initializers_may_be_given_locks_and_queues() -> None:
+def test_initializers_accept_locks_and_queues() -> None:
     context = get_context("spawn")
     lock, queue = context.Lock(), context.SimpleQueue()
     with PoolExecutor(1, initializer=share, initargs=(lock, queue)) as executor:
@@ -379,7 +379,7 @@ _SPAWN = re.escape('multiprocessing.get_context("spawn")')
     ],
     ids=["lock", "rlock", "event", "semaphore", "tqdm"],
 )
-def test_locks_that_a_clean_interpreter_cannot_open_are_refused(make: Callable[[], Any]) -> None:
+def test_locks_that_a_new_interpreter_cannot_open_are_refused(make: Callable[[], Any]) -> None:
     """On Python 3.10 their use in a worker would be a segmentation fault."""
     lock = make()
     expected = rf"objects of multiprocessing's fork context cannot be shared .*{_SPAWN}"
@@ -390,14 +390,14 @@ def test_locks_that_a_clean_interpreter_cannot_open_are_refused(make: Callable[[
 
 
 @pytest.mark.parametrize("make", [threading.Lock, threading.RLock])
-def test_an_initializer_is_refused_a_lock_of_threads(make: Callable[[], Any]) -> None:
+def test_a_threading_lock_for_an_initializer_is_refused(make: Callable[[], Any]) -> None:
     expected = rf"objects of threading cannot be shared with workers; use one .*{_SPAWN}"
     with pytest.raises(TypeError, match=f"(?i)^r?lock {expected}"):
         PoolExecutor(1, initializer=print, initargs=(make(),))
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_a_lock_in_a_call_says_how_workers_can_have_it(method: str) -> None:
+def test_a_lock_in_a_call_raises_an_error_that_names_the_alternative(method: str) -> None:
     context: Any = get_context(method)
     expected = rf"pass it in the `initargs` of a pool, created by {_SPAWN}"
     lock, queue = context.Lock(), context.SimpleQueue()
@@ -414,7 +414,7 @@ def test_a_lock_in_a_call_says_how_workers_can_have_it(method: str) -> None:
     queue.close()
 
 
-def test_workers_that_have_been_idle_for_long_are_replaced() -> None:
+def test_workers_that_exited_while_idle_are_replaced() -> None:
     with PoolExecutor(1, idle_timeout=0.05) as executor:
         pid = executor.submit(os.getpid).result()
         while executor._pool._lane_pool.lanes():
@@ -441,7 +441,7 @@ EXITS = {
         "thread.start()\nthread.join()",
         "done\n",
     ),
-    # It is either in time or is told that it is not.
+    # A submit at this moment either succeeds or raises.
     "first used while it exits": (
         "import threading\ndef submit():\n"
         "    try:\n        executor.submit(abs, 1).result()\n"
@@ -508,7 +508,7 @@ else:
 
 
 def test_a_forked_child_does_not_disturb_its_parent(tmp_path: Path) -> None:
-    """Whatever it does with the executor and the futures that it has inherited."""
+    """Whatever it does with the inherited executor and futures."""
     script = FORK.format(gate=tmp_path / "gate")
     ended = subprocess.run(
         [sys.executable, "-W", "ignore::DeprecationWarning", "-c", script],
@@ -517,7 +517,7 @@ def test_a_forked_child_does_not_disturb_its_parent(tmp_path: Path) -> None:
     assert (ended.stdout, ended.stderr) == ("5\nTrue\n['done', 'done', 'done']\n", "")
 
 
-def test_a_timeout_of_a_result_leaves_the_call_alone(tmp_path: Path) -> None:
+def test_a_timeout_of_a_result_does_not_affect_the_call(tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     with PoolExecutor(1) as executor:
         future = executor.submit(samples.busy_until(str(gate)), None)

@@ -1,4 +1,4 @@
-"""Failures in real workers tell at which line of the user's they happened."""
+"""Failures in real workers show the line of user code where they happened."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from enact_pool import Pool, RemoteError, run_parallel, summarize
 
 
 def last_lines(outcome: Any) -> list[str]:
-    """The last frame of a traceback, its line and what follows on it."""
+    """Return the last frame of a traceback, its line and the text after it."""
     lines = [line for line in outcome.traceback.split("\n") if set(line) - set(" ^~")]
     starts = [at for at, line in enumerate(lines) if line.startswith("  File ")]
     return lines[starts[-1] :]
@@ -25,8 +25,8 @@ class Unloadable:
         return samples.fail, (0,)
 
 
-def test_the_last_line_is_the_users() -> None:
-    """Of functions that travel by value, of coroutines, objects, nested runs and unpickling."""
+def test_the_last_frame_of_a_traceback_is_user_code() -> None:
+    """For functions sent by value, coroutines, objects, nested runs and unpickling."""
 
     class Checking:
         def run(self, _: object) -> None:
@@ -78,7 +78,7 @@ def test_lines_of_notebook_cells_are_shown(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_crash_shows_where_it_happened() -> None:
-    """With the lines, which the worker could not write; and so does a summary."""
+    """With source lines, which the worker could not write; and so does a summary."""
 
     def crash(_: object) -> None:
         ctypes.string_at(0)  # here

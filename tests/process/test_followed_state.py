@@ -1,4 +1,4 @@
-"""A worker's process becomes as its caller's is, and keeps what it has set itself.
+"""A worker follows the process state of its caller, and keeps what it has set itself.
 
 Each test runs in a process of its own, since it changes that process.
 """
@@ -22,7 +22,7 @@ _PROGRAM = (
 
 
 def in_a_process(function: Callable[..., None], *args: object) -> str:
-    """What it prints in a process of its own; fails if it raises there."""
+    """Run the function in a process of its own; return its output, or fail if it raises."""
     module = sys.modules[__name__]
     cloudpickle.register_pickle_by_value(module)
     try:
@@ -38,7 +38,7 @@ def in_a_process(function: Callable[..., None], *args: object) -> str:
 
 
 def raised(kind: type[BaseException], function: Callable[..., object], *args: object) -> str:
-    """The text of what the function raises."""
+    """Return the message of the error that the function raises."""
     try:
         function(*args)
     except kind as error:
@@ -78,7 +78,7 @@ def test_a_folder_that_cannot_be_entered_raises_each_time() -> None:
     in_a_process(check)
 
 
-def test_variables_are_changed_only_as_the_caller_changes_them() -> None:
+def test_only_variables_that_the_caller_changes_are_changed() -> None:
     def check() -> None:
         import os
         import time
@@ -109,7 +109,7 @@ def test_variables_are_changed_only_as_the_caller_changes_them() -> None:
     in_a_process(check)
 
 
-def test_the_workers_own_entries_of_the_path_stay_beside_the_callers() -> None:
+def test_the_workers_own_path_entries_are_kept_beside_the_callers() -> None:
     def check() -> None:
         import sys
 
@@ -128,7 +128,7 @@ def test_the_workers_own_entries_of_the_path_stay_beside_the_callers() -> None:
     in_a_process(check)
 
 
-def test_streams_are_replaced_after_what_was_printed_before(tmp_path: Path) -> None:
+def test_streams_are_flushed_before_they_are_replaced(tmp_path: Path) -> None:
     def check(path: str) -> None:
         import os
         import sys
@@ -213,7 +213,7 @@ def test_an_unknown_locale_is_one_clear_error() -> None:
     in_a_process(check)
 
 
-def test_filters_hold_for_categories_that_are_imported_or_defined_later() -> None:
+def test_warning_filters_apply_to_categories_that_are_defined_later() -> None:
     def check() -> None:
         import sys
         import warnings
@@ -265,7 +265,7 @@ def test_settings_of_numpy_are_followed() -> None:
     in_a_process(check)
 
 
-def test_what_is_followed_is_what_is_restored_after_callables(tmp_path: Path) -> None:
+def test_the_followed_state_is_restored_after_callables(tmp_path: Path) -> None:
     def check(path: str) -> None:
         import os
         import sys
@@ -293,7 +293,7 @@ def test_what_is_followed_is_what_is_restored_after_callables(tmp_path: Path) ->
     in_a_process(check, str(tmp_path))
 
 
-def test_reloaded_modules_are_current_in_all_that_refers_to_them(tmp_path: Path) -> None:
+def test_reloaded_modules_are_current_in_all_objects_that_refer_to_them(tmp_path: Path) -> None:
     def check(path: str) -> None:
         import os
         import sys
@@ -323,7 +323,7 @@ def test_reloaded_modules_are_current_in_all_that_refers_to_them(tmp_path: Path)
         def modules() -> Any:
             return observe()[-1].value
 
-        # This process is caller and worker at once: it must not reload as the caller.
+        # This process is both caller and worker: it must not reload as the caller.
         sources, reloads = modules()
         state = FollowedState()
         state.apply("modules", (sources, reloads))
@@ -377,7 +377,7 @@ def test_a_module_that_was_edited_and_not_reloaded_is_not_imported(tmp_path: Pat
     in_a_process(check, str(tmp_path))
 
 
-def test_a_reload_that_fails_is_one_clear_error_and_is_tried_again(tmp_path: Path) -> None:
+def test_a_reload_that_fails_is_one_clear_error_and_is_repeated(tmp_path: Path) -> None:
     def check(path: str) -> None:
         import sys
         from pathlib import Path

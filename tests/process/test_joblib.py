@@ -18,6 +18,7 @@ import joblib
 import numpy as np
 import pytest
 import sample_callables as samples
+import sample_pickles as pickles
 from joblib import Parallel, delayed, parallel_config
 
 import enact_pool.joblib
@@ -107,7 +108,7 @@ def test_errors_have_the_traceback_of_their_origin() -> None:
     with pytest.raises(LookupError, match="no more"):
         Parallel()(raise_in_iterable())
     with pytest.raises(WorkerCrashError, match=r"unpickling task 0: id\(<") as refused:
-        Parallel()([delayed(id)(samples.CrashesWhenLoaded())])
+        Parallel()([delayed(id)(pickles.CrashesWhenLoaded())])
     assert refused.value.error.details["exit_code"] == 9
 
 

@@ -1,4 +1,4 @@
-"""Answers that a worker has noted and not yet written."""
+"""Answers that a worker has stored in its journal, and not yet written."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from enact_pool import Ok, Pool, iter_parallel
 
 
 @pytest.mark.parametrize("count", [1, 3, 40])
-def test_answers_are_told_while_the_worker_is_busy_with_the_next_callable(
+def test_answers_are_emitted_while_the_worker_runs_the_next_callable(
     count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """That one waits for a gate which is opened when those answers are there."""
-    # Nothing else wakes the run up meanwhile.
+    """The next callable waits for a gate that opens when the answers have arrived."""
+    # No other descriptor wakes the run meanwhile.
     monkeypatch.setattr(enact_pool._engine.run, "ROUND_SECONDS", 1e6)
     gate = tmp_path / "gate"
     callables = [samples.square] * count + [samples.busy_until(str(gate))]
     with Pool(1) as pool:
-        # Now it knows how quick they are, and sends them together.
+        # The first run measures that they are quick: the second sends them together.
         assert len(pool.run_parallel([samples.square] * 100, 3)) == 100
         results = iter_parallel(callables, 3, pool=pool)
         assert [next(results).output for _ in range(count)] == [Ok(9)] * count
@@ -34,21 +34,21 @@ def test_answers_are_told_while_the_worker_is_busy_with_the_next_callable(
         assert [result.output for result in results] == [Ok("done")]
 
 
-def test_answers_that_were_noted_before_a_crash_are_told() -> None:
+def test_answers_in_the_journal_survive_a_crash() -> None:
     callables: list[Any] = [samples.square] * 1000
-    culprits = range(7, 1000, 100)
-    for culprit in culprits:
-        callables[culprit] = samples.segfault
+    blamed_results = range(7, 1000, 100)
+    for blamed in blamed_results:
+        callables[blamed] = samples.segfault
     with Pool(1) as pool:
         results = pool.run_parallel(callables, 3)
     for index, result in enumerate(results):
-        assert (result.output == Ok(9)) == (index not in culprits)
+        assert (result.output == Ok(9)) == (index not in blamed_results)
         if result.error is not None:
             assert result.error.details["index"] == index
 
 
 def overwrite_shared_memory(_: object) -> None:
-    """Fill what this worker shares with its parent with bytes that make no sense."""
+    """Fill the memory that this worker shares with its parent with invalid bytes."""
     for line in Path("/proc/self/maps").read_text().splitlines():
         found = re.match(r"([0-9a-f]+)-([0-9a-f]+) rw-s .*memfd:enact_pool", line)
         if found:
@@ -57,11 +57,11 @@ def overwrite_shared_memory(_: object) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs /proc")
-def test_a_callable_that_overwrites_the_journal_costs_answers_of_its_worker_at_most() -> None:
-    """Nothing hangs, nothing is told for something else, and no value is a wrong one."""
+def test_a_callable_that_overwrites_the_journal_costs_only_answers_of_its_worker() -> None:
+    """Nothing hangs, no answer is assigned to another callable, and no value is wrong."""
     callables: list[Any] = [samples.square] * 200
-    for culprit in range(50, 200, 50):
-        callables[culprit] = overwrite_shared_memory
+    for blamed in range(50, 200, 50):
+        callables[blamed] = overwrite_shared_memory
     with Pool(2) as pool:
         results = pool.run_parallel(callables, 3)
         assert pool.run_parallel([samples.square], 4)[0].output == Ok(16)
@@ -82,7 +82,7 @@ def big(_: object) -> str:
 
 
 class Replace:
-    """Put another file in the place of every descriptor above the usual three."""
+    """Replaces every descriptor above 2 by another file."""
 
     def __init__(self, path: str, seconds: float) -> None:
         self.path, self.seconds = path, seconds
@@ -102,10 +102,10 @@ class Replace:
 
 @pytest.mark.parametrize("seconds", [0.0, 0.01])
 @pytest.mark.parametrize("before", [1, 20, 29, 41])
-def test_no_answer_depends_on_a_pipe_that_another_callable_has_replaced(
+def test_answers_do_not_depend_on_a_pipe_that_another_callable_replaced(
     before: int, seconds: float, tmp_path: Path
 ) -> None:
-    """Nor is it written to the file that is in the pipe's place."""
+    """No answer is written to the file that replaces the pipe."""
     file = tmp_path / "file"
     callables: list[Any] = [small] * before + [Replace(str(file), seconds), big] + [small] * 5
     with Pool(1) as pool:

@@ -1,4 +1,4 @@
-"""Large inputs and return values, which do not go through the pipes."""
+"""Large inputs and return values, which are not sent through the pipes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 import pytest
 import sample_callables as samples
+import sample_initializers as initializers
 
 import enact_pool._ipc.large_value
 from enact_pool import Err, EventEmitter, Ok, Pool, StepEnd, map_parallel
@@ -20,7 +21,7 @@ SIZE = 3_000_000
 
 
 class Block:
-    """Memory that travels out of band, as that of an array does."""
+    """Memory that is sent out of band, like that of an array."""
 
     def __init__(self, memory: Any) -> None:
         self.memory = memoryview(memory)
@@ -39,7 +40,7 @@ def pool() -> Any:
 
 
 def files_of(pid: int) -> int:
-    """How many files in memory a worker has open or mapped; its flight recorder is one of each."""
+    """Count a worker's open and mapped memory files; its flight recorder is one of each."""
     open_files = [os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir()]
     mapped = Path(f"/proc/{pid}/maps").read_text().splitlines()
     return sum("memfd:enact_pool" in line for line in open_files + mapped)
@@ -51,7 +52,7 @@ def scribble(block: Block) -> bytes:
     return seen
 
 
-def test_each_callable_writes_to_a_large_input_of_its_own(pool: Pool) -> None:
+def test_each_callable_writes_to_its_own_copy_of_a_large_input(pool: Pool) -> None:
     memory = bytearray(SIZE)
     results = pool.run_parallel([scribble] * 20, Block(memory))
     assert [result.output for result in results] == [Ok(bytes(4))] * 20
@@ -59,22 +60,22 @@ def test_each_callable_writes_to_a_large_input_of_its_own(pool: Pool) -> None:
 
 
 @pytest.mark.parametrize("value", [bytes(SIZE), "x" * SIZE, bytearray(SIZE), [bytes(SIZE)] * 2])
-def test_large_values_of_every_kind_go_both_ways(pool: Pool, value: Any) -> None:
+def test_large_values_of_every_kind_are_sent_both_ways(pool: Pool, value: Any) -> None:
     emitter = EventEmitter()
     results = pool.run_parallel([lambda x: x] * 5, value, emitter)
     assert [result.output for result in results] == [Ok(value)] * 5
     assert [len(e.output or "") for e in emitter.drain() if isinstance(e, StepEnd)]
 
 
-def test_an_empty_part_at_the_end_goes_both_ways(pool: Pool) -> None:
-    """Behind one of a size that is no multiple of what parts are aligned to."""
+def test_a_large_value_with_an_empty_last_part_is_sent_both_ways(pool: Pool) -> None:
+    """After a part whose size is not a multiple of the alignment."""
     value = [Block(bytearray(SIZE + 1)), Block(bytearray())]
     (result,) = pool.run_parallel([lambda blocks: blocks], value)
     assert isinstance(result.output, Ok), result.output
     assert [len(block.memory) for block in result.output.value] == [SIZE + 1, 0]
 
 
-def test_a_large_return_value_can_be_written_to_and_costs_no_descriptor(pool: Pool) -> None:
+def test_a_large_return_value_is_writable_and_costs_no_descriptor(pool: Pool) -> None:
     before = set(os.listdir("/dev/fd"))
     emitter = EventEmitter()
     results = pool.run_parallel([lambda _: Block(bytearray(SIZE))] * 9, 0, emitter)
@@ -89,7 +90,7 @@ def test_a_large_return_value_can_be_written_to_and_costs_no_descriptor(pool: Po
     assert len(after) <= len(before) + 2 * 10, "those of two workers"
 
 
-def test_a_crash_costs_one_large_result_and_no_other(pool: Pool) -> None:
+def test_a_crash_costs_only_its_own_large_result(pool: Pool) -> None:
     callables = [samples.segfault if i == 3 else bytes for i in range(9)]
     results = pool.run_parallel(callables, bytes(SIZE))
     assert results.pop(3).error is not None
@@ -97,18 +98,18 @@ def test_a_crash_costs_one_large_result_and_no_other(pool: Pool) -> None:
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/maps"), reason="no list of mappings")
-def test_a_large_input_is_gone_after_the_run(pool: Pool) -> None:
+def test_a_large_input_is_released_after_the_run(pool: Pool) -> None:
     pids = {r.output.unwrap() for r in pool.run_parallel([lambda _: os.getpid()] * 20, 0)}
     before = {pid: files_of(pid) for pid in pids}
     shm = sorted(os.listdir("/dev/shm"))
     pool.run_parallel([scribble] * 20, Block(bytearray(SIZE)))
-    # A worker does what it was sent in order: it has let go when it answers.
+    # A worker executes commands in order: it has released the input when it answers.
     pool.run_parallel([lambda _: None] * 20, 0)
     assert {pid: files_of(pid) for pid in pids} == before
     assert sorted(os.listdir("/dev/shm")) == shm
 
 
-def test_a_large_input_travels_without_room_for_a_file(
+def test_a_large_input_is_sent_without_space_for_a_file(
     pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full() -> int:
@@ -119,7 +120,7 @@ def test_a_large_input_travels_without_room_for_a_file(
     assert [result.output for result in results] == [Ok(bytes(4))] * 9
 
 
-def test_a_large_value_travels_without_a_descriptor_for_a_file(pool: Pool) -> None:
+def test_a_large_value_is_sent_without_a_descriptor_for_a_file(pool: Pool) -> None:
     def without_descriptors(_: object) -> Block:
         _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
@@ -132,7 +133,7 @@ def test_a_large_value_travels_without_a_descriptor_for_a_file(pool: Pool) -> No
 def test_a_large_value_that_cannot_be_received_costs_one_result(
     pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The parent has no descriptor left for it."""
+    """The parent has no free descriptor."""
     results = pool.run_parallel([samples.square] * 9, 2)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     highest = max(int(name) for name in os.listdir("/dev/fd"))
@@ -150,14 +151,14 @@ def test_a_large_value_that_cannot_be_received_costs_one_result(
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         for filler in fillers:
             os.close(filler)
-    culprit = results.pop(3)
-    assert isinstance(culprit.output, Err)
-    assert culprit.output.error.startswith("the return value cannot be received: OSError: ")
-    assert culprit.error is None
+    blamed = results.pop(3)
+    assert isinstance(blamed.output, Err)
+    assert blamed.output.error.startswith("the return value cannot be received: OSError: ")
+    assert blamed.error is None
     assert [result.output for result in results] == [Ok(4)] * 8
 
 
-def test_a_function_that_has_captured_much_is_sent_once(pool: Pool) -> None:
+def test_a_function_with_a_large_closure_is_sent_once(pool: Pool) -> None:
     captured = Block(bytearray(SIZE))
 
     def sized(x: int) -> int:
@@ -167,7 +168,7 @@ def test_a_function_that_has_captured_much_is_sent_once(pool: Pool) -> None:
     assert [result.output for result in results] == [Ok(SIZE + i) for i in range(50)]
 
 
-def test_a_large_input_finds_its_worker_dead_and_goes_to_another(pool: Pool) -> None:
+def test_a_large_input_for_a_dead_worker_is_sent_to_another(pool: Pool) -> None:
     (pid,) = {r.output.unwrap() for r in pool.run_parallel([lambda _: os.getpid()], 0)}
     os.kill(pid, signal.SIGKILL)
     while psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
@@ -176,8 +177,8 @@ def test_a_large_input_finds_its_worker_dead_and_goes_to_another(pool: Pool) -> 
 
 
 @pytest.mark.parametrize("input", [bytes(400_000_000), [bytes(400_000_000)]], ids=["bytes", "list"])
-def test_a_large_input_that_a_worker_has_no_room_for_concerns_all(input: Any) -> None:
-    with Pool(1, initializer=samples.limit_memory, initargs=(300_000_000,)) as pool:
+def test_a_large_input_that_a_worker_cannot_map_fails_all_callables(input: Any) -> None:
+    with Pool(1, initializer=initializers.limit_memory, initargs=(300_000_000,)) as pool:
         results = pool.run_parallel([len] * 3, input)
     for result in results:
         assert isinstance(result.output, Err)

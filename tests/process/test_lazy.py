@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import sample_callables as samples
+import sample_pickles as pickles
 
 import enact_pool._core.leasing
 import enact_pool._engine.run
@@ -105,10 +106,10 @@ def test_a_crash_costs_one_result_of_a_stream(pool: Pool) -> None:
             yield samples.segfault if index == 33 else samples.square
 
     results = list(iter_parallel(callables(), 3, pool=pool))
-    culprit = results.pop(33)
+    blamed = results.pop(33)
     assert [result.output for result in results] == [Ok(9)] * 59
-    assert culprit.error is not None
-    assert culprit.error.details["index"] == 33
+    assert blamed.error is not None
+    assert blamed.error.details["index"] == 33
 
 
 def test_what_has_not_started_when_a_loop_is_left_never_starts(
@@ -117,12 +118,12 @@ def test_what_has_not_started_when_a_loop_is_left_never_starts(
     monkeypatch.setattr(enact_pool._engine.run, "WIND_DOWN_SECONDS", 30.0)
     log = tmp_path / "starts"
 
-    def noted(index: int) -> int:
+    def logged(index: int) -> int:
         samples.append(log, index)
         return index
 
     source = Counted(itertools.count())
-    for result in imap_parallel(noted, source, pool=pool):
+    for result in imap_parallel(logged, source, pool=pool):
         if result.output == Ok(20):
             workers = {lane.pid for lane in pool._lane_pool.lanes()}
             break
@@ -260,7 +261,7 @@ def test_each_input_is_a_copy_of_its_own(pool: Pool) -> None:
 
 
 def test_inputs_that_do_not_travel_cost_their_own_result(pool: Pool) -> None:
-    inputs = [1, samples.Unpicklable(), 2, samples.Unloadable(), 3]
+    inputs = [1, pickles.Unpicklable(), 2, pickles.Unloadable(), 3]
     outputs = [r.output for r in map_parallel(lambda x: x, inputs, pool=pool)]
     assert [outputs[0], outputs[2], outputs[4]] == [Ok(1), Ok(2), Ok(3)]
     assert isinstance(outputs[1], Err)
@@ -274,7 +275,7 @@ def with_captured(_: object, x: int) -> int:
 
 
 def test_a_function_that_does_not_travel_concerns_all_inputs(pool: Pool) -> None:
-    unpicklable, unloadable = samples.Unpicklable(), samples.Unloadable()
+    unpicklable, unloadable = pickles.Unpicklable(), pickles.Unloadable()
     for captured, what in [
         (unpicklable, "the function cannot be pickled: "),
         (unloadable, "the function cannot be rebuilt in the worker: "),
@@ -293,11 +294,11 @@ def test_a_crash_on_one_input_costs_one_result(pool: Pool) -> None:
         return x
 
     results = map_parallel(fragile, range(50), pool=pool)
-    culprit = results.pop(17)
+    blamed = results.pop(17)
     assert [r.output for r in results] == [Ok(x) for x in range(50) if x != 17]
-    assert culprit.error is not None
-    assert culprit.error.details["index"] == 17
-    assert culprit.error.details["name"] == "fragile"
+    assert blamed.error is not None
+    assert blamed.error.details["index"] == 17
+    assert blamed.error.details["name"] == "fragile"
 
 
 def test_no_inputs_give_no_results(pool: Pool) -> None:

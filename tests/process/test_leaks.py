@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import sample_callables as samples
+import sample_pickles as pickles
 
 from enact_pool import EventEmitter, Pool, iter_parallel
 from tests.conftest import descriptors, processes, temporary_files
@@ -37,7 +38,7 @@ def call(pool: Pool, times: int) -> None:
     """So many calls of each kind that costs no worker."""
     for _ in range(times):
         emitter = EventEmitter()
-        results = pool.run_parallel([samples.square, large, samples.Unpicklable()], 3, emitter)
+        results = pool.run_parallel([samples.square, large, pickles.Unpicklable()], 3, emitter)
         assert [result.output.is_ok for result in results] == [True, True, False]
         assert len(emitter.drain()) == 3
         (result,) = pool.run_parallel([len], bytes(1 << 20))

@@ -16,7 +16,8 @@ import numpy as np
 import psutil
 import pytest
 import sample_callables as samples
-from test_deaths import assert_each_started_once, noted
+from sample_callables import logged
+from test_deaths import assert_each_started_once
 
 import enact_pool._lanes.limit_enforcer
 from enact_pool import (
@@ -51,39 +52,39 @@ def die_of_an_alarm(_: object) -> None:
     time.sleep(60)
 
 
-@pytest.mark.parametrize("deed", [spin_for_ever, hold_the_gil_for_ever])
+@pytest.mark.parametrize("action", [spin_for_ever, hold_the_gil_for_ever])
 def test_a_callable_that_takes_too_long_is_killed_under_its_own_name(
-    deed: Callable[[Any], Any], tmp_path: Path
+    action: Callable[[Any], Any], tmp_path: Path
 ) -> None:
     """Its id is that of its event, and the 24 others answer; each started once."""
     log, emitter = tmp_path / "starts", EventEmitter()
-    callables = [noted(i, log, deed if i == 7 else samples.square) for i in range(25)]
+    callables = [logged(i, log, action if i == 7 else samples.square) for i in range(25)]
     with Pool(2) as pool:
         results = pool.run_parallel(callables, 12, emitter, timeout=0.3)
     assert_each_started_once(log, 25)
-    culprit = results.pop(7)
+    blamed = results.pop(7)
     assert [result.output for result in results] == [Ok(144)] * 24
 
-    assert culprit.agent_name == deed.__name__
-    error = culprit.error
+    assert blamed.agent_name == action.__name__
+    error = blamed.error
     assert error is not None
     assert (error.category, error.code) == (ExecutionErrorCategory.TIMEOUT, "timeout")
     assert not error.is_fatal
-    assert culprit.output == Err(error.message)
-    assert f"callable 7 ({deed.__name__}) exceeded its time limit of 0.3 s" in error.message
+    assert blamed.output == Err(error.message)
+    assert f"callable 7 ({action.__name__}) exceeded its time limit of 0.3 s" in error.message
     assert error.details == {
         "index": 7,
-        "name": deed.__name__,
-        "ran_ms": culprit.duration_ms,
+        "name": action.__name__,
+        "ran_ms": blamed.duration_ms,
         "timeout_s": 0.3,
     }
-    assert culprit.duration_ms >= 300
+    assert blamed.duration_ms >= 300
 
     events = emitter.drain()
     assert [type(event) for event in events] == [
         ExecutionFailed if i == 7 else StepEnd for i in range(25)
     ]
-    assert events[7].execution_id == culprit.execution_id
+    assert events[7].execution_id == blamed.execution_id
     assert events[7].error is error  # type: ignore[attr-defined]
 
 
@@ -103,7 +104,7 @@ def test_who_ends_at_the_last_moment_has_ended_or_is_blamed_but_nobody_else(
         return last
 
     durations = [0.0 if i % 3 else 0.045 + i % 20 / 2000 for i in range(90)]
-    callables = [noted(i, log, lasts(seconds)) for i, seconds in enumerate(durations)]
+    callables = [logged(i, log, lasts(seconds)) for i, seconds in enumerate(durations)]
     with Pool(2) as pool:
         results = pool.run_parallel(callables, None, timeout=0.05)
     started = sorted(map(int, log.read_text().split()))
@@ -160,7 +161,7 @@ def test_who_hangs_while_it_is_unpickled_is_late_and_those_beside_it_run(
     """It is given more time: modules may have to be imported."""
     monkeypatch.setattr(enact_pool._lanes.limit_enforcer, "LOADING_SECONDS", 1.0)
     log = tmp_path / "starts"
-    callables: list[Any] = [noted(i, log, samples.square) for i in range(4)]
+    callables: list[Any] = [logged(i, log, samples.square) for i in range(4)]
     with Pool(1) as pool:
         results = pool.run_parallel(
             [*callables[:2], HangsWhenLoaded(), *callables[2:]], 3, timeout=0.3
@@ -206,19 +207,19 @@ def test_a_callable_that_takes_too_much_memory_is_killed_with_its_children(in_ch
     callables[2] = Hoard(in_child)
     with Pool(2) as pool:
         results = pool.run_parallel(callables, 200 * MEGABYTE, emitter, max_memory=most)
-    culprit = results.pop(2)
+    blamed = results.pop(2)
     assert [result.output for result in results] == [Ok((200 * MEGABYTE) ** 2)] * 4
-    assert culprit.agent_name == "Hoard"
-    error = culprit.error
+    assert blamed.agent_name == "Hoard"
+    error = blamed.error
     assert error is not None
     assert error.category is ExecutionErrorCategory.QUOTA_EXCEEDED
     assert error.is_fatal
     assert error.details["max_memory_bytes"] == most
     assert error.details["peak_bytes"] > most
-    assert culprit.output == Err(error.message)
+    assert blamed.output == Err(error.message)
     failed = emitter.drain()[2]
     assert isinstance(failed, ExecutionFailed)
-    assert failed.execution_id == culprit.execution_id
+    assert failed.execution_id == blamed.execution_id
 
 
 def keep_memory(size: int) -> int:

@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 import sample_callables as samples
+import sample_pickles as pickles
 
 from enact_pool import (
     EventEmitter,
@@ -159,7 +160,7 @@ def test_workers_that_have_run_enough_are_told_to_have_ended() -> None:
 
 def test_what_never_started_has_a_span_without_a_place() -> None:
     emitter = Reacts()
-    run_parallel([samples.Unpicklable(), len], "", emitter)
+    run_parallel([pickles.Unpicklable(), len], "", emitter)
     refused, ran = (event.span for event in emitter.of(StepEnd))
     assert (refused.lane, refused.worker_pid, refused.started_at) == (None, None, None)
     assert (refused.name, refused.outcome, ran.outcome) == ("Unpicklable", "failed", "ok")

@@ -39,7 +39,7 @@ class Collector(logging.Handler):
 
 
 @contextmanager
-def handled_by(handler: logging.Handler, name: str = "deed", level: int = 0) -> Iterator[None]:
+def handled_by(handler: logging.Handler, name: str = "task", level: int = 0) -> Iterator[None]:
     """Within, the handler is the only one of this logger, which has this level."""
     logger = logging.getLogger(name)
     before = logger.level, logger.propagate
@@ -67,7 +67,7 @@ class NoPickle:
 
 
 def log_by_all_means(number: int) -> None:
-    log = logging.getLogger("deed.part")
+    log = logging.getLogger("task.part")
     log.info("args: %s", NoPickle(), extra={"plain": {number: [1]}, "odd": (NoPickle(),)})
     try:
         raise KeyError(number)
@@ -100,7 +100,7 @@ def test_records_reach_the_handlers_of_the_logger_of_the_same_name() -> None:
     assert {(r.callable_name, r.callable_index, r.execution_id) for r in handler.records} == {
         ("log_by_all_means", 0, result.execution_id)
     }
-    assert (first.plain, first.odd, first.name) == ({5: [1]}, ("<no pickle>",), "deed.part")
+    assert (first.plain, first.odd, first.name) == ({5: [1]}, ("<no pickle>",), "task.part")
     assert raised.exc_text.endswith("KeyError: 5")
     assert threaded.threadName == "helper"
     assert len({os.getpid(), first.process, child.process}) == 3
@@ -111,18 +111,18 @@ class Level(enum.IntEnum):
 
 
 class Name(str, enum.Enum):
-    DEED = "deed"
+    TASK = "task"
 
 
 def log_oddly(_: object) -> None:
-    log = logging.getLogger(Name.DEED)
+    log = logging.getLogger(Name.TASK)
     log.log(Level.HIGH, "subclasses", extra={"kind": Level.HIGH})
     threading.current_thread().name = "n" * 60_000
     log.warning("long name", extra={"k" * 60_000: "v" * 60_000})
     threading.current_thread().name = "MainThread"
-    log.handle(logging.makeLogRecord({"name": b"deed", "levelno": 30, "msg": "other name"}))
-    log.handle(logging.makeLogRecord({"name": "deed", "levelno": 30, "created": "now"}))
-    log.handle(logging.makeLogRecord({"name": "deed", "levelno": 30, "created": 1e15}))
+    log.handle(logging.makeLogRecord({"name": b"task", "levelno": 30, "msg": "other name"}))
+    log.handle(logging.makeLogRecord({"name": "task", "levelno": 30, "created": "now"}))
+    log.handle(logging.makeLogRecord({"name": "task", "levelno": 30, "created": 1e15}))
     items: list[Any] = []
     for _ in range(20):
         items = [items] * 20
@@ -138,7 +138,7 @@ def test_odd_records_and_warnings_are_told_or_left_out_and_the_run_goes_on() -> 
     with (
         handled_by(handler),
         handled_by(own, "enact_pool"),
-        handled_by(own, "b'deed'"),
+        handled_by(own, "b'task'"),
         warnings.catch_warnings(record=True) as caught,
     ):
         warnings.simplefilter("always")
@@ -192,10 +192,10 @@ class LogThen:
         self.gate = gate
 
     def run(self, input: Any) -> Any:
-        logging.getLogger("deed").warning("live")
+        logging.getLogger("task").warning("live")
         while not os.path.exists(self.gate):
             time.sleep(0.001)
-        logging.getLogger("deed").warning("last words")
+        logging.getLogger("task").warning("last words")
         samples.segfault(input)
 
 
@@ -219,7 +219,7 @@ def test_records_come_while_the_callable_runs_and_outlive_it(tmp_path: Path) -> 
 
 
 def log_index(index: int) -> int:
-    logging.getLogger("deed").warning("%d", index)
+    logging.getLogger("task").warning("%d", index)
     return index
 
 
@@ -249,7 +249,7 @@ def test_each_record_is_told_before_the_end_of_its_callable() -> None:
 
 def flood(_: object) -> None:
     for number in itertools.count():
-        logging.getLogger("deed").warning("%d", number)
+        logging.getLogger("task").warning("%d", number)
 
 
 class Slow(Collector):
@@ -287,15 +287,15 @@ def test_what_a_handler_raises_is_raised_in_the_end() -> None:
 def configure(path: str) -> tuple[int, int]:
     """Logging of the worker's own, as it would be without the parent."""
     logging.basicConfig(filename=path, level=logging.INFO, format="%(message)s")
-    logging.getLogger("deed").info("%s", "its own, too")
-    logging.getLogger("deed").debug("for the parent")
+    logging.getLogger("task").info("%s", "its own, too")
+    logging.getLogger("task").debug("for the parent")
     logging.getLogger("other").debug("for nobody")
     return len(logging.getLogger().handlers), logging.getLogger().level
 
 
 def traces(_: object) -> tuple[bool, int, Any, Any]:
     """What could be left of it: levels, warning filters, and what is in the place of what."""
-    enabled = logging.getLogger("deed").isEnabledFor(logging.DEBUG)
+    enabled = logging.getLogger("task").isEnabledFor(logging.DEBUG)
     patched = logging.Logger.callHandlers.__module__, logging.Logger.getEffectiveLevel.__module__
     return enabled, len(warnings.filters), patched, warnings.showwarning.__module__
 
@@ -362,7 +362,7 @@ def wait_for(path: Path) -> None:
 
 def log_when_asked(folder: Path) -> None:
     wait_for(folder / "asked")
-    logging.getLogger("deed").warning("done")
+    logging.getLogger("task").warning("done")
     (folder / "logged").touch()
 
 
@@ -392,7 +392,7 @@ def test_the_warning_of_what_is_left_running_says_of_whom() -> None:
 
 
 def silence(_: object) -> None:
-    logging.getLogger("deed")
+    logging.getLogger("task")
     logging.config.dictConfig({"version": 1})
     logging.disable(logging.CRITICAL)
     warnings.filterwarnings("ignore", "only this")
@@ -400,7 +400,7 @@ def silence(_: object) -> None:
 
 
 def log_and_warn(_: object) -> None:
-    logging.getLogger("deed").warning("logged")
+    logging.getLogger("task").warning("logged")
     warnings.warn("only this", stacklevel=1)
     warnings.warn("warned", stacklevel=1)
 
@@ -417,7 +417,7 @@ def test_a_callable_cannot_silence_those_after_it() -> None:
 
 def log_late(folder: Path, who: str) -> None:
     wait_for(folder / "asked")
-    logging.getLogger("deed").warning(who)
+    logging.getLogger("task").warning(who)
     (folder / who).touch()
 
 
@@ -434,11 +434,11 @@ def leave_loggers(folder: Path) -> None:
 
 
 def ask_them(folder: Path) -> None:
-    logging.getLogger("deed").warning("asks")
+    logging.getLogger("task").warning("asks")
     (folder / "asked").touch()
     for who in ("thread", "starter", "child"):
         wait_for(folder / who)
-    log = logging.getLogger("deed")
+    log = logging.getLogger("task")
     own = threading.Thread(target=log.warning, args=("own",))
     own.start()
     own.join()

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import sample_callables as samples
+import sample_pickles as pickles
 
 from enact_pool import (
     Err,
@@ -171,12 +172,12 @@ def test_a_large_value_is_returned_after_all_descriptors_were_taken(pool: Pool) 
 
 def test_types_that_cannot_be_hashed_cost_no_others_result(pool: Pool) -> None:
     emitter = EventEmitter()
-    callables = [samples.OfUnhashableType(), samples.return_unhashable, samples.square]
+    callables = [pickles.OfUnhashableType(), pickles.return_unhashable, samples.square]
     refused, returned, squared = (
         result.output for result in pool.run_parallel(callables, 3, emitter)
     )
     assert isinstance(refused, Err)
-    assert type(returned.unwrap()) is samples.OfUnhashableType
+    assert type(returned.unwrap()) is pickles.OfUnhashableType
     assert squared == Ok(9)
     assert len(emitter.drain()) == 3
 
@@ -273,12 +274,12 @@ def leave_oddly_named_thread(_: object) -> None:
     Odd(target=time.sleep, args=(0.2,), daemon=True).start()
 
 
-@pytest.mark.parametrize("misdeed", [patch_what_puts_back, leave_oddly_named_thread])
+@pytest.mark.parametrize("action", [patch_what_puts_back, leave_oddly_named_thread])
 def test_what_keeps_a_worker_from_putting_back_costs_nobody_a_result(
-    misdeed: Callable[[object], None], pool: Pool
+    action: Callable[[object], None], pool: Pool
 ) -> None:
     slow = samples.sleep_5_ms
-    results = pool.run_parallel([slow, misdeed, slow, misdeed, slow], 3)
+    results = pool.run_parallel([slow, action, slow, action, slow], 3)
     assert [result.output for result in results] == [Ok(3), Ok(None), Ok(3), Ok(None), Ok(3)]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import sample_callables as samples
+import sample_pickles as pickles
 import traced_callables
 from opentelemetry import baggage, trace
 from opentelemetry import context as contexts
@@ -174,7 +175,7 @@ def test_no_span_is_left_open_when_a_run_is_left_early(traces: Traces) -> None:
 def test_what_cannot_be_run_has_a_span_without_a_duration(traces: Traces) -> None:
     emitter = TracingEmitter(tracer_provider=traces.provider)
     with Pool(1) as pool:
-        pool.run_parallel([samples.Unpicklable()], 0, emitter)
+        pool.run_parallel([pickles.Unpicklable()], 0, emitter)
     (span,) = traces.of_callables().values()
     assert (span.status.status_code, _at(span, "outcome")) == (StatusCode.ERROR, "failed")
     assert span.start_time == span.end_time

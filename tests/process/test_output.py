@@ -18,6 +18,7 @@ import pytest
 import sample_callables as samples
 
 from enact_pool import Ok, Pool, run_parallel
+from tests.hazards import state_callables
 
 
 def greet(number: int) -> int:
@@ -40,12 +41,12 @@ ALL_MEANS = "Python\nC\na child\nno line \\xff", "a shell\n"
 class Then:
     """Prints by all means, then does something."""
 
-    def __init__(self, deed: Callable[[Any], Any]) -> None:
-        self.deed, self.name = deed, deed.__name__
+    def __init__(self, action: Callable[[Any], Any]) -> None:
+        self.action, self.name = action, action.__name__
 
     def run(self, input: Any) -> Any:
         print_by_all_means(input)
-        return self.deed(input)
+        return self.action(input)
 
 
 def hang(_: object) -> None:
@@ -98,30 +99,33 @@ def test_each_callable_has_what_it_has_printed_whatever_becomes_of_it() -> None:
     """The quick neighbours, many to a batch, have theirs, and nobody else's."""
     ends = [samples.square, fail, samples.segfault, samples.exit_7, hang]
     callables: list[Any] = [greet] * 60
-    for index, deed in enumerate(ends):
-        callables[5 + 10 * index] = Then(deed)
+    for index, action in enumerate(ends):
+        callables[5 + 10 * index] = Then(action)
     with Pool(2) as pool:
         pool.run_parallel([samples.square] * 100, 3)  # now it knows how quick they are
         results = pool.run_parallel(callables, 3, capture_output=True, timeout=2)
         plain = pool.run_parallel([greet], 3)[0]
-    culprits = [result for index, result in enumerate(results) if callables[index] is not greet]
-    assert [(result.stdout, result.stderr) for result in culprits] == [ALL_MEANS] * 5
-    kinds = [result.error and result.error.code for result in culprits]
+    blamed_results = [
+        result for index, result in enumerate(results) if callables[index] is not greet
+    ]
+    assert [(result.stdout, result.stderr) for result in blamed_results] == [ALL_MEANS] * 5
+    kinds = [result.error and result.error.code for result in blamed_results]
     assert kinds == [None, None, "SIGSEGV", "exit_7", "timeout"]
-    others = [result for result in results if result not in culprits]
+    others = [result for result in results if result not in blamed_results]
     assert {(r.output, r.stdout, r.stderr) for r in others} == {(Ok(3), "hello 3\n", "mind\n")}
     assert (plain.stdout, plain.stderr) == ("", "")
 
 
 @pytest.mark.parametrize(
-    "deed", [close_streams, replace_streams, print_to_a_full_pipe, samples.close_every_descriptor]
+    "action",
+    [close_streams, replace_streams, print_to_a_full_pipe, state_callables.close_every_descriptor],
 )
 def test_what_a_callable_does_to_its_streams_is_undone_for_the_next(
-    deed: Callable[[Any], Any], capfd: pytest.CaptureFixture[str]
+    action: Callable[[Any], Any], capfd: pytest.CaptureFixture[str]
 ) -> None:
     """And when the run is over they are what they were."""
     with Pool(1) as pool:
-        results = pool.run_parallel([greet, deed, greet], 3, capture_output=True)
+        results = pool.run_parallel([greet, action, greet], 3, capture_output=True)
         assert [result.stdout for result in results] == ["hello 3\n", "", "hello 3\n"]
         assert capfd.readouterr() == ("", "")
         pool.run_parallel([greet], 4)
@@ -204,13 +208,13 @@ def print_by_a_shell(_: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("deed", "text"),
+    ("action", "text"),
     [(lock, "locked\n"), (print_anywhere, "anywhere\n"), (print_by_a_shell, "shell\n")],
 )
 def test_what_a_callable_does_to_the_file_that_it_prints_to_is_no_harm(
-    deed: Callable[[Any], Any], text: str
+    action: Callable[[Any], Any], text: str
 ) -> None:
-    callables = [deed, deed, greet, deed, greet, greet]
+    callables = [action, action, greet, action, greet, greet]
     results = run_parallel(callables, 3, max_workers=1, capture_output=True, timeout=20)
     greeting = "hello 3\n"
     assert [r.stdout for r in results] == [text, text, greeting, text, greeting, greeting]

@@ -19,6 +19,7 @@ from typing import Any
 import psutil
 import pytest
 import sample_callables as samples
+import sample_initializers as initializers
 from loky import cpu_count
 
 import enact_pool._api.pool
@@ -238,7 +239,7 @@ def test_workers_that_end_while_nobody_sends_them_anything_have_not_failed_to_st
     gate = tmp_path / "gate"
     initargs = str(tmp_path / "first"), str(gate)
     with Pool(
-        4, idle_timeout=0.01, initializer=samples.wait_unless_first, initargs=initargs
+        4, idle_timeout=0.01, initializer=initializers.wait_unless_first, initargs=initargs
     ) as pool:
         values: list[int] = []
         for result in iter_parallel([pid_of] * 1_000, 0, pool=pool):
