@@ -29,7 +29,7 @@ def pools() -> Iterator[dict[int, Pool]]:
 
 
 def check(each: samples.LoggedCallable, result: Any, event: Any) -> None:
-    """What the contract says of a each of this kind."""
+    """Assert what the contract says about a callable of this kind."""
     died = {"crash": "SIGSEGV", "exit": f"exit_{each.index % 4}"}
     if each.kind in died:
         assert result.agent_name == "unknown"

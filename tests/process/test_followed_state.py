@@ -54,7 +54,7 @@ def test_the_folder_is_followed_until_the_worker_changes_it_itself(tmp_path: Pat
 
         start = os.getcwd()
         state = FollowedState()
-        os.chdir(path)  # as an initializer may
+        os.chdir(path)  # as an initializer may do
         state.apply("folder", start)
         assert os.getcwd() == path, "the caller has changed nothing"
         os.mkdir("other")

@@ -65,7 +65,7 @@ class Interrupter:
             return
         code = frame.f_code
         if event == "call" and code.co_flags & inspect.CO_GENERATOR:
-            return  # it may be closed, and then no handler runs
+            return  # a closed generator runs no handler
         if code is poll.__code__ or code.co_filename == tree.__file__:
             return  # there are as many steps as there is time, or as there are processes
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
@@ -112,7 +112,7 @@ def left_early(pool: Pool) -> None:
     try:
         next(results)
     finally:
-        results.close()  # as garbage, it would have its exception ignored
+        results.close()  # as garbage, its exception would be ignored
 
 
 def limited(pool: Pool) -> None:
@@ -129,9 +129,9 @@ def nap(seconds: float) -> None:
     time.sleep(seconds)
 
 
-# A parcel that an interrupt has taken from its owner is closed as garbage, with a warning.
+# A large value that an interrupt has orphaned is closed as garbage, with a warning.
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
-# All steps take a minute, so each time others are taken.
+# All steps would take a minute, so each test run samples others.
 @pytest.mark.parametrize(
     ("run", "stride"),
     [(no_ops, 5), (large_values, 29), (left_early, 13), (limited, 151), (cancelled, 17)],

@@ -1,4 +1,4 @@
-"""Results that are given as they come, of callables or inputs that are taken as they are needed."""
+"""Lazy runs: results are yielded as they arrive, and items are pulled as they are needed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def pool() -> Any:
 
 
 class Counted:
-    """An iterable that knows how many of its items were taken."""
+    """An iterable that counts the items that were pulled."""
 
     def __init__(self, items: Any) -> None:
         self.items = iter(items)
@@ -56,7 +56,7 @@ class Counted:
         return item
 
 
-def test_an_endless_iterable_is_taken_only_as_far_as_keeps_the_workers_busy(pool: Pool) -> None:
+def test_only_as_many_items_are_pulled_as_keep_the_workers_busy(pool: Pool) -> None:
     source, seen = Counted(itertools.count()), []
     for result in imap_parallel(samples.sleep_5_ms, source, pool=pool):
         seen.append(result.output.unwrap())
@@ -66,8 +66,8 @@ def test_an_endless_iterable_is_taken_only_as_far_as_keeps_the_workers_busy(pool
     assert seen == list(range(100))
 
 
-def test_each_result_comes_as_soon_as_its_turn_has_come(pool: Pool, tmp_path: Path) -> None:
-    """The last callable waits for a gate that is opened when the results before it are there."""
+def test_each_result_is_yielded_as_soon_as_all_before_it_are(pool: Pool, tmp_path: Path) -> None:
+    """The last callable waits for a gate that opens when the earlier results have arrived."""
     gate = tmp_path / "gate"
     callables = [samples.square] * 3 + [samples.busy_until(str(gate))]
     seen: list[Any] = []
@@ -83,10 +83,8 @@ def test_each_result_comes_as_soon_as_its_turn_has_come(pool: Pool, tmp_path: Pa
     assert seen == [Ok(4), Ok(4), Ok(4), Ok("done")]
 
 
-def test_results_and_events_come_as_callables_finish_if_order_is_not_asked_for(
-    pool: Pool, tmp_path: Path
-) -> None:
-    """The first callable waits for a gate that is opened when the others are done."""
+def test_unordered_results_and_events_come_as_callables_finish(pool: Pool, tmp_path: Path) -> None:
+    """The first callable waits for a gate that opens when the others are done."""
     gate = tmp_path / "gate"
     callables = [samples.busy_until(str(gate)), *[samples.square] * 9]
     results = []
@@ -100,7 +98,7 @@ def test_results_and_events_come_as_callables_finish_if_order_is_not_asked_for(
     assert told == [result.execution_id for result in results]
 
 
-def test_a_crash_costs_one_result_of_a_stream(pool: Pool) -> None:
+def test_a_crash_costs_one_result_of_a_lazy_run(pool: Pool) -> None:
     def callables() -> Iterator[Callable[[Any], Any]]:
         for index in range(60):
             yield samples.segfault if index == 33 else samples.square
@@ -112,7 +110,7 @@ def test_a_crash_costs_one_result_of_a_stream(pool: Pool) -> None:
     assert blamed.error.details["index"] == 33
 
 
-def test_what_has_not_started_when_a_loop_is_left_never_starts(
+def test_leaving_the_loop_starts_no_more_callables(
     pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(enact_pool._engine.run, "WIND_DOWN_SECONDS", 30.0)
@@ -135,9 +133,7 @@ def test_what_has_not_started_when_a_loop_is_left_never_starts(
     assert log.read_text().split() == started
 
 
-def test_what_runs_when_a_loop_is_left_is_killed_if_it_takes_long(
-    pool: Pool, tmp_path: Path
-) -> None:
+def test_leaving_the_loop_kills_long_running_callables(pool: Pool, tmp_path: Path) -> None:
     log = tmp_path / "pids"
 
     def stubborn(index: int) -> int:
@@ -154,7 +150,7 @@ def test_what_runs_when_a_loop_is_left_is_killed_if_it_takes_long(
     assert [r.output for r in pool.run_parallel([samples.square] * 9, 2)] == [Ok(4)] * 9
 
 
-def test_what_an_iterable_raises_comes_after_the_results_of_what_it_gave(pool: Pool) -> None:
+def test_an_error_of_the_iterable_is_raised_after_the_results_of_its_items(pool: Pool) -> None:
     def callables() -> Iterator[Callable[[Any], Any]]:
         yield samples.square
         yield samples.square
@@ -166,15 +162,15 @@ def test_what_an_iterable_raises_comes_after_the_results_of_what_it_gave(pool: P
         next(results)
 
 
-def test_what_is_no_callable_is_named_after_the_results_of_those_before(pool: Pool) -> None:
+def test_an_item_that_is_not_callable_raises_after_earlier_results(pool: Pool) -> None:
     results = iter_parallel([samples.square, 5, samples.square], 3, pool=pool)
     assert next(results).output == Ok(9)
     with pytest.raises(TypeError, match=r"callables\[1\] is no callable: 'int' object"):
         next(results)
 
 
-def test_an_iterable_that_is_slow_holds_up_no_result(pool: Pool) -> None:
-    """The first result is there before all is taken, though the workers want more all the time."""
+def test_a_slow_iterable_delays_no_result(pool: Pool) -> None:
+    """The first result arrives before the last item is pulled, though workers want more."""
 
     def inputs() -> Iterator[int]:
         for number in range(100):
@@ -188,7 +184,7 @@ def test_an_iterable_that_is_slow_holds_up_no_result(pool: Pool) -> None:
     assert [result.output for result in results] == [Ok(i * i) for i in range(1, 100)]
 
 
-def test_a_stream_may_run_callables_between_its_results(pool: Pool) -> None:
+def test_the_loop_over_a_lazy_run_may_run_callables(pool: Pool) -> None:
     seen = []
     for result in imap_parallel(samples.square, range(5), pool=pool):
         (nested,) = run_parallel([samples.square], result.output.unwrap(), pool=pool)
@@ -196,7 +192,7 @@ def test_a_stream_may_run_callables_between_its_results(pool: Pool) -> None:
     assert seen == [0, 1, 16, 81, 256]
 
 
-def test_a_stream_that_is_not_begun_starts_no_process(mark: str) -> None:
+def test_a_lazy_run_that_never_starts_starts_no_process(mark: str) -> None:
     from tests.conftest import processes
 
     before = processes(mark)
@@ -206,7 +202,7 @@ def test_a_stream_that_is_not_begun_starts_no_process(mark: str) -> None:
     assert processes(mark) == before
 
 
-def test_a_stream_lets_go_of_what_it_has_given(pool: Pool) -> None:
+def test_a_lazy_run_keeps_no_yielded_results(pool: Pool) -> None:
     class Input:
         pass
 
@@ -238,7 +234,7 @@ def test_a_function_runs_on_each_input_in_order(pool: Pool) -> None:
     ]
 
 
-def test_an_object_with_run_and_a_coroutine_function_run_on_inputs(pool: Pool) -> None:
+def test_objects_with_run_and_coroutine_functions_run_on_inputs(pool: Pool) -> None:
     async def triple(x: int) -> int:
         return 3 * x
 
@@ -247,7 +243,7 @@ def test_an_object_with_run_and_a_coroutine_function_run_on_inputs(pool: Pool) -
     assert [(r.agent_name, r.output) for r in results] == [("Squares", Ok(9))]
 
 
-def test_each_input_is_a_copy_of_its_own(pool: Pool) -> None:
+def test_each_callable_receives_its_own_copy_of_the_input(pool: Pool) -> None:
     """The same list twelve times, in few batches."""
 
     def grow(numbers: list[int]) -> int:
@@ -260,7 +256,7 @@ def test_each_input_is_a_copy_of_its_own(pool: Pool) -> None:
     assert shared == [1, 2]
 
 
-def test_inputs_that_do_not_travel_cost_their_own_result(pool: Pool) -> None:
+def test_inputs_that_cannot_be_sent_cost_only_their_own_results(pool: Pool) -> None:
     inputs = [1, pickles.Unpicklable(), 2, pickles.Unloadable(), 3]
     outputs = [r.output for r in map_parallel(lambda x: x, inputs, pool=pool)]
     assert [outputs[0], outputs[2], outputs[4]] == [Ok(1), Ok(2), Ok(3)]
@@ -274,7 +270,7 @@ def with_captured(_: object, x: int) -> int:
     return x
 
 
-def test_a_function_that_does_not_travel_concerns_all_inputs(pool: Pool) -> None:
+def test_a_function_that_cannot_be_sent_fails_all_inputs(pool: Pool) -> None:
     unpicklable, unloadable = pickles.Unpicklable(), pickles.Unloadable()
     for captured, what in [
         (unpicklable, "the function cannot be pickled: "),
@@ -301,7 +297,7 @@ def test_a_crash_on_one_input_costs_one_result(pool: Pool) -> None:
     assert blamed.error.details["name"] == "fragile"
 
 
-def test_no_inputs_give_no_results(pool: Pool) -> None:
+def test_a_map_without_inputs_has_no_results(pool: Pool) -> None:
     assert map_parallel(samples.square, [], pool=pool) == []
     assert list(imap_parallel(samples.square, [], pool=pool)) == []
 
@@ -314,28 +310,28 @@ def test_no_inputs_give_no_results(pool: Pool) -> None:
     ],
 )
 @pytest.mark.parametrize("run", [map_parallel, imap_parallel])
-def test_what_cannot_be_mapped_is_refused_at_once(
+def test_arguments_that_cannot_be_mapped_raise_at_once(
     run: Any, function: Any, inputs: Any, text: str
 ) -> None:
     with pytest.raises(TypeError, match=text):
         run(function, inputs)
 
 
-def test_a_closed_pool_is_refused_before_the_first_result_is_asked_for() -> None:
+def test_a_closed_pool_raises_before_the_first_result() -> None:
     pool = Pool(1)
     pool.close()
     with pytest.raises(RuntimeError, match="the pool is closed"):
         iter_parallel([samples.square], 3, pool=pool)
 
 
-def test_a_pool_lives_as_long_as_a_stream_that_uses_it() -> None:
+def test_a_pool_lives_as_long_as_a_lazy_run_that_uses_it() -> None:
     assert [r.output for r in iter_parallel([samples.square] * 3, 2, pool=Pool(1))] == [Ok(4)] * 3
 
 
-def test_a_stream_that_is_left_waiting_holds_up_no_other_run(
+def test_a_paused_lazy_run_delays_no_other_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Another thread gets a worker in the place of those it has; they are ended afterwards."""
+    """Another thread leases an extra worker; the paused run's workers are ended afterwards."""
     monkeypatch.setattr(enact_pool._core.leasing, "AWAY_SECONDS", 0.05)
     monkeypatch.setattr(enact_pool._engine.run_lanes, "AWAY_SECONDS", 0.05)
     answers: list[Any] = []
@@ -357,7 +353,7 @@ def test_a_stream_that_is_left_waiting_holds_up_no_other_run(
 
 
 @pytest.mark.parametrize("error", [SystemExit(3), KeyError("k"), asyncio.CancelledError()])
-def test_whatever_an_iterable_raises_comes_after_the_results_of_what_it_gave(
+def test_every_exception_of_an_iterable_is_raised_after_earlier_results(
     error: BaseException, pool: Pool
 ) -> None:
     def inputs() -> Iterator[int]:
@@ -370,7 +366,7 @@ def test_whatever_an_iterable_raises_comes_after_the_results_of_what_it_gave(
         next(results)
 
 
-def test_a_callable_that_raises_when_it_is_looked_at_is_named() -> None:
+def test_a_callable_whose_attributes_raise_is_named_in_the_error() -> None:
     class Secretive:
         def __getattr__(self, name: str) -> Any:
             raise StopIteration

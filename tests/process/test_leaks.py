@@ -1,4 +1,4 @@
-"""What there is after very many calls, crashes and limits, compared with after a few.
+"""Resources after very many calls, crashes and limits, compared with after a few.
 
 `python -m benchmarks.chaos --soak` does the same with 10 000 calls and 1 000 crashes.
 """
@@ -35,7 +35,7 @@ def pid_after(seconds: float) -> int:
 
 
 def call(pool: Pool, times: int) -> None:
-    """So many calls of each kind that costs no worker."""
+    """Make `count` calls of each kind that costs no worker."""
     for _ in range(times):
         emitter = EventEmitter()
         results = pool.run_parallel([samples.square, large, pickles.Unpicklable()], 3, emitter)
@@ -47,7 +47,7 @@ def call(pool: Pool, times: int) -> None:
 
 
 def crash(pool: Pool, times: int) -> None:
-    """So many calls of each kind that costs a worker."""
+    """Make `count` calls of each kind that costs a worker."""
     for _ in range(times):
         crashed, well = pool.run_parallel([samples.exit_7, samples.square], 2)
         assert (crashed.agent_name, well.output.unwrap()) == ("unknown", 4)
@@ -63,8 +63,8 @@ def crash(pool: Pool, times: int) -> None:
         assert not result.output.is_ok
 
 
-def census(pool: Pool, mark: str) -> dict[str, int]:
-    """What there is, when all workers are there and idle."""
+def snapshot(pool: Pool, mark: str) -> dict[str, int]:
+    """Return the resources in use while all workers run and are idle."""
     pids: set[int] = set()
     while len(pids) < _WORKERS:
         results = pool.run_parallel([pid_after] * _WORKERS, 0.02)
@@ -81,12 +81,12 @@ def census(pool: Pool, mark: str) -> dict[str, int]:
     }
 
 
-def test_nothing_is_left_of_calls_crashes_limits_and_cancels(mark: str) -> None:
+def test_calls_crashes_limits_and_cancels_leave_no_resources(mark: str) -> None:
     with Pool(_WORKERS) as pool:
         call(pool, 4)
         crash(pool, 1)
-        before = census(pool, mark)
+        before = snapshot(pool, mark)
         call(pool, 100)
         crash(pool, 8)
-        after = census(pool, mark)
+        after = snapshot(pool, mark)
     assert {what: after[what] for what in after if after[what] > before[what]} == {}

@@ -1,4 +1,4 @@
-"""What a live emitter is told of a run: as it happens, and where and when."""
+"""The events of a run that a live emitter receives, with places and times."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from enact_pool import (
 
 
 class Reacts:
-    """A live emitter that does something at some events, in the thread of the run."""
+    """A live emitter that acts at some events, in the thread of the run."""
 
     mode = "live"
 
@@ -52,10 +52,10 @@ class Reacts:
         return [event for event in self.events if isinstance(event, kinds)]
 
 
-def test_a_beginning_is_told_while_the_callable_runs_and_those_before_it_do(
+def test_a_start_is_emitted_while_the_callable_and_those_before_it_run(
     tmp_path: Path,
 ) -> None:
-    """Both wait for what the emitter does when it is told that the second one runs."""
+    """Both callables wait until the emitter has received the start of the second one."""
     gate = tmp_path / "gate"
 
     def open_gate(event: StreamEvent) -> None:
@@ -70,7 +70,7 @@ def test_a_beginning_is_told_while_the_callable_runs_and_those_before_it_do(
     assert {event.span.index for event in emitter.of(StepStart)} == {0, 1}
 
 
-def test_what_ran_where_and_when_can_be_rebuilt() -> None:
+def test_events_say_what_ran_where_and_when() -> None:
     callables: list[Any] = [lambda _: os.getpid(), samples.exit_7, lambda _: 1 // 0]
     emitter = Reacts()
     with Pool(1) as pool:
@@ -81,7 +81,7 @@ def test_what_ran_where_and_when_can_be_rebuilt() -> None:
     assert isinstance(end, ExecutionEnd)
     assert end.execution_id == start.execution_id
     assert (end.ok, end.failed, end.crashed, end.cancelled) == (2, 1, 1, 0)
-    # The first one's worker dies with the second callable; another takes its lane.
+    # The first worker dies with the second callable; another worker replaces it in the lane.
     first, second = (event.worker_pid for event in emitter.of(WorkerStart))
     assert [event.worker_pid for event in emitter.of(WorkerEnd)] == [first]
     assert emitter.of(WorkerEnd)[0].reason == "exited with code 7"
@@ -100,7 +100,7 @@ def test_what_ran_where_and_when_can_be_rebuilt() -> None:
     assert at[1] - at[0] == pytest.approx(results[0].duration_ms, abs=0.01)
     assert start.timestamp <= at[0] + 1
     assert at[-1] <= end.timestamp + 1
-    # What runs may be told before what ran before it, which its worker has not told yet.
+    # A start may be emitted before earlier ends that the worker has not sent yet.
     starts = sorted(emitter.of(StepStart), key=lambda event: event.span.index)
     assert [event.span.index for event in starts] == [0, 1, 2, 3]
     assert [event.execution_id for event in starts if event.span.index != 1] == [
@@ -113,7 +113,7 @@ def test_what_ran_where_and_when_can_be_rebuilt() -> None:
         assert emitter.events.index(begun) < emitter.events.index(ended)
 
 
-def test_thousands_of_quick_ones_each_have_a_beginning_and_an_end() -> None:
+def test_thousands_of_quick_callables_each_have_a_start_and_an_end() -> None:
     emitter = EventEmitter(mode="live")
     run_parallel([len] * 3000, "abc", emitter)
     events = list(emitter.drain())
@@ -129,7 +129,7 @@ def test_thousands_of_quick_ones_each_have_a_beginning_and_an_end() -> None:
     assert all(times == sorted(times) for times in of_lanes.values()), "no two at once in a lane"
 
 
-def test_memory_is_told_while_a_callable_has_it(tmp_path: Path) -> None:
+def test_memory_is_emitted_while_a_callable_uses_it(tmp_path: Path) -> None:
     gate = tmp_path / "gate"
 
     def open_gate(event: StreamEvent) -> None:
@@ -148,7 +148,7 @@ def _hoard(gate: str, _: object) -> int:
     return len(hoard)
 
 
-def test_workers_that_have_run_enough_are_told_to_have_ended() -> None:
+def test_the_end_of_a_worker_that_reached_its_maximum_is_emitted() -> None:
     emitter = Reacts()
     with Pool(1) as pool:
         pool.run_parallel([len] * 3, "", emitter, max_tasks_per_worker=1)
@@ -158,7 +158,7 @@ def test_workers_that_have_run_enough_are_told_to_have_ended() -> None:
     assert {event.lane for event in emitter.of(WorkerStart, WorkerEnd)} == {0}
 
 
-def test_what_never_started_has_a_span_without_a_place() -> None:
+def test_a_callable_that_never_started_has_a_span_without_a_lane() -> None:
     emitter = Reacts()
     run_parallel([pickles.Unpicklable(), len], "", emitter)
     refused, ran = (event.span for event in emitter.of(StepEnd))
@@ -167,7 +167,7 @@ def test_what_never_started_has_a_span_without_a_place() -> None:
     assert [event.span.index for event in emitter.of(StepStart)] == [1]
 
 
-def test_a_run_that_is_cancelled_or_left_has_an_end_all_the_same(tmp_path: Path) -> None:
+def test_a_cancelled_or_abandoned_run_has_an_end_event(tmp_path: Path) -> None:
     emitter = Reacts()
     with Pool(1) as pool:
         pool.run_parallel([ctypes.string_at, len, len], 0, emitter, fail_fast=True)
@@ -184,7 +184,7 @@ def test_a_run_that_is_cancelled_or_left_has_an_end_all_the_same(tmp_path: Path)
     assert emitter.events[-1] is end
 
 
-def test_a_death_that_was_seen_late_is_not_told_to_the_millisecond(tmp_path: Path) -> None:
+def test_a_death_that_was_detected_late_has_an_approximate_time(tmp_path: Path) -> None:
     gate = tmp_path / "gate"
 
     def see_it_late(event: StreamEvent) -> None:
@@ -208,7 +208,7 @@ def _exit_at(gate: str, _: object) -> None:
     os._exit(1)
 
 
-def test_an_emitter_that_raises_at_what_is_live_costs_no_result() -> None:
+def test_an_emitter_that_raises_at_live_events_costs_no_result() -> None:
     def refuse(event: StreamEvent) -> None:
         if isinstance(event, StepStart):
             raise RuntimeError("not interested")
@@ -221,7 +221,7 @@ def test_an_emitter_that_raises_at_what_is_live_costs_no_result() -> None:
     assert len(emitter.of(StepEnd)) == 5
 
 
-def test_others_are_told_what_they_always_were() -> None:
+def test_emitters_that_are_not_live_receive_outcome_events_only() -> None:
     emitter = EventEmitter()
     run_parallel([len, samples.exit_7], "", emitter)
     events = list(emitter.drain())
@@ -230,7 +230,7 @@ def test_others_are_told_what_they_always_were() -> None:
     assert "span" not in events[0].to_dict()
 
 
-def test_no_callables_are_no_run() -> None:
+def test_a_run_without_callables_emits_no_events() -> None:
     emitter = Reacts()
     assert run_parallel([], "", emitter) == []
     assert emitter.events == []

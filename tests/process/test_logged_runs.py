@@ -1,4 +1,4 @@
-"""Logs of events that are written by runs, and by processes that are killed meanwhile."""
+"""Event logs written by runs, and by processes that are killed while they write."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from enact_pool import (
     read_events,
 )
 
-# Says each event that it was passed on. Most lines are longer than a page, so that
-# many are in the middle of being written when it is killed.
+# Prints each event after it was passed on. Most lines are longer than a page, so that
+# the writer is often killed in the middle of a line.
 WRITER = """
 import os, sys
 from enact_pool import EventLog, ExecutionId, StepEnd, StepId
@@ -40,15 +40,15 @@ with EventLog(sys.argv[1], Parent()) as log:
 
 
 def read_while_written(path: Path, ids: set[str]) -> None:
-    """Read the log from its beginning until these are found; whatever is read must be whole."""
+    """Read the log until these events are found; every line that is read must be complete."""
     events = read_events(path)
     while ids:
         ids.discard(next(events).execution_id)
     events.close()
 
 
-def test_what_two_writers_told_is_in_the_log_after_they_were_killed(tmp_path: Path) -> None:
-    """And it is read while they write, whole lines only."""
+def test_events_of_two_writers_are_in_the_log_after_they_were_killed(tmp_path: Path) -> None:
+    """Readers see only complete lines while they write."""
     path = tmp_path / "log"
     told: set[str] = set()
     for _ in range(2):
@@ -68,7 +68,7 @@ def test_what_two_writers_told_is_in_the_log_after_they_were_killed(tmp_path: Pa
     assert told <= {event.execution_id for event in read_events(path)}
 
 
-def test_a_run_is_logged_as_it_is_told(tmp_path: Path) -> None:
+def test_the_log_has_the_events_that_the_emitter_received(tmp_path: Path) -> None:
     live, ends = EventEmitter("live"), EventEmitter()
     callables = [samples.square, samples.segfault, samples.square]
     with Pool(2) as pool, EventLog(tmp_path / "live", live) as log:

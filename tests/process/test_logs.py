@@ -1,4 +1,4 @@
-"""Log records and warnings of callables, told in the parent."""
+"""Log records and warnings of callables, emitted in the parent."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from enact_pool import Err, Ok, Pool, StepEnd, iter_parallel, map_parallel, run_
 
 
 class Collector(logging.Handler):
-    """Keeps what it is given."""
+    """A handler that keeps its records."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class Collector(logging.Handler):
 
 @contextmanager
 def handled_by(handler: logging.Handler, name: str = "task", level: int = 0) -> Iterator[None]:
-    """Within, the handler is the only one of this logger, which has this level."""
+    """Within the block, make this the only handler of the logger, and set its level."""
     logger = logging.getLogger(name)
     before = logger.level, logger.propagate
     logger.addHandler(handler)
@@ -54,7 +54,7 @@ def handled_by(handler: logging.Handler, name: str = "task", level: int = 0) -> 
         logger.setLevel(before[0])
 
 
-# From Python 3.12 on, which counts threads that were joined, but that the kernel has not ended yet.
+# Python 3.12 and later counts threads that were joined, but not yet ended by the kernel.
 FORKS = pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 
 
@@ -85,7 +85,7 @@ def log_by_all_means(number: int) -> None:
 
 
 @FORKS
-def test_records_reach_the_handlers_of_the_logger_of_the_same_name() -> None:
+def test_records_reach_the_handlers_of_the_same_logger_in_the_parent() -> None:
     handler = Collector()
     with handled_by(handler, level=logging.INFO):
         (result,) = run_parallel([log_by_all_means], 5, forward_logs=True)
@@ -133,7 +133,7 @@ def log_oddly(_: object) -> None:
     warnings.warn_explicit("odd line", UserWarning, "f", -1)
 
 
-def test_odd_records_and_warnings_are_told_or_left_out_and_the_run_goes_on() -> None:
+def test_odd_records_and_warnings_are_emitted_or_skipped() -> None:
     handler, own = Collector(), Collector()
     with (
         handled_by(handler),
@@ -157,7 +157,7 @@ def test_odd_records_and_warnings_are_told_or_left_out_and_the_run_goes_on() -> 
 
 
 def write_nonsense(_: object) -> None:
-    """To the socket of its worker, as what follows the header of a record or a warning."""
+    """Write nonsense to the worker's socket after the header of a record or a warning."""
     from enact_pool._ipc.side_channel import Kind, header
 
     for number in map(int, os.listdir("/dev/fd")):
@@ -172,7 +172,7 @@ def write_nonsense(_: object) -> None:
                         side.send(header(kind, 0) + content)
 
 
-def test_nonsense_from_a_worker_is_told_as_such() -> None:
+def test_invalid_records_of_a_worker_are_reported() -> None:
     own = Collector()
     with handled_by(own, "enact_pool"):
         (result,) = run_parallel([write_nonsense], 0, forward_logs=True)
@@ -184,7 +184,7 @@ def test_nonsense_from_a_worker_is_told_as_such() -> None:
 
 
 class LogThen:
-    """Logs, waits until that is told, and crashes."""
+    """Logs, waits until the record was emitted, and crashes."""
 
     name = "log_then"
 
@@ -211,7 +211,7 @@ class Opening(Collector):
         self.gate.touch()
 
 
-def test_records_come_while_the_callable_runs_and_outlive_it(tmp_path: Path) -> None:
+def test_records_are_emitted_while_the_callable_runs_and_survive_a_crash(tmp_path: Path) -> None:
     handler = Opening(tmp_path / "gate")
     with handled_by(handler):
         run_parallel([LogThen(str(tmp_path / "gate"))], 0, forward_logs=True, timeout=30)
@@ -224,14 +224,14 @@ def log_index(index: int) -> int:
 
 
 class InOrder(Collector):
-    """Also an emitter: takes events in between."""
+    """A handler that is also an emitter, and keeps the order of records and events."""
 
     def emit(self, record: Any) -> None:
         self.records.append(record)
 
 
-def test_each_record_is_told_before_the_end_of_its_callable() -> None:
-    """Of quick ones too, whose answers are read elsewhere."""
+def test_each_record_is_emitted_before_the_end_of_its_callable() -> None:
+    """Also for quick callables, whose answers are read from the journal."""
     both = InOrder()
     with handled_by(both):
         results = map_parallel(log_index, range(300), both, forward_logs=True, max_workers=2)
@@ -253,14 +253,14 @@ def flood(_: object) -> None:
 
 
 class Slow(Collector):
-    """Takes records more slowly than they are logged."""
+    """A handler that is slower than the callable logs."""
 
     def emit(self, record: logging.LogRecord) -> None:
         super().emit(record)
         time.sleep(0.001)
 
 
-def test_a_callable_that_logs_without_an_end_is_killed_for_its_time() -> None:
+def test_a_callable_that_logs_endlessly_is_killed_at_its_time_limit() -> None:
     handler = Slow()
     with handled_by(handler):
         (result,) = run_parallel([flood], 0, forward_logs=True, timeout=0.3)
@@ -275,7 +275,7 @@ class Failing(Collector):
         raise OSError(f"no room for {record.getMessage()}")
 
 
-def test_what_a_handler_raises_is_raised_in_the_end() -> None:
+def test_an_error_of_a_handler_is_raised_at_the_end_of_the_run() -> None:
     handler = Failing()
     with handled_by(handler), pytest.raises(OSError, match="no room") as caught:
         map_parallel(log_index, range(20), forward_logs=True)
@@ -285,7 +285,7 @@ def test_what_a_handler_raises_is_raised_in_the_end() -> None:
 
 
 def configure(path: str) -> tuple[int, int]:
-    """Logging of the worker's own, as it would be without the parent."""
+    """Configure logging in the worker, as a program without a parent would."""
     logging.basicConfig(filename=path, level=logging.INFO, format="%(message)s")
     logging.getLogger("task").info("%s", "its own, too")
     logging.getLogger("task").debug("for the parent")
@@ -294,13 +294,13 @@ def configure(path: str) -> tuple[int, int]:
 
 
 def traces(_: object) -> tuple[bool, int, Any, Any]:
-    """What could be left of it: levels, warning filters, and what is in the place of what."""
+    """Return what forwarding could leave behind: levels, warning filters and patches."""
     enabled = logging.getLogger("task").isEnabledFor(logging.DEBUG)
     patched = logging.Logger.callHandlers.__module__, logging.Logger.getEffectiveLevel.__module__
     return enabled, len(warnings.filters), patched, warnings.showwarning.__module__
 
 
-def test_handlers_and_levels_in_the_worker_are_its_own_affair(tmp_path: Path) -> None:
+def test_handlers_and_levels_in_the_worker_are_independent_of_forwarding(tmp_path: Path) -> None:
     handler, path = Collector(), tmp_path / "log"
     with Pool(1) as pool, handled_by(handler, level=logging.DEBUG):
         before = pool.run_parallel([traces], 0)
@@ -316,7 +316,7 @@ def log_at_the_root(_: object) -> int:
     return len(logging.getLogger().handlers)
 
 
-def test_what_is_forwarded_is_not_printed_as_well() -> None:
+def test_forwarded_records_are_not_printed_in_the_worker() -> None:
     with handled_by(Collector(), "root"):
         (result,) = run_parallel([log_at_the_root], 0, forward_logs=True, capture_output=True)
     assert (result.output, result.stdout, result.stderr) == (Ok(0), "", "")
@@ -329,8 +329,8 @@ def warn(_: object) -> None:
         warnings.warn("is known", UserWarning, stacklevel=1)
 
 
-def test_warnings_go_through_the_filters_here() -> None:
-    """Once for a place, with the callable's name, and with its file and line."""
+def test_warnings_are_filtered_by_the_parent() -> None:
+    """Once per location, with the callable's name, its file and its line."""
     with Pool(2) as pool, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
         results = pool.run_parallel([warn] * 50, 0, forward_logs=True)
@@ -349,8 +349,8 @@ def test_warnings_go_through_the_filters_here() -> None:
     )
 
 
-def test_a_warning_that_is_an_error_here_is_raised_in_the_callable() -> None:
-    """Workers have the filters that the caller has when the run begins."""
+def test_a_warning_that_the_parent_turns_into_an_error_is_raised_in_the_callable() -> None:
+    """Workers use the caller's filters of the time when the run starts."""
     warned, other = run_parallel([warn, samples.square], 3, forward_logs=True)
     assert (warned.output, other.output) == (Err("is old"), Ok(9))
 
@@ -366,7 +366,7 @@ def log_when_asked(folder: Path) -> None:
     (folder / "logged").touch()
 
 
-def test_what_was_logged_is_told_though_the_run_is_left_early(tmp_path: Path) -> None:
+def test_records_are_emitted_even_if_the_run_is_abandoned(tmp_path: Path) -> None:
     handler = Collector()
     with handled_by(handler):
         results = iter_parallel([str, log_when_asked], tmp_path, forward_logs=True)
@@ -382,7 +382,7 @@ def leave_thread(_: object) -> None:
     threading.Thread(target=time.sleep, args=(0.5,), name="left").start()
 
 
-def test_the_warning_of_what_is_left_running_says_of_whom() -> None:
+def test_the_warning_about_a_thread_left_running_names_the_callable() -> None:
     own = Collector()
     with handled_by(own, "enact_pool"):
         run_parallel([leave_thread], 0)
@@ -405,8 +405,8 @@ def log_and_warn(_: object) -> None:
     warnings.warn("warned", stacklevel=1)
 
 
-def test_a_callable_cannot_silence_those_after_it() -> None:
-    """But may stop warnings of a certain kind, as libraries do when they are imported."""
+def test_a_callable_cannot_silence_later_callables() -> None:
+    """But it may filter a category of warnings, as libraries do when they are imported."""
     handler = Collector()
     with handled_by(handler), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -426,7 +426,7 @@ def leave_loggers(folder: Path) -> None:
         threading.Thread(target=log_late, args=(folder, "thread")).start()
         log_late(folder, "starter")
 
-    # First: with several threads, Python 3.12 warns of it.
+    # Before any thread starts: with several threads, Python 3.12 warns about forks.
     if os.fork() == 0:
         log_late(folder, "child")
         os._exit(0)
@@ -445,12 +445,14 @@ def ask_them(folder: Path) -> None:
 
 
 @FORKS
-def test_what_is_left_running_does_not_log_in_the_name_of_another(tmp_path: Path) -> None:
+def test_records_of_a_thread_left_running_are_not_attributed_to_others(
+    tmp_path: Path,
+) -> None:
     handler = Collector()
     with handled_by(handler), handled_by(Collector(), "enact_pool"):
         run_parallel([leave_loggers, ask_them], tmp_path, forward_logs=True, max_workers=1)
     by_text = {record.getMessage(): record.callable_index for record in handler.records}
     assert (by_text.pop("asks"), by_text.pop("own")) == (1, 1)
     assert by_text.keys() == {"thread", "starter", "child"}
-    # As long as it has no outcome, it may be told.
+    # Until the callable has an outcome, its records may be emitted.
     assert set(by_text.values()) <= {None, 0}

@@ -1,4 +1,4 @@
-"""Return values, callables and emitters that are not what one would expect."""
+"""Unusual return values, exceptions, callables and emitters."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_value_that_cannot_be_rebuilt_costs_its_own_result(
     assert odd.output.error.startswith("the return value cannot be rebuilt: ")
 
 
-def test_an_exception_of_a_type_that_tells_no_name_is_described(pool: Pool) -> None:
+def test_an_exception_of_a_type_whose_name_cannot_be_read_is_described(pool: Pool) -> None:
     (result,) = pool.run_parallel([raise_secretive], 0)
     assert (result.agent_name, result.error) == ("raise_secretive", None)
     assert not result.output.is_ok
@@ -86,7 +86,7 @@ class Changing:
         return self.number
 
 
-def test_a_callable_that_changes_between_two_is_sent_as_it_is(pool: Pool) -> None:
+def test_a_callable_that_changes_between_items_is_sent_in_its_current_state(pool: Pool) -> None:
     changing = Changing()
 
     def callables() -> Iterator[Changing]:
@@ -95,7 +95,7 @@ def test_a_callable_that_changes_between_two_is_sent_as_it_is(pool: Pool) -> Non
             yield changing
 
     told = [result.output.unwrap() for result in iter_parallel(callables(), 0, pool=pool)]
-    # Taken ahead of being sent, but not long.
+    # Pulled slightly before it is sent.
     assert told == sorted(told)
     assert len(set(told)) > 2
 
@@ -148,7 +148,7 @@ def _parts(value: Any, depth: int = 6) -> Iterator[Any]:
             yield from _parts(part, depth - 1)
 
 
-def test_an_emitter_that_was_given_another_emit_is_called_by_it(pool: Pool) -> None:
+def test_an_emitter_with_a_replaced_emit_is_called_per_event(pool: Pool) -> None:
     emitter = EventEmitter()
     seen: list[object] = []
     emitter.emit = seen.append  # type: ignore[assignment, method-assign]
@@ -170,7 +170,7 @@ def test_a_large_value_is_returned_after_all_descriptors_were_taken(pool: Pool) 
     assert [result.output for result in results] == [Ok("all"), Ok(b"x" * 500_000)]
 
 
-def test_types_that_cannot_be_hashed_cost_no_others_result(pool: Pool) -> None:
+def test_unhashable_types_cost_no_other_result(pool: Pool) -> None:
     emitter = EventEmitter()
     callables = [pickles.OfUnhashableType(), pickles.return_unhashable, samples.square]
     refused, returned, squared = (
@@ -183,7 +183,7 @@ def test_types_that_cannot_be_hashed_cost_no_others_result(pool: Pool) -> None:
 
 
 class _Odd(str):
-    """A text that lets nobody format or compare it."""
+    """A text that raises when it is formatted or compared."""
 
     __slots__ = ()
     __hash__ = str.__hash__
@@ -224,7 +224,7 @@ def raise_odd(number: int, _: object = None) -> None:
 
 
 class RaisesOdd:
-    """Cannot be pickled, or cannot be rebuilt."""
+    """A callable that cannot be pickled, or cannot be rebuilt."""
 
     def __init__(self, number: int, *, when_rebuilt: bool) -> None:
         self.number = number
@@ -240,8 +240,8 @@ class RaisesOdd:
 
 
 @pytest.mark.parametrize("number", range(len(ODD)))
-def test_no_exception_is_too_odd_to_be_told(number: int, pool: Pool) -> None:
-    """Whatever it makes of being asked for its traceback, its module or its class."""
+def test_even_the_oddest_exceptions_become_an_err(number: int, pool: Pool) -> None:
+    """Whatever its traceback, its module or its class do when they are read."""
     callables: list[Any] = [samples.square, partial(raise_odd, number)]
     for when_rebuilt in (False, True):
         value = RaisesOdd(number, when_rebuilt=when_rebuilt)
@@ -275,7 +275,7 @@ def leave_oddly_named_thread(_: object) -> None:
 
 
 @pytest.mark.parametrize("action", [patch_what_puts_back, leave_oddly_named_thread])
-def test_what_keeps_a_worker_from_putting_back_costs_nobody_a_result(
+def test_a_worker_that_cannot_restore_its_state_costs_no_other_result(
     action: Callable[[object], None], pool: Pool
 ) -> None:
     slow = samples.sleep_5_ms
@@ -283,8 +283,8 @@ def test_what_keeps_a_worker_from_putting_back_costs_nobody_a_result(
     assert [result.output for result in results] == [Ok(3), Ok(None), Ok(3), Ok(None), Ok(3)]
 
 
-def test_functions_that_note_their_call_are_no_methods(pool: Pool) -> None:
-    """As what they stand for, which is built in: a class can have one."""
+def test_functions_that_record_their_calls_do_not_bind_as_methods(pool: Pool) -> None:
+    """Like the built-in functions that they replace: a class can have one as an attribute."""
 
     class Tools:
         change: Any = os.chdir
@@ -298,7 +298,7 @@ def test_functions_that_note_their_call_are_no_methods(pool: Pool) -> None:
 
 
 class Owner:
-    """Has something that belongs to its process."""
+    """Has an attribute that belongs to its process."""
 
     def __init__(self, owned: Any) -> None:
         self.owned = owned
@@ -317,10 +317,10 @@ class Owner:
     ],
     ids=["pool", "executor", "emitter", "log"],
 )
-def test_what_belongs_to_its_process_says_that_it_cannot_be_sent(
+def test_objects_that_belong_to_a_process_raise_when_they_are_pickled(
     make: Callable[[Path], Any], name: str, pool: Pool, tmp_path: Path
 ) -> None:
-    """As an attribute of the object whose method is run, as an input, and as a call's argument."""
+    """As an attribute of a callable's object, as an input, and as an argument of a call."""
     message = f"{name} cannot be sent to a worker; create it there, or exclude it in __getstate__"
     owned = make(tmp_path / "log")
     (result,) = pool.run_parallel([Owner(owned).work], 1)
@@ -334,7 +334,7 @@ def test_what_belongs_to_its_process_says_that_it_cannot_be_sent(
     close()
 
 
-def test_a_future_says_that_it_cannot_be_sent(pool: Pool) -> None:
+def test_a_future_raises_when_it_is_pickled(pool: Pool) -> None:
     with PoolExecutor(1) as executor:
         future = executor.submit(abs, -1)
         (result,) = pool.run_parallel([Owner(future).work], 1)
@@ -352,6 +352,6 @@ class Forgetful(EventEmitter):
         EventEmitter.__init__(self)
 
 
-def test_a_subclass_may_say_how_it_is_sent(pool: Pool) -> None:
+def test_a_subclass_may_define_how_it_is_pickled(pool: Pool) -> None:
     (result,) = map_parallel(lambda emitter: len(emitter.drain()), [Forgetful()], pool=pool)
     assert result.output == Ok(0)

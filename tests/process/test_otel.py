@@ -1,4 +1,4 @@
-"""Tracing: a span for each callable, whatever becomes of it, and a context in its worker."""
+"""Tracing: a span for each callable, whatever its outcome, and a context in its worker."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from enact_pool.otel.tracing import TracingEmitter
 
 
 class Traces:
-    """A provider whose spans are kept here."""
+    """A tracer provider that keeps its spans."""
 
     def __init__(self) -> None:
         self.exporter = InMemorySpanExporter()
@@ -32,7 +32,7 @@ class Traces:
         self.tracer = self.provider.get_tracer("caller")
 
     def of_callables(self) -> dict[int, ReadableSpan]:
-        """The callables' spans, by their indexes."""
+        """Return the callables' spans, by their indexes."""
         spans = [span for span in self.exporter.get_finished_spans() if _at(span, "index") != ""]
         by_index = {int(str(_at(span, "index"))): span for span in spans}
         assert len(by_index) == len(spans)
@@ -62,12 +62,12 @@ def traces() -> Traces:
     return Traces()
 
 
-def test_each_callable_has_a_span_whose_children_it_makes_in_its_worker(
+def test_each_callable_has_a_span_and_child_spans_from_its_worker(
     traces: Traces, tmp_path: Path
 ) -> None:
     log = tmp_path / "spans"
     callables = [
-        traced_callables.tell_baggage,
+        traced_callables.return_baggage,
         traced_callables.awaited,
         traced_callables.raises,
         traced_callables.segfault,
@@ -105,7 +105,7 @@ def test_each_callable_has_a_span_whose_children_it_makes_in_its_worker(
     assert errors == [None, None, "LookupError", "SIGSEGV", "timeout"]
     raised, crash, late = [spans[i].events[0].attributes or {} for i in (2, 3, 4)]
     assert (raised["exception.type"], raised["exception.message"]) == ("LookupError", "not here")
-    # Of the frames around it none is told.
+    # The library's frames around it are not shown.
     stacktrace = str(raised["exception.stacktrace"])
     assert (stacktrace.count("File "), "in raises" in stacktrace) == (1, True)
     assert str(crash["exception.stacktrace"]).count("File ") == 2  # ctypes, and `segfault`
@@ -117,9 +117,7 @@ def test_each_callable_has_a_span_whose_children_it_makes_in_its_worker(
     assert all(map(operator.le, within, within[1:])), within  # type: ignore[arg-type]
 
 
-def test_what_was_cancelled_has_a_span_if_it_had_started_and_that_is_no_error(
-    traces: Traces, tmp_path: Path
-) -> None:
+def test_a_cancelled_callable_has_a_span_if_it_had_started(traces: Traces, tmp_path: Path) -> None:
     started = tmp_path / "started"
     wait = samples.busy_until(str(started))
 
@@ -144,7 +142,7 @@ def test_what_was_cancelled_has_a_span_if_it_had_started_and_that_is_no_error(
     assert counts == [len(ran), 1, 0, 51 - len(ran)]
 
 
-def test_no_span_is_left_open_when_a_run_is_left_early(traces: Traces) -> None:
+def test_an_abandoned_run_leaves_no_span_open(traces: Traces) -> None:
     ends = EventEmitter()
     emitter = TracingEmitter(ends, tracer_provider=traces.provider)
 
@@ -161,7 +159,7 @@ def test_no_span_is_left_open_when_a_run_is_left_early(traces: Traces) -> None:
             pool=pool,
         )
         assert next(results).output == Ok(None)
-        # The one that waits is told to run while others are waited for.
+        # The start of the waiting callable is emitted while the run waits for others.
         list(zip(range(7), results, strict=False))
         results.close()
     spans = traces.of_callables()
@@ -172,7 +170,7 @@ def test_no_span_is_left_open_when_a_run_is_left_early(traces: Traces) -> None:
     assert [type(event) for event in ends.drain()] == [StepEnd] * 8
 
 
-def test_what_cannot_be_run_has_a_span_without_a_duration(traces: Traces) -> None:
+def test_a_callable_that_cannot_be_sent_has_a_span_without_a_duration(traces: Traces) -> None:
     emitter = TracingEmitter(tracer_provider=traces.provider)
     with Pool(1) as pool:
         pool.run_parallel([pickles.Unpicklable()], 0, emitter)
@@ -210,14 +208,12 @@ def test_runs_of_several_threads_and_of_callables_belong_to_their_callers(
     assert inner[3] == _id(outer)
 
 
-def test_without_a_provider_the_context_is_handed_over_and_nothing_is_done_if_there_is_none() -> (
-    None
-):
+def test_without_a_provider_the_context_is_still_propagated() -> None:
     ends = EventEmitter()
     emitter = TracingEmitter(ends, tracer_provider=trace.NoOpTracerProvider())
     with Pool(1) as pool:
         assert emitter.mode == "outcomes"
-        # Nor does a worker import what it does not need.
+        # The worker does not import what it does not need, either.
         results = pool.run_parallel([lambda _: "opentelemetry" in sys.modules], 0, emitter)
         assert [result.output for result in results] == [Ok(False)]
         token = contexts.attach(baggage.set_baggage("user", "me"))

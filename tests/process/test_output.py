@@ -1,4 +1,4 @@
-"""What callables print, on their results."""
+"""The captured output of callables, on their results."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ ALL_MEANS = "Python\nC\na child\nno line \\xff", "a shell\n"
 
 
 class Then:
-    """Prints by all means, then does something."""
+    """Prints in every way, then calls a function."""
 
     def __init__(self, action: Callable[[Any], Any]) -> None:
         self.action, self.name = action, action.__name__
@@ -69,7 +69,7 @@ def replace_streams(_: object) -> None:
 
 
 def print_to_a_full_pipe(_: object) -> None:
-    """Its stream would wait for ever for somebody to read."""
+    """Leave text in a stream that would wait for ever for a reader."""
     _, into = os.pipe()
     os.set_blocking(into, False)
     try:
@@ -78,7 +78,7 @@ def print_to_a_full_pipe(_: object) -> None:
     except BlockingIOError:
         os.set_blocking(into, True)
     sys.stdout = open(into, "w")  # noqa: SIM115 - it is left open
-    # The caller's filters, which hold there too, make a failure of a stream left open.
+    # The caller's filters, which the worker follows, turn an unclosed stream into an error.
     warnings.simplefilter("ignore", ResourceWarning)
     sys.stdout.write("nobody reads this")
 
@@ -95,14 +95,14 @@ def print_in_threads(_: object) -> None:
         thread.join()
 
 
-def test_each_callable_has_what_it_has_printed_whatever_becomes_of_it() -> None:
-    """The quick neighbours, many to a batch, have theirs, and nobody else's."""
+def test_each_result_has_the_output_of_its_callable_whatever_its_outcome() -> None:
+    """Quick neighbours in the same batch have their own output only."""
     ends = [samples.square, fail, samples.segfault, samples.exit_7, hang]
     callables: list[Any] = [greet] * 60
     for index, action in enumerate(ends):
         callables[5 + 10 * index] = Then(action)
     with Pool(2) as pool:
-        pool.run_parallel([samples.square] * 100, 3)  # now it knows how quick they are
+        pool.run_parallel([samples.square] * 100, 3)  # measures how quick they are
         results = pool.run_parallel(callables, 3, capture_output=True, timeout=2)
         plain = pool.run_parallel([greet], 3)[0]
     blamed_results = [
@@ -120,10 +120,10 @@ def test_each_callable_has_what_it_has_printed_whatever_becomes_of_it() -> None:
     "action",
     [close_streams, replace_streams, print_to_a_full_pipe, state_callables.close_every_descriptor],
 )
-def test_what_a_callable_does_to_its_streams_is_undone_for_the_next(
+def test_streams_are_restored_for_the_next_callable(
     action: Callable[[Any], Any], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """And when the run is over they are what they were."""
+    """After the run, the streams are the original ones."""
     with Pool(1) as pool:
         results = pool.run_parallel([greet, action, greet], 3, capture_output=True)
         assert [result.stdout for result in results] == ["hello 3\n", "", "hello 3\n"]
@@ -136,8 +136,10 @@ def greet_from_a_worker_of_its_own(number: int) -> int:
     return len(run_parallel([greet], number, max_workers=1))
 
 
-def test_what_callables_of_a_callable_print_is_its_own(capfd: pytest.CaptureFixture[str]) -> None:
-    """In workers that it finds idle, and not when the run is over."""
+def test_output_of_nested_callables_belongs_to_the_outer_callable(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Also in workers that were idle before; but not after the run."""
     with Pool(1) as pool:
         pool.run_parallel([greet_from_a_worker_of_its_own], 1)
         assert capfd.readouterr().out == "hello 1\n"
@@ -159,7 +161,7 @@ def print_much(_: object) -> None:
         sys.stdout.write("".join(f"{number:09}\n" for number in range(start, start + 10_000)))
 
 
-def test_of_much_the_beginning_and_the_end_are_kept() -> None:
+def test_of_long_output_the_beginning_and_the_end_are_kept() -> None:
     (result,) = run_parallel([print_much], 0, capture_output=True)
     lines = result.stdout.splitlines()
     (gap,) = (index for index, line in enumerate(lines) if line.startswith("["))
@@ -172,7 +174,7 @@ def test_of_much_the_beginning_and_the_end_are_kept() -> None:
 
 
 def print_more_than_memory_is_for(_: object) -> int:
-    """Goes on when the file of its output takes little."""
+    """Print until the output file has been trimmed."""
     for _number in range(64):
         os.write(1, b"x" * (1 << 20))
     while os.fstat(1).st_blocks * 512 > 8 << 20:
@@ -181,7 +183,7 @@ def print_more_than_memory_is_for(_: object) -> int:
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
-def test_what_will_be_left_out_takes_no_memory_for_long() -> None:
+def test_omitted_output_uses_no_memory_for_long() -> None:
     callables = [print_more_than_memory_is_for, greet]
     with Pool(1) as pool:
         big, small = pool.run_parallel(callables, 3, capture_output=True, timeout=20)
@@ -191,19 +193,19 @@ def test_what_will_be_left_out_takes_no_memory_for_long() -> None:
 
 
 def lock(_: object) -> None:
-    """As `flock /dev/stdout` does; and the lock outlives it."""
+    """Lock the output file, as `flock /dev/stdout` does, and keep the lock."""
     fcntl.flock(os.open("/dev/stdout", os.O_WRONLY), fcntl.LOCK_SH)
     print("locked")
 
 
 def print_anywhere(_: object) -> None:
-    """What comes next is not written at the end of its file."""
+    """Move the position of the output file away from its end."""
     fcntl.fcntl(1, fcntl.F_SETFL, 0)
     print("anywhere")
 
 
 def print_by_a_shell(_: object) -> None:
-    """Which empties the file first."""
+    """Print by a shell, which truncates the file first."""
     subprocess.run("echo shell > /dev/stdout", shell=True, check=True)
 
 
@@ -211,7 +213,7 @@ def print_by_a_shell(_: object) -> None:
     ("action", "text"),
     [(lock, "locked\n"), (print_anywhere, "anywhere\n"), (print_by_a_shell, "shell\n")],
 )
-def test_what_a_callable_does_to_the_file_that_it_prints_to_is_no_harm(
+def test_a_callable_cannot_damage_the_output_of_others_by_its_output_file(
     action: Callable[[Any], Any], text: str
 ) -> None:
     callables = [action, action, greet, action, greet, greet]
@@ -229,7 +231,7 @@ def count_descriptors(_: object) -> int:
     return len(os.listdir("/dev/fd"))
 
 
-def test_streams_that_callables_leave_take_no_descriptors() -> None:
+def test_replaced_streams_keep_no_descriptors() -> None:
     callables: list[Any] = [count_descriptors, *[silence] * 50, count_descriptors]
     results = run_parallel(callables, 0, max_workers=1, capture_output=True)
     assert results[0].output == results[-1].output
@@ -259,8 +261,8 @@ def wait_for_the_end(_: object) -> int:
     return left.pop().wait()
 
 
-def test_nothing_is_lost_of_what_is_left_running_prints() -> None:
-    """While one callable's part of it is told, the next one's is printed."""
+def test_no_output_of_a_process_left_running_is_lost() -> None:
+    """While the output of one callable is read, the process prints during the next one."""
     callables = [leave_a_process_that_prints, *[wait_for_more] * 200, wait_for_the_end]
     results = run_parallel(callables, 0, max_workers=1, capture_output=True)
     assert results[-1].output == Ok(0)
@@ -268,7 +270,7 @@ def test_nothing_is_lost_of_what_is_left_running_prints() -> None:
     assert printed.split() == [str(number) for number in range(LINES)]
 
 
-# In a worker: what a module has once found as `sys.stdout`.
+# In a worker: a reference to `sys.stdout` that a module keeps.
 kept: list[Any] = []
 
 
@@ -278,7 +280,7 @@ def write_to_what_was_kept(text: str) -> None:
     kept[0].write(text)
 
 
-def test_what_modules_keep_of_the_streams_prints_in_later_runs_too() -> None:
+def test_streams_that_modules_keep_print_in_later_runs() -> None:
     callables = [len, write_to_what_was_kept, len]
     with Pool(1) as pool:
         for text in ("one", "two"):
@@ -294,7 +296,7 @@ def size_in_memory(_: object) -> int:
     return os.fstat(1).st_blocks * 512
 
 
-def test_what_was_told_takes_no_memory() -> None:
+def test_output_that_was_emitted_uses_no_memory() -> None:
     callables: list[Any] = [*[print_half_a_mebibyte] * 20, size_in_memory]
     results = run_parallel(callables, 0, max_workers=1, capture_output=True)
     assert {len(result.stdout) for result in results[:-1]} == {(1 << 19) + 1}
@@ -312,8 +314,8 @@ class Counting:
 
 
 @pytest.mark.parametrize(("forward_logs", "more"), [(False, 0), (True, 4)])
-def test_a_run_that_captures_needs_no_descriptors_or_few(forward_logs: bool, more: int) -> None:
-    """Two for each worker, if logs are read where they would wait; and only while it lasts."""
+def test_capturing_needs_at_most_two_descriptors_per_worker(forward_logs: bool, more: int) -> None:
+    """If log records are read while they would wait; and only during the run."""
     with Pool(2) as pool:
         pool.run_parallel([samples.square] * 100, 3)
         before = len(os.listdir("/dev/fd"))

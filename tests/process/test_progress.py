@@ -1,4 +1,4 @@
-"""Bars that show how far a run is, and that a run does not depend on them."""
+"""Progress bars, and runs that do not depend on them."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from enact_pool import Ok, Pool, StreamEvent, imap_parallel, iter_parallel, run_
 
 
 class Terminal(io.StringIO):
-    """A terminal as far as a bar can tell."""
+    """A stream that a bar accepts as a terminal."""
 
     def isatty(self) -> bool:
         return True
 
     @property
     def left_over(self) -> list[str]:
-        """What one would see in it in the end, line by line."""
+        """Return the lines that the terminal shows in the end."""
         return [line.rpartition("\r")[2] for line in self.getvalue().split("\n")]
 
 
 @contextmanager
 def seen() -> Iterator[Terminal]:
-    """Within, stderr is a terminal."""
+    """Make stderr a terminal within the block."""
     with redirect_stderr(Terminal()) as terminal:
         yield terminal
     assert not tqdm._instances, "bars left open"
 
 
 class Bar:
-    """A bar of one's own, with no more than it must have, that tells what it was told."""
+    """A minimal user-defined bar that records its updates."""
 
     def __init__(self) -> None:
         self.told: list[int] = []
@@ -50,7 +50,7 @@ class Bar:
         self.told.append(n)
 
 
-def test_a_bar_is_left_that_tells_of_all() -> None:
+def test_the_finished_bar_shows_all_outcomes() -> None:
     callables = [samples.square, samples.fail, samples.segfault, samples.square]
     with seen() as terminal:
         results = run_parallel(callables, 3, progress=True)
@@ -62,8 +62,8 @@ def test_a_bar_is_left_that_tells_of_all() -> None:
     assert after == ""
 
 
-def test_nothing_is_shown_where_nobody_sees_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Unless that is asked for; and if there is no stderr, not even then."""
+def test_no_bar_is_shown_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless the caller forces it; without stderr, not even then."""
     file = io.StringIO()
     monkeypatch.setattr(sys, "stderr", file)
     with Pool(1) as pool:
@@ -76,7 +76,7 @@ def test_nothing_is_shown_where_nobody_sees_it(monkeypatch: pytest.MonkeyPatch) 
             assert pool.run_parallel([samples.square], 3, progress=progress)[0].output == Ok(9)
 
 
-def test_without_a_bar_nothing_of_it_is_imported() -> None:
+def test_a_run_without_a_bar_does_not_import_tqdm() -> None:
     script = """
 import sys
 from enact_pool import run_parallel
@@ -98,13 +98,13 @@ except ImportError as error:
 
 
 @pytest.mark.parametrize("progress", [None, 1, "yes", object, []])
-def test_what_is_no_bar_is_refused(progress: Any) -> None:
+def test_an_invalid_bar_raises(progress: Any) -> None:
     with pytest.raises(TypeError, match="progress must be True, False, 'force' or a bar"):
         imap_parallel(len, [""], progress=progress)
 
 
-def test_outcomes_are_told_as_they_become_known(tmp_path: Path) -> None:
-    """Not held back for the order: the first callable waits till the others are told of."""
+def test_the_bar_is_updated_as_soon_as_outcomes_are_known(tmp_path: Path) -> None:
+    """In any order: the first callable waits until the bar shows the others."""
     gate = tmp_path / "gate"
 
     class Opening(Bar):
@@ -120,8 +120,8 @@ def test_outcomes_are_told_as_they_become_known(tmp_path: Path) -> None:
     assert sum(bar.told) == 4
 
 
-def test_a_bar_is_refreshed_while_nothing_ends(tmp_path: Path) -> None:
-    """The callable waits till it was, twice."""
+def test_a_bar_is_refreshed_while_no_callable_ends(tmp_path: Path) -> None:
+    """The callable waits until the bar was refreshed twice."""
     gate = tmp_path / "gate"
 
     class Refreshing(Bar):
@@ -137,7 +137,7 @@ def test_a_bar_is_refreshed_while_nothing_ends(tmp_path: Path) -> None:
     assert bar.told == [1]
 
 
-def test_a_bar_of_ones_own_is_told_of_failures_and_left_open(
+def test_a_user_defined_bar_receives_failures_and_is_not_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(tqdm, "monitor_interval", 0)  # its thread would outlive the test
@@ -161,7 +161,7 @@ def test_a_bar_that_raises_costs_no_result() -> None:
     assert len(bar.told) == 1
 
 
-def test_a_terminal_that_is_gone_costs_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_closed_terminal_costs_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
     class Gone(Terminal):
         def write(self, _text: str) -> int:
             raise BrokenPipeError(errno.EPIPE, "gone")
@@ -177,7 +177,7 @@ def test_a_terminal_that_is_gone_costs_no_result(monkeypatch: pytest.MonkeyPatch
             closed.close()
 
 
-def test_what_is_printed_meanwhile_has_its_own_lines() -> None:
+def test_printed_lines_do_not_mix_with_the_bar() -> None:
     class Printing:
         def emit(self, event: StreamEvent) -> None:
             print(f"event {event.type}")
@@ -191,8 +191,8 @@ def test_what_is_printed_meanwhile_has_its_own_lines() -> None:
     assert after == ""
 
 
-def test_bars_of_threads_and_of_nested_runs_bear_each_other() -> None:
-    """A nested one is below the other, and vanishes."""
+def test_bars_of_threads_and_of_nested_runs_do_not_mix() -> None:
+    """A nested bar is shown below the outer one, and is removed at its end."""
     both = Barrier(2)
 
     class Running:
@@ -214,7 +214,7 @@ def test_bars_of_threads_and_of_nested_runs_bear_each_other() -> None:
     assert terminal.getvalue().count("3/3") >= 2
 
 
-def test_bars_are_closed_when_a_run_is_given_up() -> None:
+def test_bars_are_closed_when_a_run_is_interrupted() -> None:
     class Interrupting:
         def emit(self, event: StreamEvent) -> None:
             raise KeyboardInterrupt
@@ -228,7 +228,7 @@ def test_bars_are_closed_when_a_run_is_given_up() -> None:
     assert terminal.getvalue().count("\n") == 2
 
 
-def test_a_forked_child_leaves_the_bar_to_its_parent() -> None:
+def test_a_forked_child_does_not_change_the_bar_of_its_parent() -> None:
     statuses: list[int] = []
 
     class Forking:

@@ -1,4 +1,4 @@
-"""What tasks print reaches objects in the place of stdout and stderr before their results do."""
+"""Output of tasks reaches objects that replace stdout and stderr before the results do."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def say(text: Any) -> Any:
 
 
 def dot(text: Any) -> Any:
-    """Print what is not a whole line."""
+    """Print an incomplete line."""
     print(".", end="")
     return text
 
@@ -77,7 +77,7 @@ def say_in_a_pool_of_its_own(text: str) -> None:
 
 
 def say_later(path: str) -> None:
-    """Leave a thread that prints when a file is there, and tells by another one how it went."""
+    """Leave a thread that prints once a file exists, and reports by another file."""
 
     def speak() -> None:
         while not os.path.exists(path):
@@ -112,12 +112,12 @@ def waited_for(path: str) -> str:
 
 @pytest.fixture(autouse=True)
 def buffered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With this variable, nothing in a worker would wait to be flushed."""
+    """Unset PYTHONUNBUFFERED, with which workers would never buffer output."""
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
 
 
 class Slow(io.StringIO):
-    """A console that takes its time."""
+    """A slow console."""
 
     def write(self, text: str) -> int:
         time.sleep(0.05)
@@ -125,7 +125,7 @@ class Slow(io.StringIO):
 
 
 class Broken:
-    """A console that cannot be written to."""
+    """A console whose `write` raises."""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -135,10 +135,10 @@ class Broken:
         raise LookupError(f"{self.calls}: no console")
 
     def flush(self) -> None:
-        """There is nothing to flush."""
+        """Do nothing."""
 
 
-def test_what_tasks_print_is_in_the_object_when_the_run_returns(
+def test_output_of_tasks_is_in_the_object_when_the_run_returns(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     with Pool(2) as pool:
@@ -157,7 +157,7 @@ def test_what_tasks_print_is_in_the_object_when_the_run_returns(
     assert not relays.active
 
 
-def test_what_a_task_has_printed_is_there_when_its_result_is_yielded() -> None:
+def test_output_of_a_task_arrives_before_its_result_is_yielded() -> None:
     with redirect_stdout(io.StringIO()) as text, Pool(2) as pool:
         for result in imap_parallel(dot, range(20), pool=pool):
             assert result.output.is_ok
@@ -165,7 +165,7 @@ def test_what_a_task_has_printed_is_there_when_its_result_is_yielded() -> None:
         assert text.getvalue() == "." * 20
 
 
-def test_half_a_line_is_there_while_the_worker_is_busy_with_the_next_task() -> None:
+def test_half_a_line_arrives_while_the_worker_runs_the_next_task() -> None:
     class Looking(EventEmitter):
         def emit(self, event: Any) -> None:
             seen.append(text.getvalue())
@@ -173,14 +173,14 @@ def test_half_a_line_is_there_while_the_worker_is_busy_with_the_next_task() -> N
     seen: list[str] = []
     with Pool(1) as pool:
         map_parallel(dot_after, [0] * 100, pool=pool, capture_output=True)
-        # Now it is known how quick they are, and they are sent together.
+        # The first run measures that they are quick: the second sends them together.
         with redirect_stdout(Slow()) as text:
             map_parallel(dot_after, [0, 0, 0.5], Looking(), pool=pool)
     assert seen == ["..", "..", "..."]
 
 
-def test_a_lazy_run_that_never_begins_leaves_nothing(capfd: pytest.CaptureFixture[str]) -> None:
-    """And one that begins late prints to what stdout was when it was made."""
+def test_a_lazy_run_that_never_starts_leaves_no_relay(capfd: pytest.CaptureFixture[str]) -> None:
+    """A lazy run that starts late prints to the stdout of the time when it was created."""
     with Pool(1) as pool:
         with redirect_stdout(io.StringIO()) as text:
             unused = imap_parallel(say, [1], pool=pool)
@@ -196,7 +196,7 @@ def test_a_lazy_run_that_never_begins_leaves_nothing(capfd: pytest.CaptureFixtur
     assert capfd.readouterr().out == ""
 
 
-def test_what_a_call_has_printed_is_there_when_its_future_is_done(
+def test_output_of_a_call_arrives_before_its_future_is_done(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     with PoolExecutor(2) as executor:
@@ -220,7 +220,7 @@ def test_what_a_call_has_printed_is_there_when_its_future_is_done(
     assert not relays.active
 
 
-def test_calls_in_a_row_use_one_relay_and_later_ones_end_it() -> None:
+def test_successive_calls_share_one_relay_and_later_ones_end_it() -> None:
     with PoolExecutor(1) as executor:
         with redirect_stdout(io.StringIO()):
             executor.submit(say, 1).result()
@@ -247,14 +247,14 @@ def test_one_object_for_both_gets_lines_in_the_order_of_printing() -> None:
         assert text.getvalue().splitlines() == expected
 
 
-def test_two_objects_get_what_is_theirs() -> None:
+def test_two_objects_receive_their_own_output() -> None:
     with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
         run_parallel([say_to_both], "a")
     assert out.getvalue() == "a out 0\na out 1\na out 2\n"
     assert err.getvalue() == "a err 0\na err 1\na err 2\n"
 
 
-def test_what_the_object_raises_is_raised_when_all_is_done(
+def test_an_error_of_the_object_is_raised_at_the_end_of_the_run(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     broken: Any = Broken()
@@ -267,13 +267,13 @@ def test_what_the_object_raises_is_raised_when_all_is_done(
     assert not relays.active
 
 
-def test_a_slow_object_has_everything_before_the_result() -> None:
+def test_a_slow_object_receives_all_output_before_the_result() -> None:
     with redirect_stdout(Slow()) as text:
         run_parallel([say] * 3, "slow")
         assert text.getvalue() == "said slow\n" * 3
 
 
-def test_a_crash_in_the_middle_of_a_line_shows_the_half() -> None:
+def test_half_a_line_before_a_crash_is_shown() -> None:
     with redirect_stdout(io.StringIO()) as text, Pool(1) as pool:
         (dead, other) = pool.run_parallel([die_in_a_line, say], "x")
     assert dead.error is not None
@@ -281,13 +281,13 @@ def test_a_crash_in_the_middle_of_a_line_shows_the_half() -> None:
     assert text.getvalue() == "half a said x\n"
 
 
-def test_more_than_a_pipe_holds_arrives_whole_and_so_do_characters_of_many_bytes() -> None:
+def test_output_larger_than_a_pipe_and_multibyte_characters_arrive_unchanged() -> None:
     with redirect_stdout(io.StringIO()) as text, Pool(2) as pool:
         pool.run_parallel([say_much], "ä")
     assert text.getvalue() == ("ä" * 1023 + "\n") * KILOBYTES
 
 
-def test_bytes_that_are_no_text_are_replaced() -> None:
+def test_undecodable_bytes_are_replaced() -> None:
     with redirect_stdout(io.StringIO()) as text:
         run_parallel([lambda _: os.write(1, b"a\xffb\xc3")], 0)
     assert text.getvalue() == "a\ufffdb\ufffd"
@@ -326,7 +326,7 @@ def test_captured_output_is_not_relayed() -> None:
     assert text.getvalue() == "said 2\n"
 
 
-def test_what_is_printed_is_there_before_its_event() -> None:
+def test_output_arrives_before_the_event_of_its_task() -> None:
     class Looking(EventEmitter):
         def emit(self, event: Any) -> None:
             seen.append((type(event), text.getvalue()))
@@ -338,7 +338,7 @@ def test_what_is_printed_is_there_before_its_event() -> None:
     assert [printed for kind, printed in seen if kind is StepEnd] == [".", ".."]
 
 
-def test_a_thread_that_a_task_has_left_prints_to_the_descriptor_when_the_run_is_over(
+def test_a_thread_left_running_prints_to_the_descriptor_after_the_run(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     signal_file = str(tmp_path / "go")
@@ -346,14 +346,14 @@ def test_a_thread_that_a_task_has_left_prints_to_the_descriptor_when_the_run_is_
         with redirect_stdout(io.StringIO()) as text:
             pool.run_parallel([say_later], signal_file)
             assert not relays.active
-        time.sleep(0.05)  # the worker takes back the descriptors when it is idle
+        time.sleep(0.05)  # the worker restores the descriptors when it is idle
         Path(signal_file).touch()
         assert waited_for(signal_file + ".told") == "printed"
     assert text.getvalue() == ""
     assert capfd.readouterr().out == "later\n"
 
 
-def test_a_process_that_a_task_has_left_printing_does_not_keep_the_run_from_its_end() -> None:
+def test_a_process_left_printing_does_not_delay_the_end_of_the_run() -> None:
     with redirect_stdout(io.StringIO()) as text, Pool(1) as pool:
         begun = time.monotonic()
         (result,) = pool.run_parallel([leave_a_process_that_prints], 0)
@@ -362,7 +362,7 @@ def test_a_process_that_a_task_has_left_printing_does_not_keep_the_run_from_its_
     assert set(text.getvalue()) <= {"y", "\n"}
 
 
-def test_a_forked_child_has_a_relay_of_its_own(tmp_path: Path) -> None:
+def test_a_forked_child_has_its_own_relay(tmp_path: Path) -> None:
     answer = tmp_path / "answer"
     with redirect_stdout(io.StringIO()) as text, Pool(1) as pool:
         begun = imap_parallel(say, [1, 2], pool=pool)
@@ -401,7 +401,7 @@ def test_an_interrupted_run_leaves_no_relay() -> None:
     assert interrupts == 10
 
 
-def test_the_program_ends_while_calls_print_to_an_object() -> None:
+def test_the_program_can_exit_while_calls_print_to_an_object() -> None:
     program = (
         "import io, sys, time\n"
         "from enact_pool import PoolExecutor\n"
@@ -442,7 +442,7 @@ class _Exiting(io.StringIO):
 
 
 @pytest.mark.parametrize("make", [io.StringIO, _NoDescriptor, _Negative, _Exiting, Broken])
-def test_an_object_without_a_descriptor_is_in_the_place_of_stdout(make: Callable[[], Any]) -> None:
+def test_an_object_without_a_descriptor_can_replace_stdout(make: Callable[[], Any]) -> None:
     with redirect_stdout(make()) as console:
         assert replaced_streams() == (console, None)
         with redirect_stderr(make()) as other:
@@ -451,7 +451,7 @@ def test_an_object_without_a_descriptor_is_in_the_place_of_stdout(make: Callable
 
 
 @pytest.mark.parametrize("stream", [None, object()])
-def test_what_cannot_be_written_to_stands_for_the_descriptor(
+def test_an_object_that_cannot_be_written_to_means_the_descriptor(
     stream: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with redirect_stdout(stream):
@@ -465,7 +465,7 @@ def test_what_cannot_be_written_to_stands_for_the_descriptor(
     assert capfd.readouterr().out == "said 1\nsaid 2\n"
 
 
-def test_an_object_that_the_program_forgets_is_not_kept(tmp_path: Path) -> None:
+def test_a_replaced_object_is_not_kept_alive(tmp_path: Path) -> None:
     with open(tmp_path / "log", "w") as file, redirect_stdout(file):
         assert replaced_streams() is None
         kept: list[weakref.ref[Any]] = [weakref.ref(file)]

@@ -1,4 +1,4 @@
-"""What a worker process is when it begins: a clean interpreter that imports little."""
+"""The start of workers: a new interpreter that imports little."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def in_worker(function: Any, given: object = None, **options: Any) -> Any:
 
 
 def test_a_worker_imports_little() -> None:
-    """Each of these takes longer than all that a worker needs."""
+    """Each of these modules takes longer to import than all that a worker needs."""
     heavy = {"attrs", "cyksuid", "asyncio", "concurrent.futures", "loky"}
     assert heavy - {"asyncio"} <= set(sys.modules), "the names are right"
-    # Not a function of this module: that would be imported with it.
+    # Not a function of this module, which the worker would import with it.
     assert not set(in_worker(lambda _: sorted(sys.modules))) & heavy
 
 
@@ -45,15 +45,15 @@ def add_pid(shared: Any) -> None:
 
 
 def test_an_input_may_be_an_object_of_a_manager() -> None:
-    """To talk to it, a worker needs the key of its parent's processes."""
+    """To connect to the manager, a worker needs the authentication key of its parent."""
     with multiprocessing.get_context("spawn").Manager() as manager:
         shared = manager.dict()
         in_worker(add_pid, shared)
         assert shared["pid"] not in (os.getpid(), None)
 
 
-def test_a_worker_imports_what_its_parent_does(tmp_path: Path) -> None:
-    """Though that was found by the script alone, and other things lie in the current folder."""
+def test_a_worker_imports_the_same_modules_as_its_parent(tmp_path: Path) -> None:
+    """Even if only the script's folder has them, and the current folder has other ones."""
     home = tmp_path / "with:colon"
     shutil.copytree(Path(enact_pool.__file__).parent, home / "enact_pool")
     (home / "asked.py").write_text(
@@ -121,8 +121,8 @@ print(set(codes) == {None, "start_failed"})
 """
 
 
-def test_too_few_descriptors_for_a_worker_are_told_whenever_they_run_out() -> None:
-    """However far a start comes: it fails as one, and leaves no descriptor open."""
+def test_too_few_descriptors_at_any_step_of_a_start_are_a_failed_start() -> None:
+    """The start leaves no descriptor open."""
     done = subprocess.run(
         [sys.executable, "-c", SQUEEZED], capture_output=True, text=True, timeout=60, check=False
     )
@@ -140,7 +140,7 @@ with Pool(1) as pool:
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
 def test_a_program_without_standard_streams_has_workers(tmp_path: Path, closed: str) -> None:
-    """Whatever gets the numbers of those: nothing that is printed ends up there."""
+    """Whatever file reuses their numbers, no output is written to it."""
     told = tmp_path / "told"
     command = f"exec {sys.executable} -c '{CLOSED}' {told} {closed}"
     subprocess.run(["sh", "-c", command], check=True, timeout=30, capture_output=True)

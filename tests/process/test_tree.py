@@ -1,4 +1,4 @@
-"""Process trees: what /proc tells is what psutil tells, which is asked where there is no /proc."""
+"""Process trees: /proc and psutil, which is used where there is no /proc, agree."""
 
 from __future__ import annotations
 
@@ -19,21 +19,23 @@ def sleeper() -> Iterator[int]:
         process.kill()
 
 
-def test_children_are_the_same(sleeper: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_report_the_same_children(sleeper: int, monkeypatch: pytest.MonkeyPatch) -> None:
     by_proc = tree.children(os.getpid())
     assert sleeper in by_proc
     monkeypatch.setattr(tree, "_HAS_CHILDREN", False)
     assert sorted(tree.children(os.getpid())) == sorted(by_proc)
 
 
-def test_memory_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_report_the_same_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     by_proc = tree.resident_bytes(os.getpid())
     assert by_proc > 1 << 20
     monkeypatch.setattr(tree, "_HAS_PROC", False)
     assert tree.resident_bytes(os.getpid()) == pytest.approx(by_proc, rel=0.5)
 
 
-def test_own_memory_is_the_same_but_for_what_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_report_the_same_own_memory_except_shared_pages(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     most = 1 << 40
     before = tree.own_bytes(os.getpid(), most)
     assert 1 << 20 < before < tree.resident_bytes(os.getpid())
@@ -42,7 +44,7 @@ def test_own_memory_is_the_same_but_for_what_is_shared(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("has_proc", [True, False])
-def test_a_stopped_process_is_told_from_one_that_goes_on(
+def test_a_stopped_process_is_distinguished_from_a_running_one(
     sleeper: int, has_proc: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tree, "_HAS_PROC", has_proc)
@@ -52,7 +54,7 @@ def test_a_stopped_process_is_told_from_one_that_goes_on(
     assert tree.is_stopped(sleeper)
 
 
-def test_who_is_gone_has_no_children_and_no_memory() -> None:
+def test_an_exited_process_has_no_children_and_no_memory() -> None:
     with subprocess.Popen(["true"]) as process:
         pass
     assert tree.children(process.pid) == []

@@ -1,4 +1,4 @@
-"""Callables for the tests of tracing, and what exports the spans that they make in workers."""
+"""Callables for the tests of tracing, and the exporter of their spans in workers."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ class FileExporter(SpanExporter):
 
 
 def export_to(path: str) -> None:
-    """An initializer for workers."""
+    """Export spans of this worker to a file; an initializer."""
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(FileExporter(path)))
     trace.set_tracer_provider(provider)
 
 
 def exported(path: Path) -> list[tuple[str, int, int, int]]:
-    """The spans that were made in workers: names, trace ids, span ids, parents' ids."""
+    """Return the spans of workers: names, trace ids, span ids, parents' ids."""
     return [tuple(json.loads(line)) for line in path.read_text().splitlines()]
 
 
@@ -49,7 +49,7 @@ def make_span(name: str) -> None:
         pass
 
 
-def tell_baggage(_: object) -> dict[str, object]:
+def return_baggage(_: object) -> dict[str, object]:
     make_span("told")
     return dict(baggage.get_all())
 
