@@ -88,7 +88,7 @@ def test_each_callable_has_a_span_and_child_spans_from_its_worker(
     assert [_parent(span) for span in spans.values()] == [_id(run)] * 5
     assert {s.context.trace_id for s in [run, *spans.values()] if s.context} == {trace_id}
     assert [(name, id, parent) for name, id, _, parent in traced_callables.exported(log)] == [
-        ("told", trace_id, _id(spans[0])),
+        ("returned", trace_id, _id(spans[0])),
         ("awaited's own", trace_id, _id(spans[1])),
         ("last words", trace_id, _id(spans[3])),
     ]
@@ -99,7 +99,7 @@ def test_each_callable_has_a_span_and_child_spans_from_its_worker(
         ("crashed", StatusCode.ERROR),
         ("crashed", StatusCode.ERROR),
     ]
-    names = "tell_baggage", "awaited", "raises", "segfault", "busy"
+    names = "return_baggage", "awaited", "raises", "segfault", "busy"
     assert [spans[i].name for i in range(5)] == [*names]
     errors = [(spans[i].attributes or {}).get("error.type") for i in range(5)]
     assert errors == [None, None, "LookupError", "SIGSEGV", "timeout"]

@@ -315,7 +315,7 @@ class Counting:
 
 @pytest.mark.parametrize(("forward_logs", "more"), [(False, 0), (True, 4)])
 def test_capturing_needs_at_most_two_descriptors_per_worker(forward_logs: bool, more: int) -> None:
-    """If log records are read while they would wait; and only during the run."""
+    """Two if log records are forwarded, otherwise none; and only during the run."""
     with Pool(2) as pool:
         pool.run_parallel([samples.square] * 100, 3)
         before = len(os.listdir("/dev/fd"))

@@ -443,7 +443,7 @@ def test_threads_take_turns_if_there_are_more_than_workers(tmp_path: Path) -> No
         assert sorted(map(id, pool._lane_pool.book.idle())) == sorted(map(id, lanes))
 
 
-def test_close_waits_for_runs_of_other_threads(tmp_path: Path, mark: str) -> None:
+def test_close_lets_runs_of_other_threads_finish(tmp_path: Path, mark: str) -> None:
     gate = tmp_path / "gate"
     pool = Pool(2)
 

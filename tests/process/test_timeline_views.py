@@ -63,7 +63,7 @@ def live_events(quick: int) -> EventEmitter:
     return events
 
 
-# To what is shorter than any pixel was before.
+# To a range that is shorter than a pixel of the whole timeline.
 ZOOM_IN = """graph => {
     const starts = graph.data[0].base, start = starts[Math.floor(starts.length / 2)];
     return Plotly.relayout(graph, {"xaxis.range": [start, start + 0.0002]});
@@ -133,7 +133,7 @@ ASK = """async query => {
 }"""
 
 
-@pytest.mark.timeout(180)  # Perfetto has much to load
+@pytest.mark.timeout(180)  # Perfetto loads many files
 def test_perfetto_accepts_every_event_of_a_trace(browser: Browser) -> None:
     """Its reader counts malformed and dropped events."""
     trace = chrome_trace(live_events(quick=3000))

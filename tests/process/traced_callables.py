@@ -50,7 +50,7 @@ def make_span(name: str) -> None:
 
 
 def return_baggage(_: object) -> dict[str, object]:
-    make_span("told")
+    make_span("returned")
     return dict(baggage.get_all())
 
 

@@ -1,4 +1,4 @@
-"""Events as a live emitter is told them, of runs that never were."""
+"""Made-up events, as a live emitter would receive them."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ BEGAN = 1_700_000_000_000.0
 def callable_events(
     span: Span, text: str = "", *, step_id: StepId | None = None
 ) -> Iterator[StreamEvent]:
-    """The start of a callable, if it has one, and what it came to, if that is known."""
+    """Yield the start of a callable, if it has one, and its outcome, if that is known."""
     id, step_id = ExecutionId.new(), step_id or StepId.new()
-    told = int(span.finished_at or span.started_at or span.queued_at)
+    emitted = int(span.finished_at or span.started_at or span.queued_at)
     if span.started_at is not None:
         yield StepStart(id, step_id, int(span.started_at), span=span)
     if span.outcome in ("ok", "failed"):
         took = (span.finished_at or 0.0) - (span.started_at or 0.0)
-        yield StepEnd(id, step_id, text, took, told, span=span)
+        yield StepEnd(id, step_id, text, took, emitted, span=span)
     elif span.outcome == "crashed":
         error = ExecutionError.kernel_internal(text, details={"stack": f"stack of {span.name}"})
-        yield ExecutionFailed(ExecutionId.new(), error, told, span=span)
+        yield ExecutionFailed(ExecutionId.new(), error, emitted, span=span)
     elif span.outcome == "cancelled":
-        yield ExecutionCancelled(id, text, told, span=span)
+        yield ExecutionCancelled(id, text, emitted, span=span)
 
 
 def run_events(
@@ -53,7 +53,7 @@ def run_events(
     first_pid: int = 100,
     run_id: ExecutionId | None = None,
 ) -> list[StreamEvent]:
-    """A run in which some callables fail, and some crash, which a new worker follows."""
+    """Return the events of a run in which callables fail, and crash and replace their workers."""
     chance = random.Random(seed)
     run_id = run_id or ExecutionId.new()
     events: list[StreamEvent] = [ExecutionStart(run_id, callables, lanes, int(began))]

@@ -1,4 +1,4 @@
-"""What the caller's process changes becomes new parts, and nothing else does."""
+"""Changes of the caller's process state become new parts, and nothing else does."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def values() -> dict[str, Any]:
 
 
 def changed(before: tuple[Part, ...]) -> set[str]:
-    """The names of the parts that are new since then."""
+    """Return the names of the parts that are new since `before`."""
     return {new.name for old, new in zip(before, observe(), strict=True) if new is not old}
 
 
 @pytest.fixture
 def undo() -> Iterator[ExitStack]:
-    """What is to be called when the test ends."""
+    """Return a stack of functions that are called when the test ends."""
     with ExitStack() as stack:
         stack.callback(sys.setrecursionlimit, sys.getrecursionlimit())
         stack.callback(decimal.setcontext, decimal.getcontext())
@@ -63,7 +63,7 @@ def undo() -> Iterator[ExitStack]:
 
 @pytest.fixture
 def own_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[types.ModuleType]:
-    """A module of the program, which has been observed."""
+    """Return a module of the program, which was observed before."""
     (tmp_path / "own_module_of_test.py").write_text("VALUE = 1\n")
     monkeypatch.syspath_prepend(tmp_path)
     yield importlib.import_module("own_module_of_test")
@@ -104,7 +104,7 @@ def test_a_change_makes_one_new_part(
 ) -> None:
     if name == "locale" and locale.setlocale(locale.LC_CTYPE) == "C":
         locale.setlocale(locale.LC_CTYPE, "C.UTF-8")
-    # "" stands for the folder, which one of them changes.
+    # "" means the current folder, which one of the changes affects.
     monkeypatch.setattr(sys, "path", [entry or os.getcwd() for entry in sys.path])
     before = observe()
     CHANGES[name](monkeypatch, undo, tmp_path)
@@ -130,7 +130,7 @@ def test_the_limit_of_digits_is_a_part(undo: ExitStack) -> None:
     assert values()["int_digits"] == 7777
 
 
-def test_what_is_changed_and_changed_back_between_two_looks_is_no_change(
+def test_a_change_that_is_undone_before_the_next_snapshot_is_not_a_change(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     before = observe()
@@ -142,11 +142,11 @@ def test_what_is_changed_and_changed_back_between_two_looks_is_no_change(
 def test_the_values_are_plain() -> None:
     for part in observe():
         assert pickle.loads(pickle.dumps(part.value)) == part.value
-        # No class has to be imported for it.
+        # Unpickling them imports no class.
         assert not any("GLOBAL" in op.name for op, _, _ in genops(pickle.dumps(part.value, 5)))
 
 
-def test_odd_entries_of_the_path_become_plain_or_are_left_out(
+def test_odd_entries_of_the_path_become_plain_or_are_omitted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class Text(str):
@@ -176,7 +176,7 @@ def test_a_removed_folder_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert observe() is observe()
 
 
-def test_filters_name_their_categories_and_odd_ones_are_left_out(undo: ExitStack) -> None:
+def test_filters_name_their_categories_and_odd_ones_are_omitted(undo: ExitStack) -> None:
     class OfTheScript(UserWarning):
         pass
 
@@ -195,7 +195,7 @@ def test_filters_name_their_categories_and_odd_ones_are_left_out(undo: ExitStack
     assert error == ("error", "a text", (__name__, OfTheScript.__qualname__), None, 3)
 
 
-def test_streams_are_duplicated_and_closed_ones_are_the_null_device(
+def test_streams_are_duplicated_and_closed_ones_become_the_null_device(
     undo: ExitStack, tmp_path: Path
 ) -> None:
     redirect_stderr(undo, tmp_path / "err")
@@ -212,7 +212,7 @@ def test_streams_are_duplicated_and_closed_ones_are_the_null_device(
     os.close(err)
 
 
-def test_a_reload_is_seen_each_time_it_happens(own_module: types.ModuleType) -> None:
+def test_every_reload_is_detected(own_module: types.ModuleType) -> None:
     path = str(own_module.__file__)
     sources, reloads = values()["modules"]
     count = reloads.get(own_module.__name__, 0)
@@ -229,10 +229,10 @@ def test_a_reload_is_seen_each_time_it_happens(own_module: types.ModuleType) -> 
         assert list(reloads)[-1] == own_module.__name__
 
 
-def test_a_reload_is_seen_when_something_else_is_imported_after_it(
+def test_a_reload_is_detected_if_another_module_is_imported_after_it(
     own_module: types.ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # As many modules as before, and one without a spec at the end, as before.
+    # As before: the same number of modules, and one without a spec at the end.
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "one_of_test", types.ModuleType("one_of_test"))
         count = values()["modules"][1].get(own_module.__name__, 0)
@@ -241,7 +241,7 @@ def test_a_reload_is_seen_when_something_else_is_imported_after_it(
     assert values()["modules"][1][own_module.__name__] == count + 1
 
 
-def test_a_module_that_is_imported_anew_counts_as_reloaded(own_module: types.ModuleType) -> None:
+def test_a_module_that_is_imported_again_counts_as_reloaded(own_module: types.ModuleType) -> None:
     name = own_module.__name__
     count = values()["modules"][1].get(name, 0)
     del sys.modules[name]
@@ -252,7 +252,7 @@ def test_a_module_that_is_imported_anew_counts_as_reloaded(own_module: types.Mod
     assert reloads[name] == count + 1
 
 
-def test_modules_of_python_and_of_packages_are_not_the_programs_own() -> None:
+def test_modules_of_python_and_packages_do_not_belong_to_the_program() -> None:
     sources, _ = values()["modules"]
     assert "conftest" in sources or "tests.conftest" in sources
     assert not sources.keys() & {
@@ -265,7 +265,7 @@ def test_modules_of_python_and_of_packages_are_not_the_programs_own() -> None:
     }
 
 
-def test_modules_that_load_themselves_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lazy_modules_are_not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     class Lazy(types.ModuleType):
         def __getattribute__(self, name: str) -> Any:
             raise RuntimeError("it was asked")
@@ -300,7 +300,7 @@ def test_functions_that_ipython_replaces_in_place_count_as_reloaded(
     assert observe() is before
 
 
-def test_threads_see_no_torn_state(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_see_no_inconsistent_state(monkeypatch: pytest.MonkeyPatch) -> None:
     name = "ENACT_POOL_TEST_STATE"
     monkeypatch.setenv(name, "0")
     ends = threading.Event()
@@ -329,7 +329,7 @@ def test_threads_see_no_torn_state(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
-def test_a_forked_child_begins_anew() -> None:
+def test_a_forked_child_starts_with_a_new_snapshot() -> None:
     before = observe()
     with caller_state._latest.lock:
         pid = os.fork()
@@ -341,6 +341,6 @@ def test_a_forked_child_begins_anew() -> None:
     assert observe() is before
 
 
-def test_a_look_takes_little_when_nothing_has_changed() -> None:
-    # About 4 us on a quiet machine; many more if one of the comparisons never holds.
+def test_a_snapshot_is_quick_if_nothing_has_changed() -> None:
+    # About 4 us on an idle machine; many more if one of the comparisons always fails.
     assert min(timeit.repeat(observe, number=1000, repeat=5)) / 1000 < 30e-6

@@ -1,4 +1,4 @@
-"""What the command line makes of commands, and says of those that cannot be carried out."""
+"""The parsing of commands, and the errors of those that cannot be run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from enact_pool._cli.report import Report
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, from which modules can be imported."""
+    """Return the current folder, from which modules can be imported."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", sys.path.copy())
     return tmp_path
@@ -45,7 +45,7 @@ MODULES = {
 }
 
 
-# Commands, and what is said of them.
+# Commands, and their error messages.
 MISUSES = [
     ("run", "Missing argument 'MODULE:FUNCTION...'"),
     ("run html:escape", "Missing option '--input'"),
@@ -99,7 +99,7 @@ MISUSES = [
 ]
 
 
-def test_what_is_wrong_is_said_and_nothing_done(folder: Path) -> None:
+def test_an_invalid_command_prints_its_error_and_runs_nothing(folder: Path) -> None:
     for name, text in MODULES.items():
         (folder / f"{name}.py").write_text(text)
     (folder / "notes.txt").write_text("no events")
@@ -111,7 +111,7 @@ def test_what_is_wrong_is_said_and_nothing_done(folder: Path) -> None:
     assert (folder / "notes.txt").read_text() == "no events"
 
 
-def test_a_timeline_is_a_page_beside_the_log_if_nothing_else_is_said(
+def test_a_timeline_is_a_page_beside_the_log_by_default(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: dict[str, list[StreamEvent]] = {}
@@ -128,7 +128,7 @@ def test_a_timeline_is_a_page_beside_the_log_if_nothing_else_is_said(
     assert drawn == {"log.html": [event]}
 
 
-def test_a_broken_log_is_not_drawn(folder: Path) -> None:
+def test_no_timeline_is_written_for_a_broken_log(folder: Path) -> None:
     with EventLog(folder / "log.jsonl") as log:
         log.emit(ExecutionStart(ExecutionId.new(), 1, 1))
     with (folder / "log.jsonl").open("a") as file:
@@ -150,7 +150,7 @@ def test_a_broken_log_is_not_drawn(folder: Path) -> None:
         ("timeline log.jsonl -o a.html", "--output: it needs plotly: {}[timeline]'"),
     ],
 )
-def test_what_is_not_installed_is_named_before_anything_is_done(
+def test_a_missing_package_is_named_before_anything_runs(
     arguments: str, message: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "log.jsonl").touch()
@@ -160,10 +160,10 @@ def test_what_is_not_installed_is_named_before_anything_is_done(
     assert result.exit_code == 2
 
 
-def test_without_click_the_extra_is_named(
+def test_without_click_the_error_names_the_extra(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # Importing it again replaces the attribute of its package, too, which is put back.
+    # Importing it again also replaces the attribute of its package, which is restored.
     monkeypatch.setattr(enact_pool, "_cli", enact_pool._cli)
     for name in [name for name in sys.modules if name.startswith("enact_pool._cli")]:
         monkeypatch.delitem(sys.modules, name)
@@ -185,7 +185,7 @@ def test_sizes_have_units() -> None:
     ]
 
 
-def test_each_command_says_what_it_does() -> None:
+def test_each_command_has_a_help_text() -> None:
     for which in ("", "run", "timeline"):
         result = invoke(*which.split(), "--help")
         assert result.exit_code == 0
@@ -193,7 +193,7 @@ def test_each_command_says_what_it_does() -> None:
         assert "Example" in result.output
 
 
-def test_values_that_json_would_change_are_told_as_they_are() -> None:
+def test_values_that_json_would_change_are_printed_as_their_repr() -> None:
     stream = io.StringIO()
     report = Report(stream, True)
     for value in ({"a": [1, {"b": None}]}, {1: "a", "1": "b"}, [{None: 2}]):

@@ -31,11 +31,11 @@ from enact_pool import (
 
 
 def without_pairs(text: str) -> str:
-    """The text with each pair of surrogates as the character that it stands for."""
+    """Replace each pair of surrogates by the character that it encodes."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
 
 
-# Lone surrogates, and what some take for the end of a line, come up often.
+# Often with lone surrogates, and characters that some readers treat as line ends.
 odd = st.sampled_from("\ud800\udfff\n\r\0\x0b\x1c\x85\u2028\u2029\ufeff\\\":'")
 texts = st.text(st.characters() | odd, max_size=12).map(without_pairs)
 numbers = st.integers(0, 2**160 - 1)
@@ -76,7 +76,7 @@ of_all = {
     "span": st.none() | spans,
 }
 of_worker = {**of_all, "lane": integers, "worker_pid": integers}
-# Ids that are still numbers too, as they are in events that come from a run.
+# Also with ids that are still numbers, as in the events of a run.
 kinds: list[st.SearchStrategy[StreamEvent]] = [
     st.builds(
         StepEnd,
@@ -106,7 +106,7 @@ events = st.one_of(kinds)
 
 
 @given(events)
-def test_an_event_comes_back_from_its_dict_and_from_its_json(event: StreamEvent) -> None:
+def test_an_event_is_read_back_from_its_dict_and_its_json(event: StreamEvent) -> None:
     line = event.to_json()
     assert line.isascii()
     assert "\n" not in line
@@ -121,12 +121,14 @@ def test_an_event_comes_back_from_its_dict_and_from_its_json(event: StreamEvent)
 
 
 @given(spans, errors)
-def test_a_span_and_an_error_come_back_from_their_dicts(span: Span, error: ExecutionError) -> None:
+def test_a_span_and_an_error_are_read_back_from_their_dicts(
+    span: Span, error: ExecutionError
+) -> None:
     assert Span.from_dict(json.loads(json.dumps(span.to_dict()))) == span
     assert ExecutionError.from_dict(json.loads(json.dumps(error.to_dict()))) == error
 
 
-def test_a_pair_of_surrogates_comes_back_as_the_character_that_it_stands_for() -> None:
+def test_a_pair_of_surrogates_is_read_back_as_the_character_it_encodes() -> None:
     event = ExecutionCancelled(ExecutionId.new(), "\ud83d\ude00")
     back = StreamEvent.from_json(event.to_json())
     assert isinstance(back, ExecutionCancelled)
@@ -137,7 +139,7 @@ def test_a_pair_of_surrogates_comes_back_as_the_character_that_it_stands_for() -
 def test_a_client_reads_server_sent_events(told: list[StreamEvent], chunk_size: int) -> None:
     stream = "".join(event.to_sse() for event in told).encode()
     chunks = [stream[at : at + chunk_size] for at in range(0, len(stream), chunk_size)]
-    # Typed for files, it takes what comes in chunks too.
+    # Its types allow only files, but it accepts chunks as well.
     seen = list(SSEClient(chunks).events())  # type: ignore[arg-type]
     assert [StreamEvent.from_json(event.data) for event in seen] == told
     assert [event.event for event in seen] == [event.type for event in told]
@@ -146,7 +148,7 @@ def test_a_client_reads_server_sent_events(told: list[StreamEvent], chunk_size: 
     ]
 
 
-def test_a_server_sent_event_can_have_an_id_of_the_callers() -> None:
+def test_a_server_sent_event_can_have_a_custom_id() -> None:
     event = ExecutionCancelled(ExecutionId.new(), "for a test")
     assert event.to_sse(17) == (
         f"id: 17\nevent: data-execution-cancelled\ndata: {event.to_json()}\n\n"
@@ -156,7 +158,7 @@ def test_a_server_sent_event_can_have_an_id_of_the_callers() -> None:
             event.to_sse(id)
 
 
-def test_a_number_that_is_not_finite_is_refused_both_ways() -> None:
+def test_a_number_that_is_not_finite_raises_both_ways() -> None:
     for number in (nan, inf, -inf):
         event = StepEnd(ExecutionId.new(), StepId.new(), "", number)
         with pytest.raises(ValueError, match="not JSON compliant"):
@@ -176,7 +178,7 @@ FAILED = ExecutionFailed(ExecutionId.new(), ExecutionError.kernel_internal("it d
 SPAN = Span(ExecutionId.new(), 0, "a", None, None, 1.5, None, None)
 
 
-# What is no event, and what is said of it.
+# Invalid events, and their error messages.
 NO_EVENTS: list[tuple[Any, str]] = [
     ([], r"an event must be a mapping with its fields, not \[\]"),
     ({}, "an event must have a type"),
@@ -208,18 +210,18 @@ NO_EVENTS: list[tuple[Any, str]] = [
 ]
 
 
-def test_what_is_no_event_is_refused_with_what_is_wrong() -> None:
+def test_an_invalid_event_raises_with_the_reason() -> None:
     for wrong, message in NO_EVENTS:
         with pytest.raises(ValueError, match=message):
             StreamEvent.from_dict(wrong)
 
 
-def test_a_text_that_is_no_event_is_refused() -> None:
+def test_a_text_that_is_not_an_event_raises() -> None:
     for text in ("", "{", "[" * 100_000, "1" * 10_000, STEP_END.to_json() + "x"):
         with pytest.raises(ValueError, match=r"the text is no (JSON|event): .|an event must be"):
             StreamEvent.from_json(text)
 
 
-def test_a_kind_of_events_takes_its_own_only() -> None:
+def test_an_event_class_reads_only_its_own_events() -> None:
     with pytest.raises(ValueError, match="a data-step-end was expected, not a data-execution-f"):
         StepEnd.from_dict(FAILED.to_dict())

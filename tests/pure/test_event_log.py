@@ -1,4 +1,4 @@
-"""Logs of events: what is written, what is passed on, and what is read."""
+"""Event logs: what is written, passed on, and read."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_an_event_is_in_the_log_before_it_is_passed_on(
     assert bool(synced) == fsync
 
 
-def test_an_emitter_that_is_not_live_is_passed_the_ends_only(tmp_path: Path) -> None:
+def test_an_emitter_that_is_not_live_receives_outcome_events_only(tmp_path: Path) -> None:
     emitter, events = EventEmitter(), some_events()
     with EventLog(tmp_path / "log", emitter) as log:
         for event in events:
@@ -86,7 +86,7 @@ def test_an_emitter_that_is_not_live_is_passed_the_ends_only(tmp_path: Path) -> 
     ends = (StepEnd, ExecutionFailed, ExecutionCancelled)
     assert emitter.drain() == [event for event in events if isinstance(event, ends)]
     assert list(read_events(tmp_path / "log")) == events
-    emitter.emit(step_end())  # it was not closed along with the log
+    emitter.emit(step_end())  # the log does not close it
 
 
 def test_logs_and_threads_share_a_file(tmp_path: Path) -> None:
@@ -111,10 +111,10 @@ def test_logs_and_threads_share_a_file(tmp_path: Path) -> None:
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sizes=st.lists(st.integers(0, 200), max_size=4), data=st.data())
-def test_a_log_that_was_cut_off_anywhere_is_read_and_continued(
+def test_a_log_that_was_truncated_anywhere_is_read_and_continued(
     sizes: list[int], data: st.DataObject, tmp_path: Path
 ) -> None:
-    """Events that are there are kept, if only their newline is missing too."""
+    """Complete events are kept, even if their newline is missing."""
     path = tmp_path / "log"
     path.write_bytes(b"")
     events = [step_end("x" * size) for size in sizes]
@@ -131,7 +131,7 @@ def test_a_log_that_was_cut_off_anywhere_is_read_and_continued(
             if cut >= len(b"".join(lines[: number + 1])) - 1
         ]
         assert list(read_events(path)) == complete
-        # Who opens it, and who has had it open before.
+        # The mode in which it is opened, and how it was opened before.
         added = [step_end("added"), step_end("later")]
         with EventLog(path) as after:
             after.emit(added[0])
@@ -141,7 +141,7 @@ def test_a_log_that_was_cut_off_anywhere_is_read_and_continued(
 
 @contextmanager
 def files_of_at_most(size: int) -> Iterator[None]:
-    """A disk that is full, as far as this process can tell."""
+    """Limit the size of files, which looks like a full disk to this process."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
@@ -150,7 +150,7 @@ def files_of_at_most(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_an_event_for_which_there_is_no_room_is_not_passed_on(tmp_path: Path) -> None:
+def test_an_event_that_cannot_be_written_is_not_passed_on(tmp_path: Path) -> None:
     path, emitter, events = tmp_path / "log", EventEmitter(), [step_end("x" * 300) for _ in "ab"]
     with EventLog(path, emitter) as log:
         log.emit(events[0])
@@ -164,7 +164,7 @@ def test_an_event_for_which_there_is_no_room_is_not_passed_on(tmp_path: Path) ->
     assert emitter.drain() == events
 
 
-def test_lines_longer_than_what_is_read_at_once(tmp_path: Path) -> None:
+def test_lines_longer_than_a_read_are_read_completely(tmp_path: Path) -> None:
     events = [step_end("x" * size) for size in (3, 70_000, 5, 300_000, 65_536, 0)]
     with EventLog(tmp_path / "log") as log:
         for event in events:
@@ -187,12 +187,12 @@ def test_events_are_read_one_by_one_and_a_broken_line_is_named(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("text", ["no newline", "{", '{"type": "data-step-end"}', "\xff"])
-def test_a_file_that_is_no_log_is_refused_and_left_as_it_is(text: str, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_log_raises_and_is_not_changed(text: str, tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     before = f"first line\n{text}".encode("latin-1")
     path.write_bytes(before)
     if text in '{"type": "data-step-end"}':
-        # The beginning of an event, as far as one can tell.
+        # It looks like the beginning of an event.
         EventLog(path).close()
         assert path.read_bytes() == b"first line\n"
     else:
@@ -201,7 +201,7 @@ def test_a_file_that_is_no_log_is_refused_and_left_as_it_is(text: str, tmp_path:
         assert path.read_bytes() == before
 
 
-def test_what_cannot_be_a_log_is_refused(tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_a_log_raises(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="mode must be 'outcomes' or 'live', not 'all'"):
         EventLog(tmp_path / "log", mode="all")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="emitter must have emit"):
@@ -215,7 +215,7 @@ def test_what_cannot_be_a_log_is_refused(tmp_path: Path) -> None:
         list(read_events(tmp_path / "nowhere"))
 
 
-def test_a_closed_log_takes_no_events(tmp_path: Path) -> None:
+def test_a_closed_log_accepts_no_events(tmp_path: Path) -> None:
     log = EventLog(tmp_path / "log", mode="outcomes")
     assert repr(log) == f"<EventLog '{tmp_path / 'log'}' mode='outcomes'>"
     log.close()

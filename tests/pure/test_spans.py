@@ -1,4 +1,4 @@
-"""What a tracing emitter makes of events, told as a run tells them; no process is started."""
+"""The spans that a tracing emitter makes of events, without processes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def provider_and_exporter(
 
 
 def start() -> ExecutionStart:
-    """An event whose wrappers `wrappers_of` gives."""
+    """Return a start event, whose wrappers `wrappers_of` returns."""
     wrappers: list[Any] = []
     run = ExecutionStart(RUN, 1, 2, take_wrapper=wrappers.append)
     _wrappers[id(run)] = wrappers
@@ -72,7 +72,7 @@ def end() -> ExecutionEnd:
 
 
 class Remembers:
-    """An emitter that gives each event to another one, too, and fails if it is told to."""
+    """An emitter that also passes each event to another one, and can be made to fail."""
 
     def __init__(self, mode: str, then: Any = None, fails: bool = False) -> None:
         self.mode = mode
@@ -89,7 +89,7 @@ class Remembers:
 
 
 def current_in_worker(event: ExecutionStart, index: int) -> trace.SpanContext:
-    """The span that a callable finds there."""
+    """Return the current span of a callable in its worker."""
     (wrapper,) = _wrappers[id(event)]
     handover = pickle.loads(pickle.dumps(wrapper))
     return handover(  # type: ignore[no-any-return]
@@ -97,7 +97,7 @@ def current_in_worker(event: ExecutionStart, index: int) -> trace.SpanContext:
     )
 
 
-def test_a_callables_span_has_the_times_that_its_worker_says_and_says_where_it_ran() -> None:
+def test_a_span_has_the_times_of_the_worker_and_says_where_it_ran() -> None:
     provider, exporter = provider_and_exporter()
     emitter = TracingEmitter(tracer_provider=provider)
     for event in (start(), begun(), told := ended(), end()):
@@ -118,7 +118,7 @@ def test_a_callables_span_has_the_times_that_its_worker_says_and_says_where_it_r
     assert span.instrumentation_scope.name == "enact_pool"
 
 
-def test_a_callable_finds_its_own_span_before_that_is_made() -> None:
+def test_a_callable_has_its_span_as_context_before_the_span_is_created() -> None:
     provider, exporter = provider_and_exporter()
     emitter = TracingEmitter(tracer_provider=provider)
     with provider.get_tracer("caller").start_as_current_span("caller"):
@@ -129,13 +129,13 @@ def test_a_callable_finds_its_own_span_before_that_is_made() -> None:
     assert span.context is not None
     assert (span.context.trace_id, span.context.span_id) == (found.trace_id, found.span_id)
     assert found.is_remote
-    # Others that have the same tracer get ids of their usual kind.
+    # Other spans of the same tracer have ids of the usual kind.
     tracer = provider.get_tracer("enact_pool", span.instrumentation_scope.version)  # type: ignore[union-attr]
     assert tracer.id_generator is provider.id_generator  # type: ignore[attr-defined]
 
 
 class PlainTracer(trace.Tracer):
-    """One of another make, which chooses ids by itself."""
+    """A tracer of another library, which chooses ids by itself."""
 
     def __init__(self, tracer: trace.Tracer) -> None:
         self.start_span = tracer.start_span  # type: ignore[method-assign]
@@ -156,7 +156,7 @@ class PlainProvider(trace.TracerProvider):
         return PlainTracer(self._provider.get_tracer(*args, **options))
 
 
-def test_with_a_tracer_that_cannot_be_told_ids_a_callable_finds_the_runs_span() -> None:
+def test_with_a_tracer_that_chooses_ids_a_callable_has_the_span_of_the_run() -> None:
     provider, exporter = provider_and_exporter()
     emitter = TracingEmitter(tracer_provider=PlainProvider(provider))
     emitter.emit(run := start())
@@ -170,7 +170,7 @@ def test_with_a_tracer_that_cannot_be_told_ids_a_callable_finds_the_runs_span() 
     assert span.parent.span_id == found.span_id
 
 
-def test_what_is_not_sampled_is_not_sampled_in_workers() -> None:
+def test_a_run_that_is_not_sampled_is_not_sampled_in_workers() -> None:
     provider, exporter = provider_and_exporter(ALWAYS_OFF)
     emitter = TracingEmitter(tracer_provider=provider)
     emitter.emit(run := start())
@@ -182,7 +182,7 @@ def test_what_is_not_sampled_is_not_sampled_in_workers() -> None:
 
 @pytest.mark.parametrize("mode", ["outcomes", "live"])
 @pytest.mark.parametrize("fails", [False, True])
-def test_events_are_passed_on_as_the_other_emitter_would_be_told_them(
+def test_events_are_passed_on_as_the_other_emitter_would_receive_them(
     mode: str, fails: bool
 ) -> None:
     provider, exporter = provider_and_exporter()
@@ -201,8 +201,8 @@ def test_events_are_passed_on_as_the_other_emitter_would_be_told_them(
     assert len(exporter.get_finished_spans()) == 2
 
 
-def test_an_emitter_further_out_changes_nothing() -> None:
-    """A live one that passes events on, and reads them before."""
+def test_an_outer_emitter_changes_nothing() -> None:
+    """A live emitter that reads events before it passes them on."""
     provider, exporter = provider_and_exporter()
     inner = EventEmitter()
     outer = Remembers("live", TracingEmitter(inner, tracer_provider=provider))
@@ -220,7 +220,7 @@ def test_an_emitter_further_out_changes_nothing() -> None:
 
 
 def test_a_run_ends_no_earlier_than_its_callables() -> None:
-    """Whose times are told by another clock, which may be ahead."""
+    """The callables' times are from another clock, which may be ahead."""
     provider, exporter = provider_and_exporter()
     emitter = TracingEmitter(tracer_provider=provider)
     in_a_minute = time.time() * 1e3 + 60_000
@@ -230,7 +230,7 @@ def test_a_run_ends_no_earlier_than_its_callables() -> None:
     assert span.end_time == run.end_time == round(in_a_minute * 1e6)
 
 
-def test_nothing_is_kept_of_a_callable_that_was_told_of() -> None:
+def test_no_event_of_a_finished_callable_is_kept() -> None:
     provider, _exporter = provider_and_exporter()
     emitter = TracingEmitter(tracer_provider=provider)
     run, first, last = start(), begun(), ended()

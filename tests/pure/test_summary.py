@@ -1,4 +1,4 @@
-"""What results look like when they are printed, one by one and as a summary."""
+"""The texts of results, one by one and as a summary."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def not_started() -> Any:
 
 
 def test_failures_are_grouped_by_cause() -> None:
-    """By type, line and text but for its numbers; crashes by signal, top frame and line."""
+    """By type, line and text except numbers; crashes by signal, top frame and line."""
     results = [
         result(Ok(1)),
         *(raised(f"bad header {n} at {n:#x}", 12) for n in range(3)),  # 1 to 3
@@ -106,8 +106,8 @@ def test_failures_are_grouped_by_cause() -> None:
     assert [g["count"] for g in told["groups"]] == [len(g.indexes) for g in summary.groups]
 
 
-def test_ten_thousand_results_make_a_text_that_can_be_read() -> None:
-    """Texts that are all different are no causes, indexes are not all told."""
+def test_the_summary_of_ten_thousand_results_is_readable() -> None:
+    """Different texts are not causes, and not all indexes are listed."""
 
     def outcome(n: int) -> Any:
         if n % 100 == 3:
@@ -136,7 +136,7 @@ def test_ten_thousand_results_make_a_text_that_can_be_read() -> None:
     )
 
 
-def test_a_group_of_exceptions_happened_where_it_was_raised() -> None:
+def test_an_exception_group_is_located_where_it_was_raised() -> None:
     traceback = """\
   + Exception Group Traceback (most recent call last):
   |   File "/me.py", line 5, in together
@@ -152,7 +152,7 @@ def test_a_group_of_exceptions_happened_where_it_was_raised() -> None:
     assert summary.groups[0].cause == "ExceptionGroup at /me.py:5, in together"
 
 
-def test_nothing_and_something_else_can_be_summarized() -> None:
+def test_empty_and_mixed_results_can_be_summarized() -> None:
     assert str(summarize([])) == "0 results: 0 ok"
     with pytest.raises(TypeError, match=r"results\[1\] is no ParallelResult, but int"):
         summarize([result(Ok(1)), 3])  # type: ignore[list-item]
@@ -163,8 +163,8 @@ class Mute:
         raise SystemExit("no")
 
 
-def test_results_are_shown_at_a_glance() -> None:
-    """With the traceback in the text, and not in the repr; of no great length."""
+def test_the_texts_of_results_are_short() -> None:
+    """With the traceback in the text, and not in the repr."""
     good, bad, dead = result(Ok(3), ms=12.345), raised("boom", 7), crashed(2, 7)
     assert str(good) == "parse: Ok(3) (12.3 ms)"
     assert repr([good, bad]) == (

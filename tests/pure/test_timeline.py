@@ -1,4 +1,4 @@
-"""Timelines of runs that never were: the trace, the page and the figures."""
+"""Timelines of made-up runs: the trace, the page and the figures."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def span(
     pid: int = 100,
     run_id: ExecutionId = RUN,
 ) -> Span:
-    """A callable that was queued at the start, with the others in milliseconds from there."""
+    """Return the span of a callable queued at the start; times in milliseconds from there."""
     started, finished = (None if time is None else BEGAN + time for time in (start, end))
     worker = None if lane is None else pid + lane
     return Span(run_id, index, f"c{index}", lane, worker, BEGAN, started, finished, outcome)
@@ -57,7 +57,7 @@ def slices(trace: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {event["name"]: event for event in trace["traceEvents"] if event["ph"] == "X"}
 
 
-def test_figures_say_what_was_gained_and_lost() -> None:
+def test_figures_show_gained_and_lost_time() -> None:
     events = [
         ExecutionStart(RUN, 5, 2, int(BEGAN)),
         *told(
@@ -82,14 +82,14 @@ def test_figures_say_what_was_gained_and_lost() -> None:
     assert (figures.crashes, figures.respawns) == (1, 1)
 
 
-def test_nothing_is_drawn_of_no_events() -> None:
+def test_a_timeline_without_events_raises() -> None:
     figures = timeline_figures([])
     assert (figures.wall_seconds, figures.speedup, figures.longest) == (0.0, 0.0, None)
     assert chrome_trace([])["traceEvents"] == []
     assert "0 callables on 0 lanes" in timeline_html([])
 
 
-def test_a_trace_tells_all_of_a_run() -> None:
+def test_a_trace_has_everything_of_a_run() -> None:
     events = [
         ExecutionStart(RUN, 2, 1, int(BEGAN)),
         *told(span(0, 0, 10, 30, "crashed"), span(1, 0, 90, 95.5, pid=200)),
@@ -120,7 +120,7 @@ def test_a_trace_tells_all_of_a_run() -> None:
     ]
 
 
-def test_what_is_unfinished_ends_with_its_worker_or_with_what_is_known() -> None:
+def test_an_unfinished_callable_ends_with_its_worker_or_the_last_event() -> None:
     events = told(span(0, 0, 10, None, None), span(1, 1, 10, None, None), span(2, 2, 10, 70))
     events.append(WorkerEnd(RUN, 1, 101, "was killed by SIGKILL", int(BEGAN) + 50))
     found = slices(chrome_trace(events))
@@ -132,11 +132,11 @@ def test_what_is_unfinished_ends_with_its_worker_or_with_what_is_known() -> None
     ("began", "first_pid", "processes"),
     [
         (BEGAN + 100, 100, 1),  # the same workers: one pool
-        (BEGAN + 100, 500, 2),  # others, at the same time: another one
-        (BEGAN + 60_000, 500, 1),  # others, later: no need for more rows
+        (BEGAN + 100, 500, 2),  # other workers at the same time: another pool
+        (BEGAN + 60_000, 500, 1),  # other workers, later: no additional rows
     ],
 )
-def test_lanes_of_pools_that_work_at_once_are_told_apart(
+def test_lanes_of_simultaneous_pools_are_distinguished(
     began: float, first_pid: int, processes: int
 ) -> None:
     runs = [run_events(30, 2), run_events(30, 2, began=began, first_pid=first_pid)]
@@ -148,7 +148,7 @@ def test_lanes_of_pools_that_work_at_once_are_told_apart(
     assert threads == [{"name": "lane 0"}, {"name": "lane 1"}] * processes
 
 
-def test_runs_that_shared_workers_with_a_third_had_the_same_pool() -> None:
+def test_runs_that_share_workers_with_a_third_run_have_the_same_pool() -> None:
     one, other, third = ExecutionId.spell(1), ExecutionId.spell(2), ExecutionId.spell(3)
     spans = [
         span(0, 0, 0, 900, run_id=one),
@@ -175,10 +175,10 @@ def odd_spans(draw: st.DrawFn) -> Span:
 
 
 @given(st.lists(odd_spans(), max_size=12), st.randoms(use_true_random=False))
-def test_slices_of_a_lane_never_overlap_whatever_is_told(
+def test_slices_of_a_lane_never_overlap_whatever_the_events_say(
     spans: list[Span], chance: random.Random
 ) -> None:
-    """Readers drop one that begins before the last one of its thread ends."""
+    """Readers drop a slice that begins before the previous one of its thread ends."""
     events = told(*spans)
     chance.shuffle(events)
     trace = chrome_trace(events)["traceEvents"]
@@ -198,7 +198,7 @@ def columns(page: str) -> Any:
     return json.loads(rest.partition("</script>")[0])
 
 
-def test_a_page_is_no_way_for_names_and_errors_to_get_in() -> None:
+def test_names_and_errors_cannot_inject_code_into_a_page() -> None:
     hostile = "</script><img src=x onerror=alert(1)>\ud800"
     each = Span(RUN, 0, hostile, 0, 1, BEGAN, BEGAN, BEGAN + 9, "failed", hostile)
     page = timeline_html(callable_events(each, hostile))
@@ -228,12 +228,12 @@ def without_spans() -> Iterable[StreamEvent]:
 
 @pytest.mark.parametrize("events", [without_spans(), EventEmitter()], ids=["events", "emitter"])
 @pytest.mark.parametrize("draw", [chrome_trace, timeline_html, timeline_figures])
-def test_events_that_were_not_live_are_refused(draw: Any, events: Any) -> None:
+def test_events_that_were_not_live_raise(draw: Any, events: Any) -> None:
     with pytest.raises(ValueError, match=r'EventEmitter\(mode="live"\)'):
         draw(events)
 
 
-def test_files_are_of_the_kind_that_their_name_says(tmp_path: Path) -> None:
+def test_the_kind_of_a_file_depends_on_its_name(tmp_path: Path) -> None:
     events = EventEmitter(mode="live")
     for name in ("a.json", "a.json.gz", "a.HTML"):
         for event in run_events(5, 2):
@@ -248,7 +248,9 @@ def test_files_are_of_the_kind_that_their_name_says(tmp_path: Path) -> None:
     assert not (tmp_path / "a.png").exists()
 
 
-def test_a_page_without_plotly_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_without_plotly_names_the_package_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setitem(sys.modules, "plotly.io", None)
     with pytest.raises(ImportError, match=r"pip install 'enact_pool\[timeline\]'"):
         timeline_html(run_events(5, 2))

@@ -38,7 +38,7 @@ from enact_pool._model.ids import IdSequence, TaskIds, fresh_ids
 from enact_pool._python.callables import entry_point, name_of
 
 
-def test_all_public_names_can_be_had() -> None:
+def test_all_public_names_can_be_imported() -> None:
     for name in enact_pool.__all__:
         assert getattr(enact_pool, name).__name__ == name
     assert set(enact_pool.__all__) <= set(dir(enact_pool))
@@ -89,7 +89,7 @@ class RunsNoInputOnly:
 
 
 @pytest.mark.parametrize("kind", [RunsOneInput, RunsAnything])
-def test_an_object_that_can_be_called_is_run_if_its_run_accepts_the_input(kind: type[Both]) -> None:
+def test_run_is_preferred_to_call_if_it_accepts_the_input(kind: type[Both]) -> None:
     candidate = kind()
     run = entry_point(candidate)
     assert run is not None
@@ -99,20 +99,20 @@ def test_an_object_that_can_be_called_is_run_if_its_run_accepts_the_input(kind: 
 
 @pytest.mark.parametrize("kind", [RunsNoInput, RunsTwoInputs, RunsByKeyword])
 def test_an_object_whose_run_does_not_accept_the_input_is_called(kind: type[Both]) -> None:
-    """It has the name of its type, as other objects that are called."""
+    """Its name is that of its type, as for other objects that are called."""
     candidate = kind()
     assert entry_point(candidate) is candidate
     assert name_of(candidate) == kind.__name__
 
 
-def test_a_run_that_does_not_say_what_it_accepts_is_used() -> None:
+def test_a_run_without_a_signature_is_used() -> None:
     candidate: Any = Both()
     candidate.run = min
     assert entry_point(candidate) is min
 
 
-def test_an_object_that_cannot_be_called_is_run_whatever_its_run_accepts() -> None:
-    """Then the error of the call says what is wrong."""
+def test_the_run_of_an_object_that_is_not_callable_is_always_used() -> None:
+    """The error of the call says what is wrong."""
     candidate: Any = RunsNoInputOnly()
     assert entry_point(candidate) == candidate.run
 
@@ -144,7 +144,7 @@ def test_an_id_is_a_prefix_and_a_ksuid(kind: Any, prefix: str) -> None:
         "exec_" + "é" * 27,
     ],
 )
-def test_what_is_no_id_is_refused(text: str) -> None:
+def test_a_text_that_is_not_an_id_raises(text: str) -> None:
     with pytest.raises(ValueError, match="is no ExecutionId"):
         ExecutionId(text)
 
@@ -160,9 +160,7 @@ def test_ids_sort_by_the_time_they_were_made(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @given(st.lists(st.integers(0, 4), max_size=6), st.randoms(use_true_random=False))
-def test_tasks_have_ids_of_their_own_that_sort_as_they_came(
-    counts: list[int], draw: Random
-) -> None:
+def test_ids_of_tasks_are_unique_and_sort_in_order(counts: list[int], draw: Random) -> None:
     ids, tasks = TaskIds(), range(0)
     between: list[int] = []
     for count in counts:
@@ -183,8 +181,8 @@ def test_tasks_have_ids_of_their_own_that_sort_as_they_came(
     assert in_order == sorted(set(in_order))
 
 
-def test_ids_differ_that_are_taken_while_others_are_taken() -> None:
-    """By a signal handler, say, or by another thread, between any two lines."""
+def test_ids_that_are_made_while_others_are_made_differ() -> None:
+    """For example by a signal handler or another thread, between any two lines."""
     sequence = IdSequence()
     taken: list[int] = []
 
@@ -213,7 +211,7 @@ def test_only_some_categories_are_fatal() -> None:
     assert len(ExecutionErrorCategory) == 8
 
 
-def test_an_error_tells_when_and_what() -> None:
+def test_an_error_has_a_time_and_a_message() -> None:
     before = time.time_ns() // 1_000_000
     error = ExecutionError.kernel_internal("it died", code="SIGSEGV", details={"index": 3})
     assert before <= error.occurred_at <= time.time_ns() // 1_000_000
@@ -235,7 +233,7 @@ def test_an_error_tells_when_and_what() -> None:
 # Results
 
 
-def test_outcomes_match() -> None:
+def test_outcomes_support_pattern_matching() -> None:
     def told(outcome: Ok[int] | Err) -> str:
         match outcome:
             case Ok(value):
@@ -248,7 +246,7 @@ def test_outcomes_match() -> None:
     assert Ok([1]).unwrap() == [1]
 
 
-def test_type_and_traceback_take_no_part_in_equality() -> None:
+def test_type_and_traceback_do_not_affect_equality() -> None:
     assert Err("boom", "ValueError", "Traceback ...") == Err("boom")
     assert hash(Err("boom", "ValueError")) == hash(Err("boom"))
     assert Err("boom") != Err("bang")
@@ -256,7 +254,7 @@ def test_type_and_traceback_take_no_part_in_equality() -> None:
     assert repr(Err("boom", "ValueError", "long")) == "Err('boom', type='ValueError')"
 
 
-def test_unwrapping_an_err_raises_what_the_worker_saw() -> None:
+def test_unwrapping_an_err_raises_the_workers_error() -> None:
     err = Err("boom", "ValueError", "Traceback (most recent call last): here\n")
     with pytest.raises(RemoteError) as caught:
         err.unwrap()
@@ -266,7 +264,7 @@ def test_unwrapping_an_err_raises_what_the_worker_saw() -> None:
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 
-def test_a_result_spells_its_id_when_asked() -> None:
+def test_the_id_of_a_result_is_formatted_when_it_is_read() -> None:
     number = IdSequence().take(1)[0]
     unread, read = (ParallelResult("a", number, Ok(1)) for _ in range(2))
     assert read.execution_id is read.execution_id
@@ -310,7 +308,7 @@ def some_event() -> StepEnd:
 
 
 @given(st.lists(st.integers(0, 5)))
-def test_draining_gives_each_event_once_and_in_order(bursts: list[int]) -> None:
+def test_draining_returns_each_event_once_and_in_order(bursts: list[int]) -> None:
     emitter = EventEmitter()
     given_out: list[StreamEvent] = []
     drained: list[StreamEvent] = []
@@ -376,8 +374,8 @@ def test_iteration_waits_until_the_emitter_is_closed() -> None:
     assert list(emitter) == [], "it stays closed"
 
 
-def test_a_signal_costs_who_follows_one_event_at_most() -> None:
-    """Raising between any two lines of what gives the next event."""
+def test_a_signal_costs_a_consumer_at_most_one_event() -> None:
+    """The handler raises between any two lines of `next`."""
 
     class InterruptError(Exception):
         pass
@@ -419,7 +417,7 @@ def test_a_signal_costs_who_follows_one_event_at_most() -> None:
     assert at > 30
 
 
-def test_what_was_given_one_by_one_is_not_drained_again() -> None:
+def test_iterated_events_are_not_drained_again() -> None:
     emitter = EventEmitter()
     emitter.emit_batch(EventBatch([1, 2, 3], range(3), [None] * 3, [0.5] * 3, {}, 9))
     emitter.emit(last := some_event())
@@ -430,7 +428,7 @@ def test_what_was_given_one_by_one_is_not_drained_again() -> None:
     assert len({first.execution_id, *(event.execution_id for event in drained)}) == 4
 
 
-def test_a_closed_emitter_gives_what_it_has_and_takes_no_more() -> None:
+def test_a_closed_emitter_yields_its_events_and_accepts_no_more() -> None:
     emitter, event = EventEmitter(), some_event()
     emitter.emit(event)
     emitter.close()
@@ -445,7 +443,7 @@ def test_a_closed_emitter_gives_what_it_has_and_takes_no_more() -> None:
 # Callables
 
 
-def test_the_protocols_can_be_checked() -> None:
+def test_the_protocols_can_be_checked_at_runtime() -> None:
     class Runs:
         def run(self, input: int) -> int:
             return input

@@ -1,4 +1,4 @@
-"""Functions that one `def` has made, taken apart for a batch and put together again."""
+"""The delta encoding of closures of one `def`, and its decoding."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ PLAIN = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) |
 
 
 def travelled(callables: list[Any]) -> list[Any]:
-    """The callables as a worker gets them."""
+    """Return the callables as a worker receives them."""
     return reunited(*pickle.loads(pickle_callables(parted(callables), Needs())))
 
 
 def captures(value: object) -> Callable[..., object]:
     def told(x: int, y: object = value) -> object:
-        """What it has captured."""
+        """Return the captured value."""
         return x, y, value
 
     return told
 
 
 @given(st.lists(PLAIN | st.lists(st.integers()) | st.just(captures(1)), max_size=20))
-def test_kin_arrive_with_what_is_their_own(values: list[Any]) -> None:
+def test_closures_arrive_with_their_own_captured_values(values: list[Any]) -> None:
     functions: list[Any] = [lambda x, y=value: (x, y) for value in values]
     functions += [(lambda v: lambda x: (x, v, v))(value) for value in values]
     for function, original, value in zip(travelled(functions), functions, values * 2, strict=True):
@@ -41,7 +41,7 @@ def test_kin_arrive_with_what_is_their_own(values: list[Any]) -> None:
         assert function.__module__ == original.__module__
 
 
-def test_most_of_many_kin_travel_as_their_captured_values() -> None:
+def test_most_closures_are_sent_as_their_captured_values() -> None:
     def made(number: int) -> Callable[[int], int]:
         def add(x: int) -> int:
             """Add the number."""
@@ -84,13 +84,13 @@ def changed(name: str, value: object) -> Callable[..., object]:
     ],
     ids=range(11),
 )
-def test_what_differs_otherwise_travels_whole(other: Callable[..., object]) -> None:
+def test_closures_that_differ_in_other_ways_are_sent_whole(other: Callable[..., object]) -> None:
     first = captures(1)
     assert parted([first, captures(2)])[0][1] is None
     assert parted([first, other])[0][1] is other
 
 
-def test_a_cell_without_a_value_travels_whole() -> None:
+def test_a_closure_with_an_empty_cell_is_sent_whole() -> None:
     def made(full: bool) -> Callable[[], object]:
         if full:
             value = 1
@@ -106,7 +106,7 @@ def test_a_cell_without_a_value_travels_whole() -> None:
         travelled([full, empty])[1]()
 
 
-def test_kin_of_other_globals_are_none() -> None:
+def test_functions_with_different_globals_are_not_encoded_as_deltas() -> None:
     here: dict[str, Any] = {}
     there: dict[str, Any] = {}
     code = compile("make = lambda n: lambda: (where, n)", "code", "exec")
@@ -121,7 +121,7 @@ def test_kin_of_other_globals_are_none() -> None:
     ]
 
 
-def test_comparing_annotations_runs_no_code_of_theirs() -> None:
+def test_comparing_annotations_runs_none_of_their_code() -> None:
     class Rude:
         def __eq__(self, other: object) -> bool:
             raise RuntimeError("compared")
@@ -139,5 +139,5 @@ def test_comparing_annotations_runs_no_code_of_theirs() -> None:
     assert parted(functions) == (functions, [])
 
 
-def test_importable_functions_travel_by_name() -> None:
+def test_importable_functions_are_sent_by_name() -> None:
     assert parted([captures, captures]) == ([captures, captures], [])

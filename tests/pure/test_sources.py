@@ -1,4 +1,4 @@
-"""What a run has to do, as items that come from an iterable and go when they are settled."""
+"""Task sources: items that are pulled from an iterable, and released when they are settled."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Numbered:
         return self.number
 
 
-def test_a_callable_is_not_mistaken_for_one_that_was_where_it_is() -> None:
-    """Objects that are gone leave their address, and so their id, to others."""
+def test_a_callable_is_not_confused_with_an_earlier_one_at_the_same_address() -> None:
+    """Later objects can reuse the address, and so the id, of freed ones."""
 
     def callables() -> Iterator[Numbered]:
         first = Numbered(0)
@@ -50,14 +50,14 @@ def test_a_callable_is_not_mistaken_for_one_that_was_where_it_is() -> None:
         work.settle([number])
 
 
-def test_an_iterable_that_has_nothing_yet_is_asked_again() -> None:
+def test_an_iterable_without_a_ready_item_is_pulled_again() -> None:
     work = InputSource(squared, iter([1, PENDING, 2, 3]))
     assert [work.pull(5) for _ in range(2)] == [1, 2]
     assert work.exhausted
     assert pickle.loads(work.pickle([0, 1, 2]).payload) == (True, [1, 2, 3])
 
 
-def test_one_callable_many_times_is_pickled_once() -> None:
+def test_a_repeated_callable_is_pickled_once() -> None:
     one = Numbered(7)
     work = CallableSource([one] * 4, None)
     work.pull_all()
@@ -69,7 +69,7 @@ def squared(number: int) -> int:
 
 
 def square_of(function: Any) -> Any:
-    """What the function makes of 3 when it has travelled, and whether as its name only."""
+    """Return the sent function's result for 3, and whether only its name was sent."""
     work = CallableSource([function] * 2, 3)
     work.pull_all()
     batch = work.pickle([0, 1])
@@ -79,7 +79,7 @@ def square_of(function: Any) -> Any:
     return one(3), len(batch.payload) < 100 and needs_nothing
 
 
-def test_a_function_travels_as_its_name_if_that_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_function_is_sent_as_its_name_if_possible(monkeypatch: pytest.MonkeyPatch) -> None:
     original = squared
     assert square_of(squared) == (9, True)
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -92,7 +92,7 @@ def test_a_function_travels_as_its_name_if_that_is_enough(monkeypatch: pytest.Mo
     assert square_of(lambda number: number**2) == (9, False)
 
 
-def test_works_of_the_same_callables_are_of_the_same_kinds() -> None:
+def test_sources_of_the_same_callables_have_the_same_workload_key() -> None:
     def closure(captured: int) -> Any:
         return lambda _: captured
 
@@ -109,7 +109,7 @@ def test_works_of_the_same_callables_are_of_the_same_kinds() -> None:
 
 
 @pytest.mark.parametrize("ending", [Ending.ERROR, Ending.SHOWN])
-def test_an_answer_that_makes_no_sense_costs_its_own_result(ending: int) -> None:
+def test_an_invalid_answer_costs_only_its_own_result(ending: int) -> None:
     schedule: Schedule[Any, Any] = Schedule()
     work = CallableSource([len, len], "abc")
     work.pull_all()

@@ -92,7 +92,7 @@ def nap_and_pid(_: object) -> int:
 
 def test_a_worker_costs_its_parent_seven_descriptors() -> None:
     """So 128 of them fit into the usual limit of 1 024."""
-    with Pool(1) as pool:  # what is there once, however many workers there are
+    with Pool(1) as pool:  # descriptors that do not depend on the number of workers
         pool.run_parallel([nap_and_pid], 0)
         before = len(os.listdir("/dev/fd"))
     with Pool(8) as pool:
