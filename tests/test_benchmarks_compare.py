@@ -164,5 +164,5 @@ def test_a_record_is_read_back_unchanged(tmp_path: Path) -> None:
 def test_a_file_that_is_not_a_record_raises(text: str, tmp_path: Path) -> None:
     path = tmp_path / "other.json"
     path.write_text(text)
-    with pytest.raises(ValueError, match="is no record of the benchmarks"):
+    with pytest.raises(ValueError, match="is not a record of the benchmarks"):
         Record.read(path)

@@ -32,26 +32,26 @@ _PARTS = ["as_completed", "deadlock", "future", "init", "process_pool", "shutdow
 # The tests try four start methods; ours resembles this one.
 _CASES = "ProcessPoolSpawn"
 
-_NOT_BROKEN = "a worker that dies costs its call, and the executor goes on"
-_OWN_ERROR = "what cannot be rebuilt costs its own call, with an error that says why"
-_TYPE = "futures are of a type of their own, and say so"
-_INSIDES = "it replaces parts of ProcessPoolExecutor that there are not here"
+_NOT_BROKEN = "a dead worker costs only its call, and the executor stays usable"
+_OWN_ERROR = "a value that cannot be rebuilt fails only its own call, with the reason"
+_TYPE = "futures have their own type, whose name is in the message"
+_INSIDES = "the test replaces parts of ProcessPoolExecutor that PoolExecutor lacks"
 
 # Failing tests, by class and test without the start method: the reason, and a part of
 # the failure's text.
 DEVIATIONS = {
     "ProcessPoolExecutorTest.test_killed_child": (_NOT_BROKEN, "BrokenProcessPool not raised"),
     "ProcessPoolExecutorTest.test_max_tasks_per_child_defaults_to_spawn_context": (
-        "workers are always started as clean interpreters, whatever the context",
+        "workers are always started as new interpreters, whatever the context",
         "_mp_context",
     ),
     "ProcessPoolExecutorTest.test_python_finalization_error": (_INSIDES, "missing 1 required"),
     "ProcessPoolShutdownTest.test_cancel_futures": (
-        "what no worker has begun is cancelled, and that is all, so early",
+        "calls that have not started are cancelled, and at that time none has",
         "0 not greater than 0",
     ),
     "FailingInitializerTest.test_initializer": (
-        "workers are tried again for what is submitted later, and need not fail then",
+        "workers are started again for later calls, and may not fail then",
         "_broken",
     ),
     "FutureTests.test_multiple_set_exception": (_TYPE, "CallFuture"),
