@@ -183,7 +183,7 @@ def test_cancelling_kills_the_processes_that_callables_started(
 
 
 def raise_error(_: object) -> None:
-    raise ValueError("told")
+    raise ValueError("failed")
 
 
 FAILURES: dict[str, Any] = {
@@ -229,7 +229,7 @@ def test_fail_fast_cancels_a_lazy_run_at_the_first_failure() -> None:
         yield from repeat(samples.square)
 
     results = list(iter_parallel(callables(), 3, fail_fast=True))
-    assert results.pop(10).output == Err("told")
+    assert results.pop(10).output == Err("failed")
     # Callables that had finished by then keep their outcomes, at any index.
     assert all(result.output in (Ok(9), Err("cancelled")) for result in results)
 

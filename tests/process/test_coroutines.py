@@ -160,8 +160,8 @@ async def rest(_: object) -> str:
 
 def test_a_loop_without_its_descriptors_is_replaced(tmp_path: Path) -> None:
     """Files that reuse the numbers are neither written to nor closed."""
-    told = outputs([number_of_loops, close_descriptors, number_of_loops, rest], tmp_path / "x")
-    assert told == [1, None, 2, "rested"]
+    values = outputs([number_of_loops, close_descriptors, number_of_loops, rest], tmp_path / "x")
+    assert values == [1, None, 2, "rested"]
     contents = [(tmp_path / f"file{number}").read_text() for number in range(40)]
     assert contents == [f"{number}\n" for number in range(40)]
 

@@ -243,11 +243,11 @@ def test_map_raises_after_its_timeout(executor: PoolExecutor, gated: Gated) -> N
 
 
 def test_callbacks_and_waiters_are_notified(executor: PoolExecutor, gated: Gated) -> None:
-    told: list[int] = []
+    received: list[int] = []
 
     def submit_another(future: Future[int]) -> None:
-        told.append(future.result())
-        executor.submit(abs, -2).add_done_callback(lambda other: told.append(other.result()))
+        received.append(future.result())
+        executor.submit(abs, -2).add_done_callback(lambda other: received.append(other.result()))
 
     slow: Future[Any] = gated.submit(executor)
     quick: Future[Any] = executor.submit(abs, -1)
@@ -256,7 +256,7 @@ def test_callbacks_and_waiters_are_notified(executor: PoolExecutor, gated: Gated
     gated.gate.touch()
     assert {future.result() for future in as_completed([slow, quick])} == {"done", 1}
     executor.shutdown()
-    assert told == [1, 2]
+    assert received == [1, 2]
 
 
 def test_it_works_with_asyncio(executor: PoolExecutor) -> None:

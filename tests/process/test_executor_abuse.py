@@ -67,26 +67,26 @@ def test_cancelled_calls_never_start_and_others_start_once(tmp_path: Path) -> No
 
 
 def test_callbacks_may_submit_cancel_and_raise() -> None:
-    told: list[str] = []
+    steps: list[str] = []
     executor = PoolExecutor(1)
     others = [executor.submit(samples.sleep_5_ms, n) for n in range(20)]
 
     def callback(future: Future[Any]) -> None:
-        told.append("submits")
-        executor.submit(abs, -1).add_done_callback(lambda _: told.append("submitted"))
-        others[-1].add_done_callback(lambda _: told.append("cancelled"))
+        steps.append("submits")
+        executor.submit(abs, -1).add_done_callback(lambda _: steps.append("submitted"))
+        others[-1].add_done_callback(lambda _: steps.append("cancelled"))
         others[-2].add_done_callback(lambda _: others[-3].cancel())
         assert others[-1].cancel()
         assert others[-2].cancel()
         assert others[-3].cancelled()
-        told.append("shuts down")
+        steps.append("shuts down")
         executor.shutdown(wait=True)
-        raise SystemExit("nobody hears this")
+        raise SystemExit("ignored")
 
     others[0].add_done_callback(callback)
     settled(others)
     executor.shutdown()
-    assert told == ["submits", "cancelled", "shuts down", "submitted"]
+    assert steps == ["submits", "cancelled", "shuts down", "submitted"]
     assert [f.result() for f in others[:-3]] == list(range(17))
 
 

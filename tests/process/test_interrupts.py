@@ -45,9 +45,9 @@ class Interrupter:
 
     def call(self, function: Callable[[], object]) -> bool:
         """Call the function; return whether the step was reached."""
-        self._arrived, told = os.pipe()
-        os.set_blocking(told, False)
-        signal.set_wakeup_fd(told)
+        self._arrived, wakeup = os.pipe()
+        os.set_blocking(wakeup, False)
+        signal.set_wakeup_fd(wakeup)
         try:
             sys.setprofile(self._step)
             function()
@@ -56,7 +56,7 @@ class Interrupter:
         finally:
             sys.setprofile(None)
             signal.set_wakeup_fd(-1)
-            os.close(told)
+            os.close(wakeup)
             os.close(self._arrived)
         return bool(self.where)
 

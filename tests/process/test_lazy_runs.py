@@ -71,14 +71,14 @@ def test_each_result_is_yielded_as_soon_as_all_before_it_are(pool: Pool, tmp_pat
     gate = tmp_path / "gate"
     callables = [samples.square] * 3 + [samples.busy_until(str(gate))]
     seen: list[Any] = []
-    told: list[str] = []
+    emitted: list[str] = []
     emitter = EventEmitter()
     for result in iter_parallel(callables, 2, emitter, pool=pool):
         seen.append(result.output)
-        told += [event.execution_id for event in emitter.drain()]
-        assert result.execution_id in told
+        emitted += [event.execution_id for event in emitter.drain()]
+        assert result.execution_id in emitted
         if len(seen) == 3:
-            assert len(told) == 3
+            assert len(emitted) == 3
             gate.touch()
     assert seen == [Ok(4), Ok(4), Ok(4), Ok("done")]
 
@@ -94,8 +94,8 @@ def test_unordered_results_and_events_come_as_callables_finish(pool: Pool, tmp_p
         if len(results) == 9:
             gate.touch()
     assert [result.output for result in results] == [Ok(4)] * 9 + [Ok("done")]
-    told = [event.execution_id for event in emitter.drain()]
-    assert told == [result.execution_id for result in results]
+    emitted = [event.execution_id for event in emitter.drain()]
+    assert emitted == [result.execution_id for result in results]
 
 
 def test_a_crash_costs_one_result_of_a_lazy_run(pool: Pool) -> None:

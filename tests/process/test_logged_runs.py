@@ -50,7 +50,7 @@ def read_while_written(path: Path, ids: set[str]) -> None:
 def test_events_of_two_writers_are_in_the_log_after_they_were_killed(tmp_path: Path) -> None:
     """Readers see only complete lines while they write."""
     path = tmp_path / "log"
-    told: set[str] = set()
+    emitted: set[str] = set()
     for _ in range(2):
         command = [sys.executable, "-c", WRITER, str(path)]
         writers = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2)]
@@ -64,8 +64,8 @@ def test_events_of_two_writers_are_in_the_log_after_they_were_killed(tmp_path: P
             for number, writer in enumerate(writers):
                 writer.kill()
                 output, _ = writer.communicate()
-                told |= set((said[number] + output.decode()).split("\n")[:-1])
-    assert told <= {event.execution_id for event in read_events(path)}
+                emitted |= set((said[number] + output.decode()).split("\n")[:-1])
+    assert emitted <= {event.execution_id for event in read_events(path)}
 
 
 def test_the_log_has_the_events_that_the_emitter_received(tmp_path: Path) -> None:
@@ -81,11 +81,11 @@ def test_the_log_has_the_events_that_the_emitter_received(tmp_path: Path) -> Non
 
     with Pool(2) as pool, EventLog(tmp_path / "live", ends) as log:
         pool.run_parallel(callables, 3, log)
-    told = list(ends.drain())
-    assert [type(event) for event in told] == [StepEnd, ExecutionFailed, StepEnd]
+    emitted = list(ends.drain())
+    assert [type(event) for event in emitted] == [StepEnd, ExecutionFailed, StepEnd]
     contract = (StepEnd, ExecutionFailed, ExecutionCancelled)
     appended = list(read_events(tmp_path / "live"))[len(logged) :]
-    assert [event for event in appended if isinstance(event, contract)] == told
+    assert [event for event in appended if isinstance(event, contract)] == emitted
 
 
 def test_a_log_that_fails_costs_no_result(tmp_path: Path) -> None:

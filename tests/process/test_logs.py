@@ -237,13 +237,13 @@ def test_each_record_is_emitted_before_the_end_of_its_callable() -> None:
         results = map_parallel(log_index, range(300), both, forward_logs=True, max_workers=2)
     ended: set[str] = set()
     logged: dict[str, int] = {}
-    for told in both.records:
-        if isinstance(told, StepEnd):
-            ended.add(told.execution_id)
+    for each in both.records:
+        if isinstance(each, StepEnd):
+            ended.add(each.execution_id)
         else:
-            assert told.execution_id not in ended
-            logged[told.execution_id] = int(told.getMessage())
-            assert told.callable_index == logged[told.execution_id]
+            assert each.execution_id not in ended
+            logged[each.execution_id] = int(each.getMessage())
+            assert each.callable_index == logged[each.execution_id]
     assert logged == {result.execution_id: result.output.unwrap() for result in results}
 
 
@@ -289,7 +289,7 @@ def configure(path: str) -> tuple[int, int]:
     logging.basicConfig(filename=path, level=logging.INFO, format="%(message)s")
     logging.getLogger("task").info("%s", "its own, too")
     logging.getLogger("task").debug("for the parent")
-    logging.getLogger("other").debug("for nobody")
+    logging.getLogger("other").debug("not forwarded")
     return len(logging.getLogger().handlers), logging.getLogger().level
 
 
@@ -415,10 +415,10 @@ def test_a_callable_cannot_silence_later_callables() -> None:
     assert [str(warning.message) for warning in caught] == ["warned [callable 1 (log_and_warn)]"]
 
 
-def log_late(folder: Path, who: str) -> None:
+def log_late(folder: Path, source: str) -> None:
     wait_for(folder / "asked")
-    logging.getLogger("task").warning(who)
-    (folder / who).touch()
+    logging.getLogger("task").warning(source)
+    (folder / source).touch()
 
 
 def leave_loggers(folder: Path) -> None:
@@ -436,8 +436,8 @@ def leave_loggers(folder: Path) -> None:
 def ask_them(folder: Path) -> None:
     logging.getLogger("task").warning("asks")
     (folder / "asked").touch()
-    for who in ("thread", "starter", "child"):
-        wait_for(folder / who)
+    for source in ("thread", "starter", "child"):
+        wait_for(folder / source)
     log = logging.getLogger("task")
     own = threading.Thread(target=log.warning, args=("own",))
     own.start()

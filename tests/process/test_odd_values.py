@@ -43,7 +43,7 @@ class StopsWhenRebuilt:
 class _Secretive(type):
     def __getattribute__(cls, name: str) -> Any:
         if name in ("__module__", "__qualname__", "__name__"):
-            raise RuntimeError("not told")
+            raise RuntimeError("the name is secret")
         return super().__getattribute__(name)
 
 
@@ -94,10 +94,10 @@ def test_a_callable_that_changes_between_items_is_sent_in_its_current_state(pool
             changing.number = number
             yield changing
 
-    told = [result.output.unwrap() for result in iter_parallel(callables(), 0, pool=pool)]
+    values = [result.output.unwrap() for result in iter_parallel(callables(), 0, pool=pool)]
     # Pulled slightly before it is sent.
-    assert told == sorted(told)
-    assert len(set(told)) > 2
+    assert values == sorted(values)
+    assert len(set(values)) > 2
 
 
 class Both:

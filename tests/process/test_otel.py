@@ -133,10 +133,12 @@ def test_a_cancelled_callable_has_a_span_if_it_had_started(traces: Traces, tmp_p
     with Pool(2) as pool:
         pool.run_parallel([run_until_cancelled, fail_then, *[abs] * 50], 0, emitter, fail_fast=True)
     run, spans = traces.of_run(), traces.of_callables()
-    told = {index: (_at(span, "outcome"), span.status.status_code) for index, span in spans.items()}
-    assert told[0] == ("cancelled", StatusCode.UNSET)
+    found = {
+        index: (_at(span, "outcome"), span.status.status_code) for index, span in spans.items()
+    }
+    assert found[0] == ("cancelled", StatusCode.UNSET)
     assert "fail_fast" in str(_at(spans[0], "reason"))
-    assert told[1] == ("failed", StatusCode.ERROR)
+    assert found[1] == ("failed", StatusCode.ERROR)
     ran = [span for index, span in spans.items() if index > 1]
     counts = [_at(run, outcome) for outcome in ("ok", "failed", "crashed", "cancelled")]
     assert counts == [len(ran), 1, 0, 51 - len(ran)]
@@ -185,13 +187,13 @@ def test_runs_of_several_threads_and_of_callables_belong_to_their_callers(
 ) -> None:
     log = tmp_path / "spans"
     emitter = TracingEmitter(tracer_provider=traces.provider)
-    told: list[tuple[int, list[object]]] = []
+    found: list[tuple[int, list[object]]] = []
 
     def follow(pool: Pool) -> None:
         with traces.tracer.start_as_current_span("thread") as span:
             results = map_parallel(traced_callables.span_ids, range(40), emitter, pool=pool)
             trace_id = span.get_span_context().trace_id
-            told.append((trace_id, [result.output.unwrap()[1] for result in results]))
+            found.append((trace_id, [result.output.unwrap()[1] for result in results]))
 
     with Pool(2, initializer=traced_callables.export_to, initargs=[str(log)]) as pool:
         threads = [threading.Thread(target=follow, args=[pool]) for _ in range(2)]
@@ -201,7 +203,7 @@ def test_runs_of_several_threads_and_of_callables_belong_to_their_callers(
             thread.join()
         with traces.tracer.start_as_current_span("outermost"):
             pool.run_parallel([traced_callables.nested], 0, emitter)
-    for trace_id, trace_ids in told:
+    for trace_id, trace_ids in found:
         assert trace_ids == [trace_id] * 40
     (outer,) = [s for s in traces.exporter.get_finished_spans() if s.name == "nested"]
     (inner,) = [span for span in traced_callables.exported(log) if span[0] == "enact_pool.run"]

@@ -80,7 +80,7 @@ def print_to_a_full_pipe(_: object) -> None:
     sys.stdout = open(into, "w")  # noqa: SIM115 - it is left open
     # The caller's filters, which the worker follows, turn an unclosed stream into an error.
     warnings.simplefilter("ignore", ResourceWarning)
-    sys.stdout.write("nobody reads this")
+    sys.stdout.write("never read")
 
 
 def print_in_threads(_: object) -> None:

@@ -85,9 +85,9 @@ def say_later(path: str) -> None:
         try:
             print("later", flush=True)
         except OSError as error:
-            Path(path + ".told").write_text(repr(error))
+            Path(path + ".report").write_text(repr(error))
         else:
-            Path(path + ".told").write_text("printed")
+            Path(path + ".report").write_text("printed")
 
     threading.Thread(target=speak, daemon=True).start()
 
@@ -348,7 +348,7 @@ def test_a_thread_left_running_prints_to_the_descriptor_after_the_run(
             assert not relays.active
         time.sleep(0.05)  # the worker restores the descriptors when it is idle
         Path(signal_file).touch()
-        assert waited_for(signal_file + ".told") == "printed"
+        assert waited_for(signal_file + ".report") == "printed"
     assert text.getvalue() == ""
     assert capfd.readouterr().out == "later\n"
 

@@ -194,20 +194,20 @@ def test_workers_share_the_cpus_among_their_native_threads(
     def limit(_: object) -> str | None:
         return os.environ.get(name)
 
-    def told(pool: Pool) -> object:
+    def thread_limit(pool: Pool) -> object:
         with pool:
             (result,) = pool.run_parallel([limit], 0)
         return result.output
 
     cpus = cpu_count()
     monkeypatch.delenv(name, raising=False)
-    assert told(Pool(1)) == Ok(str(cpus))
-    assert told(Pool(cpus)) == Ok("1")
-    assert told(Pool(5 * cpus)) == Ok("1")
-    assert told(Pool(1, env={name: "7"})) == Ok("7")
+    assert thread_limit(Pool(1)) == Ok(str(cpus))
+    assert thread_limit(Pool(cpus)) == Ok("1")
+    assert thread_limit(Pool(5 * cpus)) == Ok("1")
+    assert thread_limit(Pool(1, env={name: "7"})) == Ok("7")
     monkeypatch.setenv(name, "9")
-    assert told(Pool(1)) == Ok("9")
-    assert told(Pool(1, env={name: "7"})) == Ok("7")
+    assert thread_limit(Pool(1)) == Ok("9")
+    assert thread_limit(Pool(1, env={name: "7"})) == Ok("7")
 
 
 def test_the_initializer_runs_once_in_each_worker(tmp_path: Path) -> None:
@@ -480,7 +480,7 @@ def test_callables_may_run_callables(caplog: pytest.LogCaptureFixture) -> None:
         assert outputs(pool.run_parallel([outer] * 4, 2)) == [[0, 2, 4, 6, 8]] * 4
         share = max(1, cpu_count() // 2)
         assert outputs(pool.run_parallel([count] * 2, 0)) == [share] * 2
-    assert not caplog.records, "its workers were told of as left behind"
+    assert not caplog.records, "its workers were reported as left running"
 
 
 def test_a_nested_crash_costs_only_a_nested_result() -> None:
@@ -606,12 +606,12 @@ def test_a_fork_while_another_thread_starts_a_worker_leaves_no_lock_held() -> No
 
 def test_an_emitter_may_wait_for_a_thread_that_uses_the_same_workers() -> None:
     """The emitter's run cannot release a worker meanwhile, so another one starts."""
-    told: list[object] = []
+    received: list[object] = []
 
     class Delegates:
         def emit(self, _: object) -> None:
             def run() -> None:
-                told.extend(outputs(pool.run_parallel([len], "abc")))
+                received.extend(outputs(pool.run_parallel([len], "abc")))
 
             thread = threading.Thread(target=run)
             thread.start()
@@ -619,7 +619,7 @@ def test_an_emitter_may_wait_for_a_thread_that_uses_the_same_workers() -> None:
 
     with Pool(1) as pool:
         assert outputs(pool.run_parallel([len] * 2, "abcd", Delegates())) == [4, 4]
-    assert told == [3, 3]
+    assert received == [3, 3]
 
 
 def test_a_signal_handler_may_run_callables() -> None:

@@ -44,10 +44,10 @@ class Bar:
     """A minimal user-defined bar that records its updates."""
 
     def __init__(self) -> None:
-        self.told: list[int] = []
+        self.updates: list[int] = []
 
     def update(self, n: int) -> None:
-        self.told.append(n)
+        self.updates.append(n)
 
 
 def test_the_finished_bar_shows_all_outcomes() -> None:
@@ -110,14 +110,14 @@ def test_the_bar_is_updated_as_soon_as_outcomes_are_known(tmp_path: Path) -> Non
     class Opening(Bar):
         def update(self, n: int) -> None:
             super().update(n)
-            if sum(self.told) == 3:
+            if sum(self.updates) == 3:
                 gate.touch()
 
     bar = Opening()
     callables = [samples.WaitFor(str(gate)), *[samples.square] * 3]
     results = run_parallel(callables, 3, max_workers=2, progress=bar)
     assert [result.output.is_ok for result in results] == [True] * 4
-    assert sum(bar.told) == 4
+    assert sum(bar.updates) == 4
 
 
 def test_a_bar_is_refreshed_while_no_callable_ends(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_a_bar_is_refreshed_while_no_callable_ends(tmp_path: Path) -> None:
 
     bar = Refreshing()
     assert run_parallel([samples.WaitFor(str(gate))], 3, progress=bar)[0].output.is_ok
-    assert bar.told == [1]
+    assert bar.updates == [1]
 
 
 def test_a_user_defined_bar_receives_failures_and_is_not_closed(
@@ -158,7 +158,7 @@ def test_a_bar_that_raises_costs_no_result() -> None:
     with pytest.raises(LookupError, match="no bar") as caught:
         run_parallel([samples.square] * 3, 3, progress=bar)
     assert [result.output for result in vars(caught.value)["results"]] == [Ok(9)] * 3
-    assert len(bar.told) == 1
+    assert len(bar.updates) == 1
 
 
 def test_a_closed_terminal_costs_no_result(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,10 +76,10 @@ def test_the_page_shows_every_callable_and_loads_no_other_file(
     path = tmp_path / "timeline.html"
     write_timeline(live_events(quick=3000), path)
     page = browser.new_page()
-    told: list[str] = []
-    page.on("console", lambda message: told.append(message.text))
-    page.on("pageerror", lambda error: told.append(str(error)))
-    page.on("dialog", lambda dialog: told.append(dialog.message))
+    messages: list[str] = []
+    page.on("console", lambda message: messages.append(message.text))
+    page.on("pageerror", lambda error: messages.append(str(error)))
+    page.on("dialog", lambda dialog: messages.append(dialog.message))
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.goto(path.as_uri())
@@ -108,7 +108,7 @@ def test_the_page_shows_every_callable_and_loads_no_other_file(
         "document.getElementById('timeline').data[0].hovertext.every(t => t.startsWith('abs'))"
     )
     assert ok.locator(".point").count() > 0
-    assert told == []
+    assert messages == []
     assert asked == [path.as_uri()]
 
 

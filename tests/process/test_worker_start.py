@@ -64,8 +64,8 @@ def test_a_worker_imports_the_same_modules_as_its_parent(tmp_path: Path) -> None
             def where(_):
                 import os, enact_pool
                 return enact_pool.__file__, os.environ.get("PYTHONPATH"), os.getcwd()
-            told = run_parallel([where], 0)[0].output.unwrap()
-            print(told == (ours, "/some/where", os.getcwd()) or (told, ours))
+            found = run_parallel([where], 0)[0].output.unwrap()
+            print(found == (ours, "/some/where", os.getcwd()) or (found, ours))
             """
         )
     )
@@ -133,7 +133,7 @@ CLOSED = """
 import os, sys
 from enact_pool import Pool
 with Pool(1) as pool:
-    results = pool.run_parallel([print, lambda _: os.system("echo told")], "told")
+    results = pool.run_parallel([print, lambda _: os.system("echo printed")], "printed")
     open(sys.argv[1], "w").write(repr([result.output.is_ok for result in results]))
 """
 
@@ -141,7 +141,7 @@ with Pool(1) as pool:
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
 def test_a_program_without_standard_streams_has_workers(tmp_path: Path, closed: str) -> None:
     """Whatever file reuses their numbers, no output is written to it."""
-    told = tmp_path / "told"
-    command = f"exec {sys.executable} -c '{CLOSED}' {told} {closed}"
+    found = tmp_path / "found"
+    command = f"exec {sys.executable} -c '{CLOSED}' {found} {closed}"
     subprocess.run(["sh", "-c", command], check=True, timeout=30, capture_output=True)
-    assert told.read_text() == "[True, True]"
+    assert found.read_text() == "[True, True]"

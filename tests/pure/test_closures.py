@@ -23,11 +23,11 @@ def travelled(callables: list[Any]) -> list[Any]:
 
 
 def captures(value: object) -> Callable[..., object]:
-    def told(x: int, y: object = value) -> object:
+    def captured(x: int, y: object = value) -> object:
         """Return the captured value."""
         return x, y, value
 
-    return told
+    return captured
 
 
 @given(st.lists(PLAIN | st.lists(st.integers()) | st.just(captures(1)), max_size=20))
@@ -95,10 +95,10 @@ def test_a_closure_with_an_empty_cell_is_sent_whole() -> None:
         if full:
             value = 1
 
-        def told() -> object:
+        def captured() -> object:
             return value
 
-        return told
+        return captured
 
     full, empty, another = made(True), made(False), made(True)
     assert parted([full, empty, another]) == ([full, empty, None], [(0, [(2, None, (1,))])])
@@ -129,11 +129,11 @@ def test_comparing_annotations_runs_none_of_their_code() -> None:
         __hash__ = None  # type: ignore[assignment]
 
     def made(number: int) -> Callable[[Any], int]:
-        def told(x: Any) -> int:
+        def captured(x: Any) -> int:
             return number
 
-        told.__annotations__ = {"x": Rude()}
-        return told
+        captured.__annotations__ = {"x": Rude()}
+        return captured
 
     functions = [made(1), made(2)]
     assert parted(functions) == (functions, [])

@@ -136,15 +136,15 @@ def test_a_pair_of_surrogates_is_read_back_as_the_character_it_encodes() -> None
 
 
 @given(st.lists(events, max_size=4), st.integers(1, 40))
-def test_a_client_reads_server_sent_events(told: list[StreamEvent], chunk_size: int) -> None:
-    stream = "".join(event.to_sse() for event in told).encode()
+def test_a_client_reads_server_sent_events(events: list[StreamEvent], chunk_size: int) -> None:
+    stream = "".join(event.to_sse() for event in events).encode()
     chunks = [stream[at : at + chunk_size] for at in range(0, len(stream), chunk_size)]
     # Its types allow only files, but it accepts chunks as well.
     seen = list(SSEClient(chunks).events())  # type: ignore[arg-type]
-    assert [StreamEvent.from_json(event.data) for event in seen] == told
-    assert [event.event for event in seen] == [event.type for event in told]
+    assert [StreamEvent.from_json(event.data) for event in seen] == events
+    assert [event.event for event in seen] == [event.type for event in events]
     assert [event.id for event in seen] == [
-        str(getattr(event, "step_id", event.execution_id)) for event in told
+        str(getattr(event, "step_id", event.execution_id)) for event in events
     ]
 
 

@@ -133,7 +133,7 @@ class Core(RuleBasedStateMachine):
         blamed = set(self.schedule.lane_died(lane, lane.begun, loading, receiving))
         # A lost permit and a lost answer look alike: neither may be sent again.
         # (A task whose permit was lost may have been sent here again, and be blamed.)
-        assert expected <= blamed <= expected | lane.lost, "who ran is blamed, and nobody else"
+        assert expected <= blamed <= expected | lane.lost, "only the task that ran is blamed"
         for task in blamed:
             self.settle(task, "died")
         self.lanes.remove(lane)
@@ -269,9 +269,9 @@ class Core(RuleBasedStateMachine):
 
     @invariant()
     def released_in_order_and_at_once(self) -> None:
-        for told, outcome in zip(*self.schedule.release(), strict=True):
+        for released, outcome in zip(*self.schedule.release(), strict=True):
             task = self.released if self.ordered else self.settled[self.released]
-            assert told == task
+            assert released == task
             assert outcome == (self.fates[task], task)
             self.released += 1
         held_back = self.released in self.fates if self.ordered else self.settled[self.released :]

@@ -100,7 +100,7 @@ def current_in_worker(event: ExecutionStart, index: int) -> trace.SpanContext:
 def test_a_span_has_the_times_of_the_worker_and_says_where_it_ran() -> None:
     provider, exporter = provider_and_exporter()
     emitter = TracingEmitter(tracer_provider=provider)
-    for event in (start(), begun(), told := ended(), end()):
+    for event in (start(), begun(), last := ended(), end()):
         emitter.emit(event)
     span, run = exporter.get_finished_spans()
     assert (span.name, run.name) == ("len", "enact_pool.run")
@@ -108,7 +108,7 @@ def test_a_span_has_the_times_of_the_worker_and_says_where_it_ran() -> None:
     assert span.attributes == {
         "code.function.name": "len",
         "process.pid": 77,
-        "enact_pool.execution_id": told.execution_id,
+        "enact_pool.execution_id": last.execution_id,
         "enact_pool.index": 0,
         "enact_pool.lane": 1,
         "enact_pool.outcome": "ok",

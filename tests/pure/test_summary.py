@@ -101,9 +101,9 @@ def test_failures_are_grouped_by_cause() -> None:
         ("failed", "the callable cannot be pickled: TypeError: no", (15,)),
     ]
     assert all(g.example is results[g.indexes[0]] for g in summary.groups)
-    told = json.loads(json.dumps(summary.to_dict()))
-    assert told["groups"][1]["example"]["execution_error"]["code"] == "SIGSEGV"
-    assert [g["count"] for g in told["groups"]] == [len(g.indexes) for g in summary.groups]
+    fields = json.loads(json.dumps(summary.to_dict()))
+    assert fields["groups"][1]["example"]["execution_error"]["code"] == "SIGSEGV"
+    assert [g["count"] for g in fields["groups"]] == [len(g.indexes) for g in summary.groups]
 
 
 def test_the_summary_of_ten_thousand_results_is_readable() -> None:

@@ -49,7 +49,7 @@ def span(
     return Span(run_id, index, f"c{index}", lane, worker, BEGAN, started, finished, outcome)
 
 
-def told(*spans: Span) -> list[StreamEvent]:
+def events_of(*spans: Span) -> list[StreamEvent]:
     return [event for each in spans for event in callable_events(each, "boom")]
 
 
@@ -60,7 +60,7 @@ def slices(trace: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def test_figures_show_gained_and_lost_time() -> None:
     events = [
         ExecutionStart(RUN, 5, 2, int(BEGAN)),
-        *told(
+        *events_of(
             span(0, 0, 100, 400),
             span(1, 1, 100, 200, "failed"),
             span(2, 1, 200, 300, "crashed"),
@@ -92,7 +92,7 @@ def test_a_timeline_without_events_raises() -> None:
 def test_a_trace_has_everything_of_a_run() -> None:
     events = [
         ExecutionStart(RUN, 2, 1, int(BEGAN)),
-        *told(span(0, 0, 10, 30, "crashed"), span(1, 0, 90, 95.5, pid=200)),
+        *events_of(span(0, 0, 10, 30, "crashed"), span(1, 0, 90, 95.5, pid=200)),
         WorkerMemory(RUN, 0, 100, 5_000_000, int(BEGAN) + 20),
         WorkerEnd(RUN, 0, 100, "was killed by SIGSEGV", int(BEGAN) + 31),
         WorkerStart(RUN, 0, 200, int(BEGAN) + 80),
@@ -121,7 +121,7 @@ def test_a_trace_has_everything_of_a_run() -> None:
 
 
 def test_an_unfinished_callable_ends_with_its_worker_or_the_last_event() -> None:
-    events = told(span(0, 0, 10, None, None), span(1, 1, 10, None, None), span(2, 2, 10, 70))
+    events = events_of(span(0, 0, 10, None, None), span(1, 1, 10, None, None), span(2, 2, 10, 70))
     events.append(WorkerEnd(RUN, 1, 101, "was killed by SIGKILL", int(BEGAN) + 50))
     found = slices(chrome_trace(events))
     assert [found[name]["dur"] for name in ("c0", "c1", "c2")] == [60_000, 40_000, 60_000]
@@ -158,7 +158,7 @@ def test_runs_that_share_workers_with_a_third_run_have_the_same_pool() -> None:
     ]
     for _ in range(2):
         spans.reverse()
-        found = slices(chrome_trace(told(*spans)))
+        found = slices(chrome_trace(events_of(*spans)))
         assert {each["pid"] for each in found.values()} == {1}
         assert {each["tid"] for each in found.values()} == {1, 2}
 
@@ -179,7 +179,7 @@ def test_slices_of_a_lane_never_overlap_whatever_the_events_say(
     spans: list[Span], chance: random.Random
 ) -> None:
     """Readers drop a slice that begins before the previous one of its thread ends."""
-    events = told(*spans)
+    events = events_of(*spans)
     chance.shuffle(events)
     trace = chrome_trace(events)["traceEvents"]
     found = [event for event in trace if event["ph"] == "X"]

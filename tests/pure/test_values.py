@@ -234,14 +234,14 @@ def test_an_error_has_a_time_and_a_message() -> None:
 
 
 def test_outcomes_support_pattern_matching() -> None:
-    def told(outcome: Ok[int] | Err) -> str:
+    def text_of(outcome: Ok[int] | Err) -> str:
         match outcome:
             case Ok(value):
                 return f"ok {value}"
             case Err(text):
                 return f"err {text}"
 
-    assert [told(Ok(3)), told(Err("boom"))] == ["ok 3", "err boom"]
+    assert [text_of(Ok(3)), text_of(Err("boom"))] == ["ok 3", "err boom"]
     assert (Ok(3).is_ok, Err("").is_ok) == (True, False)
     assert Ok([1]).unwrap() == [1]
 
@@ -297,9 +297,9 @@ def test_an_execution_failed_has_a_json_form() -> None:
     error = ExecutionError.kernel_internal("it died", details={"stack": "a\nb"})
     event = StreamEvent.execution_failed(ExecutionId.new(), error)
     assert isinstance(event, ExecutionFailed)
-    told = json.loads(event.to_json())
-    assert told["type"] == event.type == "data-execution-failed"
-    assert told["error"] == error.to_dict()
+    fields = json.loads(event.to_json())
+    assert fields["type"] == event.type == "data-execution-failed"
+    assert fields["error"] == error.to_dict()
     assert not hasattr(event, "step_id")
 
 
