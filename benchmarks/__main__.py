@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measure, print the tables, write the record and the picture."""
+"""`python -m benchmarks`: measure, print the tables, write the record and the chart."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from itertools import groupby
 from pathlib import Path
 
 from benchmarks.contenders import CONTENDERS
-from benchmarks.facts import measured_facts
-from benchmarks.measure import Arena
+from benchmarks.measurement import ContenderProcesses
 from benchmarks.record import Record, machine, today
 from benchmarks.report import markdown_report, text_report
-from benchmarks.works import works
+from benchmarks.startup_times import measured_startup_times
+from benchmarks.workloads import workloads
 
 _FACTS = "facts"
 _JSON = Path("docs/benchmark.json")
@@ -23,16 +23,16 @@ _PICTURE = Path("docs/benchmark.png")
 
 
 def _options() -> argparse.Namespace:
-    names = [*(work.name for work in works(quick=True)), _FACTS]
+    names = [*(work.name for work in workloads(quick=True)), _FACTS]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
         "--workers",
         type=int,
         default=2,
-        help="of each contender (default: 2), but in rows that have a number of their own",
+        help="of each contender (default: 2), except in rows with a fixed number",
     )
     parser.add_argument("--repeats", type=int, help="of each row (default: 5; quick: 2)")
-    parser.add_argument("--quick", action="store_true", help="small sizes, to see that all works")
+    parser.add_argument("--quick", action="store_true", help="small sizes, as a quick check")
     parser.add_argument(
         "--rows", nargs="+", choices=names, metavar="NAME", help=f"only these: {', '.join(names)}"
     )
@@ -46,7 +46,7 @@ def _options() -> argparse.Namespace:
     options = parser.parse_args()
     if options.workers < 1 or (options.repeats is not None and options.repeats < 1):
         parser.error("--workers and --repeats must be at least 1")
-    # A part must not take the place of the whole.
+    # A partial run must not overwrite the record of a full one.
     if not options.quick and not options.rows:
         options.json = options.json or _JSON
         options.picture = options.picture or _PICTURE
@@ -68,34 +68,35 @@ def _measured(options: argparse.Namespace) -> Record:
         machine=machine(),
         contenders={name: contender.way for name, contender in CONTENDERS.items()},
     )
-    chosen = [work for work in works(options.quick) if work.name in options.rows]
-    for workers, alike in groupby(chosen, lambda work: work.workers or options.workers):
-        with Arena(workers, options.quick, _say) as arena:
-            for work in alike:
-                record.rows.append(arena.row(work, options.repeats))
-            record.versions.update(arena.versions)
+    chosen = [work for work in workloads(options.quick) if work.name in options.rows]
+    for workers, group in groupby(chosen, lambda work: work.workers or options.workers):
+        with ContenderProcesses(workers, options.quick, _say) as contenders:
+            for work in group:
+                record.rows.append(contenders.row(work, options.repeats))
+            record.versions.update(contenders.versions)
     if _FACTS in options.rows:
         _say("imports and first calls")
-        record.facts = measured_facts(options.workers, options.repeats)
+        record.facts = measured_startup_times(options.workers, options.repeats)
     return record
 
 
 def _compile() -> None:
     """Write the bytecode of enact_pool, as pip does when it installs a package.
 
-    A checkout may have none, and Python be told to write none: then each worker compiles it.
+    Otherwise each worker may compile it: a checkout may lack bytecode, and Python not write it.
     """
     spec = find_spec("enact_pool")
-    assert spec is not None
+    if spec is None:
+        raise ImportError("enact_pool cannot be imported")
     for folder in spec.submodule_search_locations or ():
         compileall.compile_dir(folder, quiet=1)
 
 
 def main() -> None:
-    """Do what the command line says."""
+    """Run the command line."""
     options = _options()
     _compile()
-    # So that the contenders, which are stopped most of the time, are ended with us.
+    # Ends the contenders, which are stopped most of the time, together with this process.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     record = _measured(options)
     print(markdown_report(record) if options.markdown else text_report(record))
@@ -103,13 +104,13 @@ def main() -> None:
         record.write(options.json)
         _say(f"written: {options.json}")
     if options.picture is not None and record.rows:
-        # Imported here, and matplotlib in there: it takes a second.
-        from benchmarks.picture import draw
+        # Imported late: matplotlib takes a second to import.
+        from benchmarks.chart import draw
 
         try:
             draw(record, options.picture)
         except ImportError:
-            _say("no picture: matplotlib is not installed")
+            _say("no chart: matplotlib is not installed")
         else:
             _say(f"written: {options.picture}")
 

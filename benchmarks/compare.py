@@ -4,9 +4,9 @@
 
 For each row, the ratio of enact_pool's median to that of a reference peer, from
 the same run, is compared between the two: what slows the whole machine down
-slows both alike. The reference is the peer that the row's bar names; where
-there is none, or it was not timed in both records, the peer that was the
-fastest in the old record and was timed in both; where there is none either,
+slows both alike. The reference is the peer that the row's target names; where
+there is none, or it was not timed in both records, it is the peer that was the
+fastest in the old record and was timed in both; if no peer was timed in both,
 enact_pool's own time is compared.
 
 The noise of a row is the larger of the two records' spreads, and at least
@@ -27,29 +27,29 @@ from pathlib import Path
 
 from attrs import frozen
 
-from benchmarks.bars import BARS
 from benchmarks.record import OURS, Record, Row
 from benchmarks.table import NOTHING, Table, figures
+from benchmarks.targets import TARGETS
 
 __all__ = ["LEAST_NOISE", "Change", "Comparison", "Incomparable", "compared"]
 
-# By so much, as a share, two runs of the same code may differ on a machine that
-# was not the same at both times, however well the repeats of each agree.
+# The share by which two runs of the same code may differ because the machine has changed,
+# however well the repeats of each run agree.
 LEAST_NOISE = 0.05
 
 _ENOUGH_REPEATS = 3
 
 
 class Incomparable(Exception):
-    """Two records are not of the same measurement; the text says why."""
+    """Two records cannot be compared; the message says why."""
 
 
 @frozen
 class Change:
-    """What became of a row: its ratio to the reference `peer`, in the old and in the new record.
+    """The change of a row: its ratio to the reference `peer` in the old and in the new record.
 
     Without a peer, both are enact_pool's own times in milliseconds. `after` is
-    None if it has no time any more. `noise` is a share of `before`.
+    None if the new record has no time. `noise` is a share of `before`.
     """
 
     row: str
@@ -60,12 +60,12 @@ class Change:
 
     @property
     def grown(self) -> float | None:
-        """By what share of what was before it has grown; negative if it shrank."""
+        """The share by which the ratio has grown; negative if it has shrunk."""
         return None if self.after is None else self.after / self.before - 1
 
     @property
     def verdict(self) -> str:
-        """What that means: "worse", "better" or "same"."""
+        """The verdict: "worse", "better" or "same"."""
         if self.grown is None or self.grown > self.noise:
             return "worse"
         return "better" if self.grown < -self.noise else "same"
@@ -85,7 +85,7 @@ class Comparison:
 
 
 def compared(old: Record, new: Record) -> Comparison:
-    """Compare two records, row by row. Raises `Incomparable`."""
+    """Compare two records, row by row. Raises `Incomparable` if they have no common row."""
     if old.quick != new.quick:
         quick, full = ("old", "new") if old.quick else ("new", "old")
         raise Incomparable(f"the {quick} record is of a quick run, the {full} one of a full run")
@@ -113,7 +113,7 @@ def compared(old: Record, new: Record) -> Comparison:
 def _change(before: Row, after: Row) -> Change:
     peer = _reference(before, after)
     old = _ratios(before, peer)
-    # The report's ratios: of medians, not the median of ratios.
+    # The same ratios as in the report: of medians, not the median of ratios.
     old_figure = _figure(before, peer)
     if not _times(after, OURS):
         return Change(before.name, peer, old_figure, None, max(LEAST_NOISE, _spread(old)))
@@ -122,9 +122,11 @@ def _change(before: Row, after: Row) -> Change:
 
 
 def _reference(before: Row, after: Row) -> str | None:
-    """The peer to measure by; None if none was timed in both."""
+    """Return the reference peer; None if no peer was timed in both."""
     timed = [peer for peer in before.peers if peer in after.peers]
-    named = [bar.peer for bar in BARS if bar.name == before.name and bar.peer in timed]
+    named = [
+        target.peer for target in TARGETS if target.name == before.name and target.peer in timed
+    ]
     return next(iter(named + timed), None)
 
 
@@ -138,7 +140,7 @@ def _figure(row: Row, peer: str | None) -> float:
 
 
 def _ratios(row: Row, peer: str | None) -> list[float]:
-    """What is compared, of each repeat by itself."""
+    """Return the ratio of each repeat."""
     ours = _times(row, OURS)
     if peer is None:
         return ours
@@ -159,27 +161,27 @@ def _table(comparison: Comparison) -> Table:
         lines.append(
             [change.row, measure, figures(change.before), after, grown, noise, change.verdict]
         )
-    headings = ["row", "enact_pool", "old", "new", "change", "noise", "so it is"]
+    headings = ["row", "enact_pool", "old", "new", "change", "noise", "verdict"]
     return Table("enact_pool's time by that of a peer", headings, lines)
 
 
 def _remarks(old: Record, new: Record, comparison: Comparison) -> list[str]:
-    """What to know of the comparison, and what came of it."""
+    """Return remarks on the comparison, and its result."""
     reasons: dict[str, list[str]] = {}
     for row, why in comparison.left_out.items():
         reasons.setdefault(why, []).append(row)
     remarks = [f"Not compared, {why}: {', '.join(rows)}." for why, rows in reasons.items()]
     if min(old.repeats, new.repeats) < _ENOUGH_REPEATS:
-        remarks.append(f"Fewer than {_ENOUGH_REPEATS} repeats tell little of the noise.")
+        remarks.append(f"Fewer than {_ENOUGH_REPEATS} repeats say little about the noise.")
     for what in sorted(old.machine.keys() & new.machine.keys()):
         if old.machine[what] != new.machine[what]:
-            remarks.append(f"Another {what}: {old.machine[what]}, then {new.machine[what]}.")
+            remarks.append(f"Different {what}: {old.machine[what]}, then {new.machine[what]}.")
     worse = ", ".join(comparison.worse)
     return [*remarks, f"Worse: {worse}." if worse else "No row got worse."]
 
 
 def main() -> int:
-    """Do what the command line says; gives the exit code."""
+    """Run the command line; return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.compare",
         description=__doc__,

@@ -1,6 +1,6 @@
-"""The contenders: how each library is asked, in its best documented way, to do a load.
+"""The contenders: how each library, in its best documented way, runs a workload.
 
-What a contender's `run` gives is timed; what turns it into values is not.
+A contender's `run` is timed; turning its return value into values is not.
 """
 
 from __future__ import annotations
@@ -11,24 +11,24 @@ from abc import ABC, abstractmethod
 from collections import deque
 from typing import Any, ClassVar
 
-from benchmarks.tasks import sum_of_shared
-from benchmarks.works import Load, Work
+from benchmarks.timed_callables import sum_of_shared
+from benchmarks.workloads import Load, Workload
 
 __all__ = ["CONTENDERS", "UNANSWERED", "Contender", "Failure"]
 
-# Stands where an answer would, if none has come when patience was at its end.
+# In place of an answer that did not arrive before the time-out.
 UNANSWERED = object()
 
 
 class Failure(Exception):
-    """An error that its library tells as a value; the text says of which kind."""
+    """An error that the library returns as a value; the message is its kind."""
 
 
 class Contender(ABC):
     """A library, with a pool of its own that is open between `open` and `close`.
 
     `packages` are those whose versions matter, and without which it cannot be
-    measured. `way` says how it is asked.
+    measured. `way` says how the library is used.
     """
 
     name: ClassVar[str]
@@ -39,26 +39,26 @@ class Contender(ABC):
     def __init__(self, workers: int) -> None:
         self.workers = workers
 
-    def refusal(self, work: Work) -> str:
-        """Why it cannot do a row at all; empty if it can."""
+    def refusal(self, work: Workload) -> str:
+        """Return why the library cannot run a workload; empty if it can."""
         if work.closures and not self.pickles_closures:
-            return "pickles by plain pickle, which knows no closures"
+            return "uses plain pickle, which cannot pickle closures"
         return ""
 
     def open(self) -> None:
-        """Make the pool."""
+        """Open the pool."""
         return
 
     @abstractmethod
     def run(self, load: Load) -> Any:
-        """Do the load, until there is nothing more to wait for."""
+        """Run the load, and wait until it is finished."""
 
     def values(self, done: Any) -> list[Any]:
-        """What `run` gave, as a value for each task: an exception where it failed."""
+        """Turn what `run` returned into a value for each task: an exception if the task failed."""
         return list(done)
 
     def close(self) -> None:
-        """End the pool, and wait for its processes to be gone."""
+        """Close the pool, and wait until its processes have exited."""
         return
 
 
@@ -67,10 +67,10 @@ class Serial(Contender):
     way = "a loop, in the caller's process"
 
     def __init__(self, workers: int) -> None:
-        # The caller itself, and nobody else to be warmed up.
+        # The caller itself is the only process to warm up.
         super().__init__(1)
 
-    def refusal(self, work: Work) -> str:
+    def refusal(self, work: Workload) -> str:
         if work.deaths:
             return "would die with the task"
         if work.asleep_s:
@@ -89,10 +89,10 @@ class MultiprocessingPool(Contender):
         self._pool = multiprocessing.Pool(self.workers)
 
     def run(self, load: Load) -> Any:
-        if load.patience_s is None:
+        if load.timeout_s is None:
             return self._pool.map(load.functions[0], load.arguments)
-        # A map with a task that died gives nothing at all.
-        deadline = time.monotonic() + load.patience_s
+        # A map with a task that died never returns.
+        deadline = time.monotonic() + load.timeout_s
         waiting = [
             self._pool.apply_async(function, (argument,)) for function, argument in load.calls()
         ]
@@ -141,7 +141,7 @@ class Loky(_Submitting):
     def open(self) -> None:
         from loky import get_reusable_executor
 
-        # Its workers would end after 10 seconds, while the others have their turn.
+        # Its workers would otherwise exit after 10 idle seconds, while other contenders run.
         self._executor = get_reusable_executor(max_workers=self.workers, timeout=3600)
 
 
@@ -166,13 +166,13 @@ class Joblib(Contender):
         from joblib.externals.loky import get_reusable_executor
 
         self._parallel.__exit__(None, None, None)
-        # joblib leaves its workers to whoever comes next.
+        # joblib keeps its workers for the next `Parallel`.
         get_reusable_executor().shutdown(wait=True)
 
 
 class Mpire(Contender):
     name = "mpire"
-    way = "WorkerPool(keep_alive=True).map; an array as shared_objects, with a pool of its own"
+    way = "WorkerPool(keep_alive=True).map; an array as shared_objects, with its own pool"
     packages = ("mpire",)
 
     def open(self) -> None:
@@ -183,11 +183,11 @@ class Mpire(Contender):
     def run(self, load: Load) -> Any:
         if load.one_argument and hasattr(load.arguments[0], "nbytes"):
             return self._run_on_shared(load)
-        # Several arrays are wanted, not one of all their elements.
+        # Return several arrays, not one array of all elements.
         return self._pool.map(load.functions[0], load.arguments, concatenate_numpy_output=False)
 
     def _run_on_shared(self, load: Load) -> Any:
-        # Workers are given what is shared when they start, and at no other time.
+        # Workers receive shared objects only when they start.
         from mpire.pool import WorkerPool
 
         with WorkerPool(n_jobs=self.workers, shared_objects=load.arguments[0]) as pool:
@@ -210,7 +210,7 @@ class Pebble(Contender):
 
     def run(self, load: Load) -> Any:
         schedule = self._pool.schedule
-        if load.patience_s is None:
+        if load.timeout_s is None:
             # mp.Pool's rule; pebble's own default, chunks of one, is no quicker than schedule.
             size = -(-len(load.functions) // (4 * self.workers))
             mapped = self._pool.map(load.functions[0], load.arguments, chunksize=size)
@@ -226,7 +226,7 @@ class Pebble(Contender):
 class EnactPool(Contender):
     name = "enact_pool"
     way = (
-        "Pool.run_parallel, or map_parallel where each task has an argument of its own, "
+        "Pool.run_parallel, or map_parallel where each task has its own argument, "
         "with an EventEmitter that is drained after each run, and a look at each event"
     )
     packages = ("enact_pool", "attrs", "cyksuid")
@@ -247,14 +247,14 @@ class EnactPool(Contender):
         else:
             results = self._map_parallel(load.functions[0], load.arguments, emitter, pool=pool)
         events = emitter.drain()
-        deque(events, maxlen=0)  # they are made when somebody looks at them
+        deque(events, maxlen=0)  # events are created when they are read
         return results, events
 
     def values(self, done: Any) -> list[Any]:
         results, events = done
-        told = [event.execution_id for event in events]
-        if told != [result.execution_id for result in results]:
-            raise AssertionError(f"{len(results)} results, but {len(told)} events or other ids")
+        ids = [event.execution_id for event in events]
+        if ids != [result.execution_id for result in results]:
+            raise AssertionError(f"{len(results)} results, but {len(ids)} events or other ids")
         return [
             result.output.value if result.output.is_ok else Failure(_kind(result))
             for result in results
@@ -265,7 +265,7 @@ class EnactPool(Contender):
 
 
 def _kind(result: Any) -> str:
-    """What an execution of enact_pool's failed of."""
+    """Return the kind of a failure."""
     return str(result.error.category if result.error else result.output.type)
 
 

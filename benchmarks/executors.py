@@ -1,8 +1,8 @@
-"""`python -m benchmarks.executors`: `PoolExecutor` beside others of its interface.
+"""`python -m benchmarks.executors`: `PoolExecutor` beside other executors.
 
-Each contender is made, warmed up and timed in this process, repeat by repeat in turn,
-in another order each time; only ratios within one run count. The memory of calls that
-wait is what `tracemalloc` finds, of each contender once.
+All contenders are created, warmed up and timed in this process, taking turns in a new
+order for each repeat; only ratios within one run count. The memory of queued calls is
+what `tracemalloc` finds, once per contender.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from attrs import frozen
 from loky.process_executor import ProcessPoolExecutor as LokyExecutor
 from pebble import ProcessPool
 
-from benchmarks import tasks
+from benchmarks import timed_callables as timed
 from benchmarks.table import Table, figures, spaced
 from enact_pool import PoolExecutor
 
@@ -31,7 +31,7 @@ _OURS = "enact_pool"
 
 
 class _Pebble:
-    """pebble's pool, which has another interface, behind what is needed here of this one."""
+    """pebble's pool, with as much of the executor interface as this program needs."""
 
     def __init__(self, max_workers: int) -> None:
         self._pool: Any = ProcessPool(max_workers)
@@ -57,9 +57,9 @@ _CONTENDERS: dict[str, Callable[[int], Any]] = {
 
 def _submit(count: int) -> Callable[[Any], float]:
     def seconds(executor: Any) -> float:
-        """Until all have been submitted, and done."""
+        """Return the seconds until all calls were submitted and done."""
         begun_at = time.perf_counter()
-        futures = [executor.submit(tasks.noop) for _ in range(count)]
+        futures = [executor.submit(timed.noop) for _ in range(count)]
         wait(futures)
         taken = time.perf_counter() - begun_at
         assert all(future.result() is None for future in futures)
@@ -71,7 +71,7 @@ def _submit(count: int) -> Callable[[Any], float]:
 def _submit_each_ms(count: int) -> Callable[[Any], float]:
     def seconds(executor: Any) -> float:
         begun_at = time.perf_counter()
-        wait([executor.submit(tasks.spin, 0.001) for _ in range(count)])
+        wait([executor.submit(timed.spin, 0.001) for _ in range(count)])
         return time.perf_counter() - begun_at
 
     return seconds
@@ -79,11 +79,11 @@ def _submit_each_ms(count: int) -> Callable[[Any], float]:
 
 def _round_trips(count: int) -> Callable[[Any], float]:
     def seconds(executor: Any) -> float:
-        """One of them, in the median."""
+        """Return the median seconds of one call."""
         taken = []
         for _ in range(count):
             begun_at = time.perf_counter()
-            executor.submit(tasks.noop).result()
+            executor.submit(timed.noop).result()
             taken.append(time.perf_counter() - begun_at)
         return statistics.median(taken)
 
@@ -93,7 +93,7 @@ def _round_trips(count: int) -> Callable[[Any], float]:
 def _map(count: int, chunksize: int) -> Callable[[Any], float]:
     def seconds(executor: Any) -> float:
         begun_at = time.perf_counter()
-        assert sum(1 for _ in executor.map(tasks.noop, range(count), chunksize=chunksize)) == count
+        assert sum(1 for _ in executor.map(timed.noop, range(count), chunksize=chunksize)) == count
         return time.perf_counter() - begun_at
 
     return seconds
@@ -103,7 +103,7 @@ def _map(count: int, chunksize: int) -> Callable[[Any], float]:
 class _Row:
     name: str
     seconds: Callable[[Any], float]
-    # It may be too long to be repeated.
+    # Fewer for rows that take too long to be repeated.
     most_repeats: int = 100
 
 
@@ -128,7 +128,7 @@ def _times(workers: int, repeats: int, scale: int) -> list[Table]:
         for name, make in _CONTENDERS.items():
             executors[name] = executor = make(workers)
             stack.callback(executor.shutdown)
-            wait([executor.submit(tasks.noop) for _ in range(100)])
+            wait([executor.submit(timed.noop) for _ in range(100)])
         for row in rows:
             for _ in range(min(repeats, row.most_repeats)):
                 names = list(executors)
@@ -161,16 +161,16 @@ def _table_of_ratios(rows: list[_Row], taken: dict[tuple[str, str], list[float]]
 
 
 def _memory(workers: int, count: int) -> Table:
-    """What calls that wait take in this process, behind those that keep all workers busy."""
+    """Measure the memory of calls that wait in this process while all workers are busy."""
     lines = []
     for name, make in _CONTENDERS.items():
         executor = make(workers)
-        wait([executor.submit(tasks.noop) for _ in range(100)])
-        # Until the clock says so: all that is submitted meanwhile waits.
-        busy = [executor.submit(tasks.nap, 3.0) for _ in range(4 * workers)]
+        wait([executor.submit(timed.noop) for _ in range(100)])
+        # All calls that are submitted during these seconds wait.
+        busy = [executor.submit(timed.nap, 3.0) for _ in range(4 * workers)]
         tracemalloc.start()
         begun_at = time.perf_counter()
-        futures = [executor.submit(tasks.noop) for _ in range(count)]
+        futures = [executor.submit(timed.noop) for _ in range(count)]
         taken = time.perf_counter() - begun_at
         size, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()
@@ -186,11 +186,11 @@ def _memory(workers: int, count: int) -> Table:
 
 
 def main() -> int:
-    """Do what the command line says; gives the exit code."""
+    """Run the command line; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.executors", description=__doc__)
     parser.add_argument("--workers", type=int, default=2, help="default: 2")
-    parser.add_argument("--repeats", type=int, default=7, help="of most works (default: 7)")
-    parser.add_argument("--quick", action="store_true", help="small sizes, to see that all works")
+    parser.add_argument("--repeats", type=int, default=7, help="of most rows (default: 7)")
+    parser.add_argument("--quick", action="store_true", help="small sizes, as a quick check")
     parser.add_argument("--markdown", action="store_true", help="the tables as markdown")
     options = parser.parse_args()
     if options.workers < 1 or options.repeats < 1:

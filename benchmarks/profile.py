@@ -1,9 +1,9 @@
-"""`python -m benchmarks.profile`: on what the microseconds of a callable are spent.
+"""`python -m benchmarks.profile`: where the microseconds of a callable are spent.
 
-In the parent, and in a worker, for many no-ops and for one: the functions that
-take the most time of their own, in microseconds per callable. The profiler
-takes its time with each call, so quick functions that are called often seem to
-take longer than they do; the last line of a table says how much in all.
+For the parent and a worker, for many no-ops and for one: the functions with the most
+time of their own, in microseconds per callable. The profiler adds time to each call,
+so quick functions that are called often seem slower than they are; the last line of a
+table says by how much in all.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 from attrs import frozen
 
-from benchmarks import tasks
+from benchmarks import timed_callables as timed
 from benchmarks.table import Table, figures, spaced
 from enact_pool import EventEmitter, Pool
 
@@ -25,8 +25,7 @@ _TOP = 10
 _TOP_MODULES = 6
 _BUILT_IN = "built in"
 
-# What a process does while it has nothing to do: on the way to sleep, it looks
-# at the clock again and again.
+# The functions of an idle process: before it sleeps, it polls the clock.
 _WAITING = frozenset(
     {
         "enact_pool._system.spin_poll.poll",
@@ -37,13 +36,13 @@ _WAITING = frozenset(
     }
 )
 
-# (file, line, function): calls, and then seconds of its own.
+# (file, line, function): the calls, and the function's own seconds.
 _Stats = dict[tuple[str, int, str], tuple[Any, ...]]
 
 
 @frozen
 class _Load:
-    """So many no-ops in each of so many runs."""
+    """`runs` runs of `callables` no-ops each."""
 
     callables: int
     runs: int
@@ -53,17 +52,17 @@ class _Load:
         return f"{spaced(self.callables)} no-op{'s' if self.callables > 1 else ''}"
 
     def run(self, pool: Pool) -> float:
-        """Run it all; gives the wall time per callable, in microseconds."""
+        """Run all; return the wall time per callable, in microseconds."""
         emitter = EventEmitter()
-        callables = [tasks.noop] * self.callables
+        callables = [timed.noop] * self.callables
         begun_at = time.perf_counter()
         for _ in range(self.runs):
             pool.run_parallel(callables, None, emitter)
-            list(emitter.drain())  # makes them
+            list(emitter.drain())  # creates the events
         return self.us_each(time.perf_counter() - begun_at)
 
     def us_each(self, seconds: float) -> float:
-        """So many seconds for all, as microseconds per callable."""
+        """Convert the seconds of all runs to microseconds per callable."""
         return seconds * 1e6 / (self.callables * self.runs)
 
 
@@ -79,13 +78,13 @@ def _parent(load: _Load, workers: int) -> Table:
 
 
 def _worker(load: _Load) -> Table:
-    # One worker: all that is told to it is told to the one that is profiled.
+    # With a single worker, all commands reach the worker that is profiled.
     with Pool(1) as pool:
         load.run(pool)
         usual_us = load.run(pool)
-        _only(pool, tasks.begin_profile)
+        _only(pool, timed.begin_profile)
         profiled_us = load.run(pool)
-        stats = _only(pool, tasks.end_profile)
+        stats = _only(pool, timed.end_profile)
     return _table(f"Worker, {load.title}", load, stats, usual_us, profiled_us)
 
 
@@ -121,7 +120,7 @@ def _largest(times: dict[str, float], count: int) -> list[tuple[str, float]]:
 
 
 def _placed(file: str, function: str) -> tuple[str, str]:
-    """The module of a function, as far as that is known, and its name with it."""
+    """Return the module of a function, as far as that is known, and its qualified name."""
     if file == "~":
         # "<built-in method posix.read>", "<method 'pop' of 'dict' objects>"
         method = re.fullmatch(r"<method '(\w+)' of '([\w.]+)' objects>", function)
@@ -139,7 +138,7 @@ def _placed(file: str, function: str) -> tuple[str, str]:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.profile", description=__doc__)
     parser.add_argument("--workers", type=int, default=2, help="of the profiled parent")
-    parser.add_argument("--quick", action="store_true", help="small sizes, to see that all works")
+    parser.add_argument("--quick", action="store_true", help="small sizes, as a quick check")
     options = parser.parse_args()
     if options.workers < 1:
         parser.error("--workers must be at least 1")
@@ -147,7 +146,7 @@ def _options() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Do what the command line says."""
+    """Run the command line."""
     options = _options()
     many, one = (
         (_Load(1_000, 2), _Load(1, 50)) if options.quick else (_Load(10_000, 5), _Load(1, 1_000))

@@ -1,4 +1,4 @@
-"""What was measured, on which machine: the JSON file, and what may be read from it."""
+"""The record of a measurement: figures, machine, and the JSON file."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ __all__ = [
     "write_json",
 ]
 
-# The contender whose benchmarks these are, and the one that is no peer of any pool.
+# The contender that these benchmarks are about, and the one that is not a pool.
 OURS = "enact_pool"
 _SERIAL = "serial"
 
-# "timed": did the whole work. "loses": some task that did not die has no
+# "timed": ran the whole workload. "loses": a task that did not die has no
 # answer. "hangs": the caller would wait for ever.
 Verdict = Literal["timed", "cannot", "loses", "hangs", "not installed", "failed"]
 
 
 @define
 class Cell:
-    """What one contender did in one row.
+    """The figures of one contender in one row.
 
     `times_ms` are the wall times of its repeats, in milliseconds, and `cpu_ms`
     the CPU times that its caller's process, with all threads, took meanwhile;
-    there are none unless it did the whole work. The counts are those of its
+    there are none unless it ran the whole workload. The counts are those of its
     last run.
     """
 
@@ -54,22 +54,22 @@ class Cell:
     cpu_ms: list[float] = Factory(list)
 
     def add(self, milliseconds: float, cpu_milliseconds: float) -> None:
-        """Take the times of one more repeat."""
+        """Add the times of one repeat."""
         self.times_ms.append(round(milliseconds, 5))
         self.cpu_ms.append(round(cpu_milliseconds, 5))
         self.median_ms = round(statistics.median(self.times_ms), 5)
 
     def forget_times(self) -> None:
-        """Keep no times: those of a run that did not do the work say nothing."""
+        """Drop all times: those of a contender that did not run the whole workload mean nothing."""
         self.times_ms, self.cpu_ms, self.median_ms = [], [], None
 
 
 @define
 class Row:
-    """One work, and what became of it, by contender.
+    """One workload, and its figures by contender.
 
-    `workers` is how many each contender had; None says: as many as the record
-    says. `asleep_ms` is how long each task slept, if that is all it did.
+    `workers` is how many each contender had; None for the record's number.
+    `asleep_ms` is how long each task slept, if that is all it did.
     """
 
     name: str
@@ -81,12 +81,12 @@ class Row:
     asleep_ms: float = 0.0
 
     def ratio(self, one: str, other: str) -> float | None:
-        """The median of one contender by that of another; None if either has none."""
+        """Return the ratio of two contenders' medians; None if one of them has none."""
         return ratio(self._median(one), self._median(other))
 
     @property
     def peers(self) -> list[str]:
-        """The other pools that did the whole work, the fastest first."""
+        """The other pools that ran the whole workload, the fastest first."""
         medians = {
             name: cell.median_ms
             for name, cell in self.cells.items()
@@ -100,13 +100,13 @@ class Row:
 
 
 def ratio(one: float | None, other: float | None) -> float | None:
-    """One time by another; None if there is no such thing."""
+    """Return the ratio of two times; None if one is missing or the divisor is 0."""
     return None if one is None or not other else one / other
 
 
 @define
 class Fact:
-    """What a fresh interpreter needs for one statement, in milliseconds."""
+    """The times that a fresh interpreter needs for one statement, in milliseconds."""
 
     name: str
     description: str
@@ -135,14 +135,14 @@ class Record:
 
     @classmethod
     def read(cls, path: Path) -> Record:
-        """The record in a file. Raises `OSError`, and `ValueError` if it is none."""
+        """Read a record. Raises `OSError`, and `ValueError` if the file is not a record."""
         try:
-            told = json.loads(path.read_text(encoding="utf-8"))
-            told["rows"] = [_row(**row) for row in told["rows"]]
-            told["facts"] = [Fact(**fact) for fact in told["facts"]]
-            return cls(**told)
+            fields = json.loads(path.read_text(encoding="utf-8"))
+            fields["rows"] = [_row(**row) for row in fields["rows"]]
+            fields["facts"] = [Fact(**fact) for fact in fields["facts"]]
+            return cls(**fields)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{path} is no record of the benchmarks: {error!r}") from error
+            raise ValueError(f"{path} is not a record of the benchmarks: {error!r}") from error
 
 
 def _row(cells: dict[str, dict[str, Any]], **rest: Any) -> Row:
@@ -150,19 +150,19 @@ def _row(cells: dict[str, dict[str, Any]], **rest: Any) -> Row:
 
 
 def write_json(record: AttrsInstance, path: Path) -> None:
-    """Write what was measured as JSON."""
+    """Write a record as JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(asdict(record), indent=1, ensure_ascii=False)
     path.write_text(text + "\n", encoding="utf-8")
 
 
 def today() -> str:
-    """The date, in UTC."""
+    """Return today's date, in UTC."""
     return datetime.now(timezone.utc).date().isoformat()
 
 
 def machine() -> dict[str, Any]:
-    """What the figures depend on; nothing that would tell whose machine it is."""
+    """Return what the figures depend on, without anything that identifies the machine's owner."""
     return {
         "cpu": _cpu_model(),
         "cores": os.cpu_count(),

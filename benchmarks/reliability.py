@@ -1,7 +1,7 @@
-"""`python -m benchmarks.reliability`: what becomes of the others when one callable does harm.
+"""`python -m benchmarks.reliability`: what one harmful callable costs the other callables.
 
-Tries each hazard with each library, every time in a process group of its own that is
-killed after some seconds, and writes a table.
+Runs each hazard with each library, every time in a process group of its own that is killed after
+some seconds, and writes a table.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby, product
 from pathlib import Path
 
-from benchmarks.askers import ASKERS
-from benchmarks.hazards import HAZARDS, Hazard
+from benchmarks.hazard_run import HOLDS, HazardRun, Verdict
+from benchmarks.outcome_contenders import OUTCOME_CONTENDERS
 from benchmarks.record import OURS, machine, today
-from benchmarks.stand import version_of
 from benchmarks.table import Table
-from benchmarks.trial_process import HOLDS, TrialProcess, Verdict
+from benchmarks.timing_process import version_of
+from tests.hazards.catalogue import HAZARDS
+from tests.hazards.hazard import Hazard
 
 __all__ = ["main"]
 
@@ -29,20 +30,20 @@ _DOCUMENT = Path("docs/reliability.md")
 _QUICK_HAZARDS = ["segfault", "plain", "kill-group", "unpicklable", "child-lives-on", "hang"]
 _QUICK_CONTENDERS = ["stdlib", OURS]
 
-# What says nothing about the library.
+# Verdicts that say nothing about the library.
 _UNKNOWN = {"not installed", "not tried"}
 
 _MEANINGS = {
-    "holds": "all others answered, the culprit was told as what it is, and nothing is left",
-    "loses N": "so many others have no answer, but an error",
-    "raises": "the call raises, and no one's answer is to be had",
-    "hangs": "the caller waits for ever (for {limit:g} s, that is)",
-    "hangs at end": "all is told, but the pool or the caller cannot end",
-    "leaves N": "all is told, but so many processes are left when the caller has ended",
-    "wrong": "a value is told that is none: for a culprit that failed, say",
+    "holds": "all others answered, the harmful callable has its own outcome, and nothing is left",
+    "loses N": "N other callables have an error instead of their answer",
+    "raises": "the call raises, and all answers are lost",
+    "hangs": "the caller waits for ever (longer than {limit:g} s)",
+    "hangs at end": "all outcomes are returned, but the pool or the caller cannot end",
+    "leaves N": "all outcomes are returned, but N processes are left when the caller has ended",
+    "wrong": "a wrong value is returned: for a callable that failed, for example",
     "kills caller": "the caller's own process dies, or exits",
-    "fails at end": "all is told, but the end of the pool, or of the caller, raises",
-    "no limit": "cannot limit memory; not tried, and counted as failed",
+    "fails at end": "all outcomes are returned, but closing the pool, or ending the caller, raises",
+    "no limit": "the library cannot limit memory; not tried, and counted as failed",
 }
 
 
@@ -51,7 +52,7 @@ Verdicts = dict[tuple[str, str], Verdict]
 
 def _missing(contender: str) -> bool:
     try:
-        for package in ASKERS[contender].packages:
+        for package in OUTCOME_CONTENDERS[contender].packages:
             version_of(package)
     except ImportError:
         return True
@@ -68,7 +69,7 @@ def _tried(options: argparse.Namespace) -> Verdicts:
         hazard, contender = pair
         if contender in absent:
             return Verdict("not installed")
-        verdict = TrialProcess(contender, hazard, options.workers, options.limit).verdict()
+        verdict = HazardRun(contender, hazard, options.workers, options.limit).verdict()
         done += 1
         at = f"{time.monotonic() - begun:5.0f} s, {done:3} of {len(pairs)}"
         print(f"{at}  {contender:10}  {hazard.name:24}  {verdict}", file=sys.stderr, flush=True)
@@ -105,7 +106,9 @@ def _tables(hazards: list[Hazard], contenders: list[str], verdicts: Verdicts) ->
 
 def _document(options: argparse.Namespace, tables: list[Table]) -> str:
     facts = machine()
-    packages = sorted({package for name in options.contenders for package in ASKERS[name].packages})
+    packages = sorted(
+        {package for name in options.contenders for package in OUTCOME_CONTENDERS[name].packages}
+    )
     versions = []
     for package in packages:
         try:
@@ -113,7 +116,7 @@ def _document(options: argparse.Namespace, tables: list[Table]) -> str:
         except ImportError:
             continue  # its column says so
     ways = [
-        f"* `{name}`: {ASKERS[name].way}; time limit: {ASKERS[name].limits}"
+        f"* `{name}`: {OUTCOME_CONTENDERS[name].way}; time limit: {OUTCOME_CONTENDERS[name].limits}"
         for name in options.contenders
     ]
     meanings = [f"| {word} | {text} |" for word, text in _MEANINGS.items()]
@@ -125,7 +128,7 @@ def _document(options: argparse.Namespace, tables: list[Table]) -> str:
         "\n".join(["| verdict | what it says |", "| --- | --- |", *meanings]).format(
             limit=options.limit
         ),
-        "How each is asked, always with a pool whose workers are up:",
+        "How each library is used, always with a pool whose workers have started:",
         "\n".join(ways),
         _FAIRNESS,
         *(table.as_markdown() for table in tables),
@@ -134,27 +137,28 @@ def _document(options: argparse.Namespace, tables: list[Table]) -> str:
 
 
 _INTRODUCTION = """\
-What becomes of the others when one callable does harm: measured by
+What one harmful callable costs the other callables: measured by
 `python -m benchmarks.reliability` ([benchmarks/](../benchmarks)). Each line is a callable that does
-one bad thing, between six well-behaved ones before it and six behind it, on {workers} workers; each
-library is given these 13 callables in a process of its own, which is killed after {limit:g} s
-(after 75 s where a callable hangs while it is unpickled: enact_pool gives it, twice, 30 s more).
+one harmful thing, between six well-behaved ones before it and six after it, on {workers} workers;
+each library runs these 13 callables in a process of its own, which is killed after {limit:g} s
+(after 75 s where a callable hangs while it is unpickled: enact_pool allows 30 s more, twice).
 
-What the culprit is to come to with enact_pool, to the letter, is told by
-[benchmarks/hazards.py](../benchmarks/hazards.py) and checked by
-[tests/process/test_hazards.py](../tests/process/test_hazards.py), for the next call on the same
-pool as well. Of each library less is asked here: any error will do for a culprit that fails, or
-that cannot be carried."""
+The exact outcome of each harmful callable with enact_pool is defined in
+[tests/hazards/](../tests/hazards) and checked by
+[tests/process/test_hazards.py](../tests/process/test_hazards.py), which also checks the next call
+on the same pool. The other libraries are asked for less: any error is accepted for a callable that
+fails, or that cannot be sent."""
 
 _FAIRNESS = """\
 `get` and `result` with a time-out only stop waiting: the callable goes on, and its worker is lost
-for others. That counts as held if all others answer and the pool can be ended. joblib's call raises
-what the first callable raises, as it says it does; that counts as failed, since the answers of the
-others are gone. (Who wants them catches everything in the callable.)
+for others. That counts as held if all others answer and the pool can be closed. joblib's call
+raises what the first callable raises, as documented; that counts as failed, since the answers of
+the others are lost. (To keep them, the callables must catch everything themselves.)
 
-Who does harm late finds that the others have answered: so some libraries hold a crash that takes a
-second to come about, and lose the others in one that comes at once. The hazards are of our own
-choice, and some are about what only enact_pool says it does: what the next one in a process finds.
+When the harm comes late, the other callables have already answered: so some libraries hold a crash
+that happens after a second, and lose the others in one that happens at once. The hazards are our
+own choice, and some test what only enact_pool promises: the process state that the next callable
+finds.
 
 Not among these: memory that is overwritten, and a return value that ends the process that unpickles
 it. No library that unpickles in its caller's process survives that; enact_pool does not either."""
@@ -163,37 +167,37 @@ it. No library that unpickles in its caller's process survives that; enact_pool 
 def _options() -> argparse.Namespace:
     names = {hazard.name: hazard for hazard in HAZARDS}
     parser = argparse.ArgumentParser(prog="python -m benchmarks.reliability", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a few, to see that all works")
+    parser.add_argument("--quick", action="store_true", help="only a few hazards")
     parser.add_argument("--hazards", nargs="+", choices=names, metavar="NAME", help="only these")
     parser.add_argument(
-        "--contenders", nargs="+", choices=ASKERS, metavar="NAME", help="only these"
+        "--contenders", nargs="+", choices=OUTCOME_CONTENDERS, metavar="NAME", help="only these"
     )
     parser.add_argument("--workers", type=int, default=2, help="of each contender (default: 2)")
     parser.add_argument(
         "--limit", type=float, default=10.0, help="seconds after which it hangs (default: 10)"
     )
     parser.add_argument(
-        "--jobs", type=int, default=4, help="trials at a time, which mostly sleep (default: 4)"
+        "--jobs", type=int, default=4, help="hazards at a time, which mostly sleep (default: 4)"
     )
     parser.add_argument(
         "--output", type=Path, metavar="PATH", help=f"default: {_DOCUMENT}, for a run of all"
     )
     options = parser.parse_args()
-    # A part must not take the place of the whole.
+    # A partial run must not overwrite the record of a full one.
     if not (options.quick or options.hazards or options.contenders):
         options.output = options.output or _DOCUMENT
     chosen = options.hazards or (_QUICK_HAZARDS if options.quick else names)
     options.hazards = [hazard for hazard in HAZARDS if hazard.name in chosen]
     options.contenders = options.contenders or (
-        _QUICK_CONTENDERS if options.quick else list(ASKERS)
+        _QUICK_CONTENDERS if options.quick else list(OUTCOME_CONTENDERS)
     )
     return options
 
 
 def main() -> int:
-    """Do what the command line says; gives 1 if enact_pool has failed."""
+    """Run the command line; return 1 if enact_pool has failed."""
     options = _options()
-    # So that trials are ended with us.
+    # Ends the hazards' processes together with this one.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     verdicts = _tried(options)
     tables = [

@@ -1,31 +1,31 @@
-"""What a record says, in tables: as text for a terminal, or as markdown for docs/performance.md."""
+"""The tables of a record: as text for a terminal, or as markdown for docs/performance.md."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Callable
 
-from benchmarks.bars import BEST, Attempt, tried
 from benchmarks.record import OURS, Cell, Record, Row
 from benchmarks.table import NOTHING, Table, figures
+from benchmarks.targets import BEST, TargetCheck, checked_targets
 
 __all__ = ["markdown_report", "text_report"]
 
 _FOOTNOTE = (
     "Busy tasks spin on time.perf_counter. All contenders take turns, repeat by repeat, each in a "
-    "process of its own. enact_pool's figures include ids, results and events; mp.Pool, and pebble "
+    "separate process. enact_pool's figures include ids, results and events; mp.Pool, and pebble "
     "where no task dies, send chunks of one function."
 )
 
 
 def text_report(record: Record) -> str:
-    """The tables in columns."""
+    """Return the tables as columns of text."""
     tables = [table.as_text() for table in _tables(record)]
     return "\n\n".join([_preamble(record), *tables, _FOOTNOTE])
 
 
 def markdown_report(record: Record) -> str:
-    """The tables in GitHub's markdown."""
+    """Return the tables in GitHub's markdown."""
     tables = [table.as_markdown() for table in _tables(record)]
     return "\n\n".join([_preamble(record), *tables, _FOOTNOTE])
 
@@ -33,7 +33,7 @@ def markdown_report(record: Record) -> str:
 def _preamble(record: Record) -> str:
     machine = record.machine
     versions = ", ".join(f"{name} {version}" for name, version in sorted(record.versions.items()))
-    size = "Small sizes, for a check that all works: the figures mean little. " * record.quick
+    size = "Small sizes, as a quick check: the figures mean little. " * record.quick
     return (
         f"{size}{record.workers} workers, {record.repeats} repeats, pools warm; {record.date}, "
         f"{machine['cpu']}, {machine['usable_cores']} cores, {machine['kernel']}, "
@@ -45,7 +45,7 @@ def _tables(record: Record) -> list[Table]:
     tables = []
     if record.rows:
         tables += [_medians(record), _ratios(record)]
-    tables.append(_bars(record))
+    tables.append(_targets(record))
     tables += [_sleepers(row, row.workers) for row in record.rows if row.asleep_ms and row.workers]
     tables += [_deaths(record), _facts(record)]
     return [table for table in tables if table.lines]
@@ -71,7 +71,7 @@ def _median_or_verdict(row: Row, name: str) -> str:
 
 
 def _lost(row: Row, cell: Cell) -> int:
-    """How many tasks that did not die have no answer."""
+    """Return how many tasks that did not die have no answer."""
     return row.tasks - row.deaths - (cell.answers or 0)
 
 
@@ -92,28 +92,28 @@ def _by_contender(
     return Table(title, ["work", *names], lines, remark)
 
 
-def _bars(record: Record) -> Table:
+def _targets(record: Record) -> Table:
     lines = []
-    for attempt in tried(record):
-        bar = attempt.bar
-        peer = bar.peer if bar.peer == BEST else attempt.peer
-        required = [f"<= {bar.most:g} x {peer}", f"{bar.goal:g}"]
-        lines.append([attempt.description, *required, *_measured(attempt)])
-    headings = ["work", "enact_pool takes", "goal", "measured", "held"]
-    return Table("Bars to hold", headings, lines)
+    for check in checked_targets(record):
+        target = check.target
+        peer = target.peer if target.peer == BEST else check.peer
+        required = [f"<= {target.most:g} x {peer}", f"{target.goal:g}"]
+        lines.append([check.description, *required, *_measured(check)])
+    headings = ["work", "enact_pool takes", "goal", "measured", "met"]
+    return Table("Targets", headings, lines)
 
 
-def _measured(attempt: Attempt) -> list[str]:
-    """How far enact_pool came, and whether it held the bar."""
-    bar, ratio = attempt.bar, attempt.ratio
+def _measured(check: TargetCheck) -> list[str]:
+    """Return the measured ratio, and whether it meets the target."""
+    target, ratio = check.target, check.ratio
     if ratio is None:
         return [NOTHING, NOTHING]
-    which = f" ({attempt.peer})" if bar.peer == BEST else ""
-    return [f"{ratio:.2f}{which}", "yes" if ratio <= bar.most else "no"]
+    which = f" ({check.peer})" if target.peer == BEST else ""
+    return [f"{ratio:.2f}{which}", "yes" if ratio <= target.most else "no"]
 
 
 def _sleepers(row: Row, workers: int) -> Table:
-    """How well many workers are kept supplied, and what that costs the caller's process."""
+    """Return how busy many workers are, and what that costs the caller's process."""
     lines = []
     for name, cell in row.cells.items():
         if cell.median_ms is not None:
@@ -133,7 +133,7 @@ def _deaths(record: Record) -> Table:
         for name, cell in row.cells.items()
         if cell.verdict != "cannot"
     ]
-    headings = ["work", "contender", "gave", "so it"]
+    headings = ["work", "contender", "result", "verdict"]
     return Table("What a segfault costs", headings, lines, numeric=False)
 
 

@@ -6,13 +6,13 @@ from attrs import frozen
 
 __all__ = ["NOTHING", "Table", "figures", "spaced"]
 
-# Stands where there is no figure.
+# In place of a missing figure.
 NOTHING = "-"
 
 
 @frozen
 class Table:
-    """Lines of cells below headings; the first column names what a line is about.
+    """Lines of cells below headings; the first column names the line.
 
     `numeric` says whether the other columns are aligned to the right.
     """
@@ -24,7 +24,7 @@ class Table:
     numeric: bool = True
 
     def as_text(self) -> str:
-        """In columns."""
+        """Return the table as columns of text."""
         columns = list(zip(self.headings, *self.lines, strict=True))
         widths = [max(map(len, column)) for column in columns]
         rows = [self.headings, ["-" * width for width in widths], *self.lines]
@@ -40,7 +40,7 @@ class Table:
         return "  ".join(padded).rstrip()
 
     def as_markdown(self) -> str:
-        """In GitHub's markdown."""
+        """Return the table in GitHub's markdown."""
         rule = "---:" if self.numeric else "---"
         rows = [self.headings, ["---", *[rule] * (len(self.headings) - 1)], *self.lines]
         lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
@@ -49,7 +49,7 @@ class Table:
 
 
 def figures(value: float) -> str:
-    """Three significant figures, without an exponent."""
+    """Format a value with three significant figures, without an exponent."""
     if value >= 100:
         return f"{value:.0f}"
     decimals = 1 if value >= 10 else 2 if value >= 1 else 3 if value >= 0.1 else 4
@@ -57,5 +57,5 @@ def figures(value: float) -> str:
 
 
 def spaced(number: int) -> str:
-    """A number with its thousands apart."""
+    """Format a number with spaces between thousands."""
     return f"{number:,}".replace(",", " ")

@@ -1,4 +1,4 @@
-"""What holds for every test: nothing outlives it."""
+"""Fixtures of all tests: no resource outlives a test."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MARK = "ENACT_POOL_TEST_RUN"
 
 @pytest.fixture(scope="session", autouse=True)
 def own_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What others, who run tests at the same time too, leave in the usual one is not ours."""
+    """Use a temporary folder of our own, without files of concurrent test runs."""
     before = os.environ.get("TMPDIR")
     os.environ["TMPDIR"] = str(tmp_path_factory.mktemp("temporary"))
     tempfile.tempdir = None
@@ -34,7 +34,7 @@ def own_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
 
 @pytest.fixture(scope="session", autouse=True)
 def interrupts_heeded() -> Iterator[None]:
-    """Shells have what they run in the background ignore SIGINT, and all that it starts."""
+    """Restore the SIGINT handler, as shells let background processes ignore SIGINT."""
     before = signal.getsignal(signal.SIGINT)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
@@ -43,10 +43,10 @@ def interrupts_heeded() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def mark(own_temporary_folder: None) -> Iterator[str]:
-    """What every process that is started here, orphans too, has in its environment."""
+    """Mark the environment of every process that the tests start, also of orphans."""
     os.environ[MARK] = uuid.uuid4().hex
-    # Started once and kept, so no leak of a test: loky's two resource trackers
-    # and the lifeline.
+    # Started once and kept, so not a leak of a test: loky's two resource trackers
+    # and the death pipe.
     run_parallel([len], "")
     end_default_pool()
     yield os.environ[MARK]
@@ -61,7 +61,7 @@ def end_default_pool() -> None:
 
 
 def processes(mark: str) -> dict[int, str]:
-    """All processes with the mark, and zombies of this one, by process id."""
+    """Return all processes with the mark, and zombies of this one, by process id."""
     found = {}
     for process in psutil.process_iter():
         try:
@@ -77,19 +77,19 @@ def processes(mark: str) -> dict[int, str]:
 
 
 def descriptors() -> dict[int, str]:
-    """What this process has open, by number."""
+    """Return the open descriptors of this process, by number."""
     found = {}
     for name in os.listdir("/dev/fd"):
         try:
             status = os.fstat(int(name))
         except OSError:
-            continue  # the one that did the listing
+            continue  # the descriptor of the listing itself
         found[int(name)] = f"mode {status.st_mode:o} inode {status.st_ino}"
     return found
 
 
 def temporary_files() -> set[str]:
-    """Files of ours where temporary files and shared memory live."""
+    """Return our files among temporary files and shared memory."""
     places = [tempfile.gettempdir(), "/dev/shm"]
     return {
         entry.path
@@ -102,14 +102,14 @@ def temporary_files() -> set[str]:
 
 @pytest.fixture(autouse=True)
 def nothing_left(mark: str) -> Iterator[None]:
-    """No process, thread, descriptor or temporary file is left by the test."""
+    """Check that the test leaves no process, thread, descriptor or temporary file."""
     gc.collect()
     before = processes(mark), descriptors(), set(threading.enumerate()), temporary_files()
     yield
     end_default_pool()
     gc.collect()
     new = processes(mark).keys() - before[0].keys()
-    # A killed process is gone a moment later, with no event to wait for but this.
+    # A killed process disappears a moment later, which can only be polled.
     psutil.wait_procs([psutil.Process(pid) for pid in new if psutil.pid_exists(pid)], timeout=5)
     left = {pid: what for pid, what in processes(mark).items() if pid not in before[0]}
     assert not left, "processes left"

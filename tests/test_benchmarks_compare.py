@@ -1,4 +1,4 @@
-"""The comparison of two records of the benchmarks: pure, on records that are made up."""
+"""The comparison of two records of the benchmarks, on made-up records."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NAMES = {"ours": OURS, "mp_pool": "mp.Pool"}
 
 
 def row(name: str = "noops-1", description: str = "a work", **times_ms: list[float]) -> Row:
-    """A row with a time for each repeat, by contender."""
+    """Return a row with a time for each repeat, by contender."""
     timed = Row(name, description, tasks=1)
     for contender, times in times_ms.items():
         cell = timed.cells[NAMES.get(contender, contender)] = Cell("timed")
@@ -27,7 +27,7 @@ def record(*rows: Row, quick: bool = False, workers: int = 2) -> Record:
 
 
 def change(old: Row, new: Row) -> Change:
-    """What became of one row."""
+    """Return the change of the only row."""
     (only,) = compared(record(old), record(new)).changes
     return only
 
@@ -46,7 +46,7 @@ def test_a_row_that_takes_less_time_against_its_peer_got_better() -> None:
 
 
 @pytest.mark.parametrize(("share", "verdict"), [(0.99, "same"), (1.01, "worse")])
-def test_what_is_within_the_least_noise_is_the_same(share: float, verdict: str) -> None:
+def test_a_change_within_the_least_noise_is_the_same(share: float, verdict: str) -> None:
     later = 10.0 * (1 + share * LEAST_NOISE)
     assert change(row(ours=[10.0]), row(ours=[later])).verdict == verdict
 
@@ -63,7 +63,7 @@ def test_the_noisier_record_counts(noisy_first: bool) -> None:
     assert measured.noise == pytest.approx(0.4)
 
 
-def test_repeats_in_which_both_were_slow_make_no_noise() -> None:
+def test_repeats_in_which_both_were_slow_are_not_noise() -> None:
     steady = row(ours=[10.0, 20.0, 30.0], loky=[20.0, 40.0, 60.0])
     assert change(steady, steady).noise == LEAST_NOISE
 
@@ -73,48 +73,48 @@ def test_growth_within_a_large_spread_is_the_same() -> None:
     assert change(old, new).verdict == "same"
 
 
-def test_the_peer_of_the_bar_is_the_reference() -> None:
+def test_the_peer_of_the_target_is_the_reference() -> None:
     timed = row("noops-1", ours=[1.0], pebble=[1.0], mp_pool=[2.0])
     assert change(timed, timed).peer == "mp.Pool"
 
 
-def test_without_the_peer_of_the_bar_the_fastest_of_the_old_record_is_the_reference() -> None:
+def test_without_the_targets_peer_the_fastest_of_the_old_record_is_the_reference() -> None:
     old = row("noops-1", ours=[1.0], pebble=[3.0], loky=[2.0])
     new = row("noops-1", ours=[1.0], pebble=[1.0], loky=[2.0])
     assert change(old, new).peer == "loky"
 
 
-def test_where_the_bar_is_the_best_peer_both_records_have_the_same_reference() -> None:
+def test_if_the_target_is_the_best_peer_both_records_have_the_same_reference() -> None:
     old = row("skewed", ours=[3.0], pebble=[1.0], loky=[2.0])
     new = row("skewed", ours=[3.0], pebble=[2.0], loky=[1.0])
     measured = change(old, new)
     assert (measured.peer, measured.before, measured.after) == ("pebble", 3.0, 1.5)
 
 
-def test_a_peer_that_was_not_timed_in_both_is_no_reference() -> None:
+def test_a_peer_that_was_not_timed_in_both_records_is_not_the_reference() -> None:
     old = row("noops-1", ours=[1.0], loky=[4.0], mp_pool=[2.0])
     assert change(old, row("noops-1", ours=[1.0], loky=[4.0])).peer == "loky"
 
 
-def test_a_loop_is_no_reference() -> None:
+def test_the_serial_loop_is_not_the_reference() -> None:
     timed = row("skewed", ours=[1.0], serial=[0.5], loky=[4.0])
     assert change(timed, timed).peer == "loky"
 
 
-def test_without_any_peer_the_own_time_is_compared() -> None:
+def test_without_any_peer_the_time_of_enact_pool_is_compared() -> None:
     measured = change(row(ours=[10.0], loky=[1.0]), row(ours=[12.0]))
     assert (measured.peer, measured.before, measured.after) == (None, 10.0, 12.0)
     assert measured.verdict == "worse"
 
 
 @pytest.mark.parametrize("verdict", ["loses", "failed", "hangs"])
-def test_a_row_in_which_enact_pool_has_no_time_any_more_got_worse(verdict: Verdict) -> None:
+def test_a_row_that_lost_its_time_of_enact_pool_got_worse(verdict: Verdict) -> None:
     new = row(loky=[1.0])
     new.cells[OURS] = Cell(verdict)
     assert change(row(ours=[1.0], loky=[1.0]), new).verdict == "worse"
 
 
-def test_rows_that_are_in_one_record_only_are_left_out_and_named() -> None:
+def test_rows_in_only_one_record_are_left_out_and_named() -> None:
     old = record(row("a", ours=[1.0]), row("b", ours=[1.0]))
     new = record(row("b", ours=[1.0]), row("c", ours=[1.0]))
     comparison = compared(old, new)
@@ -125,7 +125,7 @@ def test_rows_that_are_in_one_record_only_are_left_out_and_named() -> None:
     }
 
 
-def test_a_row_of_another_work_is_left_out() -> None:
+def test_a_row_with_another_workload_is_left_out() -> None:
     same = row("same", ours=[1.0])
     old, new = row(description="10 tasks", ours=[1.0]), row(description="20 tasks", ours=[2.0])
     comparison = compared(record(same, old), record(same, new))
@@ -153,7 +153,7 @@ def test_records_without_a_common_row_cannot_be_compared() -> None:
         compared(record(row("a", ours=[1.0])), record(row("b", ours=[1.0])))
 
 
-def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
+def test_a_record_is_read_back_unchanged(tmp_path: Path) -> None:
     written = record(row(ours=[1.0, 2.0], loky=[3.0]))
     written.facts.append(Fact("import", "import it", [1.0], 1.0))
     written.write(tmp_path / "record.json")
@@ -161,8 +161,8 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"rows": [{}], "facts": []}'])
-def test_what_is_no_record_is_not_read(text: str, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_record_raises(text: str, tmp_path: Path) -> None:
     path = tmp_path / "other.json"
     path.write_text(text)
-    with pytest.raises(ValueError, match="is no record of the benchmarks"):
+    with pytest.raises(ValueError, match="is not a record of the benchmarks"):
         Record.read(path)

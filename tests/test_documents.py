@@ -1,4 +1,4 @@
-"""The snippets of documents and the examples, run as a user would run them."""
+"""The snippets of documents and the examples, run as by a user."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 SNIPPETS = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-# Those of the other document that has some, each with what it prints, if the document says so.
+# The snippets of the other document, each with its output, if the document shows it.
 SEEN = re.findall(
     r"^```python\n(.*?)^```$(?:\n\n```text\n(.*?)^```$)?",
     (ROOT / "docs" / "what-a-callable-sees.md").read_text(),
@@ -22,7 +22,7 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 
 def run(path: Path, folder: Path, *arguments: str) -> str:
-    """Run a script in an empty folder; gives what it printed."""
+    """Run a script in an empty folder; return its output."""
     command = [sys.executable, str(path), *arguments]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=50)
     assert (done.returncode, done.stderr) == (0, "")
@@ -41,13 +41,15 @@ def test_the_first_snippet_prints_what_the_readme_says(tmp_path: Path) -> None:
     path.write_text(SNIPPETS[0])
     expected = re.search(r"^```text\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
     assert expected is not None
-    # How long it took till the crash is never the same.
+    # The time until the crash varies.
     times = re.compile(r", [\d.]+ m?s after it began$", re.MULTILINE)
     assert times.sub("", run(path, tmp_path)) == times.sub("", expected[1])
 
 
 @pytest.mark.parametrize("number", range(len(SEEN)))
-def test_snippets_of_what_a_callable_sees_print_what_it_says(number: int, tmp_path: Path) -> None:
+def test_snippets_of_what_a_callable_sees_print_what_the_document_says(
+    number: int, tmp_path: Path
+) -> None:
     snippet, expected = SEEN[number]
     if "import numpy" in snippet:
         pytest.importorskip("numpy")
@@ -61,7 +63,7 @@ def test_snippets_of_what_a_callable_sees_print_what_it_says(number: int, tmp_pa
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_examples_run(path: Path, tmp_path: Path) -> None:
     if path.stem == "analyse_sources":
-        # A tenth of the text: `make demo` takes all of it.
+        # A tenth of the text: `make demo` uses all of it.
         printed = run(path, tmp_path, "250000")
         assert "SIGSEGV" in printed
         assert "which find the same" in printed

@@ -1,20 +1,21 @@
-"""A chaos run: random work on several threads, while everything around it is disturbed.
+"""A chaos run: random work on several threads, while faults are injected all around it.
 
-    __main__     options, the epochs, the summary
+    __main__        options, the epochs, the summary
        |
-    drivers      threads, each of which makes up a plan, does it and has it judged
+    drivers         threads; each makes a plan, runs it and has the results checked
        |
-    plans        what is run, and how: chosen at random, from a seed
+    plans           what is run, and how: chosen at random, from a seed
        |
-    deeds        what runs in the workers, and notes each start in a log
+    tasks           what runs in the workers, and logs each start in a file
        |
-    verdicts     whether what came of a plan is what the contract says
+    run_checks      whether the results of a plan are what the contract says
+    result_checks   the same for a single result
        |
-    ledger       what was disturbed: who was killed or stopped, and when
+    fault_log       which workers were killed or stopped, and when
 
-`disturber` kills and stops workers from outside, and takes the parent's
-descriptors away. `census` counts what there is when nobody does anything.
-`soak` is another program, which counts before and after very many calls.
+`fault_injector` kills and stops workers from outside, and uses up the parent's
+descriptors. `process_snapshot` counts resources while nothing runs. `soak` is
+another program, which counts before and after very many calls.
 
-Linux only: workers are told apart by what /proc says, and killed by pidfd.
+Linux only: workers are identified by /proc, and killed by pidfd.
 """

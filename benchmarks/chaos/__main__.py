@@ -1,4 +1,4 @@
-"""`python -m benchmarks.chaos`: random work while workers are killed, for so many minutes."""
+"""`python -m benchmarks.chaos`: random work while workers are killed, for some minutes."""
 
 from __future__ import annotations
 
@@ -15,19 +15,25 @@ from random import Random
 
 import psutil
 
-from benchmarks.chaos.census import Census, growth, missing_workers, table, taken
-from benchmarks.chaos.disturber import Disturber
 from benchmarks.chaos.drivers import Driver
-from benchmarks.chaos.ledger import Ledger
+from benchmarks.chaos.fault_injector import FaultInjector
+from benchmarks.chaos.fault_log import FaultLog
+from benchmarks.chaos.process_snapshot import (
+    ProcessSnapshot,
+    memory_growth,
+    missing_workers,
+    table,
+    take_snapshot,
+)
 from benchmarks.chaos.soak import soak
 from benchmarks.table import Table, spaced
 from enact_pool import Pool, default_pool
 
-# After so many seconds all threads wait for each other, and everything is counted.
+# The length of an epoch. Then all threads wait for each other, and a snapshot is taken.
 _EPOCH_S = 4.0
-# All threads wait for each other again and again. When they do not, something hangs.
+# If the threads do not meet for so long, something hangs.
 _PATIENCE_S = 120.0
-# Few enough to be taken quickly.
+# Few enough to be used up quickly.
 _DESCRIPTORS = 512
 _SHARED_WORKERS = 3
 _MOST_VIOLATIONS = 30
@@ -42,10 +48,10 @@ def _options() -> argparse.Namespace:
     length.add_argument(
         "--soak",
         action="store_true",
-        help="10 000 calls and 1 000 crashes instead, and what is left of them",
+        help="10 000 calls and 1 000 crashes instead, and a check that nothing is left of them",
     )
-    parser.add_argument("--seed", type=int, help="of what is chosen (default: at random)")
-    parser.add_argument("--threads", type=int, default=4, help="that run callables (default: 4)")
+    parser.add_argument("--seed", type=int, help="of all random choices (default: a random seed)")
+    parser.add_argument("--threads", type=int, default=4, help="that run tasks (default: 4)")
     options = parser.parse_args()
     if options.seconds is None:
         options.seconds = 60 * (1.0 if options.minutes is None else options.minutes)
@@ -65,24 +71,24 @@ class _Chaos:
 
     def __init__(self, seed: int, threads: int, seconds: float, folder: Path) -> None:
         self._seconds = seconds
-        self._ledger = Ledger(say=_say)
+        self._faults = FaultLog(say=_say)
         self._shared = Pool(_SHARED_WORKERS)
         self._drivers = [
-            Driver(seed, number, folder, self._shared, self._ledger) for number in range(threads)
+            Driver(seed, number, folder, self._shared, self._faults) for number in range(threads)
         ]
-        self._disturber = Disturber(seed, self._ledger)
-        # Drivers and this thread meet when an epoch is over, and before the next one.
+        self._injector = FaultInjector(seed, self._faults)
+        # Drivers and this thread meet after each epoch, and before the next one.
         self._meeting = threading.Barrier(threads + 1)
         self._epoch_ends = 0.0
         self._is_over = False
-        self._censuses: list[Census] = []
+        self._snapshots: list[ProcessSnapshot] = []
         threading.excepthook = self._thread_died
 
     def _thread_died(self, what: threading.ExceptHookArgs) -> None:
         if what.exc_type is threading.BrokenBarrierError:
-            return  # another driver has died, as was told
+            return  # another driver has died, and was reported
         name = what.thread.name if what.thread else "?"
-        self._ledger.violated(
+        self._faults.report_violation(
             f"thread {name}", f"died of {what.exc_type.__name__}: {what.exc_value}"
         )
         sys.__excepthook__(what.exc_type, what.exc_value or what.exc_type(), what.exc_traceback)
@@ -98,8 +104,8 @@ class _Chaos:
                 driver.step()
             self._meeting.wait()
 
-    def run(self) -> Ledger:
-        """Run all epochs; gives what came of it."""
+    def run(self) -> FaultLog:
+        """Run all epochs; return the log of faults and violations."""
         self._fill()
         threads = [
             threading.Thread(target=self._drive, args=(driver,), name=driver.name)
@@ -107,52 +113,52 @@ class _Chaos:
         ]
         for thread in threads:
             thread.start()
-        self._disturber.start()
+        self._injector.start()
         began = time.monotonic()
         try:
             while (now := time.monotonic()) < began + self._seconds:
                 self._epoch(min(_EPOCH_S, began + self._seconds - now), began)
-                if len(self._ledger.violations) >= _MOST_VIOLATIONS:
+                if len(self._faults.violations) >= _MOST_VIOLATIONS:
                     break
         except threading.BrokenBarrierError:
-            pass  # a driver has died, as was told
+            pass  # a driver has died, and was reported
         self._is_over = True
-        self._disturber.stop()
+        self._injector.stop()
         if not self._meeting.broken:
             self._meeting.wait()
         for thread in threads:
             thread.join()
-        self._ledger.counts["seconds"] = round(time.monotonic() - began)
-        return self._ledger
+        self._faults.counts["seconds"] = round(time.monotonic() - began)
+        return self._faults
 
     def _epoch(self, seconds: float, began: float) -> None:
         faulthandler.dump_traceback_later(_PATIENCE_S, exit=True)
-        # What there is with all workers is counted before any is kept from starting.
-        self._disturber.resume(squeeze=bool(self._censuses))
+        # The first snapshot needs all workers: no fault may prevent their start before it.
+        self._injector.resume(exhaust=bool(self._snapshots))
         self._epoch_ends = time.monotonic() + seconds
         self._meeting.wait()
         try:
             self._meeting.wait()
         finally:
-            self._disturber.pause()
+            self._injector.pause()
         for driver in self._drivers:
             driver.check_late_starts()
-        self._ledger.close_epoch()
+        self._faults.close_epoch()
         self._fill()
-        first = self._censuses[0] if self._censuses else None
-        census = taken(round(time.monotonic() - began, 1), first)
-        self._censuses.append(census)
-        for what in census.more_than(first or census):
-            self._ledger.violated(f"after {census.seconds} s", what)
+        first = self._snapshots[0] if self._snapshots else None
+        snapshot = take_snapshot(round(time.monotonic() - began, 1), first)
+        self._snapshots.append(snapshot)
+        for what in snapshot.increases_since(first or snapshot):
+            self._faults.report_violation(f"after {snapshot.seconds} s", what)
 
     def _fill(self) -> None:
-        """Let each pool have all its workers."""
+        """Let each pool start all its workers."""
         for pool in (self._shared, None):
             if found := missing_workers(pool, _SHARED_WORKERS):
-                self._ledger.violated("idle pool", found)
+                self._faults.report_violation("idle pool", found)
 
     def close(self) -> None:
-        """End everything, and see that nothing is left."""
+        """Close everything, and check that nothing is left."""
         self._shared.close()
         default_pool().close()
         for driver in self._drivers:
@@ -160,21 +166,21 @@ class _Chaos:
         left = _marked()
         _, alive = psutil.wait_procs(left, timeout=5)
         for process in alive:
-            self._ledger.violated("the end", f"process {process.pid} is left")
+            self._faults.report_violation("the end", f"process {process.pid} is left")
 
     def table(self) -> Table:
-        """The censuses; about twenty of them."""
-        every = max(1, len(self._censuses) // 20)
-        return table(self._censuses[::every][:-1] + self._censuses[-1:])
+        """Return a table of about twenty snapshots."""
+        every = max(1, len(self._snapshots) // 20)
+        return table(self._snapshots[::every][:-1] + self._snapshots[-1:])
 
     def check_memory(self) -> None:
-        """Memory may not grow for ever."""
-        for what in growth(self._censuses):
-            self._ledger.violated("memory", what)
+        """Report memory that has grown too much."""
+        for what in memory_growth(self._snapshots):
+            self._faults.report_violation("memory", what)
 
 
 def _marked() -> list[psutil.Process]:
-    """Processes that this one has started, orphans too, but for the resource trackers."""
+    """Return all processes that this one has started, also orphans, except resource trackers."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -187,12 +193,12 @@ def _marked() -> list[psutil.Process]:
     return found
 
 
-def _summary(ledger: Ledger) -> Table:
-    counts = ledger.counts
+def _summary(faults: FaultLog) -> Table:
+    counts = faults.counts
     seconds = counts.pop("seconds")
     lines = [[what, spaced(number)] for what, number in sorted(counts.items())]
     lines += [
-        ["violations", str(len(ledger.violations))],
+        ["violations", str(len(faults.violations))],
         ["runs per second", f"{counts['runs'] / seconds:.1f}"],
         ["callables per second", f"{counts['starts'] / seconds:.0f}"],
     ]
@@ -200,7 +206,7 @@ def _summary(ledger: Ledger) -> Table:
 
 
 def main() -> int:
-    """Do what the command line says; gives the exit code."""
+    """Run the command line; return the exit code."""
     options = _options()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (_DESCRIPTORS, hard))
@@ -213,15 +219,15 @@ def main() -> int:
             return soak(Path(folder), _say)
         _say(f"seed {options.seed}, {options.threads} threads, {options.seconds:g} s")
         chaos = _Chaos(options.seed, options.threads, options.seconds, Path(folder))
-        ledger = chaos.run()
+        faults = chaos.run()
         chaos.check_memory()
         chaos.close()
     _say(chaos.table().as_text())
     _say("")
-    _say(_summary(ledger).as_text())
-    if ledger.violations:
+    _say(_summary(faults).as_text())
+    if faults.violations:
         _say(f"failed, with seed {options.seed}")
-    return 1 if ledger.violations else 0
+    return 1 if faults.violations else 0
 
 
 if __name__ == "__main__":

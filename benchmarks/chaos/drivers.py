@@ -1,4 +1,4 @@
-"""Drivers: threads that make up plans, do them, and have what comes of them judged."""
+"""Drivers: threads that make plans, run them, and check the results."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ import resource
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from benchmarks.chaos.deeds import NOTE, Deed, carry_out, closure, given_value
-from benchmarks.chaos.ledger import Ledger, Span
-from benchmarks.chaos.plans import Plan, made_up
-from benchmarks.chaos.verdicts import Complaint, Report, fault_of_nested, judge
+from benchmarks.chaos.fault_log import FaultLog, Span
+from benchmarks.chaos.plans import Plan, make_plan
+from benchmarks.chaos.result_checks import Report, problem_of_nested
+from benchmarks.chaos.run_checks import EmitterError, check
+from benchmarks.chaos.tasks import StartLog, Task, closure, run_task
+from benchmarks.chaos.values import input_value
 from enact_pool import (
     EventEmitter,
     Ok,
@@ -31,51 +33,28 @@ from enact_pool import (
 )
 from enact_pool._api.default_pool import default_pool
 
-__all__ = ["Driver", "StartLog"]
+__all__ = ["Driver"]
 
 _MOST_DRIVERS = 1 << 6
 
-# How many callables an emitter runs, and how long a forked child may take for them.
+# How many callables an emitter runs, and how many seconds a forked child may take for them.
 _NESTED = 3
 _CHILD_S = 30.0
 
-# A slow emitter sleeps for so long, at every so many events.
+# For how long, and at how many events, a slow emitter sleeps.
 _EMIT_S = 0.005
 _EMIT_EVERY = 20
 
 
-class StartLog:
-    """A file in which workers note what they have started: see `deeds`."""
-
-    def __init__(self, path: Path) -> None:
-        path.touch()
-        self.path = str(path)
-        # Open all the time: there may be no descriptor to be had later.
-        self._file = os.open(path, os.O_RDONLY)
-        self._at = 0
-
-    def new_notes(self) -> Iterator[tuple[int, int, int, int]]:
-        """What was noted since the last call: plans, deeds, nested ones, and workers."""
-        pieces = []
-        while piece := os.pread(self._file, 1 << 20, self._at):
-            self._at += len(piece)
-            pieces.append(piece)
-        yield from NOTE.iter_unpack(b"".join(pieces))
-
-    def close(self) -> None:
-        """Nothing is noted any more."""
-        os.close(self._file)
-
-
 class _Listener:
-    """An emitter of our own that keeps the events. It may be slow, complain, or do something else.
+    """An emitter that keeps the events. Depending on `kind` it is slow, or raises an error.
 
-    `aside` is done at the second event.
+    `action` is called at the second event.
     """
 
-    def __init__(self, kind: str, aside: Callable[[], None]) -> None:
+    def __init__(self, kind: str, action: Callable[[], None]) -> None:
         self._kind = kind
-        self._aside = aside
+        self._action = action
         self.events: list[StreamEvent] = []
 
     def emit(self, event: StreamEvent) -> None:
@@ -83,71 +62,73 @@ class _Listener:
         if self._kind == "slow" and len(self.events) % _EMIT_EVERY == 0:
             time.sleep(_EMIT_S)
         if self._kind == "raising" and len(self.events) == 3:
-            raise Complaint("of the third event")
+            raise EmitterError("at the third event")
         if len(self.events) == 2:
-            self._aside()
+            self._action()
 
 
 class Driver:
-    """One thread's work. The same seed and number give the same plans."""
+    """The work of one thread. The same seed and number make the same plans."""
 
-    def __init__(self, seed: int, number: int, folder: Path, shared: Pool, ledger: Ledger) -> None:
+    def __init__(
+        self, seed: int, number: int, folder: Path, shared: Pool, faults: FaultLog
+    ) -> None:
         self.name = f"driver-{number}"
         self._random = Random(f"{seed} {number}")
         self._seed = seed
         self._number = number
         self._shared = shared
-        self._ledger = ledger
+        self._faults = faults
         self._log = StartLog(folder / self.name)
         self._step = 0
-        # Nested deeds that were started: those of a killed worker may come late.
+        # Nested tasks that have started: those of a killed worker may be logged late.
         self._nested: set[tuple[int, int, int]] = set()
 
     def close(self) -> None:
-        """Let go of the log."""
+        """Close the log."""
         self._log.close()
 
     def step(self) -> None:
-        """Make up the next plan, do it, and have it judged."""
+        """Make the next plan, run it, and check the results."""
         self._step += 1
         # No other driver's plan has this number.
         number = self._step * _MOST_DRIVERS + self._number
-        plan = made_up(self._random, number, self._where(number), self._log.path)
-        report = self._done(plan)
-        judge(report, self._ledger)
-        self._ledger.count("runs")
-        self._ledger.count("callables", len(plan.deeds))
-        self._ledger.count("results", len(report.results))
+        plan = make_plan(self._random, number, self._where(number), self._log.path)
+        report = self._run(plan)
+        check(report, self._faults)
+        self._faults.count("runs")
+        self._faults.count("callables", len(plan.tasks))
+        self._faults.count("results", len(report.results))
 
     def _where(self, plan: int) -> str:
         return f"seed {self._seed}, {self.name}, step {plan // _MOST_DRIVERS}"
 
     def check_late_starts(self) -> None:
-        """When all is quiet: nothing of earlier steps may start any more."""
+        """Check that no task of earlier steps starts while nothing runs."""
         self._starts_of(None)
         self._nested.clear()
 
     def _starts_of(self, plan: Plan | None) -> dict[int, list[int]]:
-        """Which deeds of the plan were started, by whom."""
+        """Return which tasks of the plan were started, and by which workers."""
         starts: dict[int, list[int]] = {}
         count = 0
-        for number, index, nested, worker in self._log.new_notes():
+        for number, index, nested, worker in self._log.new_entries():
             count += 1
             where = self._where(number)
             if nested:
                 if (number, index, nested) in self._nested:
-                    self._ledger.violated(where, f"nested deed {index}.{nested} started again")
+                    self._faults.report_violation(where, f"task {index}.{nested} started again")
                 self._nested.add((number, index, nested))
             elif plan is None or number != plan.number:
-                self._ledger.violated(where, f"deed {index} was started when all was over")
+                self._faults.report_violation(where, f"task {index} started after its run")
             else:
                 starts.setdefault(index, []).append(worker)
-        self._ledger.count("starts", count)
-        self._ledger.proven(worker for workers in starts.values() for worker in workers)
+        self._faults.count("starts", count)
+        self._faults.record_starts(worker for workers in starts.values() for worker in workers)
         return starts
 
-    def _done(self, plan: Plan) -> Report:
-        """Do what the plan says."""
+    def _run(self, plan: Plan) -> Report:
+        """Run the plan."""
         results: list[ParallelResult[Any]] = []
         raised: BaseException | None = None
         self._starts_of(None)
@@ -160,7 +141,7 @@ class Driver:
                 pool = Pool(plan.workers, idle_timeout=plan.idle_timeout)
                 stack.enter_context(pool)
             listener = self._listener(plan, pool)
-            canceller = _Canceller(plan.cancels_after, pool, self._ledger)
+            canceller = _Canceller(plan.cancels_after, pool, self._faults)
             begin = time.monotonic()
             with canceller:
                 try:
@@ -176,7 +157,7 @@ class Driver:
         elif listener is not None:
             events = listener.events
         if raised is not None:
-            # It holds frames, and they hold lanes.
+            # Its traceback keeps frames, which keep lanes.
             raised = raised.with_traceback(None)
         return Report(plan, span, id(pool), results, events, raised, starts)
 
@@ -185,29 +166,30 @@ class Driver:
             return None
         if plan.emitter == "events":
             return EventEmitter()
-        asides: dict[str, Callable[[], None]] = {
+        actions: dict[str, Callable[[], None]] = {
             "nesting": lambda: self._nest(plan, pool),
             "forking": lambda: self._fork(plan),
         }
-        return _Listener(plan.emitter, asides.get(plan.emitter, lambda: None))
+        return _Listener(plan.emitter, actions.get(plan.emitter, lambda: None))
 
     def _nest(self, plan: Plan, pool: Pool) -> None:
-        """Run something on the same pool, within a run."""
+        """Run callables on the same pool, within a run."""
         begin = time.monotonic()
         for result in pool.run_parallel([abs] * _NESTED, -3):
-            if fault := fault_of_nested(result, Span(begin, time.monotonic()), pool, self._ledger):
-                self._ledger.violated(plan.where, f"run by an emitter: {fault}: {result!r}")
+            span = Span(begin, time.monotonic())
+            if problem := problem_of_nested(result, span, pool, self._faults):
+                self._faults.report_violation(plan.where, f"in an emitter: {problem}: {result!r}")
 
     def _fork(self, plan: Plan) -> None:
-        """Let a child of this process, in which no thread is left but this, run something."""
+        """Run callables in a forked child, which has no other thread."""
         child = os.fork()
         if child == 0:
             _run_and_exit()
         _, status = os.waitpid(child, 0)
-        self._ledger.count("forks")
+        self._faults.count("forks")
         if status:
             what = f"a forked child ended with {os.waitstatus_to_exitcode(status)}"
-            self._ledger.violated(plan.where, f"{what}\n    {plan!r}")
+            self._faults.report_violation(plan.where, f"{what}\n    {plan!r}")
 
     def _call(
         self, plan: Plan, pool: Pool, listener: Any, results: list[ParallelResult[Any]]
@@ -227,31 +209,31 @@ class Driver:
         items: Iterable[Any]
         if plan.is_map:
             call = imap_parallel if plan.is_lazy else map_parallel
-            found = call(carry_out, plan.deeds, listener, **options)
+            found = call(run_task, plan.tasks, listener, **options)
         else:
             call = iter_parallel if plan.is_lazy else run_parallel
-            items = [_as_closure(deed) for deed in plan.deeds] if plan.are_closures else plan.deeds
-            found = call(items, given_value(*plan.given), listener, **options)
+            items = [_as_closure(task) for task in plan.tasks] if plan.as_closures else plan.tasks
+            found = call(items, input_value(*plan.input), listener, **options)
         if not plan.is_lazy:
             results += found
             return
         try:
-            for result in found if plan.leaves_after != 0 else ():
+            for result in found if plan.stops_after != 0 else ():
                 results.append(result)
-                if plan.looks_s:
-                    time.sleep(plan.looks_s)
-                if len(results) == plan.leaves_after:
+                if plan.pause_s:
+                    time.sleep(plan.pause_s)
+                if len(results) == plan.stops_after:
                     break
         finally:
             found.close()
 
 
 def _run_and_exit() -> None:
-    """In a forked child: end with 0 if all is well."""
+    """Run callables in a forked child; exit with 0 if their results are right."""
     try:
         # No alarm: signals are blocked while a worker is started.
-        threading.Thread(target=_tell_and_exit_if_it_hangs, daemon=True).start()
-        # What was taken from the parent was not meant for this one.
+        threading.Thread(target=_exit_if_it_hangs, daemon=True).start()
+        # The descriptor limit was lowered for the parent alone.
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         results = run_parallel([abs] * _NESTED, -3)
@@ -262,24 +244,24 @@ def _run_and_exit() -> None:
         os._exit(4)
 
 
-def _tell_and_exit_if_it_hangs() -> None:
+def _exit_if_it_hangs() -> None:
     time.sleep(_CHILD_S)
     faulthandler.dump_traceback()
     os._exit(5)
 
 
-def _as_closure(deed: Deed) -> Any:
-    if deed.kind in ("unpicklable", "unloadable"):
-        return deed
-    return closure(deed.kind, deed.plan, deed.index, deed.amount, deed.log)
+def _as_closure(task: Task) -> Any:
+    if task.kind in ("unpicklable", "unloadable"):
+        return task
+    return closure(task.kind, task.plan, task.index, task.amount, task.log)
 
 
 class _Canceller:
-    """Cancels a pool after some seconds (None: never), in a thread of its own."""
+    """Cancels a pool after some seconds (None: never), in its own thread."""
 
-    def __init__(self, seconds: float | None, pool: Pool, ledger: Ledger) -> None:
+    def __init__(self, seconds: float | None, pool: Pool, faults: FaultLog) -> None:
         self._pool = pool
-        self._ledger = ledger
+        self._faults = faults
         self._timer = None if seconds is None else threading.Timer(seconds, self._cancel)
 
     def __enter__(self) -> None:
@@ -292,5 +274,5 @@ class _Canceller:
             self._timer.join()
 
     def _cancel(self) -> None:
-        with self._ledger.entered("cancel", id(self._pool)):
+        with self._faults.during("cancel", id(self._pool)):
             self._pool.cancel()

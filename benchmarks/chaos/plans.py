@@ -1,4 +1,4 @@
-"""Plans: what one step of a chaos run does. All that is left to chance is decided here."""
+"""Plans: what one step of a chaos run does. All random choices are made here."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ from random import Random
 
 from attrs import field, frozen
 
-from benchmarks.chaos.deeds import CRASHES, REPEATED, VALUES, Deed
+from benchmarks.chaos.tasks import CRASHES, REPEATED, Task
+from benchmarks.chaos.values import VALUES
 
-__all__ = ["Plan", "made_up"]
+__all__ = ["Plan", "make_plan"]
 
-# Those that come up in any plan, and how often, beside the crashes.
-_HARMLESS = {"noop": 30, "sleep": 8, "busy": 5, "raise": 5, "exit": 1, "fork": 1, "wander": 1}
+# Kinds of tasks in any plan beside the crashes, with their weights.
+_HARMLESS = {"noop": 30, "sleep": 8, "busy": 5, "raise": 5, "exit": 1, "fork": 1, "change_state": 1}
 _ODD = {"unpicklable": 2, "unloadable": 2, "return_unpicklable": 2, "bytes": 2, "blob": 2}
 _MIXED = {**_HARMLESS, **_ODD, **dict.fromkeys(CRASHES, 1)}
 _QUICK = {"noop": 400, "raise": 1, **dict.fromkeys(CRASHES, 0.05)}
 _SLOW = {"sleep": 10, "busy": 5, "raise": 1}
 _RETURNING = {**dict.fromkeys(VALUES, 4), "noop": 2, "segfault": 0.2, "die": 0.2}
 
-# How a plan is mixed, and how often.
+# Kinds of plans, with their weights.
 _SORTS = {
     "single": 8,
     "swarm": 30,
@@ -36,37 +37,37 @@ _EMITTERS = {"none": 30, "events": 30, "slow": 15, "raising": 15, "nesting": 8, 
 _LONGEST_MS = 20
 _LARGEST_BYTES = 4 << 20
 
-# No quick callable is kept from the CPU for so long, unless its worker is stopped.
+# No quick task waits so long for a CPU, unless its worker is stopped.
 _TIMEOUT_S = (0.7, 1.5)
-# More than a worker with the largest values has, and less than one that hoards.
+# More than a worker with the largest values uses, and less than a "hoard" task.
 _MAX_MEMORY_BYTES = 200 << 20
 
 
 @frozen
 class Plan:
-    """One call: of what, on which pool, and what is done to it."""
+    """One call: its tasks, its pool and its options."""
 
     number: int
     where: str
     sort: str
     # "run", "iter", "map" or "imap".
     way: str
-    deeds: list[Deed] = field(repr=lambda deeds: f"<{len(deeds)} deeds>")
-    # Deeds are given as they are, or as closures.
-    are_closures: bool
+    tasks: list[Task] = field(repr=lambda tasks: f"<{len(tasks)} tasks>")
+    # Whether closures are run instead of `Task` objects.
+    as_closures: bool
     ordered: bool
-    # "shared", "default" or "own"; the latter's workers, and after how many idle seconds they end.
+    # "shared", "default" or "own"; for the latter, its workers and its idle time-out in seconds.
     place: str
     workers: int
     idle_timeout: float | None
     max_workers: int | None
-    # Of what kind the input is, and how many bytes it has.
-    given: tuple[str, int]
+    # The kind of the input, and its size in bytes.
+    input: tuple[str, int]
     # "none", "events", "slow", "raising", "nesting" or "forking".
     emitter: str
-    # After how many results a lazy one is left; and for how long each is looked at.
-    leaves_after: int | None
-    looks_s: float
+    # After how many results a lazy call is closed; and the pause after each result in seconds.
+    stops_after: int | None
+    pause_s: float
     # After how many seconds the pool is cancelled.
     cancels_after: float | None
     timeout: float | None
@@ -76,17 +77,17 @@ class Plan:
 
     @property
     def is_lazy(self) -> bool:
-        """Whether results are given one by one."""
+        """Whether results are returned one by one."""
         return self.way in ("iter", "imap")
 
     @property
     def is_map(self) -> bool:
-        """Whether deeds are inputs of one function."""
+        """Whether tasks are the inputs of one function."""
         return self.way in ("map", "imap")
 
 
-def made_up(random: Random, number: int, where: str, log: str) -> Plan:
-    """The next plan of a driver, whose deeds note their starts in its log."""
+def make_plan(random: Random, number: int, where: str, log: str) -> Plan:
+    """Make the next plan of a driver, whose tasks log their starts in `log`."""
     sort = _chosen(random, _SORTS)
     way = random.choice(["run", "run", "iter", "map", "imap"])
     is_lazy = way in ("iter", "imap")
@@ -94,41 +95,41 @@ def made_up(random: Random, number: int, where: str, log: str) -> Plan:
     limits_memory = sort == "large limits"
     place = random.choice(["shared", "shared", "default", "default", "own"])
     kinds = _kinds(random, sort)
-    deeds = [
-        Deed(kind, number, index, _amount(random, kind), log) for index, kind in enumerate(kinds)
+    tasks = [
+        Task(kind, number, index, _amount(random, kind), log) for index, kind in enumerate(kinds)
     ]
     if sort == "repeated":
-        deeds = [Deed("noop", number, REPEATED, 0, log)] * random.choice([10, 300, 3000])
-    given = ("nothing", 0)
+        tasks = [Task("noop", number, REPEATED, 0, log)] * random.choice([10, 300, 3000])
+    input = ("nothing", 0)
     if way in ("run", "iter"):
-        # What each deed looks at costs it time.
-        largest = _LARGEST_BYTES if len(deeds) < 50 else 1 << 10
+        # Each task checks its whole input.
+        largest = _LARGEST_BYTES if len(tasks) < 50 else 1 << 10
         shape = random.choice(["nothing", "nothing", "list", "bytes", "blob"])
-        given = shape, random.randrange(8, largest, 8)
+        input = shape, random.randrange(8, largest, 8)
     return Plan(
         number=number,
         where=where,
         sort=sort,
         way=way,
-        deeds=deeds,
-        are_closures=way in ("run", "iter") and sort in ("swarm", "mix") and random.random() < 0.4,
+        tasks=tasks,
+        as_closures=way in ("run", "iter") and sort in ("swarm", "mix") and random.random() < 0.4,
         ordered=not is_lazy or random.random() < 0.6,
         place=place,
         workers=random.randint(1, 3),
         idle_timeout=random.choice([None, 300.0, 0.02]),
         max_workers=random.randint(1, 3) if random.random() < 0.1 and place != "own" else None,
-        given=given,
+        input=input,
         emitter=_chosen(random, _EMITTERS),
-        leaves_after=(
-            random.randint(0, max(1, len(deeds))) if is_lazy and random.random() < 0.25 else None
+        stops_after=(
+            random.randint(0, max(1, len(tasks))) if is_lazy and random.random() < 0.25 else None
         ),
-        looks_s=random.choice([0.0, 0.0, 0.0, 0.002]) if is_lazy and len(deeds) < 100 else 0.0,
+        pause_s=random.choice([0.0, 0.0, 0.0, 0.002]) if is_lazy and len(tasks) < 100 else 0.0,
         cancels_after=random.random() ** 2 * 0.5 if random.random() < 0.06 else None,
         timeout=random.uniform(*_TIMEOUT_S) if limits_time else None,
         max_memory=_MAX_MEMORY_BYTES if limits_memory else None,
-        # Of a worker; twenty starts are enough for any plan.
+        # Per worker; about twenty starts of workers are enough for any plan.
         max_tasks=(
-            random.choice([1, 3, 10, 100]) + len(deeds) // 20 if random.random() < 0.08 else None
+            random.choice([1, 3, 10, 100]) + len(tasks) // 20 if random.random() < 0.08 else None
         ),
         fail_fast=random.random() < 0.08,
     )
@@ -139,7 +140,7 @@ def _chosen(random: Random, weights: dict[str, float] | dict[str, int]) -> str:
 
 
 def _kinds(random: Random, sort: str) -> list[str]:
-    """The kinds of a plan's deeds."""
+    """Choose the kinds of a plan's tasks."""
     if sort == "single":
         return [_chosen(random, _MIXED)]
     if sort == "swarm":
@@ -161,7 +162,7 @@ def _amount(random: Random, kind: str) -> int:
     if kind in ("sleep", "busy"):
         return random.randint(0, _LONGEST_MS)
     if kind in VALUES:
-        # As many small ones as large ones.
+        # Logarithmic: as many small values as large ones.
         return int(_LARGEST_BYTES ** random.uniform(0.3, 1.0))
     if kind == "nest":
         return random.randint(1, 4)

@@ -1,4 +1,4 @@
-"""Soaking: what there is after very many calls and crashes, and after a few."""
+"""Soaking: compare the process's resources after few and after very many calls and crashes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Callable
 from itertools import cycle
 from pathlib import Path
 
-from benchmarks.chaos.census import Census, missing_workers, table, taken
-from benchmarks.chaos.deeds import CRASHES, Deed
+from benchmarks.chaos.process_snapshot import ProcessSnapshot, missing_workers, table, take_snapshot
+from benchmarks.chaos.tasks import CRASHES, Task
 from enact_pool import EventEmitter, Pool, run_parallel
 
 __all__ = ["soak"]
@@ -22,37 +22,37 @@ _RSS_BOUND_MB = 10.0
 
 
 def soak(folder: Path, say: Callable[[str], None]) -> int:
-    """Ten calls and ten crashes, then 10 000 and 1 000; gives 1 if something is left of these."""
+    """Run 10 calls and 10 crashes, then 10 000 and 1 000; return 1 if these leave something."""
     log = folder / "starts"
     log.touch()
     began = time.monotonic()
     with Pool(_WORKERS) as pool:
-        censuses: list[Census] = []
+        snapshots: list[ProcessSnapshot] = []
         for calls, crashes in [(_FEW, _FEW), (_CALLS, _CRASHES)]:
             _call(pool, calls, crashes, str(log))
             if missing := missing_workers(pool, _WORKERS):
                 raise AssertionError(missing)
-            first = censuses[0] if censuses else None
-            censuses.append(taken(time.monotonic() - began, first))
-            say(f"{calls} calls with {crashes} crashes: {censuses[-1].seconds:.0f} s")
-    say(table(censuses).as_text())
-    left = censuses[1].more_than(censuses[0])
-    if censuses[1].rss_mb > censuses[0].rss_mb + _RSS_BOUND_MB:
-        left.append(f"{censuses[1].rss_mb:.1f} MB, and {censuses[0].rss_mb:.1f} MB before")
+            first = snapshots[0] if snapshots else None
+            snapshots.append(take_snapshot(time.monotonic() - began, first))
+            say(f"{calls} calls with {crashes} crashes: {snapshots[-1].seconds:.0f} s")
+    say(table(snapshots).as_text())
+    left = snapshots[1].increases_since(snapshots[0])
+    if snapshots[1].rss_mb > snapshots[0].rss_mb + _RSS_BOUND_MB:
+        left.append(f"{snapshots[1].rss_mb:.1f} MB, and {snapshots[0].rss_mb:.1f} MB before")
     for what in left:
         say(f"VIOLATION {what}")
     return 1 if left else 0
 
 
 def _call(pool: Pool, calls: int, crashes: int, log: str) -> None:
-    """Make so many calls, of three callables, of which so many have one that crashes."""
+    """Make calls of three tasks each; `crashes` of the calls have one that crashes."""
     kinds = cycle(CRASHES)
     for number in range(calls):
         crashing = number * crashes // calls != (number + 1) * crashes // calls
         kind = next(kinds) if crashing else "noop"
-        deeds = [Deed(each, number, at, 0, log) for at, each in enumerate(("noop", kind, "noop"))]
+        tasks = [Task(each, number, at, 0, log) for at, each in enumerate(("noop", kind, "noop"))]
         emitter = EventEmitter()
-        results = run_parallel(deeds, None, emitter, pool=pool)
+        results = run_parallel(tasks, None, emitter, pool=pool)
         codes = [result.error.code if result.error else "" for result in results]
         if codes != ["", CRASHES.get(kind, ""), ""] or len(list(emitter.drain())) != 3:
             raise AssertionError(f"call {number}, {kind}: {results}")

@@ -1,10 +1,10 @@
-"""The pool as a backend of joblib: for `joblib.Parallel`, and so for scikit-learn.
+"""The pool as a backend of joblib: for `joblib.Parallel`, and therefore for scikit-learn.
 
-    joblib.Parallel     batches of tasks, out of an iterable
+    joblib.Parallel     batches of tasks, from an iterable
           |
-    EnactBackend        a `Batch` of each: every task is a call of its own
-          |             (`Loans`: large arrays are written once for all of them)
-    PoolExecutor        kept warm for the next `Parallel`
+    EnactBackend        a `ParallelCall` with a `Batch` of each: every task is a call of its own
+          |             (`SharedArrays`: each large array is written once for all of them)
+    PoolExecutor        kept warm for the next `Parallel`, in the `ExecutorCache`
 
 joblib is imported when `register` is called, and by the workers.
 """
@@ -15,10 +15,15 @@ __all__ = ["register", "shutdown"]
 
 
 def register(*, make_default: bool = False) -> None:
-    """Let joblib know the backend "enact"; with `make_default`, it takes that where none is named.
+    """Register the backend "enact" with joblib. Can be called again.
 
-    Then `joblib.parallel_config(backend="enact")` and `Parallel(backend="enact")` use it.
-    Can be called again. Raises `ImportError` if joblib is not installed.
+    `joblib.parallel_config(backend="enact")` and `Parallel(backend="enact")` use it then.
+
+    Args:
+        make_default: Whether joblib uses it where no backend is named; False by default.
+
+    Raises:
+        ImportError: joblib is not installed.
     """
     try:
         from joblib import register_parallel_backend
@@ -32,10 +37,11 @@ def register(*, make_default: bool = False) -> None:
 
 
 def shutdown() -> None:
-    """End the workers that are kept for the next `Parallel`, and wait for their end.
+    """Shut down the workers that are kept for the next `Parallel`, and wait for their exit.
 
-    Tasks that others have in progress are done first. The next `Parallel` starts new ones.
+    Tasks that other calls have in progress are finished first. The next `Parallel` starts
+    new workers.
     """
-    from enact_pool.joblib.kept import kept_executors
+    from enact_pool.joblib.executor_cache import executor_cache
 
-    kept_executors.shutdown()
+    executor_cache.shutdown()

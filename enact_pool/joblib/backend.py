@@ -1,22 +1,17 @@
-"""`EnactBackend`: what joblib asks of a backend, with a `PoolExecutor` behind it."""
+"""`EnactBackend`: joblib's interface of a backend, with a `PoolExecutor` behind it."""
 
 from __future__ import annotations
 
 import copy
-import logging
-import threading
 import warnings
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import wait
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from queue import SimpleQueue
 from typing import Any
 
 import cloudpickle
 import joblib
-from attrs import evolve, fields_dict, frozen
 from joblib.parallel import (
     AutoBatchingMixin,
     FallbackToBackend,
@@ -25,56 +20,47 @@ from joblib.parallel import (
 )
 
 from enact_pool._api.executor import PoolExecutor
-from enact_pool._engine.futures import CallFuture
 from enact_pool._system.nesting import nesting
 from enact_pool.joblib.batch import Batch
-from enact_pool.joblib.kept import kept_executors
-from enact_pool.joblib.loans import Loans
-from enact_pool.joblib.tasks import enter_worker
+from enact_pool.joblib.executor_cache import executor_cache
+from enact_pool.joblib.parallel_call import ParallelCall
+from enact_pool.joblib.shared_arrays import SharedArrays
+from enact_pool.joblib.worker_options import WorkerOptions
 
 __all__ = ["EnactBackend"]
 
-# How often to look for calls that a worker has taken, and not begun.
-_TAKEN_SECONDS = 0.01
-
-# What joblib tells all backends, and other ones have a use for.
-_NOT_OURS = frozenset({"context", "temp_folder", "verbose"})
-
-
-@frozen
-class _WorkerOptions:
-    task_timeout: float | None = None
-    max_memory: int | None = None
-    max_tasks_per_child: int | None = None
-    idle_worker_timeout: float | None = 300.0
-    initializer: Callable[..., object] | None = None
-    initargs: Iterable[Any] = ()
-    env: Mapping[str, str] | None = None
-
-    def with_these(self, options: Mapping[str, Any]) -> _WorkerOptions:
-        """With some of them otherwise. Raises `TypeError` for what is none."""
-        for name in options:
-            if name not in fields_dict(_WorkerOptions):
-                known = ", ".join(fields_dict(_WorkerOptions))
-                raise TypeError(f"the backend has no option {name!r}; those it has: {known}")
-        return evolve(self, **options)
+# Options that joblib passes to every backend, and that this one does not use.
+_UNUSED_OPTIONS = frozenset({"context", "temp_folder", "verbose"})
 
 
 class EnactBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
-    """joblib's tasks in worker processes; one that dies costs the task that it ran.
+    """Run joblib's tasks in worker processes; a worker that dies costs only the task that ran.
 
-    `task_timeout` is for how many seconds a task may run, and `max_memory` how many
-    bytes its worker may have of its own; the other options are those of `PoolExecutor`,
-    `idle_worker_timeout` (joblib's name) its `idle_timeout`. All but `on_crash` can
-    be given to `joblib.Parallel` too (of joblib 1.5 or later).
+    A task whose worker has died, or that has exceeded a limit, raises `WorkerCrashError`
+    or `TimeoutError`, which name the task. A fit of scikit-learn fails then as if it had
+    raised the error itself: see scikit-learn's `error_score`.
 
-    A task whose worker has died, or that has broken a limit, raises `WorkerCrashError`
-    or `TimeoutError`, which name it. With `on_crash`, what that makes of the error is
-    the task's value instead (it is called in another thread). And scikit-learn's fits
-    fail then like fits that raise it: their `error_score` says what that means.
+    All options but `on_crash` can be passed to `joblib.Parallel` as well (joblib 1.5 or later).
+
+    Args:
+        nesting_level: As joblib defines it.
+        inner_max_num_threads: As joblib defines it.
+        on_crash: Called with the error, in another thread; its return value becomes the
+            task's value. None by default: the error is raised.
+        task_timeout: For how many seconds a task may run; None, the default, for no limit.
+        max_memory: How many bytes of its own a worker may use; None, the default, for no limit.
+        max_tasks_per_child: After how many tasks a worker is replaced; None, the default, for
+            never.
+        idle_worker_timeout: After how many idle seconds a worker exits; 300 by default.
+        initializer: Called in each worker before its first task; None by default.
+        initargs: The arguments of `initializer`; none by default.
+        env: Environment variables of the workers; none by default.
+
+    Raises:
+        TypeError: An option is unknown.
     """
 
-    # Who names it wants its workers.
+    # `parallel_config(backend="enact")` without n_jobs uses all CPUs.
     default_n_jobs = -1
     supports_retrieve_callback = True
     supports_inner_max_num_threads = True
@@ -89,27 +75,28 @@ class EnactBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc
     ) -> None:
         super().__init__(nesting_level=nesting_level, inner_max_num_threads=inner_max_num_threads)
         self._on_crash = on_crash
-        self._options = _WorkerOptions().with_these(options)
+        self._options = WorkerOptions().updated(options)
         self._parallel: Callable[[], Any] = lambda: None
         self._reset()
 
     def _reset(self) -> None:
         self._executor: PoolExecutor | None = None
-        self._least_bytes: int | None = None
-        self._call: _Call | None = None
+        self._min_shared_bytes: int | None = None
+        self._call: ParallelCall | None = None
 
-    # What joblib asks before a call
+    # Before a call
 
     @property
     def parallel(self) -> Any:
-        """The `Parallel` that this was last configured for, as long as that is there.
+        """The `Parallel` that this backend was last configured for; None once it is deleted.
 
-        It has what it has not dispatched, when it was cut short, and it has this.
+        The reference is weak: a `Parallel` that was cut short keeps the tasks that it has not
+        dispatched, and it keeps this backend.
         """
         return self._parallel()
 
     def effective_n_jobs(self, n_jobs: int | None) -> int:
-        """How many tasks can run at once."""
+        """Return how many tasks can run at once."""
         if n_jobs == 0:
             raise ValueError("n_jobs == 0 in Parallel has no meaning")
         if n_jobs is None:
@@ -136,16 +123,16 @@ class EnactBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc
         mmap_mode: str | None = "r",
         **options: Any,
     ) -> int:
-        """Get ready for the calls of this `Parallel`; gives how many tasks will run at once."""
+        """Prepare for the calls of this `Parallel`; return how many tasks will run at once."""
         if self._executor is not None:
-            # Another one has it, which has given a generator, say.
+            # Another `Parallel` uses this backend, for example one that has returned a generator.
             raise FallbackToBackend(self._twin())
         n_jobs = self.effective_n_jobs(n_jobs)
         if n_jobs == 1:
             raise FallbackToBackend(SequentialBackend(nesting_level=self.nesting_level))
-        self._least_bytes = None if mmap_mode is None else max_nbytes
-        ours = {name: value for name, value in options.items() if name not in _NOT_OURS}
-        self._executor = self._acquired(n_jobs, self._options.with_these(ours))
+        self._min_shared_bytes = None if mmap_mode is None else max_nbytes
+        used = {name: value for name, value in options.items() if name not in _UNUSED_OPTIONS}
+        self._executor = self._acquire_executor(n_jobs, self._options.updated(used))
         if parallel is not None:
             self._parallel = weakref.ref(parallel)
         return n_jobs
@@ -156,179 +143,65 @@ class EnactBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc
         twin.reset_batch_stats()
         return twin
 
-    def _acquired(self, n_jobs: int, options: _WorkerOptions) -> PoolExecutor:
+    def _acquire_executor(self, n_jobs: int, options: WorkerOptions) -> PoolExecutor:
         initializer = None
         if options.initializer is not None:
             initializer = partial(options.initializer, *options.initargs)
-        enter = cloudpickle.dumps((self.get_nested_backend(), initializer))
+        setup = cloudpickle.dumps((self.get_nested_backend(), initializer))
         env = {**self._prepare_worker_env(n_jobs), **(options.env or {})}
 
         def make() -> PoolExecutor:
-            return PoolExecutor(
-                n_jobs,
-                initializer=enter_worker,
-                initargs=cloudpickle.loads(enter),
-                timeout=options.task_timeout,
-                max_memory=options.max_memory,
-                max_tasks_per_child=options.max_tasks_per_child,
-                idle_timeout=options.idle_worker_timeout,
-                env=env,
-            )
+            return options.make_executor(n_jobs, env, cloudpickle.loads(setup))
 
-        key = n_jobs, env, enter, evolve(options, initializer=None, initargs=(), env=None)
-        return kept_executors.acquire(key, make)
+        return executor_cache.acquire((n_jobs, env, setup, options.without_setup()), make)
 
     def start_call(self) -> None:
-        """A call begins."""
-        self._call = _Call(Loans(self._least_bytes), self.parallel)
+        """Start a call."""
+        self._call = ParallelCall(SharedArrays(self._min_shared_bytes), self.parallel)
 
     # Within a call
 
     def submit(self, func: Any, callback: Callable[[Batch], object] | None = None) -> Batch:
-        """Take a batch: an object that has `items`, each a function, its args and its kwargs."""
-        assert self._executor is not None
-        assert self._call is not None
+        """Submit a batch: an object whose `items` are functions with their args and kwargs."""
+        if self._executor is None or self._call is None:
+            raise RuntimeError("the backend is not configured, or no call has started")
         return self._call.submit(self._executor, func.items, self._on_crash, callback)
 
     # Its name before joblib 1.5.
     apply_async = submit
 
     def retrieve_result_callback(self, out: Batch) -> list[Any]:
-        """The values of a batch that is over; raises its error."""
+        """Return the values of a finished batch, or raise its error."""
         return out.take_values()
 
     @contextmanager
     def retrieval_context(self) -> Iterator[None]:
-        """What the caller waits for its values in; raises what was raised elsewhere meanwhile."""
+        """Surround the wait for values; raise what other threads have raised meanwhile."""
         call = self._call
-        assert call is not None
+        if call is None:
+            raise RuntimeError("no call has started")
         yield
         call.finish()
 
     def abort_everything(self, ensure_ready: bool = True) -> None:
-        """Cancel what this call has submitted, and kill the workers that are at work on it.
+        """Cancel the tasks of this call, and kill the workers that run them.
 
-        Others, who may share the workers, do not notice.
+        Other calls that share the workers are unaffected.
         """
         if self._call is not None:
             self._call.abort()
 
-    # After it
+    # After a call
 
     def stop_call(self) -> None:
-        """The call is over."""
+        """End the call."""
         if self._call is not None:
             self._call.end()
             self._call = None
 
     def terminate(self) -> None:
-        """This `Parallel` is over; the workers are kept for the next one."""
+        """End this `Parallel`; the workers are kept for the next one."""
         if self._executor is not None:
-            kept_executors.release(self._executor)
+            executor_cache.release(self._executor)
         self._reset()
         self.reset_batch_stats()
-
-
-class _Call:
-    """A call in progress: its batches, and the thread that tells joblib of those that are over.
-
-    joblib takes more tasks out of its iterable then, which is the user's code, and may
-    take long, or wait for other calls: the executor's thread has to go on meanwhile.
-    """
-
-    def __init__(self, loans: Loans, parallel: Any) -> None:
-        self._loans = loans
-        self._parallel = parallel
-        self._batches: set[Batch] = set()
-        self._submitted = 0
-        self._is_aborted = False
-        # What the thread has come to, which the caller is to raise.
-        self._error: BaseException | None = None
-        # Held while the thread ends the caller's wait: not that of the next call.
-        self._lock = threading.Lock()
-        self._over: SimpleQueue[tuple[Callable[[Batch], object], Batch] | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._tell, name="enact_pool-joblib", daemon=True)
-        self._thread.start()
-
-    def submit(
-        self,
-        executor: PoolExecutor,
-        tasks: list[Any],
-        on_crash: Callable[[Exception], Any] | None,
-        callback: Callable[[Batch], object] | None,
-    ) -> Batch:
-        def when_over(batch: Batch) -> None:
-            if batch.error is None:
-                # Else some of its tasks may be at work still, and are to be aborted.
-                self._batches.discard(batch)
-            if callback is not None:
-                self._over.put((callback, batch))
-
-        batch = Batch(executor, self._loans, tasks, self._submitted, on_crash, when_over)
-        self._submitted += len(tasks)
-        self._batches.add(batch)
-        batch.start()
-        if self._is_aborted:
-            # Meanwhile, by another thread, which has not seen all of it.
-            self.abort()
-        return batch
-
-    def _tell(self) -> None:
-        for callback, batch in iter(self._over.get, None):
-            try:
-                callback(batch)
-            except BaseException as error:
-                # joblib looks after an `Exception` of the iterable's, and of nothing else.
-                with self._lock:
-                    self._error = error
-                    if not self._is_aborted:
-                        # It waits for tasks that nobody will dispatch.
-                        self._parallel._aborting = True
-            # Not kept till the next one is over.
-            del callback, batch
-        if self._is_aborted and self._error is not None:
-            # The caller has raised something else.
-            logger = logging.getLogger("enact_pool")
-            logger.error("joblib could not go on with a call", exc_info=self._error)
-
-    def abort(self) -> None:
-        """Cancel what has not begun, and kill what runs."""
-        with self._lock:
-            self._is_aborted = True
-        futures = [future for batch in list(self._batches) for future in batch.abandon()]
-        left = [future for future in futures if not future.kill()]
-        if left:
-            # A worker has taken them, and is about to begin; or it has a task of others
-            # to do first, for which nobody is to wait here.
-            thread = threading.Thread(target=_kill, args=(left,), daemon=True)
-            thread.name = "enact_pool-joblib-abort"
-            kept_executors.lingering.add(thread)
-            thread.start()
-
-    def finish(self) -> None:
-        """Wait until joblib has been told of all that is over; raises what that has raised."""
-        if self._is_aborted:
-            return
-        self.end()
-        error, self._error = self._error, None
-        try:
-            if error is not None:
-                raise error
-        finally:
-            # Its traceback has this frame.
-            del error
-
-    def end(self) -> None:
-        """No more batches come."""
-        self._over.put(None)
-        if self._is_aborted or self._thread is threading.current_thread():
-            # It may be in the user's iterable, for who knows how long.
-            kept_executors.lingering.add(self._thread)
-        else:
-            self._thread.join()
-
-
-def _kill(futures: list[CallFuture]) -> None:
-    """Kill calls when they can be, or are done."""
-    while futures := [future for future in futures if not future.kill()]:
-        wait(futures, timeout=_TAKEN_SECONDS)

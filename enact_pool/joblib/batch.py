@@ -1,6 +1,6 @@
 """A batch: tasks that joblib dispatches together, and counts as one. Each is a call of its own.
 
-So a worker that dies costs the task that it ran. joblib knows no outcomes of
+So a worker that dies costs only the task that it ran. joblib does not know outcomes of
 single tasks: a batch has the values of all its tasks, or the error of one.
 """
 
@@ -18,59 +18,58 @@ from attrs import evolve
 from enact_pool._api.executor import PoolExecutor
 from enact_pool._engine.futures import CallFuture, WorkerCrashError
 from enact_pool._engine.submissions import PreparedCall
-from enact_pool.joblib.loans import Loans
-from enact_pool.joblib.naming import function_name, is_fit, task_name
-from enact_pool.joblib.tasks import failed_fit
+from enact_pool.joblib.shared_arrays import SharedArrays
+from enact_pool.joblib.task_names import function_name, is_fit, task_name
+from enact_pool.joblib.worker_side import failed_fit
 
 __all__ = ["Batch", "Task"]
 
 Task = tuple[Callable[..., Any], Sequence[Any], Mapping[str, Any]]
 
-# How the core names a task.
+# How error messages of the engine name a task.
 _CORE_NAME = re.compile(r"callable \d+ \(.*?\)")
 
 
 class Batch:
     """Some tasks, the first of which has the number `first` in its `Parallel` call.
 
-    `when_over` is called once, in any thread: when all tasks have values, or when
+    `when_finished` is called once, in any thread: when all tasks have values, or when
     there is an `error`.
 
-    What stands in the place of the value of a task whose worker has died, or that
-    has broken a limit: of a fit, what scikit-learn makes of one that fails; else
-    what `on_crash` makes of the error.
+    A task whose worker has died, or that has exceeded a limit, has a substitute value: for a
+    fit, what scikit-learn returns for a fit that fails; otherwise what `on_crash` returns.
     """
 
     def __init__(
         self,
         executor: PoolExecutor,
-        loans: Loans,
+        shared: SharedArrays,
         tasks: Sequence[Task],
         first: int,
         on_crash: Callable[[Exception], Any] | None,
-        when_over: Callable[[Batch], None],
+        when_finished: Callable[[Batch], None],
     ) -> None:
         self.values: list[Any] = [None] * len(tasks)
         self.error: BaseException | None = None
         self._executor = executor
-        # Its loans have to be there till all tasks have their outcomes.
-        self._pickler = loans.pickler()
+        # Keeps the shared arrays until all tasks have their outcomes.
+        self._pickler = shared.pickler()
         self._tasks = tasks
         self._first = first
         self._on_crash = on_crash
-        # None when it is over: it leads to the call, which has this.
-        self._when_over: Callable[[Batch], None] | None = when_over
+        # None when the batch is finished: it refers to the call, which refers to this.
+        self._when_finished: Callable[[Batch], None] | None = when_finished
         self._left = len(tasks)
-        # Held while the above are changed: tasks end in the executor's thread, or in ours.
+        # Held while the above are changed: tasks finish in the executor's thread, or in ours.
         self._lock = threading.Lock()
-        # What is submitted last for each task, till it is done: it leads to this.
+        # The last call submitted for each task, until it is done: it refers to this.
         self._futures: dict[int, CallFuture] = {}
-        # The errors of the fits that stand-ins were submitted for.
+        # The errors of fits for which `failed_fit` was submitted.
         self._failed_fits: dict[int, Exception] = {}
 
     def start(self) -> None:
         """Submit the tasks."""
-        # What they have in common, as a rule.
+        # The last function and its pickle: most batches have one function.
         known: tuple[Any, bytes] = None, b""
         pickler = self._pickler
         for index, (function, args, kwargs) in enumerate(self._tasks):
@@ -81,11 +80,11 @@ class Batch:
                 self._submit(index, self._prepared(function, known[1], arguments))
             except Exception as error:
                 self._end(error)
-            if self._when_over is None:
+            if self._when_finished is None:
                 return
 
     def take_values(self) -> list[Any]:
-        """The values of a batch that is over, which are kept no longer; raises its error."""
+        """Return the values of a finished batch, which no longer keeps them, or raise its error."""
         error, self.error = self.error, None
         if error is not None:
             raise error
@@ -93,7 +92,7 @@ class Batch:
         return values
 
     def abandon(self) -> list[CallFuture]:
-        """Nobody wants its outcome any more; gives what is to be killed."""
+        """Ignore all further outcomes; return the futures to kill."""
         self._claim_end()
         return list(self._futures.values())
 
@@ -104,28 +103,28 @@ class Batch:
     def _submit(self, index: int, call: PreparedCall) -> None:
         future: Any = self._executor.submit(call)
         self._futures[index] = future
-        future.add_done_callback(partial(self._take, index))
+        future.add_done_callback(partial(self._receive, index))
 
-    def _take(self, index: int, future: Future[Any]) -> None:
-        """A task, or what stands in for it, has come to its outcome."""
+    def _receive(self, index: int, future: Future[Any]) -> None:
+        """Receive the outcome of a task, or of its substitute."""
         del self._futures[index]
-        if self._when_over is None or future.cancelled():
+        if self._when_finished is None or future.cancelled():
             return
         error = future.exception()
         if error is None:
             self._settle(index, future.result())
-        # What a worker has raised has its traceback as the cause.
+        # An error that the task itself has raised has the worker's traceback as its cause.
         elif isinstance(error, (WorkerCrashError, TimeoutError)) and error.__cause__ is None:
             try:
-                self._take_crash(index, error)
+                self._receive_crash(index, error)
             except BaseException as other:
-                # In the executor's thread, where nobody else would raise it.
+                # This is the executor's thread, in which the error would be lost.
                 self._end(other)
         else:
             self._end(error)
 
-    def _take_crash(self, index: int, error: WorkerCrashError | TimeoutError) -> None:
-        """Raises the error if nothing stands in for the task."""
+    def _receive_crash(self, index: int, error: WorkerCrashError | TimeoutError) -> None:
+        """Settle the task with its substitute value, or raise the error if it has none."""
         if index in self._failed_fits:
             raise self._failed_fits[index]
         function, args, kwargs = self._tasks[index]
@@ -146,29 +145,29 @@ class Batch:
             self._left -= 1
             if self._left:
                 return
-        when_over = self._claim_end()
-        if when_over is not None:
-            # Who has this still, for a moment, keeps neither arguments nor loans.
+        when_finished = self._claim_end()
+        if when_finished is not None:
+            # This may live on for a moment: it keeps neither arguments nor shared arrays.
             del self._tasks, self._pickler
-            when_over(self)
+            when_finished(self)
 
     def _end(self, error: BaseException) -> None:
-        """It comes to an error; what its other tasks do is of no interest."""
-        when_over = self._claim_end()
-        if when_over is not None:
-            # joblib raises it without, and its frames lead to this.
+        """Finish with an error; the outcomes of the other tasks are ignored."""
+        when_finished = self._claim_end()
+        if when_finished is not None:
+            # joblib raises it without its traceback, whose frames refer to this.
             self.error = error.with_traceback(None)
-            when_over(self)
+            when_finished(self)
 
     def _claim_end(self) -> Callable[[Batch], None] | None:
-        """It is over; gives whom to tell, if it was not over before."""
+        """Mark the batch as finished; return the callback, or None if it was finished before."""
         with self._lock:
-            when_over, self._when_over = self._when_over, None
-        return when_over
+            when_finished, self._when_finished = self._when_finished, None
+        return when_finished
 
 
 def _named(error: WorkerCrashError | TimeoutError, number: int, name: str) -> Exception:
-    """The error, with the task's own name in the place of the core's."""
+    """Return the error with the task's own name instead of the engine's."""
     message = _CORE_NAME.sub(lambda _: f"task {number}: {name}", str(error))
     if not isinstance(error, WorkerCrashError):
         return TimeoutError(message)

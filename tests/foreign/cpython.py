@@ -1,8 +1,8 @@
 """`make foreign`: CPython's own tests of its process pool, run against `PoolExecutor`.
 
-They come with the interpreter, as `test.test_concurrent_futures`, and are imported
-from there; some distributions leave them out. What does not pass is listed below with
-its reason, and is an error once it passes.
+The interpreter includes them as `test.test_concurrent_futures`, and they are imported
+from there; some distributions omit them. Tests that fail are listed below with the
+reason; a listed test that passes is an error.
 """
 
 from __future__ import annotations
@@ -26,32 +26,32 @@ from enact_pool._api.executor_thread import ExecutorThread
 from enact_pool._engine.futures import CallFuture
 
 _SUITE = "test.test_concurrent_futures"
-# From 3.12 on it is a package.
+# Python 3.12 and later has a package.
 _PARTS = ["as_completed", "deadlock", "future", "init", "process_pool", "shutdown", "wait"]
 
-# Of the four ways to start workers that they try, ours is like this one.
+# The tests try four start methods; ours resembles this one.
 _CASES = "ProcessPoolSpawn"
 
-_NOT_BROKEN = "a worker that dies costs its call, and the executor goes on"
-_OWN_ERROR = "what cannot be rebuilt costs its own call, with an error that says why"
-_TYPE = "futures are of a type of their own, and say so"
-_INSIDES = "it replaces parts of ProcessPoolExecutor that there are not here"
+_NOT_BROKEN = "a dead worker costs only its call, and the executor stays usable"
+_OWN_ERROR = "a value that cannot be rebuilt fails only its own call, with the reason"
+_TYPE = "futures have their own type, whose name is in the message"
+_INSIDES = "the test replaces parts of ProcessPoolExecutor that PoolExecutor lacks"
 
-# What does not pass, by class and test without the way of starting: why, and what is
-# in the text of the failure.
+# Failing tests, by class and test without the start method: the reason, and a part of
+# the failure's text.
 DEVIATIONS = {
     "ProcessPoolExecutorTest.test_killed_child": (_NOT_BROKEN, "BrokenProcessPool not raised"),
     "ProcessPoolExecutorTest.test_max_tasks_per_child_defaults_to_spawn_context": (
-        "workers are always started as clean interpreters, whatever the context",
+        "workers are always started as new interpreters, whatever the context",
         "_mp_context",
     ),
     "ProcessPoolExecutorTest.test_python_finalization_error": (_INSIDES, "missing 1 required"),
     "ProcessPoolShutdownTest.test_cancel_futures": (
-        "what no worker has begun is cancelled, and that is all, so early",
+        "calls that have not started are cancelled, and at that time none has",
         "0 not greater than 0",
     ),
     "FailingInitializerTest.test_initializer": (
-        "workers are tried again for what is submitted later, and need not fail then",
+        "workers are started again for later calls, and may not fail then",
         "_broken",
     ),
     "FutureTests.test_multiple_set_exception": (_TYPE, "CallFuture"),
@@ -70,20 +70,20 @@ DEVIATIONS = {
 
 
 class _Process(psutil.Process):  # type: ignore[misc]
-    """A worker, with the names that a `multiprocessing.Process` has."""
+    """A worker, with the interface of a `multiprocessing.Process`."""
 
     def join(self) -> None:
         self.wait()
 
 
 class _Joinable:
-    """Where there is nothing to wait for."""
+    """An object whose `join_thread` does nothing."""
 
     def join_thread(self) -> None: ...
 
 
 class _Adapted(PoolExecutor):
-    """With the parts of a `ProcessPoolExecutor` that its tests look at."""
+    """A `PoolExecutor` with the attributes of `ProcessPoolExecutor` that the tests use."""
 
     _call_queue = _Joinable()
 
@@ -94,13 +94,13 @@ class _Adapted(PoolExecutor):
     @property
     def _processes(self) -> dict[int, _Process]:
         while True:
-            # First: calls may be done with as soon as there are workers for them.
+            # Read first: calls may finish as soon as they have workers.
             pending = self._pending
             lanes = list(self._pool._lane_pool.lanes())
             pids = [lane.pid for lane in lanes if lane.is_there]
             if len(pids) >= min(pending, self._max_workers):
                 return {pid: _Process(pid) for pid in pids}
-            # The executor's thread starts them, a moment after the calls are submitted.
+            # The executor's thread starts workers shortly after calls are submitted.
             threading.Event().wait(0.001)
 
     @property
@@ -122,17 +122,17 @@ _made: weakref.WeakSet[_Adapted] = weakref.WeakSet()
 
 
 def _shut_down(case: type[unittest.TestCase]) -> Callable[[unittest.TestCase], None]:
-    """A test's end, to which those that deviate have not come."""
+    """Run the end of a test, which failing tests do not reach."""
 
     def tear_down(test: unittest.TestCase) -> None:
-        # None is kept here: it looks for threads that are.
+        # Keep no executor here: the test looks for threads that are left.
         deque(map(_Adapted.shutdown, list(_made)), maxlen=0)
         case.tearDown(test)
 
     return tear_down
 
 
-# Two, since a test is skipped if the one that it is for is the standard library's.
+# Two modules: a test is skipped if its module is the standard library's.
 _Tested = type("ProcessPoolExecutor", (_Adapted,), {})
 _Named = type("ProcessPoolExecutor", (_Adapted,), {})
 
@@ -147,7 +147,7 @@ def _modules() -> Iterator[ModuleType]:
 
 
 def _with_ours(script: str) -> str:
-    """A script that uses `ProcessPoolExecutor`, with ours in its place."""
+    """Return a script that uses our executor instead of `ProcessPoolExecutor`."""
     theirs = "from concurrent.futures import ProcessPoolExecutor"
     if theirs not in script:
         raise AssertionError("the script has changed")
@@ -158,7 +158,7 @@ def _with_ours(script: str) -> str:
 
 
 def _adapt(module: ModuleType) -> None:
-    # For the tests of futures alone.
+    # Only for the tests of futures.
     for user in (module, getattr(sys.modules[_SUITE], "util", module)):
         vars(user)["Future"] = CallFuture
     run = getattr(module, "assert_python_ok", None)
@@ -192,7 +192,7 @@ def _name(test: unittest.TestCase) -> str:
 
 
 def main() -> int:
-    """Run them; gives the exit code."""
+    """Run the tests; return the exit code."""
     try:
         modules = list(_modules())
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""Programs of others that take an executor, with ours in the place of the one they know."""
+"""Third-party programs that accept an executor, with ours instead of the usual one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def fail(_: object) -> None:
     raise LookupError("not there")
 
 
-def test_dask_computes_on_it(executor: PoolExecutor) -> None:
+def test_dask_computes_on_the_executor(executor: PoolExecutor) -> None:
     dask = pytest.importorskip("dask", reason="dask is not installed")
 
     @dask.delayed  # type: ignore[untyped-decorator]
@@ -44,17 +44,17 @@ def test_dask_computes_on_it(executor: PoolExecutor) -> None:
         dask.delayed(fail)(1).compute(scheduler="processes", pool=executor)
 
 
-def test_dask_is_told_of_a_crash_and_goes_on(executor: PoolExecutor) -> None:
+def test_dask_raises_a_crash_and_stays_usable(executor: PoolExecutor) -> None:
     dask = pytest.importorskip("dask", reason="dask is not installed")
     with pytest.raises(WorkerCrashError, match="exited with code 7"):
         dask.delayed(os._exit)(7).compute(scheduler="processes", pool=executor)
     assert dask.delayed(abs)(-1).compute(scheduler="processes", pool=executor) == 1
 
 
-def test_tqdm_maps_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its `process_map` takes the executor from `concurrent.futures`, and passes `initargs`."""
+def test_tqdm_maps_with_the_executor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`process_map` uses the executor of `concurrent.futures`, and passes `initargs`."""
     tqdm = pytest.importorskip("tqdm.contrib.concurrent", reason="tqdm is not installed")
-    # What it gives to workers must come from the way in which they are started.
+    # Its lock for workers must be of the start method's context.
     monkeypatch.setattr(tqdm.tqdm_auto, "_lock", get_context("spawn").RLock(), raising=False)
     monkeypatch.setattr(concurrent.futures, "ProcessPoolExecutor", PoolExecutor)
     monkeypatch.setattr(tqdm.tqdm_auto, "monitor_interval", 0)
@@ -84,8 +84,8 @@ finally:
 """
 
 
-def test_black_formats_with_it(tmp_path: Path) -> None:
-    """With several files, it runs them through an executor in an asyncio loop."""
+def test_black_formats_with_the_executor(tmp_path: Path) -> None:
+    """For several files, black uses an executor in an asyncio loop."""
     pytest.importorskip("black", reason="black is not installed")
     files = [tmp_path / f"module_{n}.py" for n in range(6)]
     for file in files:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import deeds
 import pytest
+import sample_callables as samples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -28,31 +28,31 @@ def pools() -> Iterator[dict[int, Pool]]:
         pool.close()
 
 
-def check(deed: deeds.Deed, result: Any, event: Any) -> None:
-    """What the contract says of a deed of this kind."""
-    died = {"crash": "SIGSEGV", "exit": f"exit_{deed.index % 4}"}
-    if deed.kind in died:
+def check(each: samples.LoggedCallable, result: Any, event: Any) -> None:
+    """Assert what the contract says about a callable of this kind."""
+    died = {"crash": "SIGSEGV", "exit": f"exit_{each.index % 4}"}
+    if each.kind in died:
         assert result.agent_name == "unknown"
         assert result.output == Err(result.error.message)
-        assert result.error.code == died[deed.kind]
-        assert result.error.details["index"] == deed.index
-        assert result.error.details["name"] == deed.name
+        assert result.error.code == died[each.kind]
+        assert result.error.details["index"] == each.index
+        assert result.error.details["name"] == each.name
         assert (event.type, event.error) == ("data-execution-failed", result.error)
     else:
-        assert result.agent_name == deed.name
+        assert result.agent_name == each.name
         assert result.error is None
         assert event.type == "data-step-end"
-        if deed.kind in ("return", "sleep", "fork"):
-            assert result.output == Ok(deed.index)
-            assert event.output == str(deed.index)
+        if each.kind in ("return", "sleep", "fork"):
+            assert result.output == Ok(each.index)
+            assert event.output == str(each.index)
         else:
             assert isinstance(result.output, Err)
             assert event.output == f"Error: {result.output.error}"
             assert {
-                "raise": result.output.error == f"told by {deed.index}",
+                "raise": result.output.error == f"raised by {each.index}",
                 "return_unpicklable": "return value" in result.output.error,
                 "unpicklable": "callable cannot be pickled" in result.output.error,
-            }[deed.kind]
+            }[each.kind]
     assert event.execution_id == result.execution_id
 
 
@@ -66,21 +66,21 @@ def check(deed: deeds.Deed, result: Any, event: Any) -> None:
     filling=st.integers(0, 40),
     workers=st.sampled_from([1, 2, 3]),
 )
-def test_any_mix_of_callables_gives_what_the_contract_says(
+def test_any_mix_of_callables_has_the_outcomes_of_the_contract(
     kinds: list[str], filling: int, workers: int, pools: dict[int, Pool]
 ) -> None:
-    """Well-behaved ones in between make the batches grow."""
+    """Well-behaved callables in between make the batches grow."""
     mixed = [kind for kind in kinds for kind in ["return"] * (filling // 4) + [kind]]
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder, "starts")
         log.touch()
-        callables = [deeds.Deed(kind, i, str(log)) for i, kind in enumerate(mixed)]
+        callables = [samples.LoggedCallable(kind, i, str(log)) for i, kind in enumerate(mixed)]
         emitter = EventEmitter()
         results = pools[workers].run_parallel(callables, [1, 2], emitter)
         started = sorted(map(int, log.read_text().split()))
     events = emitter.drain()
     assert len(results) == len(events) == len(callables)
-    for deed, result, event in zip(callables, results, events, strict=True):
-        check(deed, result, event)
-    assert started == [deed.index for deed in callables if deed.kind != "unpicklable"]
+    for each, result, event in zip(callables, results, events, strict=True):
+        check(each, result, event)
+    assert started == [each.index for each in callables if each.kind != "unpicklable"]
     assert len({result.execution_id for result in results}) == len(results)

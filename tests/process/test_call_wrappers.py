@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-import deeds
 import pytest
+import sample_callables as samples
 
 from enact_pool import (
     ExecutionStart,
@@ -30,7 +30,7 @@ class Wrapping:
     def emit(self, event: StreamEvent) -> None:
         if isinstance(event, ExecutionStart):
             for prefix in self.prefixes:
-                event.wrap_calls(deeds.Place(prefix))
+                event.wrap_calls(samples.RecordingWrapper(prefix))
 
 
 class Late:
@@ -43,7 +43,7 @@ class Late:
         if isinstance(event, ExecutionStart):
             self.start = event
         elif self.start is not None:
-            self.start.wrap_calls(deeds.Place("late"))
+            self.start.wrap_calls(samples.RecordingWrapper("late"))
 
 
 @pytest.fixture
@@ -63,14 +63,14 @@ def test_each_callable_is_called_by_all_wrappers_with_its_index_the_first_outerm
     results = run_parallel(callables, bytearray(size), emitter, pool=pool, max_memory=1 << 40)
     expected = ["a0 b0", "a1 b1", *[f"{n}: a{n + 2} b{n + 2}" for n in range(30)]]
     assert [result.output for result in results] == list(map(Ok, expected))
-    assert [r.output for r in run_parallel([deeds.placed], 0, pool=pool)] == [Ok("")]
+    assert [r.output for r in run_parallel([samples.active_wrappers], 0, pool=pool)] == [Ok("")]
 
 
 def test_calls_of_one_function_are_wrapped_with_their_indexes(pool: Pool) -> None:
     lazy = imap_parallel(deeds.placed, itertools.count(), Wrapping("a"), pool=pool)
     assert [next(lazy).output for _ in range(3)] == [Ok("a0"), Ok("a1"), Ok("a2")]
     lazy.close()
-    results = map_parallel(deeds.placed, [[0], {1}], Wrapping("b"), pool=pool)
+    results = map_parallel(samples.active_wrappers, [[0], {1}], Wrapping("b"), pool=pool)
     assert [result.output for result in results] == [Ok("b0"), Ok("b1")]
 
 
@@ -78,5 +78,5 @@ def test_adding_a_wrapper_after_the_run_has_begun_is_an_error_of_the_emitter(
     pool: Pool,
 ) -> None:
     with pytest.raises(RuntimeError, match="only while the event is emitted") as raised:
-        run_parallel([deeds.placed], 0, Late(), pool=pool)
+        run_parallel([samples.active_wrappers], 0, Late(), pool=pool)
     assert [result.output for result in vars(raised.value)["results"]] == [Ok("")]

@@ -1,4 +1,4 @@
-"""Runs that are ended before their time: by another thread, a signal handler, or a failure."""
+"""Runs that are cancelled by another thread, a signal handler, or a failure."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
-import deeds
 import pytest
+import sample_callables as samples
+import sample_pickles as pickles
 from test_limits import StartsProcess, assert_ends, spin_for_ever
 
 from enact_pool import (
@@ -32,14 +33,14 @@ from enact_pool import (
 
 
 class Starts:
-    """Notes that it has started, then takes its time."""
+    """Logs its start, then runs for long."""
 
     def __init__(self, log: Path, seconds: float = 60.0) -> None:
         self.log = str(log)
         self.seconds = seconds
 
     def run(self, x: int) -> int:
-        deeds.append(self.log, os.getpid())
+        samples.append(self.log, os.getpid())
         time.sleep(self.seconds)
         return x
 
@@ -50,17 +51,17 @@ def starts(log: Path) -> list[str]:
 
 @pytest.fixture
 def when_started(tmp_path: Path) -> Iterator[Callable[[int, Callable[[], object]], Path]]:
-    """Does something, in another thread, when so many callables have started."""
+    """Return a function that acts, in another thread, when enough callables have started."""
     threads: list[threading.Thread] = []
 
-    def arrange(count: int, deed: Callable[[], object]) -> Path:
+    def arrange(count: int, action: Callable[[], object]) -> Path:
         log = tmp_path / f"starts-{len(threads)}"
 
         def wait() -> None:
             deadline = time.monotonic() + 30
             while len(starts(log)) < count and time.monotonic() < deadline:
                 time.sleep(0.001)
-            deed()
+            action()
 
         threads.append(threading.Thread(target=wait))
         threads[-1].start()
@@ -74,15 +75,17 @@ def when_started(tmp_path: Path) -> Iterator[Callable[[int, Callable[[], object]
 When = Callable[[int, Callable[[], object]], Path]
 
 
-def test_what_runs_is_killed_and_what_has_not_started_never_will(when_started: When) -> None:
-    """What has finished keeps its outcome; all are told in order; the pool can be used again."""
+def test_cancelling_kills_running_callables_and_starts_no_others(when_started: When) -> None:
+    """Finished callables keep their outcomes; events are in order; the pool stays usable."""
     emitter = EventEmitter()
     with Pool(2) as pool:
         log = when_started(2, pool.cancel)
-        callables: list[Any] = [deeds.square, *[Starts(log)] * 20]
+        callables: list[Any] = [samples.square, *[Starts(log)] * 20]
         results = pool.run_parallel(callables, 3, emitter)
         assert len(starts(log)) == 2
-        assert [result.output for result in pool.run_parallel([deeds.square] * 4, 2)] == [Ok(4)] * 4
+        assert [result.output for result in pool.run_parallel([samples.square] * 4, 2)] == [
+            Ok(4)
+        ] * 4
         assert len(starts(log)) == 2
     assert [result.output for result in results] == [Ok(9), *[Err("cancelled")] * 20]
     assert [result.agent_name for result in results] == ["square", *["Starts"] * 20]
@@ -108,7 +111,7 @@ def test_a_signal_handler_can_cancel_the_runs_of_the_default_pool(when_started: 
     assert [result.output for result in results] == [Err("cancelled")] * 8
 
 
-def test_an_emitter_can_cancel_the_run_that_it_follows() -> None:
+def test_an_emitter_can_cancel_its_run() -> None:
     class Cancels:
         def emit(self, event: StreamEvent) -> None:
             events.append(event)
@@ -116,12 +119,12 @@ def test_an_emitter_can_cancel_the_run_that_it_follows() -> None:
 
     events: list[StreamEvent] = []
     with Pool(2) as pool:
-        results = pool.run_parallel([deeds.square, *[spin_for_ever] * 4], 3, Cancels())
+        results = pool.run_parallel([samples.square, *[spin_for_ever] * 4], 3, Cancels())
     assert [result.output for result in results] == [Ok(9), *[Err("cancelled")] * 4]
     assert [type(event) for event in events] == [StepEnd, *[ExecutionCancelled] * 4]
 
 
-def test_all_runs_of_a_pool_are_cancelled_and_no_other(when_started: When) -> None:
+def test_cancelling_a_pool_cancels_all_its_runs_and_no_others(when_started: When) -> None:
     results: dict[int, Any] = {}
 
     def run(number: int, pool: Pool, log: Path, seconds: float) -> None:
@@ -142,10 +145,10 @@ def test_all_runs_of_a_pool_are_cancelled_and_no_other(when_started: When) -> No
     assert [result.output for result in results[4]] == [Ok(4)] * 3
 
 
-def test_an_endless_iterable_ends_when_it_is_cancelled() -> None:
+def test_cancelling_ends_a_run_over_an_endless_iterable() -> None:
     with Pool(2) as pool:
         count = 0
-        for result in imap_parallel(deeds.square, repeat(3), pool=pool):
+        for result in imap_parallel(samples.square, repeat(3), pool=pool):
             count += 1
             if count == 100:
                 pool.cancel()
@@ -170,7 +173,7 @@ def pid(_: object) -> int:
 
 
 @pytest.mark.parametrize("own_session", [False, True])
-def test_what_a_callable_has_started_ends_when_it_is_cancelled(
+def test_cancelling_kills_the_processes_that_callables_started(
     own_session: bool, when_started: When
 ) -> None:
     with Pool(1) as pool:
@@ -180,29 +183,29 @@ def test_what_a_callable_has_started_ends_when_it_is_cancelled(
 
 
 def raise_error(_: object) -> None:
-    raise ValueError("told")
+    raise ValueError("failed")
 
 
 FAILURES: dict[str, Any] = {
     "raises": raise_error,
-    "crashes": deeds.segfault,
+    "crashes": samples.segfault,
     "is late": spin_for_ever,
-    "cannot be pickled": deeds.Unpicklable(),
-    "cannot be rebuilt": deeds.Unloadable(),
+    "cannot be pickled": pickles.Unpicklable(),
+    "cannot be rebuilt": pickles.Unloadable(),
 }
 
 
 @pytest.mark.parametrize("failure", FAILURES)
-def test_a_run_that_is_to_fail_fast_ends_at_the_first_failure(failure: str, tmp_path: Path) -> None:
+def test_fail_fast_cancels_a_run_at_the_first_failure(failure: str, tmp_path: Path) -> None:
     log, emitter = tmp_path / "log", EventEmitter()
-    callables = [deeds.square, FAILURES[failure], *[Starts(log)] * 20]
+    callables = [samples.square, FAILURES[failure], *[Starts(log)] * 20]
     with Pool(2) as pool:
         results = pool.run_parallel(callables, 3, emitter, timeout=1.0, fail_fast=True)
-        assert pool.run_parallel([deeds.square], 3)[0].output == Ok(9)
+        assert pool.run_parallel([samples.square], 3)[0].output == Ok(9)
     assert not results[1].output.is_ok
     failed = [result for result in results[1:] if result.output != Err("cancelled")]
     if failure == "is late":
-        # The one that ran beside it may have begun before it, and be late first or as well.
+        # The callable beside it may have started earlier, and exceed its limit first, or as well.
         assert 0 < len(failed) < 3
         assert all(result.error and result.error.code == "timeout" for result in failed)
     else:
@@ -213,25 +216,27 @@ def test_a_run_that_is_to_fail_fast_ends_at_the_first_failure(failure: str, tmp_
     assert reasons == {"an outcome was not Ok, and fail_fast was asked for"}
 
 
-def test_a_run_that_is_to_fail_fast_and_has_no_failure_is_as_any() -> None:
-    assert [r.output for r in run_parallel([deeds.square] * 50, 2, fail_fast=True)] == [Ok(4)] * 50
+def test_fail_fast_changes_nothing_without_a_failure() -> None:
+    assert [r.output for r in run_parallel([samples.square] * 50, 2, fail_fast=True)] == [
+        Ok(4)
+    ] * 50
 
 
-def test_a_stream_that_is_to_fail_fast_ends_at_the_first_failure() -> None:
+def test_fail_fast_cancels_a_lazy_run_at_the_first_failure() -> None:
     def callables() -> Iterator[Any]:
-        yield from [deeds.square] * 10
+        yield from [samples.square] * 10
         yield raise_error
-        yield from repeat(deeds.square)
+        yield from repeat(samples.square)
 
     results = list(iter_parallel(callables(), 3, fail_fast=True))
-    assert results.pop(10).output == Err("told")
-    # What had finished by then counts, whatever its place in the order.
+    assert results.pop(10).output == Err("failed")
+    # Callables that had finished by then keep their outcomes, at any index.
     assert all(result.output in (Ok(9), Err("cancelled")) for result in results)
 
 
 @pytest.mark.parametrize("presses", [1, 2])
-def test_ctrl_c_ends_what_cannot_be_interrupted(presses: int, when_started: When) -> None:
-    """Within a second; a worker that was at work is gone, and what it has started."""
+def test_ctrl_c_kills_callables_that_ignore_signals(presses: int, when_started: When) -> None:
+    """Within a second; busy workers and their child processes are gone."""
 
     def press() -> None:
         for _ in range(presses):
@@ -244,23 +249,23 @@ def test_ctrl_c_ends_what_cannot_be_interrupted(presses: int, when_started: When
             pool.run_parallel(callables, 1)
         for worker in starts(log):
             assert_ends(int(worker))
-        (result,) = pool.run_parallel([deeds.square], 3, timeout=30)
+        (result,) = pool.run_parallel([samples.square], 3, timeout=30)
         assert result.output == Ok(9)
 
 
 class HoldsOn:
-    """Ignores signals, and never lets go of the GIL."""
+    """Ignores signals, and never releases the GIL."""
 
     def __init__(self, log: Path) -> None:
         self.log = str(log)
 
     def run(self, _: object) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        deeds.append(self.log, os.getpid())
+        samples.append(self.log, os.getpid())
         sum(repeat(0))
 
 
-def test_late_and_cancelled_are_told_apart() -> None:
+def test_a_time_out_and_a_cancellation_have_different_outcomes() -> None:
     class Cancels:
         def emit(self, event: StreamEvent) -> None:
             pool.cancel()

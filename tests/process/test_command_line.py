@@ -181,7 +181,7 @@ def test_events_that_cannot_be_written_are_reported_after_the_results(
     assert result.exit_code == 1
 
 
-def test_a_run_is_drawn(folder: Path) -> None:
+def test_a_timeline_of_a_run_is_written(folder: Path) -> None:
     run = ["run", "acts:crash", "html:escape", "--input", "x"]
     status, _, errors = done(folder, *run, "--events", "log.jsonl", "--timeline", "run.json")
     assert (status, "Error" in errors) == (1, False)

@@ -14,8 +14,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import deeds
 import pytest
+import sample_callables as samples
+import sample_pickles as pickles
 
 import enact_pool._engine.answers
 from enact_pool import Err, EventEmitter, Ok, Pool, RemoteError, StepEnd, StreamEvent, run_parallel
@@ -31,7 +32,7 @@ def outputs(pool: Pool, *callables: Any, input: Any = 3) -> list[Any]:
     return [result.output for result in pool.run_parallel(callables, input)]
 
 
-def test_results_come_in_the_order_of_the_callables(pool: Pool) -> None:
+def test_results_are_in_the_order_of_the_callables(pool: Pool) -> None:
     """The first callable finishes last."""
 
     def slow(_: object) -> int:
@@ -56,11 +57,11 @@ def test_no_callable_waits_behind_a_long_one_while_a_worker_is_idle(
             time.sleep(0.001)
         return "last"
 
-    def noted(_: object) -> str:
-        deeds.append(log, "up")
+    def logged(_: object) -> str:
+        samples.append(log, "up")
         return "up"
 
-    for callables in ([last, *[noted] * 11], [*[noted] * 8, last, *[noted] * 3]):
+    for callables in ([last, *[logged] * 11], [*[logged] * 8, last, *[logged] * 3]):
         assert outputs(pool, *callables).count(Ok("up")) == 11
         log.unlink()
 
@@ -72,7 +73,7 @@ def test_all_idle_workers_receive_some_of_the_waiting_callables(tmp_path: Path) 
         time.sleep(0.001)
 
     def meet(here: Path) -> None:
-        deeds.append(here, "here")
+        samples.append(here, "here")
         while len(here.read_text().split()) < 8:
             time.sleep(0.001)
 
@@ -135,7 +136,7 @@ def test_results_have_the_names_of_their_callables(pool: Pool) -> None:
     assert all(result.output.is_ok for result in results)
 
 
-def test_a_name_that_raises_does_not_keep_its_callable_from_running(pool: Pool) -> None:
+def test_a_callable_whose_name_raises_runs(pool: Pool) -> None:
     class Shy:
         @property
         def name(self) -> str:
@@ -251,7 +252,7 @@ def test_unwrap_shows_the_traceback_of_the_worker(pool: Pool) -> None:
 
 
 def test_callables_that_cannot_be_pickled_cost_their_own_result(pool: Pool) -> None:
-    callables: list[Any] = [deeds.square, deeds.Unpicklable()] * 20
+    callables: list[Any] = [samples.square, pickles.Unpicklable()] * 20
     results = pool.run_parallel(callables, 2)
     assert [r.output for r in results[::2]] == [Ok(4)] * 20
     for result in results[1::2]:
@@ -264,15 +265,15 @@ def test_callables_that_cannot_be_rebuilt_cost_their_own_result(pool: Pool, tmp_
     """Also in a large batch, which is then sent again, one callable at a time."""
     log = tmp_path / "starts"
 
-    def noted(number: int) -> Callable[[object], int]:
+    def logged(number: int) -> Callable[[object], int]:
         def note(_: object) -> int:
-            deeds.append(log, number)
+            samples.append(log, number)
             return number
 
         return note
 
-    callables: list[Any] = [noted(i) for i in range(2000)]
-    callables[1500] = deeds.Unloadable()
+    callables: list[Any] = [logged(i) for i in range(2000)]
+    callables[1500] = pickles.Unloadable()
     results = pool.run_parallel(callables, None)
     assert sorted(map(int, log.read_text().split())) == [i for i in range(2000) if i != 1500]
     bad = results[1500]
@@ -283,8 +284,8 @@ def test_callables_that_cannot_be_rebuilt_cost_their_own_result(pool: Pool, tmp_
 
 
 def test_a_callable_that_crashes_when_it_is_rebuilt_costs_its_own_result(pool: Pool) -> None:
-    callables: list[Any] = [deeds.square] * 2000
-    callables[1500] = deeds.CrashesWhenLoaded()
+    callables: list[Any] = [samples.square] * 2000
+    callables[1500] = pickles.CrashesWhenLoaded()
     results = pool.run_parallel(callables, 2)
     bad = results.pop(1500)
     assert [r.output for r in results] == [Ok(4)] * 1999
@@ -301,7 +302,7 @@ def test_return_values_that_cannot_be_pickled_cost_their_own_result(pool: Pool) 
     def generator(_: object) -> object:
         return (i for i in range(3))
 
-    good, bad, worse = outputs(pool, deeds.square, lock, generator)
+    good, bad, worse = outputs(pool, samples.square, lock, generator)
     assert good == Ok(9)
     assert "the return value, of type _thread.lock, cannot be pickled: TypeError" in bad.error
     assert "generator" in worse.error
@@ -309,9 +310,9 @@ def test_return_values_that_cannot_be_pickled_cost_their_own_result(pool: Pool) 
 
 def test_return_values_that_cannot_be_rebuilt_cost_their_own_result(pool: Pool) -> None:
     def strange(_: object) -> object:
-        return deeds.LoadsElsewhere()
+        return pickles.LoadsElsewhere()
 
-    good, bad = outputs(pool, deeds.square, strange)
+    good, bad = outputs(pool, samples.square, strange)
     assert good == Ok(9)
     assert "the return value cannot be rebuilt: LookupError" in bad.error
 
@@ -319,7 +320,7 @@ def test_return_values_that_cannot_be_rebuilt_cost_their_own_result(pool: Pool) 
 def test_an_input_that_cannot_be_pickled_fails_all_callables(pool: Pool) -> None:
     emitter = EventEmitter()
     input: Any = threading.Lock()
-    results = pool.run_parallel([deeds.square] * 3, input, emitter)
+    results = pool.run_parallel([samples.square] * 3, input, emitter)
     for result in results:
         assert result.agent_name == "square"
         assert isinstance(result.output, Err)
@@ -332,7 +333,7 @@ def test_an_input_that_cannot_be_rebuilt_fails_all_callables(pool: Pool) -> None
         assert output.error.startswith("the input cannot be rebuilt in the worker: LookupError")
 
 
-def test_lambdas_closures_and_local_classes_travel_both_ways(pool: Pool) -> None:
+def test_lambdas_closures_and_local_classes_are_sent_both_ways(pool: Pool) -> None:
     class Local:
         def __init__(self, value: int) -> None:
             self.value = value
@@ -343,7 +344,7 @@ def test_lambdas_closures_and_local_classes_travel_both_ways(pool: Pool) -> None
     assert function.value(4) == 7
 
 
-def test_large_values_travel_both_ways(pool: Pool) -> None:
+def test_large_values_are_sent_both_ways(pool: Pool) -> None:
     """Larger than any pipe, in both directions at once."""
     input = os.urandom(3_000_000)
     callables = [lambda x, i=i: x + bytes([i]) for i in range(20)]
@@ -351,10 +352,10 @@ def test_large_values_travel_both_ways(pool: Pool) -> None:
     assert [result.output.unwrap() for result in results] == [input + bytes([i]) for i in range(20)]
 
 
-def test_a_worker_that_is_receiving_is_not_taken_for_stalled(
+def test_a_worker_that_is_receiving_does_not_count_as_stalled(
     pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An input may take long to arrive, and to be rebuilt."""
+    """An input may take long to receive and to rebuild."""
     monkeypatch.setattr(enact_pool._engine.answers, "ROUND_SECONDS", 0.1)
     input = bytes(200_000_000)
     assert outputs(pool, len, len, input=input) == [Ok(200_000_000)] * 2
@@ -375,9 +376,9 @@ def test_callables_that_can_only_be_pickled_alone_are_sent_alone() -> None:
             Fickle.pickled += 1
             if Fickle.pickled % 3 == 2:
                 raise RuntimeError("changed while it was pickled")
-            return deeds.Squares, ()
+            return samples.Squares, ()
 
-    # To one worker: two would be sent one each at first, if both are ready at once.
+    # One worker: two would get one callable each at first, if both are ready at once.
     with Pool(1) as pool:
         results = outputs(pool, *[Fickle() for _ in range(2)])
     assert results == [Ok(9)] * 2
@@ -389,7 +390,7 @@ def test_callables_that_can_only_be_pickled_alone_are_sent_alone() -> None:
 def test_events_have_the_values_of_the_results(pool: Pool) -> None:
     emitter = EventEmitter()
     before = time.time_ns() // 1_000_000
-    results = pool.run_parallel([deeds.square, lambda _: "text", lambda _: {"b": 1}], 5, emitter)
+    results = pool.run_parallel([samples.square, lambda _: "text", lambda _: {"b": 1}], 5, emitter)
     events = emitter.drain()
     assert [event.output for event in events] == ["25", "text", "{'b': 1}"]  # type: ignore[attr-defined]
     for event, result in zip(events, results, strict=True):
@@ -405,7 +406,7 @@ def test_events_have_the_values_of_the_results(pool: Pool) -> None:
     assert pickle.loads(pickle.dumps(results)) == results
 
 
-def test_a_value_that_cannot_be_shown_is_a_good_value(pool: Pool) -> None:
+def test_a_value_whose_repr_raises_is_a_valid_value(pool: Pool) -> None:
     emitter = EventEmitter()
     (result,) = pool.run_parallel([lambda x: 10**x], 5000, emitter)
     assert result.output == Ok(10**5000)
@@ -413,13 +414,13 @@ def test_a_value_that_cannot_be_shown_is_a_good_value(pool: Pool) -> None:
 
 
 @pytest.mark.parametrize("emitter", [None, EventEmitter()])
-def test_the_parent_runs_no_code_of_a_value_to_show_it(pool: Pool, emitter: Any) -> None:
-    (result,) = pool.run_parallel([lambda _: deeds.Unshowable()], 0, emitter)
+def test_the_parent_runs_no_code_of_a_value_for_its_text(pool: Pool, emitter: Any) -> None:
+    (result,) = pool.run_parallel([lambda _: pickles.Unshowable()], 0, emitter)
     assert isinstance(result.output, Ok)
-    assert isinstance(result.output.value, deeds.Unshowable)
+    assert isinstance(result.output.value, pickles.Unshowable)
 
 
-def test_events_are_emitted_as_soon_as_their_turn_has_come(tmp_path: Path) -> None:
+def test_events_are_emitted_as_soon_as_all_before_them_are(tmp_path: Path) -> None:
     """The last callable waits until the events of those before it have been emitted."""
 
     class Opens:
@@ -433,13 +434,13 @@ def test_events_are_emitted_as_soon_as_their_turn_has_come(tmp_path: Path) -> No
             if self.seen == 3:
                 (tmp_path / "gate").touch()
 
-    waits = deeds.busy_until(str(tmp_path / "gate"))
+    waits = samples.busy_until(str(tmp_path / "gate"))
     with Pool(2) as pool:
-        results = pool.run_parallel([deeds.square] * 3 + [waits], 2, Opens())
+        results = pool.run_parallel([samples.square] * 3 + [waits], 2, Opens())
     assert results[3].output == Ok("done")
 
 
-def test_an_emitter_that_raises_loses_no_result() -> None:
+def test_an_emitter_that_raises_costs_no_result() -> None:
     """Its first exception reaches the caller at the end, and the pool stays usable."""
 
     class Broken:
@@ -453,10 +454,10 @@ def test_an_emitter_that_raises_loses_no_result() -> None:
     emitter = Broken()
     with Pool(2) as pool:
         with pytest.raises(ConnectionError, match="event 1") as caught:
-            pool.run_parallel([deeds.square] * 50, 2, emitter)
+            pool.run_parallel([samples.square] * 50, 2, emitter)
         assert [result.output for result in caught.value.results] == [Ok(4)] * 50  # type: ignore[attr-defined]
         assert emitter.seen == 50
-        assert outputs(pool, deeds.square) == [Ok(9)]
+        assert outputs(pool, samples.square) == [Ok(9)]
 
 
 def test_an_interrupt_reaches_the_caller_and_the_pool_stays_usable() -> None:
@@ -466,8 +467,8 @@ def test_an_interrupt_reaches_the_caller_and_the_pool_stays_usable() -> None:
 
     with Pool(2) as pool:
         with pytest.raises(KeyboardInterrupt):
-            pool.run_parallel([deeds.square, *[lambda _: time.sleep(30)] * 5], 2, Interrupts())
-        assert outputs(pool, deeds.square) == [Ok(9)]
+            pool.run_parallel([samples.square, *[lambda _: time.sleep(30)] * 5], 2, Interrupts())
+        assert outputs(pool, samples.square) == [Ok(9)]
 
 
 def test_an_emitter_may_run_callables_itself() -> None:
@@ -478,21 +479,21 @@ def test_an_emitter_may_run_callables_itself() -> None:
             self.seen: list[Any] = []
 
         def emit(self, _: StreamEvent) -> None:
-            self.seen += one.run_parallel([deeds.square], 2)
+            self.seen += one.run_parallel([samples.square], 2)
 
     emitter = Nested()
     with Pool(1) as one:
-        assert outputs(one, *[deeds.square] * 5) == [Ok(9)] * 5
-        one.run_parallel([deeds.sleep_5_ms] * 5, 3, emitter)
+        assert outputs(one, *[samples.square] * 5) == [Ok(9)] * 5
+        one.run_parallel([samples.sleep_5_ms] * 5, 3, emitter)
     assert [result.output for result in emitter.seen] == [Ok(4)] * 5
 
 
 # Forks
 
 
-def test_a_callable_that_forks_and_returns_twice_answers_once(tmp_path: Path) -> None:
+def test_a_callable_that_forks_and_returns_twice_has_one_result(tmp_path: Path) -> None:
     log = tmp_path / "starts"
-    callables = [deeds.Deed("fork", i, str(log)) for i in range(10)]
+    callables = [samples.LoggedCallable("fork", i, str(log)) for i in range(10)]
     with Pool(2) as pool:
         results = pool.run_parallel(callables, [1, 2])
     assert [result.output for result in results] == [Ok(i) for i in range(10)]
@@ -521,10 +522,10 @@ class Later:
         (([len], "", Later()), TypeError, "must not be a coroutine function"),
     ],
 )
-def test_bad_arguments_are_refused_before_any_process_starts(
+def test_invalid_arguments_raise_before_any_process_starts(
     arguments: Any, error: type[Exception], text: str, mark: str
 ) -> None:
-    from conftest import processes
+    from tests.conftest import processes
 
     before = processes(mark)
     with pytest.raises(error, match=text):
@@ -560,7 +561,7 @@ def test_invalid_pool_arguments_are_refused(arguments: Any, error: type[Exceptio
         Pool(1, **arguments)
 
 
-def test_a_closed_pool_is_refused() -> None:
+def test_running_on_a_closed_pool_raises() -> None:
     pool = Pool(1)
     pool.close()
     pool.close()

@@ -1,4 +1,4 @@
-"""Coroutines that callables return: the ones of a worker share an event loop."""
+"""Coroutines that callables return: those of one worker share an event loop."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ import pytest
 
 from enact_pool import Err, Ok, Pool, PoolExecutor, map_parallel, run_parallel
 
-# What callables keep in their worker, as a module of theirs would.
+# State that callables keep in their worker, as a user's module would.
 kept: Any = builtins
 
 
 def outputs(callables: Sequence[Callable[[Any], Any]], given: object = None) -> list[Any]:
-    """What they return or raise, one after the other in one worker."""
+    """Run callables in one worker, one after the other, and return their outputs."""
     with Pool(1) as pool:
         results = pool.run_parallel(callables, given)
     return [r.output.value if isinstance(r.output, Ok) else r.output.error for r in results]
 
 
 async def number_of_loops(_: object) -> int:
-    """How many loops coroutines had here so far."""
-    # Not the loops themselves, which would keep them until the files of others are closed.
+    """Return how many loops coroutines have used in this worker."""
+    # Not the loops themselves: keeping them would delay the closing of their descriptors.
     loops: list[Any] = vars(kept).setdefault("loops", [])
     loop = weakref.ref(asyncio.get_running_loop())
     if loop not in loops:
@@ -46,7 +46,7 @@ async def number_of_loops(_: object) -> int:
 
 @pytest.fixture
 def echo_server(tmp_path: Path) -> Iterator[str]:
-    """The path of a socket that gives back each line."""
+    """Yield the path of a socket that echoes each line."""
     path = str(tmp_path / "echo")
 
     def serve(connection: socket.socket) -> None:
@@ -89,7 +89,7 @@ async def ask(path: str) -> bytes:
     return await reader.readline()  # type: ignore[no-any-return]
 
 
-def test_a_client_that_is_kept_works_in_all_callables_of_a_worker(echo_server: str) -> None:
+def test_a_cached_client_works_in_all_callables_of_a_worker(echo_server: str) -> None:
     with Pool(1) as pool:
         results = [
             *run_parallel([ask] * 3, echo_server, pool=pool),
@@ -120,12 +120,12 @@ async def stop_the_loop(_: object) -> None:
     await asyncio.sleep(60)
 
 
-def test_a_callable_may_run_a_loop_of_its_own() -> None:
+def test_a_callable_may_run_its_own_loop() -> None:
     callables = [number_of_loops, run_a_loop_of_its_own, number_of_loops]
     assert outputs(callables) == [1, "awaited", 1]
 
 
-def test_after_a_callable_has_closed_the_loop_there_is_a_new_one() -> None:
+def test_a_closed_loop_is_replaced() -> None:
     assert outputs([number_of_loops, close_the_loop, number_of_loops]) == [1, None, 2]
 
 
@@ -137,10 +137,10 @@ def test_a_coroutine_that_stops_the_loop_is_cancelled() -> None:
 
 def close_descriptors(path: Path) -> None:
     for number in range(3, 900):
-        # Not the file of a mapping, which the mapping closes at the end of the worker.
+        # Except the file of a mapping, which the mapping closes when the worker exits.
         if "memfd" not in target(number):
             os.closerange(number, number + 1)
-    # They get the numbers that were the loop's.
+    # These files get the descriptor numbers of the loop.
     kept.files = [path.with_name(f"file{number}").open("w") for number in range(40)]
     for number, file in enumerate(kept.files):
         file.write(f"{number}\n")
@@ -158,15 +158,15 @@ async def rest(_: object) -> str:
     return "rested"
 
 
-def test_after_a_callable_has_closed_the_descriptors_there_is_a_new_loop(tmp_path: Path) -> None:
-    """Nothing is written to the files that have their numbers, nor are these closed."""
-    told = outputs([number_of_loops, close_descriptors, number_of_loops, rest], tmp_path / "x")
-    assert told == [1, None, 2, "rested"]
+def test_a_loop_without_its_descriptors_is_replaced(tmp_path: Path) -> None:
+    """Files that reuse the numbers are neither written to nor closed."""
+    values = outputs([number_of_loops, close_descriptors, number_of_loops, rest], tmp_path / "x")
+    assert values == [1, None, 2, "rested"]
     contents = [(tmp_path / f"file{number}").read_text() for number in range(40)]
     assert contents == [f"{number}\n" for number in range(40)]
 
 
-# What is left behind
+# Abandoned tasks
 
 
 async def leave_a_task(_: object) -> None:
@@ -183,7 +183,7 @@ def count(_: object) -> int:
     return kept.count  # type: ignore[no-any-return]
 
 
-def test_a_task_that_is_left_goes_on_while_later_coroutines_run() -> None:
+def test_an_abandoned_task_continues_while_later_coroutines_run() -> None:
     _, before, same, _, after = outputs([leave_a_task, count, count, rest, count])
     assert before == same < after
 
@@ -205,11 +205,13 @@ async def leave_a_task_that_fails(_: object) -> None:
 
 
 @pytest.mark.parametrize("leave", [leave_a_task_that_exits, leave_a_task_that_fails])
-def test_what_a_task_that_is_left_raises_is_not_the_next_ones(leave: Callable[..., Any]) -> None:
+def test_an_error_of_an_abandoned_task_does_not_reach_later_callables(
+    leave: Callable[..., Any],
+) -> None:
     assert outputs([leave, rest, number_of_loops]) == [None, "rested", 1]
 
 
-def test_a_task_that_is_left_is_cancelled_at_the_end_of_its_worker(tmp_path: Path) -> None:
+def test_an_abandoned_task_is_cancelled_when_its_worker_exits(tmp_path: Path) -> None:
     async def leave(path: Path) -> None:
         async def note_the_end() -> None:
             try:
@@ -225,7 +227,7 @@ def test_a_task_that_is_left_is_cancelled_at_the_end_of_its_worker(tmp_path: Pat
 
 
 async def use_threads(_: object) -> bool:
-    """Whether another thread runs it; one works on when this returns."""
+    """Return whether another thread ran the work; one thread continues after the return."""
     asyncio.get_running_loop().run_in_executor(None, work)
     return await asyncio.to_thread(threading.get_ident) != threading.get_ident()
 
@@ -239,7 +241,7 @@ def has_worked(_: object) -> bool:
     return hasattr(kept, "worked")
 
 
-def test_threads_of_the_loop_end_their_work_and_are_not_left_running(
+def test_threads_of_the_loop_finish_and_are_not_reported(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     assert outputs([use_threads, has_worked, use_threads]) == [True, True, True]
@@ -282,7 +284,7 @@ def test_a_signal_handler_of_the_loop_ends_with_its_coroutine() -> None:
     assert outputs([handle_signals, send_signal]) == [None, False]
 
 
-# How they end
+# Outcomes
 
 
 async def exit_(_: object) -> None:
@@ -311,7 +313,7 @@ async def exit_in_a_task(_: object) -> None:
     await task
 
 
-def test_whatever_a_coroutine_raises_is_its_own_outcome() -> None:
+def test_every_exception_of_a_coroutine_is_its_own_outcome() -> None:
     callables = [number_of_loops, exit_, interrupt, fail, cancel_itself, exit_in_a_task]
     assert outputs([*callables, number_of_loops, rest]) == [
         1,
@@ -338,7 +340,7 @@ def test_a_child_that_a_coroutine_forks_changes_nothing() -> None:
 
 
 async def fork_and_run(_: object) -> str:
-    """Its child runs a loop of its own, as the child of any program may."""
+    """Fork a child that runs its own loop, as the child of any program may."""
     child = os.fork()
     if not child:
         asyncio.events._set_running_loop(None)
@@ -360,7 +362,7 @@ async def set_variable(_: object) -> str:
     return before
 
 
-def test_context_variables_of_a_coroutine_are_its_own() -> None:
+def test_context_variables_of_a_coroutine_do_not_reach_others() -> None:
     assert outputs([set_variable, set_variable]) == ["unset", "unset"]
 
 
@@ -374,7 +376,7 @@ def test_a_coroutine_may_run_coroutines_in_a_pool() -> None:
     assert outputs([number_of_loops, run_others, number_of_loops]) == [1, [1, 1], 1]
 
 
-def test_a_coroutine_that_waits_too_long_costs_its_own_result() -> None:
+def test_a_coroutine_that_exceeds_its_time_limit_costs_only_its_own_result() -> None:
     with Pool(1) as pool:
         late, last = pool.run_parallel([lambda _: asyncio.sleep(60), rest], 0, timeout=0.3)
     assert isinstance(late.output, Err)

@@ -1,4 +1,4 @@
-"""Workers that really die, in every way, and what it costs."""
+"""Workers that die in every way, and what a death costs."""
 
 from __future__ import annotations
 
@@ -12,81 +12,75 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import deeds
 import psutil
 import pytest
+import sample_callables as samples
+import sample_initializers as initializers
+from sample_callables import logged
 
 import enact_pool._engine.answers
 import enact_pool._lanes.process
 from enact_pool import Err, EventEmitter, ExecutionErrorCategory, Ok, Pool
 from enact_pool._engine.poller import LanePoller
+from tests.hazards import fatal_callables, process_callables, state_callables
 
-Deed = Callable[[Any], Any]
+Function = Callable[[Any], Any]
 
-SIGNALS: dict[Deed, str] = {
-    deeds.segfault: "SIGSEGV",
-    deeds.kill: "SIGKILL",
-    deeds.terminate: "SIGTERM",
-    deeds.abort: "SIGABRT",
-    deeds.overflow_c_stack: "SIGSEGV",
-    deeds.abort_at_memory_limit: "SIGABRT",
+SIGNALS: dict[Function, str] = {
+    samples.segfault: "SIGSEGV",
+    samples.kill: "SIGKILL",
+    samples.terminate: "SIGTERM",
+    samples.abort: "SIGABRT",
+    fatal_callables.overflow_c_stack: "SIGSEGV",
+    fatal_callables.abort_at_memory_limit: "SIGABRT",
 }
-EXITS: dict[Deed, int] = {deeds.exit_0: 0, deeds.exit_7: 7}
-WITH_STACK: dict[Deed, str] = {
-    deeds.segfault: "string_at",
-    deeds.abort: "abort",
-    deeds.overflow_c_stack: "overflow_c_stack",
-    deeds.abort_at_memory_limit: "abort_at_memory_limit",
+EXITS: dict[Function, int] = {samples.exit_0: 0, samples.exit_7: 7}
+WITH_STACK: dict[Function, str] = {
+    samples.segfault: "string_at",
+    samples.abort: "abort",
+    fatal_callables.overflow_c_stack: "overflow_c_stack",
+    fatal_callables.abort_at_memory_limit: "abort_at_memory_limit",
 }
-
-
-def noted(index: int, log: Path, then: Deed) -> Deed:
-    """A callable that notes its start before it does its deed."""
-
-    def callable_(x: Any) -> Any:
-        deeds.append(log, index)
-        return then(x)
-
-    callable_.__name__ = then.__name__
-    return callable_
 
 
 def assert_each_started_once(log: Path, count: int) -> None:
     assert sorted(map(int, log.read_text().split())) == list(range(count))
 
 
-@pytest.mark.parametrize("deed", [*SIGNALS, *EXITS], ids=lambda deed: deed.__name__)
-def test_a_death_costs_one_result(deed: Deed, tmp_path: Path) -> None:
-    """The callable that ran is blamed; the 24 others answer; each started once."""
+@pytest.mark.parametrize("action", [*SIGNALS, *EXITS], ids=lambda action: action.__name__)
+def test_a_death_costs_only_the_result_of_the_callable_that_ran(
+    action: Function, tmp_path: Path
+) -> None:
+    """The callable that ran is blamed; the 24 others return; each is started once."""
     log, emitter = tmp_path / "starts", EventEmitter()
-    callables = [noted(i, log, deed if i == 7 else deeds.square) for i in range(25)]
+    callables = [logged(i, log, action if i == 7 else samples.square) for i in range(25)]
     with Pool(2) as pool:
         results = pool.run_parallel(callables, 12, emitter)
     assert_each_started_once(log, 25)
-    culprit = results.pop(7)
+    blamed = results.pop(7)
     assert [result.output for result in results] == [Ok(144)] * 24
     assert {result.agent_name for result in results} == {"square"}
 
-    assert culprit.agent_name == "unknown"
-    assert culprit.error is not None
-    assert culprit.error.category is ExecutionErrorCategory.KERNEL_INTERNAL
-    assert culprit.error.is_fatal
-    assert culprit.output == Err(culprit.error.message)
-    assert f"callable 7 ({deed.__name__})" in culprit.error.message
-    details = culprit.error.details
-    assert (details["index"], details["name"]) == (7, deed.__name__)
-    if deed in SIGNALS:
-        assert details["signal"] == culprit.error.code == SIGNALS[deed]
-        assert details["exit_code"] == -getattr(signal, SIGNALS[deed])
-        assert SIGNALS[deed] in culprit.error.message
+    assert blamed.agent_name == "unknown"
+    assert blamed.error is not None
+    assert blamed.error.category is ExecutionErrorCategory.KERNEL_INTERNAL
+    assert blamed.error.is_fatal
+    assert blamed.output == Err(blamed.error.message)
+    assert f"callable 7 ({action.__name__})" in blamed.error.message
+    details = blamed.error.details
+    assert (details["index"], details["name"]) == (7, action.__name__)
+    if action in SIGNALS:
+        assert details["signal"] == blamed.error.code == SIGNALS[action]
+        assert details["exit_code"] == -getattr(signal, SIGNALS[action])
+        assert SIGNALS[action] in blamed.error.message
     else:
-        assert (details["exit_code"], details["signal"]) == (EXITS[deed], None)
-        assert f"code {EXITS[deed]}" in culprit.error.message
-    assert WITH_STACK.get(deed, "") in details["stack"]
-    assert bool(details["stack"]) == (deed in WITH_STACK)
+        assert (details["exit_code"], details["signal"]) == (EXITS[action], None)
+        assert f"code {EXITS[action]}" in blamed.error.message
+    assert WITH_STACK.get(action, "") in details["stack"]
+    assert bool(details["stack"]) == (action in WITH_STACK)
     assert "worker.py" not in details["stack"], "the stack ends at the user's frames"
-    assert details["ran_ms"] == culprit.duration_ms > 0
-    assert culprit.error.message.endswith("s after it began")
+    assert details["ran_ms"] == blamed.duration_ms > 0
+    assert blamed.error.message.endswith("s after it began")
 
     events = emitter.drain()
     assert [event.type for event in events] == [
@@ -94,15 +88,15 @@ def test_a_death_costs_one_result(deed: Deed, tmp_path: Path) -> None:
     ]
     assert [event.execution_id for event in events] == [
         *(result.execution_id for result in results[:7]),
-        culprit.execution_id,
+        blamed.execution_id,
         *(result.execution_id for result in results[7:]),
     ]
-    assert events[7].error is culprit.error  # type: ignore[attr-defined]
+    assert events[7].error is blamed.error  # type: ignore[attr-defined]
 
 
 @pytest.fixture
 def group_of_100_mb() -> Iterator[Path]:
-    """A control group whose processes the kernel kills at 100 MB; version 1 or 2."""
+    """Yield a control group (version 1 or 2) whose processes the kernel kills at 100 MB."""
     for place, limit in [
         ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
         ("/sys/fs/cgroup", "memory.max"),
@@ -124,29 +118,29 @@ def group_of_100_mb() -> Iterator[Path]:
 
 
 def test_running_out_of_memory_costs_one_result(group_of_100_mb: Path) -> None:
-    """The kernel kills the worker, and the message says that it was for want of memory."""
-    callables: list[Any] = [deeds.square] * 25
-    callables[7] = deeds.AllocateInGroup(str(group_of_100_mb))
+    """The kernel kills the worker, and the message names the lack of memory."""
+    callables: list[Any] = [samples.square] * 25
+    callables[7] = samples.AllocateInGroup(str(group_of_100_mb))
     with Pool(2) as pool:
         results = pool.run_parallel(callables, 12)
-    culprit = results.pop(7)
+    blamed = results.pop(7)
     assert [result.output for result in results] == [Ok(144)] * 24
-    assert culprit.error is not None
-    assert culprit.error.code == "SIGKILL"
-    assert "by the kernel it seems, which ran out of memory" in culprit.error.message
-    assert "callable 7 (allocate)" in culprit.error.message
-    assert culprit.error.details["out_of_memory"]
+    assert blamed.error is not None
+    assert blamed.error.code == "SIGKILL"
+    assert "by the kernel it seems, which ran out of memory" in blamed.error.message
+    assert "callable 7 (allocate)" in blamed.error.message
+    assert blamed.error.details["out_of_memory"]
 
 
 @pytest.mark.parametrize("reopens", [False, True])
-def test_a_callable_that_breaks_its_pipes_costs_nothing(reopens: bool, tmp_path: Path) -> None:
-    """A worker that cannot write what it has noted is replaced, and writes to nobody's file."""
+def test_a_callable_that_closes_the_pipes_costs_no_result(reopens: bool, tmp_path: Path) -> None:
+    """A worker that cannot write its answers is replaced, and writes to no user file."""
     log, file = tmp_path / "starts", tmp_path / "file"
     file.touch()
-    deed: Any = deeds.close_every_descriptor
+    action: Any = state_callables.close_every_descriptor
     if reopens:
-        deed = deeds.ReopenDescriptors(str(file)).run
-    callables = [noted(i, log, deed if i == 7 else deeds.square) for i in range(25)]
+        action = samples.ReopenDescriptors(str(file)).run
+    callables = [logged(i, log, action if i == 7 else samples.square) for i in range(25)]
     with Pool(2) as pool:
         results = pool.run_parallel(callables, 12)
     assert_each_started_once(log, 25)
@@ -154,11 +148,11 @@ def test_a_callable_that_breaks_its_pipes_costs_nothing(reopens: bool, tmp_path:
     assert file.read_bytes() == b""
 
 
-def test_a_callable_that_writes_into_its_pipes_costs_nothing(tmp_path: Path) -> None:
-    """What it has written is skipped, and the answers behind it are found."""
+def test_a_callable_that_writes_into_the_pipes_costs_no_result(tmp_path: Path) -> None:
+    """Its bytes are skipped, and the answers after them are found."""
     log = tmp_path / "starts"
     callables = [
-        noted(i, log, deeds.write_into_every_descriptor if i == 7 else deeds.square)
+        logged(i, log, state_callables.write_into_every_descriptor if i == 7 else samples.square)
         for i in range(25)
     ]
     with Pool(2) as pool:
@@ -169,22 +163,22 @@ def test_a_callable_that_writes_into_its_pipes_costs_nothing(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize(
-    "deed",
+    "action",
     [
-        deeds.read_three_bytes_of_every_descriptor,
-        deeds.make_every_descriptor_blocking,
-        deeds.truncate_every_descriptor,
-        deeds.fork_a_child_that_crashes,
-        deeds.clear_modules,
+        samples.read_three_bytes_of_every_descriptor,
+        state_callables.make_every_descriptor_blocking,
+        state_callables.truncate_every_descriptor,
+        process_callables.fork_child_that_crashes,
+        state_callables.clear_modules,
     ],
 )
-def test_a_callable_that_damages_its_worker_costs_nothing(
-    deed: Deed, workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_callable_that_damages_its_worker_costs_no_result(
+    action: Function, workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It answers, and what was to run after it runs elsewhere."""
+    """It returns, and the rest of its batch runs in another worker."""
     monkeypatch.setattr(enact_pool._engine.answers, "ROUND_SECONDS", 0.1)
     log = tmp_path / "starts"
-    callables = [noted(i, log, deed if i % 30 == 5 else deeds.square) for i in range(100)]
+    callables = [logged(i, log, action if i % 30 == 5 else samples.square) for i in range(100)]
     with Pool(workers) as pool:
         results = pool.run_parallel(callables, 12)
     assert_each_started_once(log, 100)
@@ -193,14 +187,14 @@ def test_a_callable_that_damages_its_worker_costs_nothing(
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_callable_that_takes_batches_and_permits_costs_nothing(
+def test_a_callable_that_reads_batches_and_permits_costs_no_result(
     workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It reads its worker's pipes empty; what was in them goes elsewhere."""
+    """It empties the pipes of its worker; their content is sent to another worker."""
     monkeypatch.setattr(enact_pool._engine.answers, "ROUND_SECONDS", 0.1)
     log = tmp_path / "starts"
     callables = [
-        noted(i, log, deeds.read_every_descriptor if i % 50 == 20 else deeds.square)
+        logged(i, log, state_callables.read_every_descriptor if i % 50 == 20 else samples.square)
         for i in range(200)
     ]
     with Pool(workers) as pool:
@@ -210,27 +204,27 @@ def test_a_callable_that_takes_batches_and_permits_costs_nothing(
     assert [result.output for result in results] == expected
 
 
-def test_answers_count_that_were_given_before_permits_were_damaged(tmp_path: Path) -> None:
-    """All is in the pipe when the damage is found: only who runs then is to blame."""
+def test_answers_before_damaged_permits_count(tmp_path: Path) -> None:
+    """All answers are in the pipe when the damage is found: only the last callable is blamed."""
     gate = tmp_path / "gate"
 
     def damage(_: object) -> None:
-        deeds.read_three_bytes_of_every_descriptor(_)
+        samples.read_three_bytes_of_every_descriptor(_)
         gate.touch()
-        deeds.kill(_)
+        samples.kill(_)
 
     class Opens:
-        """Holds up the parent till the damage is done."""
+        """Delays the parent until the damage is done."""
 
         def emit(self, _: object) -> None:
             while not gate.exists():
                 time.sleep(0.001)
 
-    callables = [deeds.square] * 3 + [damage] + [deeds.square] * 20
+    callables = [samples.square] * 3 + [damage] + [samples.square] * 20
     with Pool(2) as pool:
         results = pool.run_parallel(callables, 3, Opens())
-    culprit = results.pop(3)
-    assert culprit.error is not None
+    blamed = results.pop(3)
+    assert blamed.error is not None
     assert [result.output for result in results] == [Ok(9)] * 23
 
 
@@ -250,33 +244,33 @@ def test_answers_outlive_their_worker(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(LanePoller, "wait", deaths_first)
     with Pool(1) as pool:
-        results = pool.run_parallel([deeds.square] * 3 + [deeds.kill], 3)
+        results = pool.run_parallel([samples.square] * 3 + [samples.kill], 3)
     assert [result.output for result in results[:3]] == [Ok(9)] * 3
     assert "callable 3 (kill)" in str(results[3].error)
 
 
 def test_a_callable_too_large_for_a_worker_costs_one_result() -> None:
-    """The worker has no memory to receive it, and its replacement has none either."""
+    """Neither the worker nor its replacement has the memory to receive the callable."""
     large = bytes(400_000_000)
-    callables: list[Any] = [deeds.square] * 60
+    callables: list[Any] = [samples.square] * 60
     callables[20] = lambda _: large
-    with Pool(1, initializer=deeds.limit_memory, initargs=(300_000_000,)) as pool:
+    with Pool(1, initializer=initializers.limit_memory, initargs=(300_000_000,)) as pool:
         results = pool.run_parallel(callables, 3)
-    culprit = results.pop(20)
+    blamed = results.pop(20)
     assert [result.output for result in results] == [Ok(9)] * 59
-    assert "while receiving callable 20" in str(culprit.error)
+    assert "while receiving callable 20" in str(blamed.error)
 
 
-def test_the_crash_of_a_forked_child_is_not_told_as_its_workers() -> None:
+def test_the_crash_of_a_forked_child_is_not_attributed_to_its_worker() -> None:
     with Pool(1) as pool:
-        results = pool.run_parallel([deeds.fork_a_child_that_crashes, deeds.exit_7], 0)
+        results = pool.run_parallel([process_callables.fork_child_that_crashes, samples.exit_7], 0)
     assert results[0].output == Ok(None)
     assert results[1].error is not None
     assert results[1].error.details["stack"] == ""
 
 
-def test_a_pipe_that_takes_one_page_is_large_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Users who have many pipes are given such ones."""
+def test_a_pipe_of_one_page_is_large_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Linux limits the pipes of users that have many to one page."""
     original = os.pipe
 
     def small() -> tuple[int, int]:
@@ -286,14 +280,14 @@ def test_a_pipe_that_takes_one_page_is_large_enough(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(os, "pipe", small)
     with Pool(2) as pool:
-        results = pool.run_parallel([deeds.square] * 5000, 3)
+        results = pool.run_parallel([samples.square] * 5000, 3)
     assert [result.output for result in results] == [Ok(9)] * 5000
 
 
 def test_many_deaths_in_a_row_cost_one_result_each(tmp_path: Path) -> None:
     """Every second of forty callables dies."""
     log = tmp_path / "starts"
-    callables = [noted(i, log, deeds.exit_7 if i % 2 else deeds.square) for i in range(40)]
+    callables = [logged(i, log, samples.exit_7 if i % 2 else samples.square) for i in range(40)]
     with Pool(2) as pool:
         results = pool.run_parallel(callables, 3)
     assert_each_started_once(log, 40)
@@ -302,10 +296,10 @@ def test_many_deaths_in_a_row_cost_one_result_each(tmp_path: Path) -> None:
         assert result.error is None or result.error.details["index"] == i
 
 
-def test_one_crash_among_ten_thousand_gives_9999_answers() -> None:
-    """Batches are large by then: what was in the crashed worker's batch runs elsewhere."""
-    callables: list[Deed] = [deeds.square] * 10_000
-    callables[7_000] = deeds.segfault
+def test_one_crash_among_ten_thousand_costs_one_result() -> None:
+    """Batches are large by then: the rest of the crashed worker's batch runs elsewhere."""
+    callables: list[Function] = [samples.square] * 10_000
+    callables[7_000] = samples.segfault
     with Pool(2) as pool:
         results = pool.run_parallel(callables, 5)
     wrong = [i for i, result in enumerate(results) if result.output != Ok(25)]
@@ -313,26 +307,26 @@ def test_one_crash_among_ten_thousand_gives_9999_answers() -> None:
 
 
 def workers(pool: Pool) -> list[int]:
-    """The process ids of a pool's workers."""
+    """Return the process ids of a pool's workers."""
     return [lane.pid for lane in pool._lane_pool.lanes()]
 
 
-def test_workers_killed_while_idle_cost_nothing() -> None:
-    """More of them than failed starts are allowed."""
+def test_workers_killed_while_idle_cost_no_result() -> None:
+    """Even more deaths than the number of failed starts that a run tolerates."""
     with Pool(4) as pool:
         for _ in range(3):
-            assert [r.output for r in pool.run_parallel([deeds.sleep_5_ms] * 8, 1)] == [Ok(1)] * 8
+            assert [r.output for r in pool.run_parallel([samples.sleep_5_ms] * 8, 1)] == [Ok(1)] * 8
             for pid in workers(pool):
                 os.kill(pid, signal.SIGKILL)
-                # Its status is left for the pool to collect.
+                # The pool must collect its exit status.
                 os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-        assert [r.output for r in pool.run_parallel([deeds.square] * 8, 1)] == [Ok(1)] * 8
+        assert [r.output for r in pool.run_parallel([samples.square] * 8, 1)] == [Ok(1)] * 8
 
 
 def test_a_worker_killed_from_outside_while_busy_costs_one_result(tmp_path: Path) -> None:
-    """The killed one's callable is blamed; the other worker goes on."""
+    """The callable of the killed worker is blamed; the other worker continues."""
     log, gate = tmp_path / "starts", tmp_path / "gate"
-    callables = [noted(i, log, deeds.busy_until(str(gate))) for i in range(6)]
+    callables = [logged(i, log, samples.busy_until(str(gate))) for i in range(6)]
     killed: list[int] = []
 
     def kill_one() -> None:
@@ -359,7 +353,7 @@ def test_a_worker_killed_from_outside_while_busy_costs_one_result(tmp_path: Path
 
 
 def test_a_worker_killed_from_outside_while_starting_is_replaced(tmp_path: Path) -> None:
-    """Nobody is blamed for it."""
+    """No callable is blamed."""
     log, gate = tmp_path / "log", tmp_path / "gate"
 
     def kill_first() -> None:
@@ -369,30 +363,30 @@ def test_a_worker_killed_from_outside_while_starting_is_replaced(tmp_path: Path)
         gate.touch()
 
     stop = threading.Event()
-    with Pool(1, initializer=deeds.start_if_allowed, initargs=(str(log), str(gate))) as pool:
+    with Pool(1, initializer=initializers.start_if_allowed, initargs=(str(log), str(gate))) as pool:
         killer = threading.Thread(target=kill_first)
         killer.start()
-        results = pool.run_parallel([deeds.square] * 5, 2)
+        results = pool.run_parallel([samples.square] * 5, 2)
         killer.join()
     assert [result.output for result in results] == [Ok(4)] * 5
     assert len(log.read_text().split()) == 2
 
 
-def test_two_failed_starts_are_forgiven(tmp_path: Path) -> None:
-    """The third worker comes up and does all the work."""
+def test_two_failed_starts_are_tolerated(tmp_path: Path) -> None:
+    """The third worker starts and runs all callables."""
     log = tmp_path / "log"
-    with Pool(1, initializer=deeds.die_twice, initargs=(str(log),)) as pool:
-        results = pool.run_parallel([deeds.square] * 5, 2)
+    with Pool(1, initializer=initializers.die_twice, initargs=(str(log),)) as pool:
+        results = pool.run_parallel([samples.square] * 5, 2)
     assert [result.output for result in results] == [Ok(4)] * 5
     assert len(log.read_text().split()) == 3
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_workers_that_never_start_fail_what_waits(workers: int) -> None:
-    """Every callable gets an outcome, which says why there was no worker."""
+def test_workers_that_never_start_fail_all_waiting_callables(workers: int) -> None:
+    """The outcome of every callable says why no worker started."""
     emitter = EventEmitter()
-    with Pool(workers, initializer=deeds.fail_to_start) as pool:
-        results = pool.run_parallel([deeds.square] * 5, 2, emitter)
+    with Pool(workers, initializer=initializers.fail_to_start) as pool:
+        results = pool.run_parallel([samples.square] * 5, 2, emitter)
     for result in results:
         assert result.agent_name == "unknown"
         assert result.error is not None
@@ -401,7 +395,7 @@ def test_workers_that_never_start_fail_what_waits(workers: int) -> None:
     assert [event.type for event in emitter.drain()] == ["data-execution-failed"] * 5
 
 
-def test_what_has_run_keeps_its_outcome_when_no_worker_can_be_started_any_more(
+def test_finished_callables_keep_their_outcomes_when_workers_stop_starting(
     tmp_path: Path,
 ) -> None:
     """The only worker dies, and its replacements cannot start."""
@@ -412,9 +406,15 @@ def test_what_has_run_keeps_its_outcome_when_no_worker_can_be_started_any_more(
         gate.unlink()
         return "shut"
 
-    with Pool(1, initializer=deeds.start_only_if, initargs=(str(gate),)) as pool:
+    with Pool(1, initializer=initializers.start_only_if, initargs=(str(gate),)) as pool:
         results = pool.run_parallel(
-            [noted(0, log, deeds.square), shut, deeds.segfault, noted(1, log, deeds.square)], 2
+            [
+                logged(0, log, samples.square),
+                shut,
+                samples.segfault,
+                logged(1, log, samples.square),
+            ],
+            2,
         )
     assert [result.output for result in results[:2]] == [Ok(4), Ok("shut")]
     assert results[2].error is not None
@@ -424,13 +424,13 @@ def test_what_has_run_keeps_its_outcome_when_no_worker_can_be_started_any_more(
     assert log.read_text().split() == ["0"]
 
 
-def test_a_child_that_lives_on_does_not_hide_a_death(tmp_path: Path) -> None:
-    """The child holds the dead worker's pipes open; the death is seen all the same."""
+def test_a_surviving_child_does_not_hide_the_death_of_its_worker(tmp_path: Path) -> None:
+    """The child keeps the dead worker's pipes open."""
     log = tmp_path / "child"
 
     def leave_child_and_die(_: object) -> None:
         if os.fork() == 0:
-            deeds.append(log, os.getpid())
+            samples.append(log, os.getpid())
             while True:
                 signal.pause()
         while not log.exists() or not log.read_text():
@@ -438,23 +438,25 @@ def test_a_child_that_lives_on_does_not_hide_a_death(tmp_path: Path) -> None:
         os._exit(7)
 
     with Pool(2) as pool:
-        results = pool.run_parallel([deeds.square, leave_child_and_die, deeds.square], 2)
+        results = pool.run_parallel([samples.square, leave_child_and_die, samples.square], 2)
     os.kill(int(log.read_text()), signal.SIGKILL)
     assert [result.error and result.error.code for result in results] == [None, "exit_7", None]
 
 
-def test_deaths_are_seen_without_pidfds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on macOS: the loop looks after its workers from time to time."""
+def test_deaths_are_detected_without_pidfds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on macOS: the run polls its workers."""
     monkeypatch.delattr(os, "pidfd_open", raising=False)
     with Pool(2) as pool:
-        results = pool.run_parallel([deeds.square, deeds.kill, deeds.segfault, deeds.square], 2)
+        results = pool.run_parallel(
+            [samples.square, samples.kill, samples.segfault, samples.square], 2
+        )
         assert all(lane.exit is None for lane in pool._lane_pool.lanes())
     codes = [result.error and result.error.code for result in results]
     assert codes == [None, "SIGKILL", "SIGSEGV", None]
 
 
 def reap_all(*_: object) -> None:
-    """Wait for all children that have ended, as some programs do."""
+    """Wait for all children that have exited, as some programs do."""
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
@@ -464,10 +466,10 @@ def reap_all(*_: object) -> None:
 
 @pytest.mark.parametrize("handler", [signal.SIG_IGN, reap_all])
 @pytest.mark.parametrize("lacking", ["nothing", "pidfds", "pidfds and waitid"])
-def test_an_exit_status_collected_elsewhere_is_said_to_be_unknown(
+def test_an_exit_status_that_user_code_collected_is_unknown(
     handler: Any, lacking: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Somebody in this process reaps all children: the death is seen, whatever the system has."""
+    """User code reaps all children: the death is detected with and without pidfds."""
     if "pidfds" in lacking:
         monkeypatch.delattr(os, "pidfd_open", raising=False)
     if "waitid" in lacking:
@@ -475,17 +477,17 @@ def test_an_exit_status_collected_elsewhere_is_said_to_be_unknown(
     before = signal.signal(signal.SIGCHLD, handler)
     try:
         with Pool(2) as pool:
-            results = pool.run_parallel([deeds.square, deeds.kill, deeds.square], 2)
+            results = pool.run_parallel([samples.square, samples.kill, samples.square], 2)
     finally:
         signal.signal(signal.SIGCHLD, before)
     assert [result.output for result in results[::2]] == [Ok(4), Ok(4)]
     assert results[1].error is not None
-    # A handler may come after the library has asked.
+    # A signal handler may run after the library has asked for the exit status.
     assert results[1].error.code in ("unknown", "SIGKILL")
 
 
 @pytest.mark.parametrize("lacking", ["pidfds", "pidfds and waitid"])
-def test_children_of_a_dead_worker_end_without_pidfds(
+def test_children_of_a_dead_worker_are_killed_without_pidfds(
     lacking: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr(os, "pidfd_open", raising=False)
@@ -495,7 +497,7 @@ def test_children_of_a_dead_worker_end_without_pidfds(
 
     def leave_child_and_die(_: object) -> None:
         if os.fork() == 0:
-            deeds.append(log, os.getpid())
+            samples.append(log, os.getpid())
             while True:
                 signal.pause()
         while not log.exists() or not log.read_text():
@@ -517,11 +519,11 @@ def write_stacks_elsewhere(_: object = None) -> None:
 
 
 @pytest.mark.parametrize("initializer", [None, write_stacks_elsewhere])
-def test_a_stack_is_told_wherever_stacks_were_written_before(
+def test_a_crash_has_its_stack_even_if_the_callable_redirected_faulthandler(
     initializer: Callable[[], None] | None,
 ) -> None:
     with Pool(1, initializer=initializer) as pool:
-        changed = [] if initializer else [write_stacks_elsewhere, deeds.square]
-        *_, result = pool.run_parallel([*changed, deeds.segfault], 3)
+        changed = [] if initializer else [write_stacks_elsewhere, samples.square]
+        *_, result = pool.run_parallel([*changed, samples.segfault], 3)
     assert result.error is not None
     assert "in segfault" in result.error.details["stack"]

@@ -1,4 +1,4 @@
-"""What holds while this process can have no more descriptors."""
+"""Promises that hold while this process cannot open descriptors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from enact_pool import Pool
 
 @contextmanager
 def none_to_be_had() -> Iterator[None]:
-    """Within, whatever would open a descriptor fails."""
+    """Make every attempt to open a descriptor fail within the block."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     lowest = os.dup(0)
     os.close(lowest)
@@ -31,7 +31,7 @@ def none_to_be_had() -> Iterator[None]:
 
 @pytest.fixture
 def pool() -> Iterator[Pool]:
-    """One whose worker is there, and what functions of tests are pickled with."""
+    """Return a pool whose worker runs, after the modules for pickling were imported."""
     with Pool(1) as pool:
         pool.run_parallel([lambda _: None], "")
         yield pool
@@ -41,14 +41,14 @@ def endless(_: object) -> None:
     time.sleep(60)
 
 
-def test_time_limits_are_kept(pool: Pool) -> None:
+def test_time_limits_are_enforced_without_descriptors(pool: Pool) -> None:
     with none_to_be_had():
         (result,) = pool.run_parallel([endless], None, timeout=0.2)
     assert result.error is not None
     assert (result.agent_name, result.error.code) == ("endless", "timeout")
 
 
-def test_memory_limits_are_kept_as_soon_as_there_is_one_to_look_with(pool: Pool) -> None:
+def test_memory_limits_are_enforced_once_a_descriptor_is_free(pool: Pool) -> None:
     def hoard(_: object) -> int:
         hoard = bytearray(b"x") * (150 << 20)
         time.sleep(60)
@@ -65,7 +65,7 @@ def test_memory_limits_are_kept_as_soon_as_there_is_one_to_look_with(pool: Pool)
     assert result.duration_ms > 400
 
 
-def test_a_pool_can_be_made() -> None:
+def test_a_pool_can_be_created_without_descriptors() -> None:
     with none_to_be_had():
         Pool().close()
 
@@ -82,8 +82,8 @@ with Pool(1) as pool:
 """
 
 
-def test_a_large_input_is_sent_without_one() -> None:
-    """The first one of a process: what makes parcels is not imported yet, and cannot be."""
+def test_a_large_input_is_sent_without_descriptors() -> None:
+    """The first large value of a process: its module cannot be imported then."""
     done = subprocess.run(
         [sys.executable, "-c", SENDER], capture_output=True, text=True, timeout=60, check=False
     )
@@ -117,10 +117,10 @@ print(len(records) == count)
 
 
 @pytest.mark.parametrize(("limit", "workers", "count"), [(64, 2, 400), (256, 32, 800)])
-def test_many_large_return_values_arrive_where_descriptors_are_few(
+def test_many_large_return_values_are_received_with_few_descriptors(
     limit: int, workers: int, count: int
 ) -> None:
-    """Quick ones, of which more come at once than can be open; log records come along."""
+    """More values at once than descriptors are free, and log records beside them."""
     numbers = map(str, (limit, workers, count))
     done = subprocess.run(
         [sys.executable, "-c", RECEIVER, *numbers],

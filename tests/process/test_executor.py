@@ -20,8 +20,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import deeds
 import pytest
+import sample_callables as samples
+import sample_initializers as initializers
+import sample_pickles as pickles
 
 from enact_pool import EventEmitter, ExecutionFailed, PoolExecutor, StepEnd, WorkerCrashError
 
@@ -39,7 +41,7 @@ class Gated:
         self.gate = folder / "gate"
 
     def submit(self, executor: PoolExecutor) -> Future[str]:
-        return executor.submit(deeds.busy_until(str(self.gate)), None)
+        return executor.submit(samples.busy_until(str(self.gate)), None)
 
 
 @pytest.fixture
@@ -68,7 +70,7 @@ def keyword_only(a: int, *, b: int) -> int:
     return a * b
 
 
-def test_calls_are_answered_with_their_arguments(executor: PoolExecutor) -> None:
+def test_calls_receive_their_arguments(executor: PoolExecutor) -> None:
     captured = 3
     assert executor.submit(keyword_only, 6, b=7).result() == 42
     assert executor.submit(lambda n: n * captured, 5).result() == 15
@@ -93,7 +95,7 @@ def _grown(numbers: list[int]) -> int:
     return len(numbers)
 
 
-def test_a_dead_worker_costs_its_call_and_no_other(executor: PoolExecutor) -> None:
+def test_a_dead_worker_costs_only_its_call(executor: PoolExecutor) -> None:
     before = [executor.submit(abs, -n) for n in range(50)]
     crash = executor.submit(ctypes.string_at, 0)
     after = [executor.submit(abs, -n) for n in range(50)]
@@ -129,8 +131,8 @@ def test_a_call_that_cannot_be_pickled_costs_only_its_own_future(executor: PoolE
     with pytest.raises(TypeError, match="pickle"):
         futures[2].result()
     assert futures[0].result() == 1
-    error = executor.submit(deeds.raise_unpicklable).exception()
-    assert "cannot come back" in str(error)
+    error = executor.submit(pickles.raise_unpicklable).exception()
+    assert "cannot be sent back" in str(error)
 
 
 def test_limits_are_enforced() -> None:
@@ -156,9 +158,9 @@ def test_a_call_can_be_cancelled_until_it_begins(executor: PoolExecutor, gated: 
     assert not any(future.running() or future.cancel() for future in running + waiting[1::2])
 
 
-def test_one_call_can_be_killed_while_others_go_on(gated: Gated, tmp_path: Path) -> None:
+def test_killing_a_call_does_not_affect_others(gated: Gated, tmp_path: Path) -> None:
     with PoolExecutor(2) as executor:
-        endless: Any = executor.submit(deeds.busy_until(str(tmp_path / "never")), None)
+        endless: Any = executor.submit(samples.busy_until(str(tmp_path / "never")), None)
         running = gated.submit(executor)
         until_running(endless, running)
         waiting: Any = executor.submit(abs, -1)
@@ -191,7 +193,7 @@ def test_shutdown_completes_or_cancels_submitted_calls(gated: Gated) -> None:
 
 
 @pytest.mark.parametrize("end", [PoolExecutor.terminate_workers, PoolExecutor.kill_workers])
-def test_workers_can_be_ended_at_once(end: Any, gated: Gated) -> None:
+def test_workers_can_be_killed_at_once(end: Any, gated: Gated) -> None:
     executor = PoolExecutor(1)
     running = gated.submit(executor)
     until_running(running)
@@ -257,7 +259,7 @@ def test_callbacks_are_called_and_waiters_wake_up(executor: PoolExecutor, gated:
     assert received == [1, 2]
 
 
-def test_it_serves_asyncio(executor: PoolExecutor) -> None:
+def test_it_works_with_asyncio(executor: PoolExecutor) -> None:
     async def main() -> list[int]:
         loop = asyncio.get_running_loop()
         return await asyncio.gather(*(loop.run_in_executor(executor, abs, -n) for n in range(50)))
@@ -265,7 +267,7 @@ def test_it_serves_asyncio(executor: PoolExecutor) -> None:
     assert asyncio.run(main()) == list(range(50))
 
 
-def test_many_threads_may_submit_at_once(executor: PoolExecutor) -> None:
+def test_many_threads_can_submit_at_once(executor: PoolExecutor) -> None:
     futures: list[list[Future[int]]] = [[] for _ in range(8)]
 
     def submit(mine: list[Future[int]]) -> None:
@@ -287,7 +289,7 @@ def test_many_threads_may_submit_at_once(executor: PoolExecutor) -> None:
 
 def test_workers_that_cannot_start_fail_submitted_calls_until_they_can(tmp_path: Path) -> None:
     gate = tmp_path / "gate"
-    with PoolExecutor(1, initializer=deeds.start_only_if, initargs=(str(gate),)) as executor:
+    with PoolExecutor(1, initializer=initializers.start_only_if, initargs=(str(gate),)) as executor:
         with pytest.raises(WorkerCrashError, match="gate is shut"):
             executor.submit(abs, -1).result()
         gate.touch()

@@ -19,15 +19,15 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, cast
 
-import deeds
 import pytest
+import sample_callables as samples
 from tqdm import tqdm
 
 from enact_pool import Err, Pool, PoolExecutor, RemoteError
 
 
 def note(path: str, index: int) -> int:
-    deeds.append(path, index)
+    samples.append(path, index)
     return index
 
 
@@ -69,7 +69,7 @@ def test_cancelled_calls_never_start_and_others_start_once(tmp_path: Path) -> No
 def test_callbacks_may_submit_cancel_and_raise() -> None:
     steps: list[str] = []
     executor = PoolExecutor(1)
-    others = [executor.submit(deeds.sleep_5_ms, n) for n in range(20)]
+    others = [executor.submit(samples.sleep_5_ms, n) for n in range(20)]
 
     def callback(future: Future[Any]) -> None:
         steps.append("submits")
@@ -151,7 +151,7 @@ class _Interrupt(Exception):
 def test_an_interrupt_at_any_moment_loses_no_future() -> None:
     futures: list[Future[int]] = []
     interrupted = 0
-    # How many there are to come in a row.
+    # The number of interrupts in a row.
     armed = 0
 
     def interrupt() -> None:
@@ -170,7 +170,7 @@ def test_an_interrupt_at_any_moment_loses_no_future() -> None:
                         futures[-1].cancel()
                         futures[len(futures) // 2].running()
                         values = executor.map(abs, range(5))
-                        # As garbage, it could not raise what interrupts its end.
+                        # As garbage, it could not raise the interrupt.
                         with closing(cast("Generator[int, None, None]", values)):
                             for _ in values:
                                 futures.append(executor.submit(abs, -1))
@@ -217,7 +217,7 @@ def test_finalizers_may_submit_and_cancel() -> None:
                 made += 1
         finally:
             gc.set_threshold(*before)
-        # It does nothing while it is at work in another thread.
+        # The collector does nothing while it runs in another thread.
         while len(finalized) < made:
             gc.collect()
         for future in settled(futures + finalized):
@@ -414,7 +414,7 @@ def test_the_error_of_a_lock_in_a_call_explains_how_to_send_locks(method: str) -
     queue.close()
 
 
-def test_workers_that_have_been_idle_for_long_are_replaced() -> None:
+def test_workers_that_exited_while_idle_are_replaced() -> None:
     with PoolExecutor(1, idle_timeout=0.05) as executor:
         pid = executor.submit(os.getpid).result()
         while executor._pool._lane_pool.lanes():
@@ -520,7 +520,7 @@ def test_a_forked_child_does_not_disturb_its_parent(tmp_path: Path) -> None:
 def test_a_timeout_of_result_does_not_end_the_call(tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     with PoolExecutor(1) as executor:
-        future = executor.submit(deeds.busy_until(str(gate)), None)
+        future = executor.submit(samples.busy_until(str(gate)), None)
         # The built-in one, from 3.11 on.
         with pytest.raises(concurrent.futures.TimeoutError):
             future.result(timeout=0.01)

@@ -56,7 +56,7 @@ def test_a_folder_that_the_worker_has_changed_stays_until_the_caller_changes_it(
 
         start = os.getcwd()
         state = FollowedState()
-        os.chdir(path)  # as an initializer may
+        os.chdir(path)  # as an initializer may do
         state.apply("folder", start)
         assert os.getcwd() == path, "the caller has changed nothing"
         os.mkdir("other")

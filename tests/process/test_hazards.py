@@ -18,15 +18,18 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any
 
-import deeds
 import pytest
+import sample_callables as samples
 
 import enact_pool._engine.answers
 import enact_pool._engine.run
 import enact_pool._lanes.limit_enforcer
-from benchmarks import misdeeds
-from benchmarks.hazards import HAZARDS, INPUT, SQUARED, Hazard, on_small_disk, small_disk_refusal
 from enact_pool import Err, ExecutionErrorCategory, Ok, ParallelResult, Pool
+from tests.hazards import process_callables, state_callables, value_callables
+from tests.hazards.catalogue import HAZARDS
+from tests.hazards.hazard import INPUT, SQUARED, Hazard
+from tests.hazards.neighbours import slow_square, square
+from tests.hazards.small_disk import on_small_disk, small_disk_refusal
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -37,51 +40,51 @@ CATEGORIES = {
 }
 
 
-def noted(index: int, log: Path, then: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """A callable that notes its start, if it can, before it does its deed."""
+def logged(index: int, log: Path, then: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return a callable that logs its start, if it can, before it calls `then`."""
 
     def callable_(x: Any) -> Any:
         try:
-            deeds.append(log, index)
+            samples.append(log, index)
         except (OSError, MemoryError):
-            pass  # a culprit before it has taken what is needed for that
+            pass  # an earlier callable in this process has used up what this needs
         return then(x)
 
     callable_.__name__ = then.__name__
     return callable_
 
 
-def own_name(culprit: Any) -> str:
-    return culprit.__name__ if isinstance(culprit, FunctionType) else type(culprit).__name__
+def own_name(function: Any) -> str:
+    return function.__name__ if isinstance(function, FunctionType) else type(function).__name__
 
 
-def assert_told(result: ParallelResult[Any], hazard: Hazard) -> None:
-    """The culprit has come to what the contract says."""
+def assert_expected(result: ParallelResult[Any], hazard: Hazard) -> None:
+    """Assert that the harmful callable has the outcome that the contract says."""
     expected, output = hazard.expected, result.output
-    name = "unknown" if expected.fate == "dies" else own_name(hazard.culprit)
+    name = "unknown" if expected.outcome == "dies" else own_name(hazard.callable)
     assert result.agent_name == name
-    if expected.fate == "returns":
+    if expected.outcome == "returns":
         assert isinstance(output, Ok), output
         assert expected.seen(output.value) == expected.value
         assert result.error is None
         return
     assert isinstance(output, Err)
-    if expected.fate == "raises":
+    if expected.outcome == "raises":
         assert expected.seen(output.error) == expected.value
         assert output.type == expected.type
-        for text in (own_name(hazard.culprit), *expected.traceback):
+        for text in (own_name(hazard.callable), *expected.traceback):
             assert text in output.traceback
         assert result.error is None
-    elif expected.fate == "is refused":
+    elif expected.outcome == "is refused":
         assert output.error.startswith(expected.value)
         assert result.error is None
     else:
         assert result.error is not None
-        assert result.error.category is CATEGORIES[expected.fate]
+        assert result.error.category is CATEGORIES[expected.outcome]
         assert output == Err(result.error.message)
-        assert f"callable {hazard.place} ({own_name(hazard.culprit)})" in output.error
-        assert result.error.details["index"] == hazard.place
-        if expected.fate == "dies":
+        assert f"callable {hazard.index} ({own_name(hazard.callable)})" in output.error
+        assert result.error.details["index"] == hazard.index
+        if expected.outcome == "dies":
             assert result.error.code == expected.value
 
 
@@ -90,27 +93,27 @@ def assert_told(result: ParallelResult[Any], hazard: Hazard) -> None:
     [hazard for hazard in HAZARDS if not hazard.needs_small_disk],
     ids=lambda hazard: hazard.name,
 )
-def test_a_hazard_costs_only_its_own_result(
+def test_a_harmful_callable_costs_only_its_own_result(
     hazard: Hazard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All others answer, each is started once, and the pool works in the next call."""
-    # For those that make a worker wait for what never comes.
+    """All others return, each is started once, and the pool works in the next run."""
+    # For hazards that make a worker wait for commands that never arrive.
     monkeypatch.setattr(enact_pool._engine.answers, "ROUND_SECONDS", 0.05)
     monkeypatch.setattr(enact_pool._engine.run, "ROUND_SECONDS", 0.05)
     monkeypatch.setattr(enact_pool._lanes.limit_enforcer, "LOADING_SECONDS", 1.0)
     log = tmp_path / "starts"
     callables = [
-        noted(index, log, each) if isinstance(each, FunctionType) else each
+        logged(index, log, each) if isinstance(each, FunctionType) else each
         for index, each in enumerate(hazard.callables)
     ]
     limits: Any = {"timeout": hazard.timeout, "max_memory": hazard.max_memory}
     with Pool(2) as pool:
         results = pool.run_parallel(callables, INPUT, **limits)
         later = pool.run_parallel(hazard.neighbours, INPUT)
-    culprit = results.pop(hazard.place)
+    harmful = results.pop(hazard.index)
     neighbours = 2 * len(hazard.neighbours)
     assert [result.output for result in results] == [Ok(SQUARED)] * neighbours
-    assert_told(culprit, hazard)
+    assert_expected(harmful, hazard)
     starts = sorted(map(int, log.read_text().split()))
     may_start = [i for i, each in enumerate(callables) if isinstance(each, FunctionType)]
     if hazard.starves:
@@ -120,16 +123,24 @@ def test_a_hazard_costs_only_its_own_result(
     assert [result.output for result in later] == [Ok(SQUARED)] * len(hazard.neighbours)
 
 
-def test_a_full_disk_costs_nothing(tmp_path: Path) -> None:
-    """Neither do workers, inputs and values need one; the disk is one of 1 MB, for this alone."""
+def test_a_full_disk_costs_no_result(tmp_path: Path) -> None:
+    """Workers, inputs and return values need no disk; this test mounts one of 1 MB."""
     (hazard,) = (hazard for hazard in HAZARDS if hazard.needs_small_disk)
     disk, report = tmp_path / "disk", tmp_path / "report"
     disk.mkdir()
     if refusal := small_disk_refusal(str(disk)):
         pytest.skip(f"needs the right to mount a small disk: {refusal}")
-    trial = [sys.executable, "-m", "benchmarks.trial", "enact_pool", hazard.name, "2", str(report)]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.hazard_process",
+        "enact_pool",
+        hazard.name,
+        "2",
+        str(report),
+    ]
     done = subprocess.run(
-        on_small_disk(trial, str(disk)), capture_output=True, text=True, timeout=40, cwd=ROOT
+        on_small_disk(command, str(disk)), capture_output=True, text=True, timeout=40, cwd=ROOT
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert json.loads(report.read_text()) == {
@@ -137,15 +148,15 @@ def test_a_full_disk_costs_nothing(tmp_path: Path) -> None:
         "lost": 0,
         "wrong": 0,
         "missing": 0,
-        "is_told": True,
-        "culprit": "bytes",
+        "is_reported": True,
+        "harmful": "bytes",
     }
     assert str(disk) not in Path("/proc/mounts").read_text()
     assert not Path("/dev/shm/filled").exists()
 
 
-def see_surroundings(_: object) -> dict[str, Any]:
-    """What callables share in a process, and which process it is."""
+def process_state(_: object) -> dict[str, Any]:
+    """Return the state that callables share in a process, and the process id."""
     umask = os.umask(0o077)
     os.umask(umask)
     return {
@@ -166,7 +177,7 @@ def see_surroundings(_: object) -> dict[str, Any]:
 
 def change_in_no_time(_: object) -> None:
     os.chdir("/")
-    os.environ["MISDEED"] = "done"
+    os.environ["HAZARD"] = "done"
     os.environ["HOME"] = "/nowhere"
     del os.environ["PATH"]
     os.umask(0o777)
@@ -210,7 +221,7 @@ def change_in_c(_: object) -> None:
     c.chdir(b"/")
     c.umask(0o777)
     c.alarm(1000)
-    time.sleep(0.0001)  # such are looked at every 20 us
+    time.sleep(0.0001)  # such changes are looked for every 20 us
 
 
 def raise_changed(_: object) -> None:
@@ -219,7 +230,7 @@ def raise_changed(_: object) -> None:
 
 
 def set_variable(_: object) -> None:
-    os.environ["MISDEED"] = "done"
+    os.environ["HAZARD"] = "done"
 
 
 def set_variable_as_bytes(_: object) -> None:
@@ -254,14 +265,14 @@ def remove_all_variables(_: object) -> None:
         remove_all_variables,
     ],
 )
-def test_the_next_callable_finds_its_worker_as_the_first_did(
+def test_every_callable_starts_from_the_same_process_state(
     change: Callable[[object], None],
 ) -> None:
     with Pool(1) as pool:
-        # Several times: the first is not quick, for what it imports, and is looked at anyway.
-        callables = [see_surroundings, *[change] * 4, see_surroundings]
+        # Several times: the first one is slow, as it imports modules, and is checked anyway.
+        callables = [process_state, *[change] * 4, process_state]
         first, *_, next_one = pool.run_parallel(callables, 0)
-        (later,) = pool.run_parallel([see_surroundings], 0)
+        (later,) = pool.run_parallel([process_state], 0)
     found = first.output.unwrap()
     assert found["timers"] == [(0.0, 0.0)] * 3
     assert next_one.output.unwrap() == found
@@ -288,12 +299,12 @@ def known(_):
 """
 
 
-def test_what_a_module_sets_when_a_callable_brings_it_stays(
+def test_process_state_that_an_import_sets_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "sets_when_imported.py").write_text(SETS_WHEN_IMPORTED)
     monkeypatch.syspath_prepend(tmp_path)
-    # Here it is not imported, which would set it here.
+    # The test does not import the module, which would change the state of its own process.
     known: Callable[[object], Any] = _Known()
     with Pool(1) as pool:
         found = [r.output.unwrap() for r in pool.run_parallel([known] * 3, 0)]
@@ -305,16 +316,16 @@ def test_what_a_module_sets_when_a_callable_brings_it_stays(
 
 
 class _Known:
-    """Is `known` of that module, in its worker."""
+    """Unpickles in the worker as `known` of that module."""
 
     def __call__(self, _: object) -> None:
-        raise AssertionError("this is the one that stays here")
+        raise AssertionError("called outside the worker")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _known_there, ()
+        return _known_in_worker, ()
 
 
-def _known_there() -> Callable[[object], Any]:
+def _known_in_worker() -> Callable[[object], Any]:
     known: Callable[[object], Any] = importlib.import_module("sets_when_imported").known
     return known
 
@@ -322,18 +333,18 @@ def _known_there() -> Callable[[object], Any]:
 @pytest.mark.parametrize(
     ("leave", "left"),
     [
-        (misdeeds.leave_thread, r"thread left"),
-        (misdeeds.leave_thread_that_is_waited_for, r"thread left"),
-        (misdeeds.fork_child_that_lives_on, r"process \d+"),
-        (misdeeds.leave_program, r"process \d+"),
+        (process_callables.leave_thread, r"thread left"),
+        (process_callables.leave_non_daemon_thread, r"thread left"),
+        (process_callables.fork_child_that_lives_on, r"process \d+"),
+        (process_callables.leave_program, r"process \d+"),
     ],
 )
-def test_what_a_callable_leaves_running_is_told_by_a_warning(
+def test_a_warning_names_the_callable_that_leaves_something_running(
     leave: Callable[[object], None], left: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Once, and with its name."""
+    """One warning is logged."""
     with Pool(1) as pool:
-        results = pool.run_parallel([misdeeds.square, leave, *[misdeeds.slow_square] * 3], INPUT)
+        results = pool.run_parallel([square, leave, *[slow_square] * 3], INPUT)
     assert [result.output for result in results] == [
         *(Ok(SQUARED), Ok(None)),
         *[Ok(SQUARED)] * 3,
@@ -344,13 +355,18 @@ def test_what_a_callable_leaves_running_is_told_by_a_warning(
     assert re.fullmatch(expected, record.getMessage())
 
 
-def test_what_a_callable_patches_does_not_change_how_the_next_ones_are_told() -> None:
-    """Those that do not use it themselves."""
+def test_patched_modules_do_not_change_the_results_of_the_next_callables() -> None:
+    """As long as those callables do not use the patched functions."""
 
     def return_list(x: int) -> list[int]:
         return [x]
 
-    callables = [misdeeds.patch_modules, misdeeds.raise_plainly, return_list, misdeeds.square]
+    callables = [
+        state_callables.patch_modules,
+        value_callables.raise_plainly,
+        return_list,
+        square,
+    ]
     with Pool(1) as pool:
         results = pool.run_parallel(callables, INPUT)
     outputs = [result.output for result in results]

@@ -1,4 +1,4 @@
-"""Runs and executors at the top level of modules that scripts, and then workers, import."""
+"""Runs and executors at the top level of modules that scripts and workers import."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def error_of(result):
 
 
 def run(folder: Path, pipeline: str, main: str) -> tuple[list[str], list[str]]:
-    """What the script prints that imports the module, and the processes that have imported it."""
+    """Run a script that imports the module; return its output and the importing processes."""
     (folder / "pipeline.py").write_text(BEGINNING + pipeline)
     (folder / "main.py").write_text(main)
     done = subprocess.run(
@@ -55,10 +55,10 @@ def run(folder: Path, pipeline: str, main: str) -> tuple[list[str], list[str]]:
         "[error_of(Pool(2).run_parallel([f], 0)[0]) for _ in range(4)]",
     ],
 )
-def test_a_run_of_what_a_module_defines_is_refused_in_the_workers_that_import_it(
+def test_a_worker_refuses_to_run_callables_of_a_module_that_it_imports(
     start: str, tmp_path: Path
 ) -> None:
-    """No worker starts workers of its own, so each error is there at once."""
+    """No worker starts further workers, so every error is raised at once."""
     begun = time.monotonic()
     printed, imports = run(
         tmp_path,
@@ -68,12 +68,12 @@ def test_a_run_of_what_a_module_defines_is_refused_in_the_workers_that_import_it
     assert len(printed) == 4
     for line in printed:
         assert line.endswith(f"cannot be rebuilt in the worker: RuntimeError: {REFUSED}")
-    # By the script, and at most twice for each callable: in a batch, and alone.
+    # Imported by the script, and at most twice per callable: in a batch, and alone.
     assert len(imports) <= 1 + 8
     assert time.monotonic() - begun < 20
 
 
-def test_an_import_that_raises_with_its_run_ends_at_once(tmp_path: Path) -> None:
+def test_an_import_whose_run_raises_ends_at_once(tmp_path: Path) -> None:
     printed, imports = run(
         tmp_path,
         "RESULTS = [result.output.unwrap() for result in map_parallel(f, range(4))]",
@@ -85,7 +85,7 @@ def test_an_import_that_raises_with_its_run_ends_at_once(tmp_path: Path) -> None
     assert len(imports) <= 1 + 8
 
 
-def test_a_run_of_what_other_modules_define_works_where_a_script_imports_it(tmp_path: Path) -> None:
+def test_a_run_of_other_modules_callables_works_during_an_import(tmp_path: Path) -> None:
     printed, imports = run(
         tmp_path,
         "import math\nRESULTS = [r.output.unwrap() for r in map_parallel(math.sqrt, [4, 9])]",
@@ -115,10 +115,10 @@ if "IN_WORKERS" in os.environ:
         ),
     ],
 )
-def test_an_executor_is_refused_calls_in_the_workers_that_import_its_module(
+def test_a_worker_refuses_calls_of_an_executor_in_a_module_that_it_imports(
     what: str, start: str, tmp_path: Path
 ) -> None:
-    """Whether they import it for a callable, a function, an input or an initializer."""
+    """For a callable, a function, an input or an initializer of that module."""
     printed, imports = run(
         tmp_path,
         IN_WORKERS + "class A: pass",
@@ -153,10 +153,8 @@ class Loads:
         "Pool(1, initializer=pipeline.g, initargs=(2,)).run_parallel([abs], 6)",
     ],
 )
-def test_callables_run_others_in_pools_that_their_module_has_made(
-    start: str, tmp_path: Path
-) -> None:
-    """To make a pool or an executor as a module is imported starts nothing."""
+def test_callables_run_others_in_the_pools_of_their_module(start: str, tmp_path: Path) -> None:
+    """Creating a pool or an executor during an import starts no process."""
     printed, _ = run(
         tmp_path,
         NESTED,
@@ -166,7 +164,7 @@ def test_callables_run_others_in_pools_that_their_module_has_made(
 
 
 def test_a_callable_may_import_a_module_that_runs_others(tmp_path: Path) -> None:
-    """What it runs is not of that module: this is what workers would import in turn."""
+    """The run's callables are from other modules: otherwise its workers would import it again."""
     (tmp_path / "lazy.py").write_text(
         "import math\nfrom enact_pool import map_parallel\n"
         "RESULTS = [r.output.unwrap() for r in map_parallel(math.sqrt, [4, 9])]\n"

@@ -1,4 +1,4 @@
-"""Ctrl-C at every step of a run: no lane, process or descriptor is lost to it.
+"""Ctrl-C at every step of a run loses no lane, process or descriptor.
 
 A signal handler can raise where a Python function begins and where a call of a
 C function returns, and nearly nowhere else; a profile function is called there.
@@ -22,7 +22,6 @@ from typing import Any
 
 import psutil
 import pytest
-from conftest import descriptors
 
 import enact_pool._core.leasing
 import enact_pool._lanes.lane_pool
@@ -31,12 +30,13 @@ from enact_pool._lanes.lane_pool import LanePool, PoolClosed
 from enact_pool._system import process_tree as tree
 from enact_pool._system.handler_flags import restarts_calls
 from enact_pool._system.spin_poll import poll
+from tests.conftest import descriptors
 
 LARGE = bytes(3 << 20)
 
 
 class Interrupter:
-    """Sends Ctrl-C at the given step of what is called."""
+    """Sends Ctrl-C at the given step of a call."""
 
     def __init__(self, step: int, thread: threading.Thread | None = None) -> None:
         self._steps_left = step
@@ -44,10 +44,10 @@ class Interrupter:
         self.where = ""
 
     def call(self, function: Callable[[], object]) -> bool:
-        """Call the function; gives whether the step came."""
-        self._arrived, told = os.pipe()
-        os.set_blocking(told, False)
-        signal.set_wakeup_fd(told)
+        """Call the function; return whether the step was reached."""
+        self._arrived, wakeup = os.pipe()
+        os.set_blocking(wakeup, False)
+        signal.set_wakeup_fd(wakeup)
         try:
             sys.setprofile(self._step)
             function()
@@ -56,7 +56,7 @@ class Interrupter:
         finally:
             sys.setprofile(None)
             signal.set_wakeup_fd(-1)
-            os.close(told)
+            os.close(wakeup)
             os.close(self._arrived)
         return bool(self.where)
 
@@ -65,7 +65,7 @@ class Interrupter:
             return
         code = frame.f_code
         if event == "call" and code.co_flags & inspect.CO_GENERATOR:
-            return  # it may be closed, and then no handler runs
+            return  # a closed generator runs no handler
         if code is poll.__code__ or code.co_filename == tree.__file__:
             return  # there are as many steps as there is time, or as there are processes
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
@@ -92,8 +92,8 @@ def check(pool: Pool, where: str, other_descriptors: int) -> None:
 
 
 def number_of_others(pool: Pool) -> int:
-    """How many descriptors are open that are not of its lanes."""
-    # Theirs, the pidfd, and loky's sentinel.
+    """Return how many descriptors are open that do not belong to the pool's lanes."""
+    # Those of the lane, the pidfd, and loky's sentinel.
     lanes: Any = pool._lane_pool.lanes()
     return len(descriptors()) - sum(len(lane._open) + 2 for lane in lanes)
 
@@ -112,11 +112,11 @@ def left_early(pool: Pool) -> None:
     try:
         next(results)
     finally:
-        results.close()  # as garbage, it would have its exception ignored
+        results.close()  # as garbage, its exception would be ignored
 
 
 def limited(pool: Pool) -> None:
-    # A thread keeps these limits, for it takes a while; and no worker may run all of it.
+    # A slow run, so that a thread enforces the limits; and no worker may run all callables.
     pool.run_parallel([nap] * 3, 0.006, timeout=60, max_tasks_per_worker=2)
 
 
@@ -129,9 +129,9 @@ def nap(seconds: float) -> None:
     time.sleep(seconds)
 
 
-# A parcel that an interrupt has taken from its owner is closed as garbage, with a warning.
+# A large value that an interrupt has orphaned is closed as garbage, with a warning.
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
-# All steps take a minute, so each time others are taken.
+# All steps would take a minute, so each test run samples others.
 @pytest.mark.parametrize(
     ("run", "stride"),
     [(no_ops, 5), (large_values, 29), (left_early, 13), (limited, 151), (cancelled, 17)],
@@ -163,7 +163,7 @@ def test_an_interrupt_while_workers_start_loses_nothing() -> None:
     assert step > 500
 
 
-def test_an_interrupt_while_a_pool_closes_is_made_up_for_by_closing_it_again() -> None:
+def test_a_close_that_was_interrupted_can_be_repeated() -> None:
     for step in count(randrange(11) + 1, 11):
         pool = Pool(1)
         no_ops(pool)
@@ -178,8 +178,8 @@ def test_an_interrupt_while_a_pool_closes_is_made_up_for_by_closing_it_again() -
     assert step > 10
 
 
-def test_interrupts_that_another_thread_takes_lose_nothing() -> None:
-    """A signal that the main thread blocks is another's, and its handler runs all the same."""
+def test_interrupts_that_another_thread_receives_lose_nothing() -> None:
+    """If the main thread blocks a signal, another thread receives it, and the handler runs."""
     with Pool(2) as pool:
         no_ops(pool)
         others = number_of_others(pool)
@@ -199,7 +199,7 @@ def test_interrupts_that_another_thread_takes_lose_nothing() -> None:
     assert step > 500
 
 
-def test_a_run_that_was_interrupted_whenever_it_tried_to_end_is_ended_by_the_next(
+def test_a_run_whose_end_was_interrupted_is_ended_by_the_next_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     leave, interrupts = LanePool.leave, iter([KeyboardInterrupt, KeyboardInterrupt])
@@ -221,7 +221,7 @@ def test_a_run_that_was_interrupted_whenever_it_tried_to_end_is_ended_by_the_nex
 
 
 class Intruder:
-    """Does something at the given step of what a lane pool does, in the middle of that."""
+    """Acts at the given step of a lane pool's method, in the middle of it."""
 
     def __init__(self, step: int, act: Callable[[], object]) -> None:
         self._steps_left = step
@@ -251,22 +251,22 @@ _POOL_FILES = enact_pool._lanes.lane_pool.__file__, enact_pool._core.leasing.__f
 
 
 def abandoned_run(pool: Pool) -> None:
-    """Leave a run in a circle that only the garbage collector finds."""
+    """Leave a run in a reference cycle that only the garbage collector finds."""
     results = iter_parallel([abs] * 50, -1, pool=pool)
     next(results)
     circle: list[Any] = [results]
     circle.append(circle)
 
 
-@pytest.mark.parametrize("deed", ["close", "cancel", "run", "collect"])
-def test_a_pool_is_whole_whatever_its_own_thread_does_with_it_in_between(deed: str) -> None:
-    """A signal handler, or the garbage collector, comes at any step of a run inside the pool."""
+@pytest.mark.parametrize("action", ["close", "cancel", "run", "collect"])
+def test_a_pool_stays_consistent_when_its_own_thread_re_enters_it(action: str) -> None:
+    """A signal handler or the garbage collector runs at any step of a run inside the pool."""
     gc.disable()
     try:
         for step in count(randrange(4) + 1, 4):
             with Pool(2) as pool:
                 no_ops(pool)
-                if deed == "collect":
+                if action == "collect":
                     abandoned_run(pool)
                 acts: dict[str, Callable[[], object]] = {
                     "close": pool.close,
@@ -274,13 +274,13 @@ def test_a_pool_is_whole_whatever_its_own_thread_does_with_it_in_between(deed: s
                     "run": lambda: pool.run_parallel([abs], -1),
                     "collect": gc.collect,
                 }
-                intruder = Intruder(step, acts[deed])
-                with suppress(*[PoolClosed] if deed == "close" else []):
+                intruder = Intruder(step, acts[action])
+                with suppress(*[PoolClosed] if action == "close" else []):
                     intruder.call(lambda: pool.run_parallel([abs, abs], -1))
                 pool._lane_pool.book.validate()
-                if deed == "collect":
+                if action == "collect":
                     gc.collect()
-                if deed != "close":
+                if action != "close":
                     no_ops(pool)
                 assert not pool._lane_pool.book.runs, intruder.where
             assert not pool._lane_pool.lanes(), intruder.where
@@ -292,7 +292,7 @@ def test_a_pool_is_whole_whatever_its_own_thread_does_with_it_in_between(deed: s
 
 
 class Stop(Exception):
-    """What a handler raises to end the program."""
+    """Raised by a handler to end the program."""
 
 
 def stop(*_: object) -> None:
@@ -300,7 +300,7 @@ def stop(*_: object) -> None:
 
 
 class Signalling:
-    """Sends a signal to its own process while it is pickled, and catches what that raises."""
+    """Sends a signal to its own process while it is pickled, and catches the exception."""
 
     def __init__(self, raises: type[BaseException] | None, *, hides_cause: bool = False) -> None:
         self._raises = raises
@@ -324,7 +324,7 @@ class Signalling:
 @pytest.mark.parametrize("raises", [None, RuntimeError, SystemExit])
 @pytest.mark.parametrize("hides_cause", [False, True])
 @pytest.mark.parametrize("as_input", [False, True])
-def test_what_a_handler_raises_reaches_the_caller_also_if_user_code_wraps_it(
+def test_an_exception_of_a_handler_reaches_the_caller_even_if_wrapped(
     raises: type[BaseException] | None, hides_cause: bool, as_input: bool
 ) -> None:
     before = signal.signal(signal.SIGTERM, stop)
@@ -347,8 +347,8 @@ class Unpicklable:
         raise ValueError("never")
 
 
-def test_an_exception_that_is_handled_further_out_is_not_taken_for_an_interrupt() -> None:
-    """What is raised in the handling of Ctrl-C has that as its context, and is not Ctrl-C."""
+def test_an_exception_during_an_interrupt_does_not_count_as_an_interrupt() -> None:
+    """An exception raised while Ctrl-C is handled has it as its context, but is not Ctrl-C."""
     with Pool(1) as pool:
         try:
             signal.raise_signal(signal.SIGINT)
@@ -358,8 +358,8 @@ def test_an_exception_that_is_handled_further_out_is_not_taken_for_an_interrupt(
 
 
 @pytest.mark.parametrize("restarts", [False, True])
-def test_handlers_are_put_back_as_they_were(restarts: bool) -> None:
-    """Among it, whether system calls go on after them: asyncio arranges that for its handlers."""
+def test_signal_handlers_are_restored(restarts: bool) -> None:
+    """Including SA_RESTART, which asyncio sets for its handlers."""
     before = signal.signal(signal.SIGUSR1, stop)
     try:
         signal.siginterrupt(signal.SIGUSR1, not restarts)

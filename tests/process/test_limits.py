@@ -1,4 +1,4 @@
-"""Limits of time, memory and number: who breaks one pays, and nobody else."""
+"""Limits of time, memory and number: exceeding one costs only the callable's own result."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
-import deeds
 import numpy as np
 import psutil
 import pytest
-from test_deaths import assert_each_started_once, noted
+import sample_callables as samples
+from sample_callables import logged
+from test_deaths import assert_each_started_once
 
 import enact_pool._lanes.limit_enforcer
 from enact_pool import (
@@ -51,46 +52,46 @@ def die_of_an_alarm(_: object) -> None:
     time.sleep(60)
 
 
-@pytest.mark.parametrize("deed", [spin_for_ever, hold_the_gil_for_ever])
-def test_a_callable_that_takes_too_long_is_killed_under_its_own_name(
-    deed: Callable[[Any], Any], tmp_path: Path
+@pytest.mark.parametrize("action", [spin_for_ever, hold_the_gil_for_ever])
+def test_a_callable_that_exceeds_its_time_limit_is_killed_and_named(
+    action: Callable[[Any], Any], tmp_path: Path
 ) -> None:
-    """Its id is that of its event, and the 24 others answer; each started once."""
+    """Its event has its id, and the 24 others return; each is started once."""
     log, emitter = tmp_path / "starts", EventEmitter()
-    callables = [noted(i, log, deed if i == 7 else deeds.square) for i in range(25)]
+    callables = [logged(i, log, action if i == 7 else samples.square) for i in range(25)]
     with Pool(2) as pool:
         results = pool.run_parallel(callables, 12, emitter, timeout=0.3)
     assert_each_started_once(log, 25)
-    culprit = results.pop(7)
+    blamed = results.pop(7)
     assert [result.output for result in results] == [Ok(144)] * 24
 
-    assert culprit.agent_name == deed.__name__
-    error = culprit.error
+    assert blamed.agent_name == action.__name__
+    error = blamed.error
     assert error is not None
     assert (error.category, error.code) == (ExecutionErrorCategory.TIMEOUT, "timeout")
     assert not error.is_fatal
-    assert culprit.output == Err(error.message)
-    assert f"callable 7 ({deed.__name__}) exceeded its time limit of 0.3 s" in error.message
+    assert blamed.output == Err(error.message)
+    assert f"callable 7 ({action.__name__}) exceeded its time limit of 0.3 s" in error.message
     assert error.details == {
         "index": 7,
-        "name": deed.__name__,
-        "ran_ms": culprit.duration_ms,
+        "name": action.__name__,
+        "ran_ms": blamed.duration_ms,
         "timeout_s": 0.3,
     }
-    assert culprit.duration_ms >= 300
+    assert blamed.duration_ms >= 300
 
     events = emitter.drain()
     assert [type(event) for event in events] == [
         ExecutionFailed if i == 7 else StepEnd for i in range(25)
     ]
-    assert events[7].execution_id == culprit.execution_id
+    assert events[7].execution_id == blamed.execution_id
     assert events[7].error is error  # type: ignore[attr-defined]
 
 
-def test_who_ends_at_the_last_moment_has_ended_or_is_blamed_but_nobody_else(
+def test_a_callable_that_ends_at_its_limit_returns_or_is_blamed(
     tmp_path: Path,
 ) -> None:
-    """Whoever is quick answers, whatever its neighbours do around the limit."""
+    """Quick callables return, whatever their neighbours do around the limit."""
     log = tmp_path / "starts"
 
     def lasts(seconds: float) -> Callable[[Any], Any]:
@@ -103,13 +104,13 @@ def test_who_ends_at_the_last_moment_has_ended_or_is_blamed_but_nobody_else(
         return last
 
     durations = [0.0 if i % 3 else 0.045 + i % 20 / 2000 for i in range(90)]
-    callables = [noted(i, log, lasts(seconds)) for i, seconds in enumerate(durations)]
+    callables = [logged(i, log, lasts(seconds)) for i, seconds in enumerate(durations)]
     with Pool(2) as pool:
         results = pool.run_parallel(callables, None, timeout=0.05)
     started = sorted(map(int, log.read_text().split()))
     late = [i for i, result in enumerate(results) if not result.output.is_ok]
     assert started == sorted(set(started)), "none starts twice"
-    # One that gets no CPU time may be late before its first step.
+    # A callable without CPU time may exceed its limit before its first step.
     assert {*started, *late} == set(range(90))
     for index, (result, seconds) in enumerate(zip(results, durations, strict=True)):
         if index in late:
@@ -120,10 +121,10 @@ def test_who_ends_at_the_last_moment_has_ended_or_is_blamed_but_nobody_else(
             assert result.output == Ok(seconds)
 
 
-def test_time_limits_hold_while_the_caller_does_something_else() -> None:
+def test_time_limits_are_enforced_while_the_caller_runs_other_code() -> None:
     with Pool(1) as pool:
         results = iter_parallel([worker_pid, spin_for_ever], None, pool=pool, timeout=0.3)
-        # In here nothing reads what the worker says.
+        # During this sleep, nothing reads the worker's answers.
         worker = next(results).output.unwrap()
         assert worker is not None
         assert_ends(worker)
@@ -136,7 +137,7 @@ def worker_pid(_: object) -> int:
     return os.getpid()
 
 
-def test_a_worker_that_dies_by_itself_is_not_taken_for_one_that_was_late() -> None:
+def test_a_worker_that_dies_by_itself_does_not_count_as_timed_out() -> None:
     with Pool(1) as pool:
         (result,) = pool.run_parallel([die_of_an_alarm], None, timeout=30)
     assert result.error is not None
@@ -154,13 +155,13 @@ class HangsWhenLoaded:
         raise AssertionError("cannot get here")
 
 
-def test_who_hangs_while_it_is_unpickled_is_late_and_those_beside_it_run(
+def test_a_callable_that_hangs_while_unpickled_times_out_and_others_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is given more time: modules may have to be imported."""
+    """Unpickling has more time, as it may import modules."""
     monkeypatch.setattr(enact_pool._lanes.limit_enforcer, "LOADING_SECONDS", 1.0)
     log = tmp_path / "starts"
-    callables: list[Any] = [noted(i, log, deeds.square) for i in range(4)]
+    callables: list[Any] = [logged(i, log, samples.square) for i in range(4)]
     with Pool(1) as pool:
         results = pool.run_parallel(
             [*callables[:2], HangsWhenLoaded(), *callables[2:]], 3, timeout=0.3
@@ -185,7 +186,7 @@ def test_a_run_may_have_other_limits_than_its_pool() -> None:
 
 
 class Hoard:
-    """Takes memory, and touches it; in a child process if it is told so."""
+    """Allocates and touches memory; in a child process if `in_child`."""
 
     def __init__(self, in_child: bool) -> None:
         self.in_child = in_child
@@ -199,26 +200,28 @@ class Hoard:
 
 
 @pytest.mark.parametrize("in_child", [False, True])
-def test_a_callable_that_takes_too_much_memory_is_killed_with_its_children(in_child: bool) -> None:
+def test_exceeding_the_memory_limit_kills_a_callable_and_its_children(
+    in_child: bool,
+) -> None:
     emitter = EventEmitter()
     most = 150 * MEGABYTE
-    callables: list[Any] = [deeds.square] * 5
+    callables: list[Any] = [samples.square] * 5
     callables[2] = Hoard(in_child)
     with Pool(2) as pool:
         results = pool.run_parallel(callables, 200 * MEGABYTE, emitter, max_memory=most)
-    culprit = results.pop(2)
+    blamed = results.pop(2)
     assert [result.output for result in results] == [Ok((200 * MEGABYTE) ** 2)] * 4
-    assert culprit.agent_name == "Hoard"
-    error = culprit.error
+    assert blamed.agent_name == "Hoard"
+    error = blamed.error
     assert error is not None
     assert error.category is ExecutionErrorCategory.QUOTA_EXCEEDED
     assert error.is_fatal
     assert error.details["max_memory_bytes"] == most
     assert error.details["peak_bytes"] > most
-    assert culprit.output == Err(error.message)
+    assert blamed.output == Err(error.message)
     failed = emitter.drain()[2]
     assert isinstance(failed, ExecutionFailed)
-    assert failed.execution_id == culprit.execution_id
+    assert failed.execution_id == blamed.execution_id
 
 
 def keep_memory(size: int) -> int:
@@ -229,11 +232,11 @@ def keep_memory(size: int) -> int:
 kept: list[bytes] = []
 
 
-def test_a_worker_that_has_too_much_memory_is_replaced_before_the_next_callable(
+def test_a_worker_above_its_memory_limit_is_replaced_before_the_next_callable(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Who has left it so keeps its outcome."""
-    # So that nobody looks while it runs.
+    """The callable that left the memory keeps its outcome."""
+    # Memory is not measured while the callable runs.
     monkeypatch.setattr(enact_pool._lanes.limit_enforcer, "LIMIT_LOOK_SECONDS", 1000.0)
     with Pool(1) as pool:
         results = map_parallel(
@@ -255,8 +258,8 @@ def write_all(array: Any) -> float:
     return read_only(array)
 
 
-def test_an_input_that_all_workers_share_does_not_count_until_it_is_written_to() -> None:
-    """A page that a callable writes to is copied, and its own from then on."""
+def test_a_shared_input_does_not_count_until_it_is_written_to() -> None:
+    """A page that a callable writes to is copied, and counts from then on."""
     count = 20_000_000
     with Pool(2) as pool:
         results = pool.run_parallel(
@@ -288,7 +291,7 @@ def test_pages_of_mapped_files_do_not_count(tmp_path: Path) -> None:
 
 
 def fork_idle_children(size: int) -> int:
-    """Three children that have nothing of their own, beside so many bytes here."""
+    """Allocate memory, and fork three children that allocate none."""
     hoarded = b"x" * size
     for _ in range(3):
         if not os.fork():
@@ -309,7 +312,7 @@ def test_memory_that_forked_children_share_with_their_parent_counts_once() -> No
     assert 50 * MEGABYTE < result.error.details["peak_bytes"] < 120 * MEGABYTE
 
 
-def test_a_worker_is_replaced_after_so_many_callables() -> None:
+def test_a_worker_is_replaced_after_its_maximum_of_callables() -> None:
     with Pool(2) as pool:
         pids = [
             result.output.unwrap()
@@ -321,7 +324,7 @@ def test_a_worker_is_replaced_after_so_many_callables() -> None:
         assert len(ran) >= 7
 
 
-def test_what_a_worker_has_run_counts_in_the_next_run_as_well() -> None:
+def test_callables_of_earlier_runs_count_for_the_maximum() -> None:
     with Pool(1, max_tasks_per_worker=3) as pool:
         pids = [
             result.output.unwrap()
@@ -337,14 +340,14 @@ def test_a_replaced_worker_runs_its_exit_handlers(tmp_path: Path) -> None:
     def register(_: object) -> None:
         import atexit
 
-        atexit.register(deeds.append_pid, log)
+        atexit.register(samples.append_pid, log)
 
     with Pool(1) as pool:
-        pool.run_parallel([register, deeds.square, deeds.square], 1, max_tasks_per_worker=1)
+        pool.run_parallel([register, samples.square, samples.square], 1, max_tasks_per_worker=1)
         assert len(Path(log).read_text().split()) == 1
 
 
-def test_there_is_no_thread_unless_something_has_to_be_watched() -> None:
+def test_a_limit_thread_runs_only_if_a_limit_needs_it() -> None:
     class Counts:
         def emit(self, _: object) -> None:
             counts.append(threading.active_count())
@@ -373,20 +376,20 @@ FUNCTIONS: list[Callable[..., Any]] = [
 
 @pytest.mark.parametrize("limit", ["timeout", "max_memory", "max_tasks_per_worker"])
 @pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), True, "1", [1]])
-def test_limits_that_make_no_sense_are_refused(limit: str, value: Any) -> None:
+def test_invalid_limits_raise(limit: str, value: Any) -> None:
     for function in FUNCTIONS:
         with pytest.raises((TypeError, ValueError), match=f"{limit} must be"):
             function(**{limit: value})
 
 
-def test_fail_fast_is_a_yes_or_a_no() -> None:
+def test_fail_fast_must_be_a_bool() -> None:
     for function in FUNCTIONS[:-1]:
         with pytest.raises(TypeError, match="fail_fast must be"):
             function(fail_fast=1)
 
 
 class StartsProcess:
-    """Starts a program that runs for long, in its worker's session or in one of its own."""
+    """Starts a long-running program, in its worker's session or in a new one."""
 
     def __init__(self, own_session: bool) -> None:
         self.own_session = own_session
@@ -396,7 +399,7 @@ class StartsProcess:
 
 
 def assert_ends(pid: int) -> None:
-    # There is nothing to wait for but this: it is no child of ours, whose parent is to be told.
+    # Polled, since only its parent would be notified, and the process is not our child.
     deadline = time.monotonic() + 30
     while is_alive(pid):
         assert time.monotonic() < deadline
@@ -410,7 +413,7 @@ def is_alive(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("own_session", [False, True])
-def test_what_a_callable_has_started_ends_when_the_pool_is_closed(own_session: bool) -> None:
+def test_closing_a_pool_kills_the_processes_of_its_callables(own_session: bool) -> None:
     with Pool(1) as pool:
         (started,) = pool.run_parallel([StartsProcess(own_session)], None)
         assert psutil.pid_exists(started.output.unwrap())
@@ -418,7 +421,7 @@ def test_what_a_callable_has_started_ends_when_the_pool_is_closed(own_session: b
 
 
 @pytest.mark.parametrize("own_session", [False, True])
-def test_what_a_callable_has_started_ends_with_it_when_it_is_late(own_session: bool) -> None:
+def test_a_time_out_kills_the_processes_of_the_callable(own_session: bool) -> None:
     with Pool(1) as pool:
         started, late = pool.run_parallel(
             [StartsProcess(own_session), spin_for_ever], None, timeout=0.3
@@ -427,27 +430,27 @@ def test_what_a_callable_has_started_ends_with_it_when_it_is_late(own_session: b
         assert_ends(started.output.unwrap())
 
 
-def test_what_a_callable_has_started_ends_when_its_worker_crashes() -> None:
+def test_a_crash_kills_the_processes_of_the_callable() -> None:
     with Pool(1) as pool:
-        started, _ = pool.run_parallel([StartsProcess(False), deeds.segfault], None)
+        started, _ = pool.run_parallel([StartsProcess(False), samples.segfault], None)
         assert_ends(started.output.unwrap())
 
 
-def test_a_callable_that_kills_its_process_group_kills_nobody_else() -> None:
+def test_a_callable_that_kills_its_process_group_costs_only_its_own_result() -> None:
     def kill_group(_: object) -> None:
         os.killpg(0, 9)
 
     with Pool(2) as pool:
-        results = pool.run_parallel([deeds.square, kill_group, deeds.square], 3)
+        results = pool.run_parallel([samples.square, kill_group, samples.square], 3)
     assert [result.output.is_ok for result in results] == [True, False, True]
     assert results[1].error is not None
     assert results[1].error.code == "SIGKILL"
 
 
-def test_a_run_whose_limits_cannot_be_enforced_any_more_is_cancelled(
+def test_a_run_is_cancelled_when_its_limits_can_no_longer_be_enforced(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Whatever becomes of the thread that enforces limits, they are not silently ignored."""
+    """Limits are not silently ignored if the thread that enforces them fails."""
 
     def fail(*_: object) -> int:
         raise ValueError("no such thing as memory")

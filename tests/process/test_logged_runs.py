@@ -1,4 +1,4 @@
-"""Logs of events that are written by runs, and by processes that are killed meanwhile."""
+"""Event logs written by runs, and by processes that are killed while they write."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import deeds
 import pytest
+import sample_callables as samples
 
 from enact_pool import (
     EventEmitter,
@@ -21,8 +21,8 @@ from enact_pool import (
     read_events,
 )
 
-# Says each event that it was passed on. Most lines are longer than a page, so that
-# many are in the middle of being written when it is killed.
+# Prints each event after it was passed on. Most lines are longer than a page, so that
+# the writer is often killed in the middle of a line.
 WRITER = """
 import os, sys
 from enact_pool import EventLog, ExecutionId, StepEnd, StepId
@@ -70,7 +70,7 @@ def test_events_of_two_writers_are_in_the_log_after_both_were_killed(tmp_path: P
 
 def test_events_are_logged_in_the_order_of_their_emission(tmp_path: Path) -> None:
     live, ends = EventEmitter("live"), EventEmitter()
-    callables = [deeds.square, deeds.segfault, deeds.square]
+    callables = [samples.square, samples.segfault, samples.square]
     with Pool(2) as pool, EventLog(tmp_path / "live", live) as log:
         pool.run_parallel(callables, 3, log)
     logged = list(read_events(tmp_path / "live"))
@@ -92,6 +92,6 @@ def test_a_log_that_fails_costs_no_result(tmp_path: Path) -> None:
     log = EventLog(tmp_path / "log", mode="outcomes")
     log.close()
     with Pool(1) as pool, pytest.raises(RuntimeError, match="log is closed") as caught:
-        pool.run_parallel([deeds.square] * 3, 3, log)
+        pool.run_parallel([samples.square] * 3, 3, log)
     results = caught.value.results  # type: ignore[attr-defined]
     assert [result.output for result in results] == [Ok(9)] * 3

@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import deeds
 import pytest
+import sample_callables as samples
 
 from enact_pool import Err, Ok, Pool, StepEnd, iter_parallel, map_parallel, run_parallel
 
@@ -54,7 +54,7 @@ def handled_by(handler: logging.Handler, name: str = "deed", level: int = 0) -> 
         logger.setLevel(before[0])
 
 
-# From Python 3.12 on, which counts threads that were joined, but that the kernel has not ended yet.
+# Python 3.12 and later counts threads that were joined, but not yet ended by the kernel.
 FORKS = pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 
 
@@ -67,7 +67,7 @@ class NoPickle:
 
 
 def log_by_all_means(number: int) -> None:
-    log = logging.getLogger("deed.part")
+    log = logging.getLogger("task.part")
     log.info("args: %s", NoPickle(), extra={"plain": {number: [1]}, "odd": (NoPickle(),)})
     try:
         raise KeyError(number)
@@ -85,7 +85,7 @@ def log_by_all_means(number: int) -> None:
 
 
 @FORKS
-def test_records_reach_the_handlers_of_the_logger_of_the_same_name() -> None:
+def test_records_reach_the_handlers_of_the_same_logger_in_the_parent() -> None:
     handler = Collector()
     with handled_by(handler, level=logging.INFO):
         (result,) = run_parallel([log_by_all_means], 5, forward_logs=True)
@@ -100,7 +100,7 @@ def test_records_reach_the_handlers_of_the_logger_of_the_same_name() -> None:
     assert {(r.callable_name, r.callable_index, r.execution_id) for r in handler.records} == {
         ("log_by_all_means", 0, result.execution_id)
     }
-    assert (first.plain, first.odd, first.name) == ({5: [1]}, ("<no pickle>",), "deed.part")
+    assert (first.plain, first.odd, first.name) == ({5: [1]}, ("<no pickle>",), "task.part")
     assert raised.exc_text.endswith("KeyError: 5")
     assert threaded.threadName == "helper"
     assert len({os.getpid(), first.process, child.process}) == 3
@@ -111,18 +111,18 @@ class Level(enum.IntEnum):
 
 
 class Name(str, enum.Enum):
-    DEED = "deed"
+    TASK = "task"
 
 
 def log_oddly(_: object) -> None:
-    log = logging.getLogger(Name.DEED)
+    log = logging.getLogger(Name.TASK)
     log.log(Level.HIGH, "subclasses", extra={"kind": Level.HIGH})
     threading.current_thread().name = "n" * 60_000
     log.warning("long name", extra={"k" * 60_000: "v" * 60_000})
     threading.current_thread().name = "MainThread"
-    log.handle(logging.makeLogRecord({"name": b"deed", "levelno": 30, "msg": "other name"}))
-    log.handle(logging.makeLogRecord({"name": "deed", "levelno": 30, "created": "now"}))
-    log.handle(logging.makeLogRecord({"name": "deed", "levelno": 30, "created": 1e15}))
+    log.handle(logging.makeLogRecord({"name": b"task", "levelno": 30, "msg": "other name"}))
+    log.handle(logging.makeLogRecord({"name": "task", "levelno": 30, "created": "now"}))
+    log.handle(logging.makeLogRecord({"name": "task", "levelno": 30, "created": 1e15}))
     items: list[Any] = []
     for _ in range(20):
         items = [items] * 20
@@ -138,11 +138,11 @@ def test_odd_records_and_warnings_are_handled_or_dropped_and_the_run_goes_on() -
     with (
         handled_by(handler),
         handled_by(own, "enact_pool"),
-        handled_by(own, "b'deed'"),
+        handled_by(own, "b'task'"),
         warnings.catch_warnings(record=True) as caught,
     ):
         warnings.simplefilter("always")
-        results = run_parallel([log_oddly, deeds.square], 3, forward_logs=True)
+        results = run_parallel([log_oddly, samples.square], 3, forward_logs=True)
     assert [result.output for result in results] == [Ok(None), Ok(9)]
     assert handler.texts == ["subclasses", "long name", "", "deep"]
     first, long, *_ = handler.records
@@ -192,11 +192,11 @@ class LogThen:
         self.gate = gate
 
     def run(self, input: Any) -> Any:
-        logging.getLogger("deed").warning("live")
+        logging.getLogger("task").warning("live")
         while not os.path.exists(self.gate):
             time.sleep(0.001)
-        logging.getLogger("deed").warning("last words")
-        deeds.segfault(input)
+        logging.getLogger("task").warning("last words")
+        samples.segfault(input)
 
 
 class Opening(Collector):
@@ -219,7 +219,7 @@ def test_records_arrive_while_the_callable_runs_and_outlive_it(tmp_path: Path) -
 
 
 def log_index(index: int) -> int:
-    logging.getLogger("deed").warning("%d", index)
+    logging.getLogger("task").warning("%d", index)
     return index
 
 
@@ -249,7 +249,7 @@ def test_each_record_is_handled_before_the_outcome_of_its_callable() -> None:
 
 def flood(_: object) -> None:
     for number in itertools.count():
-        logging.getLogger("deed").warning("%d", number)
+        logging.getLogger("task").warning("%d", number)
 
 
 class Slow(Collector):
@@ -362,7 +362,7 @@ def wait_for(path: Path) -> None:
 
 def log_when_asked(folder: Path) -> None:
     wait_for(folder / "asked")
-    logging.getLogger("deed").warning("done")
+    logging.getLogger("task").warning("done")
     (folder / "logged").touch()
 
 
@@ -392,7 +392,7 @@ def test_the_warning_of_a_thread_that_was_left_running_names_its_callable() -> N
 
 
 def silence(_: object) -> None:
-    logging.getLogger("deed")
+    logging.getLogger("task")
     logging.config.dictConfig({"version": 1})
     logging.disable(logging.CRITICAL)
     warnings.filterwarnings("ignore", "only this")
@@ -400,7 +400,7 @@ def silence(_: object) -> None:
 
 
 def log_and_warn(_: object) -> None:
-    logging.getLogger("deed").warning("logged")
+    logging.getLogger("task").warning("logged")
     warnings.warn("only this", stacklevel=1)
     warnings.warn("warned", stacklevel=1)
 
@@ -415,10 +415,10 @@ def test_a_callable_cannot_silence_those_after_it() -> None:
     assert [str(warning.message) for warning in caught] == ["warned [callable 1 (log_and_warn)]"]
 
 
-def log_late(folder: Path, who: str) -> None:
+def log_late(folder: Path, source: str) -> None:
     wait_for(folder / "asked")
-    logging.getLogger("deed").warning(who)
-    (folder / who).touch()
+    logging.getLogger("task").warning(source)
+    (folder / source).touch()
 
 
 def leave_loggers(folder: Path) -> None:
@@ -426,7 +426,7 @@ def leave_loggers(folder: Path) -> None:
         threading.Thread(target=log_late, args=(folder, "thread")).start()
         log_late(folder, "starter")
 
-    # First: with several threads, Python 3.12 warns of it.
+    # Before any thread starts: with several threads, Python 3.12 warns about forks.
     if os.fork() == 0:
         log_late(folder, "child")
         os._exit(0)
@@ -434,11 +434,11 @@ def leave_loggers(folder: Path) -> None:
 
 
 def ask_them(folder: Path) -> None:
-    logging.getLogger("deed").warning("asks")
+    logging.getLogger("task").warning("asks")
     (folder / "asked").touch()
-    for who in ("thread", "starter", "child"):
-        wait_for(folder / who)
-    log = logging.getLogger("deed")
+    for source in ("thread", "starter", "child"):
+        wait_for(folder / source)
+    log = logging.getLogger("task")
     own = threading.Thread(target=log.warning, args=("own",))
     own.start()
     own.join()

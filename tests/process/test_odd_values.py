@@ -1,4 +1,4 @@
-"""Return values, callables and emitters that are not what one would expect."""
+"""Unusual return values, exceptions, callables and emitters."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import deeds
 import pytest
+import sample_callables as samples
+import sample_pickles as pickles
 
 from enact_pool import (
     Err,
@@ -42,7 +43,7 @@ class StopsWhenRebuilt:
 class _Secretive(type):
     def __getattribute__(cls, name: str) -> Any:
         if name in ("__module__", "__qualname__", "__name__"):
-            raise RuntimeError("not told")
+            raise RuntimeError("the name is secret")
         return super().__getattribute__(name)
 
 
@@ -62,14 +63,14 @@ class RaisesWhenRebuilt:
 def test_a_value_that_cannot_be_rebuilt_costs_its_own_result(
     value: type[object], pool: Pool
 ) -> None:
-    callables = [deeds.square, lambda _: value(), deeds.square]
+    callables = [samples.square, lambda _: value(), samples.square]
     first, odd, last = pool.run_parallel(callables, 3)
     assert (first.output, last.output) == (Ok(9), Ok(9))
     assert not odd.output.is_ok
     assert odd.output.error.startswith("the return value cannot be rebuilt: ")
 
 
-def test_an_exception_of_a_type_that_tells_no_name_is_described(pool: Pool) -> None:
+def test_an_exception_of_a_type_whose_name_cannot_be_read_is_described(pool: Pool) -> None:
     (result,) = pool.run_parallel([raise_secretive], 0)
     assert (result.agent_name, result.error) == ("raise_secretive", None)
     assert not result.output.is_ok
@@ -85,7 +86,7 @@ class Changing:
         return self.number
 
 
-def test_a_callable_that_changes_between_two_is_sent_as_it_is(pool: Pool) -> None:
+def test_a_callable_that_changes_between_items_is_sent_in_its_current_state(pool: Pool) -> None:
     changing = Changing()
 
     def callables() -> Iterator[Changing]:
@@ -93,10 +94,10 @@ def test_a_callable_that_changes_between_two_is_sent_as_it_is(pool: Pool) -> Non
             changing.number = number
             yield changing
 
-    told = [result.output.unwrap() for result in iter_parallel(callables(), 0, pool=pool)]
-    # Taken ahead of being sent, but not long.
-    assert told == sorted(told)
-    assert len(set(told)) > 2
+    values = [result.output.unwrap() for result in iter_parallel(callables(), 0, pool=pool)]
+    # Pulled slightly before it is sent.
+    assert values == sorted(values)
+    assert len(set(values)) > 2
 
 
 class Both:
@@ -147,11 +148,11 @@ def _parts(value: Any, depth: int = 6) -> Iterator[Any]:
             yield from _parts(part, depth - 1)
 
 
-def test_an_emitter_that_was_given_another_emit_is_called_by_it(pool: Pool) -> None:
+def test_an_emitter_with_a_replaced_emit_is_called_per_event(pool: Pool) -> None:
     emitter = EventEmitter()
     seen: list[object] = []
     emitter.emit = seen.append  # type: ignore[assignment, method-assign]
-    pool.run_parallel([deeds.square] * 3, 3, emitter)
+    pool.run_parallel([samples.square] * 3, 3, emitter)
     assert len(seen) == 3
     assert emitter.drain() == []
 
@@ -169,20 +170,20 @@ def test_a_large_value_is_returned_after_all_descriptors_were_taken(pool: Pool) 
     assert [result.output for result in results] == [Ok("all"), Ok(b"x" * 500_000)]
 
 
-def test_types_that_cannot_be_hashed_cost_no_others_result(pool: Pool) -> None:
+def test_unhashable_types_cost_no_other_result(pool: Pool) -> None:
     emitter = EventEmitter()
-    callables = [deeds.OfUnhashableType(), deeds.return_unhashable, deeds.square]
+    callables = [pickles.OfUnhashableType(), pickles.return_unhashable, samples.square]
     refused, returned, squared = (
         result.output for result in pool.run_parallel(callables, 3, emitter)
     )
     assert isinstance(refused, Err)
-    assert type(returned.unwrap()) is deeds.OfUnhashableType
+    assert type(returned.unwrap()) is pickles.OfUnhashableType
     assert squared == Ok(9)
     assert len(emitter.drain()) == 3
 
 
 class _Odd(str):
-    """A text that lets nobody format or compare it."""
+    """A text that raises when it is formatted or compared."""
 
     __slots__ = ()
     __hash__ = str.__hash__
@@ -223,7 +224,7 @@ def raise_odd(number: int, _: object = None) -> None:
 
 
 class RaisesOdd:
-    """Cannot be pickled, or cannot be rebuilt."""
+    """A callable that cannot be pickled, or cannot be rebuilt."""
 
     def __init__(self, number: int, *, when_rebuilt: bool) -> None:
         self.number = number
@@ -239,12 +240,12 @@ class RaisesOdd:
 
 
 @pytest.mark.parametrize("number", range(len(ODD)))
-def test_no_exception_is_too_odd_to_be_told(number: int, pool: Pool) -> None:
-    """Whatever it makes of being asked for its traceback, its module or its class."""
-    callables: list[Any] = [deeds.square, partial(raise_odd, number)]
+def test_even_the_oddest_exceptions_become_an_err(number: int, pool: Pool) -> None:
+    """Whatever its traceback, its module or its class do when they are read."""
+    callables: list[Any] = [samples.square, partial(raise_odd, number)]
     for when_rebuilt in (False, True):
         value = RaisesOdd(number, when_rebuilt=when_rebuilt)
-        callables += [lambda _, value=value: value, value, deeds.square]
+        callables += [lambda _, value=value: value, value, samples.square]
     *results, last = pool.run_parallel(callables, 3)
     assert [result.error for result in results] == [None] * len(results)
     assert [result.output.is_ok for result in results] == [
@@ -273,17 +274,17 @@ def leave_oddly_named_thread(_: object) -> None:
     Odd(target=time.sleep, args=(0.2,), daemon=True).start()
 
 
-@pytest.mark.parametrize("misdeed", [patch_what_puts_back, leave_oddly_named_thread])
-def test_what_keeps_a_worker_from_putting_back_costs_nobody_a_result(
-    misdeed: Callable[[object], None], pool: Pool
+@pytest.mark.parametrize("action", [patch_what_puts_back, leave_oddly_named_thread])
+def test_a_worker_that_cannot_restore_its_state_costs_no_other_result(
+    action: Callable[[object], None], pool: Pool
 ) -> None:
-    slow = deeds.sleep_5_ms
-    results = pool.run_parallel([slow, misdeed, slow, misdeed, slow], 3)
+    slow = samples.sleep_5_ms
+    results = pool.run_parallel([slow, action, slow, action, slow], 3)
     assert [result.output for result in results] == [Ok(3), Ok(None), Ok(3), Ok(None), Ok(3)]
 
 
-def test_functions_that_note_their_call_are_no_methods(pool: Pool) -> None:
-    """As what they stand for, which is built in: a class can have one."""
+def test_functions_that_record_their_calls_do_not_bind_as_methods(pool: Pool) -> None:
+    """Like the built-in functions that they replace: a class can have one as an attribute."""
 
     class Tools:
         change: Any = os.chdir
@@ -297,7 +298,7 @@ def test_functions_that_note_their_call_are_no_methods(pool: Pool) -> None:
 
 
 class Owner:
-    """Has something that belongs to its process."""
+    """Has an attribute that belongs to its process."""
 
     def __init__(self, owned: Any) -> None:
         self.owned = owned
@@ -316,10 +317,10 @@ class Owner:
     ],
     ids=["pool", "executor", "emitter", "log"],
 )
-def test_what_belongs_to_its_process_says_that_it_cannot_be_sent(
+def test_objects_that_belong_to_a_process_raise_when_they_are_pickled(
     make: Callable[[Path], Any], name: str, pool: Pool, tmp_path: Path
 ) -> None:
-    """As an attribute of the object whose method is run, as an input, and as a call's argument."""
+    """As an attribute of a callable's object, as an input, and as an argument of a call."""
     message = f"{name} cannot be sent to a worker; create it there, or exclude it in __getstate__"
     owned = make(tmp_path / "log")
     (result,) = pool.run_parallel([Owner(owned).work], 1)
@@ -333,7 +334,7 @@ def test_what_belongs_to_its_process_says_that_it_cannot_be_sent(
     close()
 
 
-def test_a_future_says_that_it_cannot_be_sent(pool: Pool) -> None:
+def test_a_future_raises_when_it_is_pickled(pool: Pool) -> None:
     with PoolExecutor(1) as executor:
         future = executor.submit(abs, -1)
         (result,) = pool.run_parallel([Owner(future).work], 1)
@@ -351,6 +352,6 @@ class Forgetful(EventEmitter):
         EventEmitter.__init__(self)
 
 
-def test_a_subclass_may_say_how_it_is_sent(pool: Pool) -> None:
+def test_a_subclass_may_define_how_it_is_pickled(pool: Pool) -> None:
     (result,) = map_parallel(lambda emitter: len(emitter.drain()), [Forgetful()], pool=pool)
     assert result.output == Ok(0)

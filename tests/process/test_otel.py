@@ -7,9 +7,10 @@ import sys
 import threading
 from pathlib import Path
 
-import deeds
 import pytest
-import traced
+import sample_callables as samples
+import sample_pickles as pickles
+import traced_callables
 from opentelemetry import baggage, trace
 from opentelemetry import context as contexts
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -66,15 +67,15 @@ def test_each_callable_has_a_span_whose_children_it_creates_in_its_worker(
 ) -> None:
     log = tmp_path / "spans"
     callables = [
-        traced.tell_baggage,
-        traced.awaited,
-        traced.raises,
-        traced.segfault,
-        deeds.busy_until(str(tmp_path / "never")),
+        traced_callables.return_baggage,
+        traced_callables.awaited,
+        traced_callables.raises,
+        traced_callables.segfault,
+        samples.busy_until(str(tmp_path / "never")),
     ]
     emitter = TracingEmitter(tracer_provider=traces.provider)
     with (
-        Pool(1, initializer=traced.export_to, initargs=[str(log)]) as pool,
+        Pool(1, initializer=traced_callables.export_to, initargs=[str(log)]) as pool,
         traces.tracer.start_as_current_span("caller") as caller,
     ):
         token = contexts.attach(baggage.set_baggage("user", "me"))
@@ -86,8 +87,8 @@ def test_each_callable_has_a_span_whose_children_it_creates_in_its_worker(
     assert _parent(run) == caller.get_span_context().span_id
     assert [_parent(span) for span in spans.values()] == [_id(run)] * 5
     assert {s.context.trace_id for s in [run, *spans.values()] if s.context} == {trace_id}
-    assert [(name, id, parent) for name, id, _, parent in traced.exported(log)] == [
-        ("told", trace_id, _id(spans[0])),
+    assert [(name, id, parent) for name, id, _, parent in traced_callables.exported(log)] == [
+        ("returned", trace_id, _id(spans[0])),
         ("awaited's own", trace_id, _id(spans[1])),
         ("last words", trace_id, _id(spans[3])),
     ]
@@ -98,7 +99,7 @@ def test_each_callable_has_a_span_whose_children_it_creates_in_its_worker(
         ("crashed", StatusCode.ERROR),
         ("crashed", StatusCode.ERROR),
     ]
-    names = "tell_baggage", "awaited", "raises", "segfault", "busy"
+    names = "return_baggage", "awaited", "raises", "segfault", "busy"
     assert [spans[i].name for i in range(5)] == [*names]
     errors = [(spans[i].attributes or {}).get("error.type") for i in range(5)]
     assert errors == [None, None, "LookupError", "SIGSEGV", "timeout"]
@@ -120,7 +121,7 @@ def test_a_cancelled_callable_has_a_span_without_an_error_if_it_had_started(
     traces: Traces, tmp_path: Path
 ) -> None:
     started = tmp_path / "started"
-    wait = deeds.busy_until(str(started))
+    wait = samples.busy_until(str(started))
 
     def run_until_cancelled(_: object) -> None:
         started.touch()
@@ -174,7 +175,7 @@ def test_no_span_stays_open_when_a_run_is_abandoned(traces: Traces) -> None:
 def test_a_callable_that_cannot_run_has_a_span_without_a_duration(traces: Traces) -> None:
     emitter = TracingEmitter(tracer_provider=traces.provider)
     with Pool(1) as pool:
-        pool.run_parallel([deeds.Unpicklable()], 0, emitter)
+        pool.run_parallel([pickles.Unpicklable()], 0, emitter)
     (span,) = traces.of_callables().values()
     assert (span.status.status_code, _at(span, "outcome")) == (StatusCode.ERROR, "failed")
     assert span.start_time == span.end_time
@@ -190,11 +191,11 @@ def test_runs_of_several_threads_and_of_callables_belong_to_their_callers(
 
     def follow(pool: Pool) -> None:
         with traces.tracer.start_as_current_span("thread") as span:
-            results = map_parallel(traced.span_ids, range(40), emitter, pool=pool)
+            results = map_parallel(traced_callables.span_ids, range(40), emitter, pool=pool)
             trace_id = span.get_span_context().trace_id
             seen.append((trace_id, [result.output.unwrap()[1] for result in results]))
 
-    with Pool(2, initializer=traced.export_to, initargs=[str(log)]) as pool:
+    with Pool(2, initializer=traced_callables.export_to, initargs=[str(log)]) as pool:
         threads = [threading.Thread(target=follow, args=[pool]) for _ in range(2)]
         for thread in threads:
             thread.start()
@@ -205,7 +206,7 @@ def test_runs_of_several_threads_and_of_callables_belong_to_their_callers(
     for trace_id, trace_ids in seen:
         assert trace_ids == [trace_id] * 40
     (outer,) = [s for s in traces.exporter.get_finished_spans() if s.name == "nested"]
-    (inner,) = [span for span in traced.exported(log) if span[0] == "enact_pool.run"]
+    (inner,) = [span for span in traced_callables.exported(log) if span[0] == "enact_pool.run"]
     assert inner[3] == _id(outer)
 
 
@@ -214,7 +215,7 @@ def test_without_a_provider_only_an_existing_context_is_propagated() -> None:
     emitter = TracingEmitter(ends, tracer_provider=trace.NoOpTracerProvider())
     with Pool(1) as pool:
         assert emitter.mode == "outcomes"
-        # Nor does a worker import what it does not need.
+        # The worker does not import what it does not need, either.
         results = pool.run_parallel([lambda _: "opentelemetry" in sys.modules], 0, emitter)
         assert [result.output for result in results] == [Ok(False)]
         token = contexts.attach(baggage.set_baggage("user", "me"))

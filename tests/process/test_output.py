@@ -14,10 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import deeds
 import pytest
+import sample_callables as samples
 
 from enact_pool import Ok, Pool, run_parallel
+from tests.hazards import state_callables
 
 
 def greet(number: int) -> int:
@@ -40,12 +41,12 @@ ALL_MEANS = "Python\nC\na child\nno line \\xff", "a shell\n"
 class Then:
     """Prints in all ways, then calls a function."""
 
-    def __init__(self, deed: Callable[[Any], Any]) -> None:
-        self.deed, self.name = deed, deed.__name__
+    def __init__(self, action: Callable[[Any], Any]) -> None:
+        self.action, self.name = action, action.__name__
 
     def run(self, input: Any) -> Any:
         print_by_all_means(input)
-        return self.deed(input)
+        return self.action(input)
 
 
 def hang(_: object) -> None:
@@ -77,7 +78,7 @@ def print_to_a_full_pipe(_: object) -> None:
     except BlockingIOError:
         os.set_blocking(into, True)
     sys.stdout = open(into, "w")  # noqa: SIM115 - it is left open
-    # The caller's filters, which hold there too, make a failure of a stream left open.
+    # The caller's filters, which the worker follows, turn an unclosed stream into an error.
     warnings.simplefilter("ignore", ResourceWarning)
     sys.stdout.write("never read")
 
@@ -98,30 +99,33 @@ def test_each_result_has_the_output_of_its_callable_however_it_ended() -> None:
     """Quick callables, many in one batch, have only their own output."""
     ends = [deeds.square, fail, deeds.segfault, deeds.exit_7, hang]
     callables: list[Any] = [greet] * 60
-    for index, deed in enumerate(ends):
-        callables[5 + 10 * index] = Then(deed)
+    for index, action in enumerate(ends):
+        callables[5 + 10 * index] = Then(action)
     with Pool(2) as pool:
-        pool.run_parallel([deeds.square] * 100, 3)  # now it knows how quick they are
+        pool.run_parallel([samples.square] * 100, 3)  # measures how quick they are
         results = pool.run_parallel(callables, 3, capture_output=True, timeout=2)
         plain = pool.run_parallel([greet], 3)[0]
-    culprits = [result for index, result in enumerate(results) if callables[index] is not greet]
-    assert [(result.stdout, result.stderr) for result in culprits] == [ALL_MEANS] * 5
-    kinds = [result.error and result.error.code for result in culprits]
+    blamed_results = [
+        result for index, result in enumerate(results) if callables[index] is not greet
+    ]
+    assert [(result.stdout, result.stderr) for result in blamed_results] == [ALL_MEANS] * 5
+    kinds = [result.error and result.error.code for result in blamed_results]
     assert kinds == [None, None, "SIGSEGV", "exit_7", "timeout"]
-    others = [result for result in results if result not in culprits]
+    others = [result for result in results if result not in blamed_results]
     assert {(r.output, r.stdout, r.stderr) for r in others} == {(Ok(3), "hello 3\n", "mind\n")}
     assert (plain.stdout, plain.stderr) == ("", "")
 
 
 @pytest.mark.parametrize(
-    "deed", [close_streams, replace_streams, print_to_a_full_pipe, deeds.close_every_descriptor]
+    "action",
+    [close_streams, replace_streams, print_to_a_full_pipe, state_callables.close_every_descriptor],
 )
 def test_changes_of_streams_are_undone_after_each_callable(
     deed: Callable[[Any], Any], capfd: pytest.CaptureFixture[str]
 ) -> None:
     """After the run, the streams are the original ones."""
     with Pool(1) as pool:
-        results = pool.run_parallel([greet, deed, greet], 3, capture_output=True)
+        results = pool.run_parallel([greet, action, greet], 3, capture_output=True)
         assert [result.stdout for result in results] == ["hello 3\n", "", "hello 3\n"]
         assert capfd.readouterr() == ("", "")
         pool.run_parallel([greet], 4)
@@ -206,7 +210,7 @@ def print_by_a_shell(_: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("deed", "text"),
+    ("action", "text"),
     [(lock, "locked\n"), (print_anywhere, "anywhere\n"), (print_by_a_shell, "shell\n")],
 )
 def test_changes_of_the_output_file_cause_no_harm(deed: Callable[[Any], Any], text: str) -> None:
@@ -264,7 +268,7 @@ def test_no_output_of_a_process_that_was_left_running_is_lost() -> None:
     assert printed.split() == [str(number) for number in range(LINES)]
 
 
-# In a worker: what a module has once found as `sys.stdout`.
+# In a worker: a reference to `sys.stdout` that a module keeps.
 kept: list[Any] = []
 
 
@@ -311,7 +315,7 @@ class Counting:
 def test_a_run_that_captures_output_needs_few_descriptors(forward_logs: bool, more: int) -> None:
     """Two for each worker if logs are forwarded, and only during the run."""
     with Pool(2) as pool:
-        pool.run_parallel([deeds.square] * 100, 3)
+        pool.run_parallel([samples.square] * 100, 3)
         before = len(os.listdir("/dev/fd"))
         for _ in range(2):
             seen: list[int] = []

@@ -16,10 +16,10 @@ from operator import mul
 from pathlib import Path
 from typing import Any
 
-import deeds
 import psutil
 import pytest
-from conftest import MARK, end_default_pool, processes
+import sample_callables as samples
+import sample_initializers as initializers
 from loky import cpu_count
 
 from enact_pool import (
@@ -35,6 +35,7 @@ from enact_pool import (
 from enact_pool._api.default_pool import _default_pool
 from enact_pool._core.batch_sizing import Pace
 from enact_pool._model.ids import fresh_ids
+from tests.conftest import MARK, end_default_pool, processes
 
 
 def pid_of(_: object) -> int:
@@ -53,15 +54,15 @@ def outputs(results: list[Any]) -> list[Any]:
 # Workers
 
 
-def test_workers_are_kept_between_runs() -> None:
+def test_workers_are_reused_by_the_next_run() -> None:
     with Pool(2) as pool:
         first, second = (set(outputs(pool.run_parallel([pid_of] * 50, 0))) for _ in range(2))
     assert len(first | second) <= 2
     assert os.getpid() not in first
 
 
-def test_callables_that_are_slow_after_quick_ones_use_all_workers() -> None:
-    """Few that were quick the last time all go to one worker."""
+def test_slow_callables_after_quick_ones_use_all_workers() -> None:
+    """A few callables that were quick in the last run are all sent to one worker."""
 
     def sleep_and_pid(seconds: float) -> int:
         time.sleep(seconds)
@@ -75,7 +76,7 @@ def test_callables_that_are_slow_after_quick_ones_use_all_workers() -> None:
         assert len(set(outputs(pool.run_parallel([sleep_and_pid] * 4, 0.1)))) == 2
 
 
-def test_callables_are_slow_when_they_were_so_twice() -> None:
+def test_callables_count_as_slow_after_two_slow_runs() -> None:
     pace, these, those = Pace(), frozenset([1]), frozenset([2])
     assert pace.expected_seconds(these) is None
     for seconds, expected in [(2.0, 2.0), (1.0, 1.0), (3.0, 1.0), (4.0, 3.0)]:
@@ -89,12 +90,12 @@ def test_callables_are_slow_when_they_were_so_twice() -> None:
     assert pace.expected_seconds(None) is None
 
 
-def test_the_default_pool_is_kept_between_runs() -> None:
+def test_the_default_pool_is_reused_by_the_next_run() -> None:
     first, second = (outputs(run_parallel([pid_of], 0)) for _ in range(2))
     assert first == second
 
 
-def test_a_run_after_the_default_pool_was_closed_makes_a_new_one() -> None:
+def test_a_run_after_the_default_pool_was_closed_creates_a_new_one() -> None:
     (first,) = outputs(run_parallel([pid_of], 0))
     closed = default_pool()
     closed.close()
@@ -106,7 +107,7 @@ def test_a_run_after_the_default_pool_was_closed_makes_a_new_one() -> None:
         run_parallel([pid_of], 0, pool=closed)
 
 
-def test_a_lazy_run_may_begin_after_the_default_pool_was_closed() -> None:
+def test_a_lazy_run_may_start_after_the_default_pool_was_closed() -> None:
     emitter = EventEmitter(mode="live")
     results = iter_parallel([len] * 3, "abc", emitter)
     default_pool().close()
@@ -115,7 +116,7 @@ def test_a_lazy_run_may_begin_after_the_default_pool_was_closed() -> None:
     assert kinds.count("ExecutionStart") == kinds.count("ExecutionEnd") == 1
 
 
-def test_runs_of_other_threads_go_on_while_the_default_pool_is_closed() -> None:
+def test_closing_the_default_pool_costs_runs_of_other_threads_nothing() -> None:
     """Each callable runs once, whether its pool is closed before, while or after it runs."""
     is_over = threading.Event()
     got: list[list[Any]] = []
@@ -137,8 +138,8 @@ def test_runs_of_other_threads_go_on_while_the_default_pool_is_closed() -> None:
     assert got == [[3] * 3] * len(got)
 
 
-def test_what_a_signal_handler_raises_of_a_closed_pool_is_not_taken_for_ours() -> None:
-    """The run is not begun again."""
+def test_a_closed_pool_error_of_a_signal_handler_reaches_the_caller() -> None:
+    """The run is not started again."""
     log: list[object] = []
     closed = Pool(1)
     closed.close()
@@ -163,13 +164,13 @@ def test_what_a_signal_handler_raises_of_a_closed_pool_is_not_taken_for_ours() -
 def test_a_run_starts_no_more_workers_than_it_has_callables(mark: str) -> None:
     before = processes(mark)
     with Pool(20) as pool:
-        assert len(pool.run_parallel([deeds.sleep_5_ms] * 3, 0)) == 3
+        assert len(pool.run_parallel([samples.sleep_5_ms] * 3, 0)) == 3
         assert len(processes(mark)) - len(before) == 3
 
 
 def test_max_workers_limits_a_run_and_grows_the_default_pool() -> None:
     with Pool(4) as pool:
-        callables = [deeds.sleep_5_ms] * 8
+        callables = [samples.sleep_5_ms] * 8
         run_parallel(callables, 0, pool=pool, max_workers=1)
         assert len(pool._lane_pool.lanes()) == 1
     cpus = cpu_count()
@@ -188,31 +189,31 @@ def test_max_workers_defaults_to_the_usable_cpus() -> None:
 def test_workers_share_the_cpus_among_their_native_threads(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Unless the user has said how many there may be, in the environment or to the pool."""
+    """Unless the user sets their number, in the environment or for the pool."""
 
     def limit(_: object) -> str | None:
         return os.environ.get(name)
 
-    def told(pool: Pool) -> object:
+    def thread_limit(pool: Pool) -> object:
         with pool:
             (result,) = pool.run_parallel([limit], 0)
         return result.output
 
     cpus = cpu_count()
     monkeypatch.delenv(name, raising=False)
-    assert told(Pool(1)) == Ok(str(cpus))
-    assert told(Pool(cpus)) == Ok("1")
-    assert told(Pool(5 * cpus)) == Ok("1")
-    assert told(Pool(1, env={name: "7"})) == Ok("7")
+    assert thread_limit(Pool(1)) == Ok(str(cpus))
+    assert thread_limit(Pool(cpus)) == Ok("1")
+    assert thread_limit(Pool(5 * cpus)) == Ok("1")
+    assert thread_limit(Pool(1, env={name: "7"})) == Ok("7")
     monkeypatch.setenv(name, "9")
-    assert told(Pool(1)) == Ok("9")
-    assert told(Pool(1, env={name: "7"})) == Ok("7")
+    assert thread_limit(Pool(1)) == Ok("9")
+    assert thread_limit(Pool(1, env={name: "7"})) == Ok("7")
 
 
 def test_the_initializer_runs_once_in_each_worker(tmp_path: Path) -> None:
-    """Before its first callable, and with the environment that was asked for."""
+    """Before its first callable, and with the pool's environment."""
     log = tmp_path / "log"
-    with Pool(2, initializer=deeds.append_pid, initargs=(log,), env={"TASTE": "salt"}) as pool:
+    with Pool(2, initializer=samples.append_pid, initargs=(log,), env={"TASTE": "salt"}) as pool:
         tastes = outputs(pool.run_parallel([lambda _: (os.getpid(), os.environ["TASTE"])] * 50, 0))
     initialized = log.read_text().split()
     assert len(initialized) == len(set(initialized))
@@ -221,8 +222,8 @@ def test_the_initializer_runs_once_in_each_worker(tmp_path: Path) -> None:
     assert "TASTE" not in os.environ
 
 
-def test_idle_workers_end_by_themselves_and_are_replaced() -> None:
-    """A worker that times out just as it is sent something costs nobody a result."""
+def test_idle_workers_exit_and_are_replaced() -> None:
+    """A worker that times out while it is sent a batch costs no result."""
     with Pool(1, idle_timeout=0.001) as pool:
         seen = {pid for _ in range(30) for pid in outputs(pool.run_parallel([pid_of], 0))}
         (lane,) = pool._lane_pool.lanes()
@@ -231,13 +232,15 @@ def test_idle_workers_end_by_themselves_and_are_replaced() -> None:
     assert len(seen) > 1
 
 
-def test_workers_that_end_while_nobody_sends_them_anything_have_not_failed_to_start(
+def test_workers_that_exit_idle_before_their_first_batch_are_not_failed_starts(
     tmp_path: Path,
 ) -> None:
-    """Three that are ready while the caller's loop runs, and idle for as long as they may be."""
+    """Three workers that start while the caller's loop runs, and exit after their idle time."""
     gate = tmp_path / "gate"
     initargs = str(tmp_path / "first"), str(gate)
-    with Pool(4, idle_timeout=0.01, initializer=deeds.wait_unless_first, initargs=initargs) as pool:
+    with Pool(
+        4, idle_timeout=0.01, initializer=initializers.wait_unless_first, initargs=initargs
+    ) as pool:
         values: list[int] = []
         for result in iter_parallel([pid_of] * 1_000, 0, pool=pool):
             if not values:
@@ -256,15 +259,15 @@ def test_close_lets_workers_run_their_exit_handlers(tmp_path: Path) -> None:
     def register(_: object) -> None:
         import atexit
 
-        atexit.register(deeds.append, log, "bye")
+        atexit.register(samples.append, log, "bye")
 
     with Pool(1) as pool:
         pool.run_parallel([register], 0)
     assert Path(log).read_text() == "bye\n"
 
 
-def test_close_kills_workers_that_will_not_end() -> None:
-    """A thread that is left behind keeps an interpreter from exiting."""
+def test_close_kills_workers_that_do_not_exit() -> None:
+    """A thread that is left running prevents the exit of the interpreter."""
 
     def leave_thread(_: object) -> None:
         threading.Thread(target=time.sleep, args=(60,)).start()
@@ -273,8 +276,8 @@ def test_close_kills_workers_that_will_not_end() -> None:
         assert pool.run_parallel([leave_thread], 0)[0].output == Ok(None)
 
 
-def test_a_worker_that_cannot_end_after_its_idle_time_is_replaced() -> None:
-    """A thread that is left behind keeps its interpreter from exiting."""
+def test_a_worker_that_cannot_exit_after_its_idle_time_is_replaced() -> None:
+    """A thread that is left running prevents the exit of its interpreter."""
 
     def leave_thread(_: object) -> int:
         threading.Thread(target=time.sleep, args=(60,)).start()
@@ -283,12 +286,12 @@ def test_a_worker_that_cannot_end_after_its_idle_time_is_replaced() -> None:
     with Pool(1, idle_timeout=0.01) as pool:
         (first,) = outputs(pool.run_parallel([leave_thread], 0))
         (lane,) = pool._lane_pool.lanes()
-        select.select([lane.answers], [], [], 30)  # until it has closed its end
+        select.select([lane.answers], [], [], 30)  # until the worker has closed its end
         assert outputs(pool.run_parallel([pid_of] * 3, 0)) != [first] * 3
 
 
 def test_programs_that_callables_start_can_be_interrupted() -> None:
-    """A worker takes Ctrl-C and does nothing; the programs it starts do not inherit that."""
+    """A worker ignores Ctrl-C; the programs that it starts do not inherit that."""
 
     def run_program(_: object) -> int:
         command = [sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGINT)"]
@@ -304,7 +307,7 @@ def test_programs_that_callables_start_can_be_interrupted() -> None:
 
 
 def test_interrupts_at_any_moment_leave_a_usable_pool(mark: str) -> None:
-    """Ctrl-C somewhere in the loop, again and again; the timer stands for the user."""
+    """A timer sends Ctrl-C at random moments, again and again."""
     program = """
         import signal
         from enact_pool import Pool
@@ -328,15 +331,15 @@ def test_interrupts_at_any_moment_leave_a_usable_pool(mark: str) -> None:
     assert (out, process.returncode) == ("usable\n", 0), err
 
 
-def test_what_callables_print_is_shown(capfd: pytest.CaptureFixture[str]) -> None:
+def test_output_of_callables_is_shown(capfd: pytest.CaptureFixture[str]) -> None:
     with Pool(2) as pool:
         pool.run_parallel([lambda x: print(f"hello {x}")], "reader")
     assert capfd.readouterr().out == "hello reader\n"
 
 
-def test_a_pool_that_is_garbage_ends_its_workers(mark: str) -> None:
+def test_a_pool_without_references_ends_its_workers(mark: str) -> None:
     before = processes(mark)
-    Pool(1).run_parallel([deeds.square], 2)
+    Pool(1).run_parallel([samples.square], 2)
     left = [pid for pid in processes(mark) if pid not in before]
     psutil.wait_procs([psutil.Process(pid) for pid in left], timeout=5)
     assert processes(mark) == before
@@ -346,7 +349,7 @@ def test_a_pool_that_is_garbage_ends_its_workers(mark: str) -> None:
 
 
 def in_threads(count: int, target: Callable[[int], object]) -> list[object]:
-    """Run the target in so many threads at once; gives what each came to."""
+    """Run the target in `count` threads at once; return their outcomes."""
     came_to: list[object] = [None] * count
     barrier = threading.Barrier(count)
 
@@ -367,11 +370,11 @@ def in_threads(count: int, target: Callable[[int], object]) -> list[object]:
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
 def test_threads_share_a_pool(workers: int) -> None:
-    """Crashes in the run of one thread are not seen by the others."""
+    """Crashes in the run of one thread do not affect the others."""
 
     def run(number: int) -> list[Any]:
         callables = [lambda x, i=i: (x, i) for i in range(200)]
-        callables[50] = deeds.exit_7  # type: ignore[assignment]
+        callables[50] = samples.exit_7  # type: ignore[assignment]
         emitter = EventEmitter()
         results = pool.run_parallel(callables, number, emitter)
         assert [e.execution_id for e in emitter.drain()] == [r.execution_id for r in results]
@@ -387,27 +390,27 @@ def test_threads_share_a_pool(workers: int) -> None:
 
 
 def test_threads_share_the_default_pool() -> None:
-    came_to = in_threads(4, lambda number: outputs(run_parallel([deeds.square] * 100, number)))
+    came_to = in_threads(4, lambda number: outputs(run_parallel([samples.square] * 100, number)))
     assert came_to == [[number**2] * 100 for number in range(4)]
 
 
-def test_a_second_thread_gets_a_worker_while_the_first_goes_on(tmp_path: Path) -> None:
-    """The first run cannot end before the second has; it gives a worker away."""
+def test_a_second_thread_leases_a_worker_while_the_first_run_continues(tmp_path: Path) -> None:
+    """The first run cannot end before the second one; it releases a worker."""
     gate = tmp_path / "gate"
 
     def first(pool: Pool) -> object:
-        # Waits for the gate in one worker, and has long work left for the other.
-        busy = deeds.busy_until(str(gate))
+        # One callable waits for the gate; many others wait for the second worker.
+        busy = samples.busy_until(str(gate))
 
         def until_gate(_: object) -> str:
-            return "open" if gate.exists() else deeds.sleep_5_ms("shut")  # type: ignore[return-value]
+            return "open" if gate.exists() else samples.sleep_5_ms("shut")  # type: ignore[return-value]
 
         return outputs(pool.run_parallel([busy, *[until_gate] * 3000], 0))[0]
 
     def second(pool: Pool) -> object:
         while len(pool._lane_pool.lanes()) < 2:
             time.sleep(0.001)
-        results = outputs(pool.run_parallel([deeds.square] * 3, 2))
+        results = outputs(pool.run_parallel([samples.square] * 3, 2))
         gate.touch()
         return results
 
@@ -416,21 +419,21 @@ def test_a_second_thread_gets_a_worker_while_the_first_goes_on(tmp_path: Path) -
     assert came_to == ["done", [4] * 3]
 
 
-def test_threads_take_turns_when_there_are_more_than_workers(tmp_path: Path) -> None:
-    """A short run does not wait for the end of the long ones that came first."""
+def test_threads_take_turns_if_there_are_more_than_workers(tmp_path: Path) -> None:
+    """A short run does not wait for the end of earlier long ones."""
     gate = tmp_path / "gate"
 
     def run(number: int) -> object:
         if number < 2:
-            # They go on until the third is done.
+            # The long runs continue until the third is done.
             def until_gate(_: object) -> str:
-                return "open" if gate.exists() else deeds.sleep_5_ms("shut")  # type: ignore[return-value]
+                return "open" if gate.exists() else samples.sleep_5_ms("shut")  # type: ignore[return-value]
 
             results = outputs(pool.run_parallel([until_gate] * 4000, 0))
             return results[-1]
         while len(pool._lane_pool.lanes()) < 2:
             time.sleep(0.001)
-        result = outputs(pool.run_parallel([deeds.square], 3))
+        result = outputs(pool.run_parallel([samples.square], 3))
         gate.touch()
         return result
 
@@ -440,13 +443,13 @@ def test_threads_take_turns_when_there_are_more_than_workers(tmp_path: Path) -> 
         assert sorted(map(id, pool._lane_pool.book.idle())) == sorted(map(id, lanes))
 
 
-def test_closing_a_pool_lets_runs_of_other_threads_end(tmp_path: Path, mark: str) -> None:
+def test_close_lets_runs_of_other_threads_finish(tmp_path: Path, mark: str) -> None:
     gate = tmp_path / "gate"
     pool = Pool(2)
 
     def run(number: int) -> object:
         if number == 0:
-            return outputs(pool.run_parallel([deeds.busy_until(str(gate))] * 4, 0))
+            return outputs(pool.run_parallel([samples.busy_until(str(gate))] * 4, 0))
         while not pool._lane_pool.lanes():
             time.sleep(0.001)
         pool.close()
@@ -463,7 +466,7 @@ def test_closing_a_pool_lets_runs_of_other_threads_end(tmp_path: Path, mark: str
 
 
 def test_callables_may_run_callables(caplog: pytest.LogCaptureFixture) -> None:
-    """With the default pool of the worker, which has its share of the CPUs, and stays."""
+    """With the worker's default pool, which has its share of the CPUs, and is reused."""
 
     def outer(x: int) -> list[int]:
         results = run_parallel([partial(mul, i) for i in range(5)], x)
@@ -477,20 +480,20 @@ def test_callables_may_run_callables(caplog: pytest.LogCaptureFixture) -> None:
         assert outputs(pool.run_parallel([outer] * 4, 2)) == [[0, 2, 4, 6, 8]] * 4
         share = max(1, cpu_count() // 2)
         assert outputs(pool.run_parallel([count] * 2, 0)) == [share] * 2
-    assert not caplog.records, "its workers were told of as left behind"
+    assert not caplog.records, "its workers were reported as left running"
 
 
-def test_a_nested_crash_costs_a_nested_result() -> None:
+def test_a_nested_crash_costs_only_a_nested_result() -> None:
     def outer(_: object) -> list[str]:
-        results = run_parallel([deeds.square, deeds.segfault, deeds.square], 2)
+        results = run_parallel([samples.square, samples.segfault, samples.square], 2)
         return [result.error.code if result.error else "ok" for result in results]  # type: ignore[misc]
 
     with Pool(2) as pool:
         assert outputs(pool.run_parallel([outer] * 3, 0)) == [["ok", "SIGSEGV", "ok"]] * 3
 
 
-def test_nesting_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not by the machine's running out of processes."""
+def test_endless_nesting_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the machine runs out of processes."""
 
     def deeper(level: int) -> str:
         output = run_parallel([deeper], level + 1, max_workers=1)[0].output
@@ -504,8 +507,8 @@ def test_nesting_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
 # Forks and exits
 
 
-def test_a_forked_child_gets_workers_of_its_own() -> None:
-    """And leaves the parent's alone, also when it ends."""
+def test_a_forked_child_has_its_own_workers() -> None:
+    """It does not affect the parent's workers, also when it exits."""
     with Pool(2) as pool:
         before = set(outputs(pool.run_parallel([pid_of] * 50, 0)))
         child = os.fork()
@@ -520,7 +523,7 @@ def test_a_forked_child_gets_workers_of_its_own() -> None:
         assert set(outputs(pool.run_parallel([pid_of] * 50, 0))) == before
 
 
-def test_a_child_that_is_forked_in_an_emitter_is_told_that_the_run_is_its_parents() -> None:
+def test_a_run_raises_in_a_child_that_its_emitter_forked() -> None:
     class Forks:
         def __init__(self) -> None:
             self.children: list[int] = []
@@ -548,18 +551,18 @@ def test_a_child_that_is_forked_in_an_emitter_is_told_that_the_run_is_its_parent
     assert os.waitstatus_to_exitcode(os.waitpid(emitter.children[0], 0)[1]) == 0
 
 
-def test_a_fork_while_another_thread_buries_a_worker_leaves_no_lock_held() -> None:
+def test_a_fork_while_another_thread_reaps_a_worker_leaves_no_lock_held() -> None:
     with Pool(1) as pool:
         pool.run_parallel([len], "")
         lane: Any = pool._lane_pool.lanes()[0]
         is_held, is_over = threading.Event(), threading.Event()
 
-        def bury_slowly() -> None:
+        def reap_slowly() -> None:
             with lane._lock:
                 is_held.set()
                 is_over.wait(30)
 
-        undertaker = threading.Thread(target=bury_slowly)
+        undertaker = threading.Thread(target=reap_slowly)
         undertaker.start()
         is_held.wait(30)
         child = os.fork()
@@ -577,7 +580,7 @@ def test_a_fork_while_another_thread_buries_a_worker_leaves_no_lock_held() -> No
 
 
 def test_a_fork_while_another_thread_starts_a_worker_leaves_no_lock_held() -> None:
-    """The child can start workers of its own."""
+    """The child can start its own workers."""
     for _ in range(10):
         with Pool(1) as pool:
             begun = threading.Event()
@@ -602,13 +605,13 @@ def test_a_fork_while_another_thread_starts_a_worker_leaves_no_lock_held() -> No
 
 
 def test_an_emitter_may_wait_for_a_thread_that_uses_the_same_workers() -> None:
-    """Its run can give back no worker meanwhile, so there is another one."""
-    told: list[object] = []
+    """The emitter's run cannot release a worker meanwhile, so another one starts."""
+    received: list[object] = []
 
     class Delegates:
         def emit(self, _: object) -> None:
             def run() -> None:
-                told.extend(outputs(pool.run_parallel([len], "abc")))
+                received.extend(outputs(pool.run_parallel([len], "abc")))
 
             thread = threading.Thread(target=run)
             thread.start()
@@ -616,7 +619,7 @@ def test_an_emitter_may_wait_for_a_thread_that_uses_the_same_workers() -> None:
 
     with Pool(1) as pool:
         assert outputs(pool.run_parallel([len] * 2, "abcd", Delegates())) == [4, 4]
-    assert told == [3, 3]
+    assert received == [3, 3]
 
 
 def test_a_signal_handler_may_run_callables() -> None:
@@ -633,7 +636,7 @@ class InterruptsWhenRebuilt:
         return signal.raise_signal, (signal.SIGUSR1,)
 
 
-def test_what_a_signal_handler_raises_reaches_the_caller_and_no_result() -> None:
+def test_an_exception_of_a_signal_handler_reaches_the_caller_and_no_result() -> None:
     def handler(_number: int, _frame: object) -> None:
         raise TimeoutError("the caller's own")
 
@@ -647,7 +650,7 @@ def test_what_a_signal_handler_raises_reaches_the_caller_and_no_result() -> None
         signal.signal(signal.SIGUSR1, before)
 
 
-def test_a_run_that_asks_for_more_workers_gets_them_for_itself_only() -> None:
+def test_max_workers_of_a_run_does_not_affect_other_runs() -> None:
     pids = set(outputs(run_parallel([nap_and_pid] * 50, 0, max_workers=cpu_count() + 2)))
     assert len(pids) == cpu_count() + 2
     pids = set(outputs(run_parallel([nap_and_pid] * 50, 0)))
@@ -655,7 +658,7 @@ def test_a_run_that_asks_for_more_workers_gets_them_for_itself_only() -> None:
     end_default_pool()
 
 
-def test_what_was_printed_before_a_crash_is_shown(capfd: pytest.CaptureFixture[str]) -> None:
+def test_output_before_a_crash_is_shown(capfd: pytest.CaptureFixture[str]) -> None:
     def crash(_: object) -> None:
         os._exit(1)
 
@@ -701,7 +704,7 @@ def test_an_interpreter_exits_quietly_with_a_warm_pool(end: str, mark: str) -> N
     assert (process.returncode, err.strip()) == (0, "")
 
 
-def test_a_forked_child_makes_ids_of_its_own() -> None:
+def test_a_forked_child_makes_different_ids() -> None:
     ids = [StepId.spell(number) for number in fresh_ids.take(3)]
     read_end, write_end = os.pipe()
     child = os.fork()
@@ -719,7 +722,7 @@ def test_a_forked_child_makes_ids_of_its_own() -> None:
     assert len({*ids, theirs, ours}) == 5
 
 
-def test_a_forked_child_does_not_keep_the_workers_of_a_dead_parent(
+def test_a_forked_child_does_not_keep_workers_of_a_dead_parent_alive(
     tmp_path: Path, mark: str
 ) -> None:
     program = f"""
@@ -754,8 +757,8 @@ def test_a_forked_child_does_not_keep_the_workers_of_a_dead_parent(
     assert not alive
 
 
-def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path, mark: str) -> None:
-    """Also those that are stuck in C code, and those that are idle."""
+def test_workers_exit_when_their_parent_is_killed(tmp_path: Path, mark: str) -> None:
+    """Also workers that are stuck in C code, and idle ones."""
     log = tmp_path / "log"
     program = """
         import ctypes, os, sys
@@ -806,7 +809,7 @@ def test_an_interrupt_from_the_keyboard_ends_a_run(tmp_path: Path, mark: str) ->
 
 
 def test_a_script_needs_no_main_guard(tmp_path: Path, mark: str) -> None:
-    """Functions and classes that it defines travel both ways."""
+    """Its functions and classes are sent both ways."""
     path = tmp_path / "script.py"
     path.write_text(
         textwrap.dedent(
@@ -833,8 +836,8 @@ def test_a_script_needs_no_main_guard(tmp_path: Path, mark: str) -> None:
     assert (done.stdout, done.stderr) == ("move 2\n" * 3, "")
 
 
-def test_a_program_that_broken_pipes_end_is_not_ended_by_a_worker_that_is_gone(mark: str) -> None:
-    """As filters in pipelines are: workers end by their idle time, and write to nobody."""
+def test_a_worker_that_exited_does_not_kill_a_program_by_sigpipe(mark: str) -> None:
+    """For programs with the default SIGPIPE handler; workers exit after their idle time."""
     program = script(
         """
         import signal, time

@@ -13,8 +13,8 @@ from pathlib import Path
 from threading import Barrier, Thread
 from typing import Any
 
-import deeds
 import pytest
+import sample_callables as samples
 from tqdm import tqdm
 
 from enact_pool import Ok, Pool, StreamEvent, imap_parallel, iter_parallel, run_parallel
@@ -67,13 +67,13 @@ def test_no_bar_is_shown_if_stderr_is_not_a_terminal(monkeypatch: pytest.MonkeyP
     file = io.StringIO()
     monkeypatch.setattr(sys, "stderr", file)
     with Pool(1) as pool:
-        pool.run_parallel([deeds.square], 3, progress=True)
+        pool.run_parallel([samples.square], 3, progress=True)
         assert file.getvalue() == ""
-        pool.run_parallel([deeds.square], 3, progress="force")
+        pool.run_parallel([samples.square], 3, progress="force")
         assert "1/1" in file.getvalue()
         monkeypatch.setattr(sys, "stderr", None)
         for progress in (True, "force"):
-            assert pool.run_parallel([deeds.square], 3, progress=progress)[0].output == Ok(9)
+            assert pool.run_parallel([samples.square], 3, progress=progress)[0].output == Ok(9)
 
 
 def test_a_run_without_a_bar_imports_neither_progress_nor_tqdm() -> None:
@@ -114,7 +114,7 @@ def test_a_bar_is_updated_as_outcomes_become_known(tmp_path: Path) -> None:
                 gate.touch()
 
     bar = Opening()
-    callables = [deeds.WaitFor(str(gate)), *[deeds.square] * 3]
+    callables = [samples.WaitFor(str(gate)), *[samples.square] * 3]
     results = run_parallel(callables, 3, max_workers=2, progress=bar)
     assert [result.output.is_ok for result in results] == [True] * 4
     assert sum(bar.updates) == 4
@@ -143,7 +143,7 @@ def test_a_bar_of_the_caller_receives_failures_and_stays_open(
     monkeypatch.setattr(tqdm, "monitor_interval", 0)  # its thread would outlive the test
     with tqdm(total=4, file=io.StringIO()) as bar:
         for _ in range(2):
-            run_parallel([deeds.square, deeds.fail], 3, progress=bar)
+            run_parallel([samples.square, samples.fail], 3, progress=bar)
         assert (bar.n, bar.disable) == (4, False)
         assert "failed=1" in str(bar)
 
@@ -156,7 +156,7 @@ def test_a_bar_that_raises_costs_no_result() -> None:
 
     bar = Broken()
     with pytest.raises(LookupError, match="no bar") as caught:
-        run_parallel([deeds.square] * 3, 3, progress=bar)
+        run_parallel([samples.square] * 3, 3, progress=bar)
     assert [result.output for result in vars(caught.value)["results"]] == [Ok(9)] * 3
     assert len(bar.updates) == 1
 
@@ -167,12 +167,12 @@ def test_a_closed_terminal_costs_no_result(monkeypatch: pytest.MonkeyPatch) -> N
             raise BrokenPipeError(errno.EPIPE, "gone")
 
     monkeypatch.setattr(sys, "stderr", Gone())
-    results = run_parallel([deeds.square] * 3, 3, progress=True)
+    results = run_parallel([samples.square] * 3, 3, progress=True)
     assert [result.output for result in results] == [Ok(9)] * 3
     closed = Terminal()
     monkeypatch.setattr(sys, "stderr", closed)
     with Pool(1) as pool:
-        for result in imap_parallel(deeds.square, [3, 3], pool=pool, progress=True):
+        for result in imap_parallel(samples.square, [3, 3], pool=pool, progress=True):
             assert result.output == Ok(9)
             closed.close()
 
@@ -183,7 +183,7 @@ def test_prints_meanwhile_have_their_own_lines() -> None:
             print(f"event {event.type}")
 
     with seen() as terminal, redirect_stdout(terminal):
-        for result in iter_parallel([deeds.square] * 3, 3, Printing(), progress=True):
+        for result in iter_parallel([samples.square] * 3, 3, Printing(), progress=True):
             print(f"result {result.output}")
     *lines, bar, after = terminal.left_over
     assert sorted(lines) == ["event data-step-end"] * 3 + ["result Ok(9)"] * 3
@@ -198,10 +198,10 @@ def test_bars_of_threads_and_of_nested_runs_do_not_disturb_each_other() -> None:
     class Running:
         def emit(self, event: StreamEvent) -> None:
             both.wait(30)
-            run_parallel([deeds.square], 3, progress=True)
+            run_parallel([samples.square], 3, progress=True)
 
     def run() -> None:
-        results = run_parallel([deeds.square] * 3, 3, Running(), progress=True)
+        results = run_parallel([samples.square] * 3, 3, Running(), progress=True)
         assert [result.output for result in results] == [Ok(9)] * 3
 
     threads = [Thread(target=run) for _ in range(2)]
@@ -221,14 +221,14 @@ def test_bars_are_closed_when_a_run_is_abandoned() -> None:
 
     with seen() as terminal, Pool(1) as pool:
         with pytest.raises(KeyboardInterrupt):
-            pool.run_parallel([deeds.square] * 2, 3, Interrupting(), progress=True)
-        results = imap_parallel(deeds.square, iter([3, 3, 3]), pool=pool, progress=True)
+            pool.run_parallel([samples.square] * 2, 3, Interrupting(), progress=True)
+        results = imap_parallel(samples.square, iter([3, 3, 3]), pool=pool, progress=True)
         assert next(results).output == Ok(9)
         results.close()
     assert terminal.getvalue().count("\n") == 2
 
 
-def test_a_forked_child_leaves_the_bar_to_its_parent() -> None:
+def test_a_forked_child_does_not_change_the_bar_of_its_parent() -> None:
     statuses: list[int] = []
 
     class Forking:
@@ -238,11 +238,11 @@ def test_a_forked_child_leaves_the_bar_to_its_parent() -> None:
                 statuses.append(os.waitpid(child, 0)[1])
                 return
             with Pool(1) as pool:
-                fine = pool.run_parallel([deeds.square], 3, progress=True)[0].output == Ok(9)
+                fine = pool.run_parallel([samples.square], 3, progress=True)[0].output == Ok(9)
             new = terminal.getvalue()[len(shown) :]
             os._exit(0 if fine and "1/1" in new and "\x1b[A" not in new else 1)
 
     with seen() as terminal:
-        run_parallel([deeds.square], 3, Forking(), progress=True)
+        run_parallel([samples.square], 3, Forking(), progress=True)
     assert statuses == [0]
     assert terminal.left_over[-2].startswith("100%")

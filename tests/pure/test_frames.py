@@ -40,12 +40,12 @@ FRAMES = st.lists(FRAME)
 
 
 def unpacked(read: list[tuple[tuple[int, ...], bytes]]) -> list[tuple[int, int, bytes]]:
-    """What was packed into these frames."""
+    """Unpack the content of these frames."""
     return [(header[KIND], header[SERIAL], payload) for header, payload in read]
 
 
 @given(frames=FRAMES, cuts=st.lists(st.integers(1, 40)))
-def test_frames_survive_any_cutting_of_the_stream(frames: list[Any], cuts: list[int]) -> None:
+def test_frames_are_read_however_the_stream_is_split(frames: list[Any], cuts: list[int]) -> None:
     stream = b"".join(pack_answer(*frame) for frame in frames)
     reader = FrameReader(ANSWER)
     read = []
@@ -62,7 +62,7 @@ GARBAGE = st.binary(max_size=60).filter(lambda data: not set(data) & set(MAGIC))
 
 
 @given(frames=st.lists(st.tuples(GARBAGE, FRAME)), cuts=st.lists(st.integers(1, 40)))
-def test_what_is_no_frame_is_skipped(frames: list[Any], cuts: list[int]) -> None:
+def test_bytes_that_are_not_a_frame_are_skipped(frames: list[Any], cuts: list[int]) -> None:
     stream = b"".join(garbage + pack_answer(*frame) for garbage, frame in frames)
     reader, read = FrameReader(ANSWER), []
     for cut in cuts:
@@ -73,11 +73,13 @@ def test_what_is_no_frame_is_skipped(frames: list[Any], cuts: list[int]) -> None
 
 
 @given(st.integers(0, 2**48 - 21), st.integers(1, 20), st.integers(1, 7))
-def test_permits_are_known_from_parts_of_permits(first: int, count: int, taken: int) -> None:
+def test_permits_are_distinguished_from_parts_of_permits(
+    first: int, count: int, taken: int
+) -> None:
     permits = pack_permits(range(first, first + count))
     assert unpack_permits(permits) == tuple(range(first, first + count))
     assert unpack_permit(permits[:8]) == first
-    # But for numbers that look like the mark of a permit.
+    # Except numbers that look like the mark of a permit.
     assume(permits.count(permits[:2]) == count)
     for part in (permits[:taken], permits[taken : 8 + taken], permits[: 8 + taken]):
         if part != permits[:8]:
@@ -89,7 +91,7 @@ def test_permits_are_known_from_parts_of_permits(first: int, count: int, taken: 
         unpack_permits(permits[taken:] + bytes(taken))
 
 
-# What has run
+# Answers
 
 ENTRY = st.tuples(
     st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1), st.integers(1, 5), st.binary(max_size=40)
@@ -106,9 +108,9 @@ def test_the_answer_for_a_single_callable_is_unpacked() -> None:
 
 
 @given(st.lists(ENTRY, min_size=1, max_size=30), st.data())
-def test_what_a_journal_tells_is_what_was_added(entries: list[Any], data: Any) -> None:
+def test_a_journal_returns_the_entries_that_were_added(entries: list[Any], data: Any) -> None:
     journal = Journal(memoryview(bytearray(JOURNAL_BYTES)))
-    # What it had before leaves no trace.
+    # Its earlier content is not visible.
     for serial in range(data.draw(st.integers(0, 5))):
         journal.add(serial, 1, 1, 1, b"older")
     journal.clear()
@@ -126,7 +128,7 @@ def test_what_a_journal_tells_is_what_was_added(entries: list[Any], data: Any) -
     assert list(zip(*parts, strict=True)) == entries
 
 
-def test_a_journal_takes_what_it_has_room_for() -> None:
+def test_a_journal_accepts_entries_until_it_is_full() -> None:
     journal = Journal(memoryview(bytearray(JOURNAL_BYTES)))
     assert not journal.add(1, 1, 1, 1, bytes(JOURNAL_BYTES)), "too large for any journal"
     count = 1
@@ -139,8 +141,8 @@ def test_a_journal_takes_what_it_has_room_for() -> None:
 
 
 @pytest.mark.parametrize("before", ["its first entry", "all entries"])
-def test_a_journal_that_changes_while_it_is_read_tells_nothing(before: str) -> None:
-    """The other side of the same memory clears it in between."""
+def test_a_journal_that_changes_while_it_is_read_returns_no_entries(before: str) -> None:
+    """The process at the other end of the shared memory clears it in between."""
     memory = memoryview(bytearray(JOURNAL_BYTES))
     worker = Journal(memory)
     worker.add(1, 1, 5, 5, b"old")
@@ -157,10 +159,10 @@ def test_a_journal_that_changes_while_it_is_read_tells_nothing(before: str) -> N
 
 
 @given(st.lists(ENTRY, min_size=1, max_size=10), st.integers(1, 5), st.integers(0, 99))
-def test_entries_that_are_counted_before_they_are_there_are_not_read(
+def test_entries_that_are_counted_before_they_are_stored_are_not_read(
     entries: list[Any], more: int, seed: int
 ) -> None:
-    """As a CPU that reorders stores may show them: only those that were seen before are read."""
+    """A CPU may reorder stores: only entries that were seen before are read."""
     memory = memoryview(bytearray(Random(seed).randbytes(JOURNAL_BYTES)))
     memory[:16] = bytes(16)
     worker, parent = Journal(memory), Journal(memory)
@@ -177,7 +179,7 @@ def test_entries_that_are_counted_before_they_are_there_are_not_read(
 
 
 @given(st.integers(0, 2**32 - 1), st.binary(max_size=100))
-def test_nothing_but_what_fits_is_unpacked(count: int, payload: bytes) -> None:
+def test_entries_of_a_wrong_size_are_not_unpacked(count: int, payload: bytes) -> None:
     try:
         ran_ns, endings, payloads = unpack_ran(count, payload)
     except FrameError:
@@ -188,7 +190,7 @@ def test_nothing_but_what_fits_is_unpacked(count: int, payload: bytes) -> None:
 
 
 @given(st.binary(min_size=25, max_size=25), st.binary(max_size=8))
-def test_no_answer_for_one_callable_has_an_unknown_ending(entry: bytes, payload: bytes) -> None:
+def test_an_answer_with_an_unknown_ending_raises(entry: bytes, payload: bytes) -> None:
     sized = entry[:8] + len(payload).to_bytes(8, "little") + entry[16:]
     known = entry[24] in range(Ending.VALUE, Ending.LARGE_SHOWN + 1)
     if known:
@@ -262,12 +264,12 @@ class Rude:
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_no_value_is_shown_at_great_length(value: object) -> None:
+def test_the_text_of_a_value_is_bounded(value: object) -> None:
     assert 0 < len(shown(value)) <= 1100
     assert not shows_itself(value)
 
 
-def test_a_text_of_a_subclass_is_sent_as_a_plain_one() -> None:
+def test_a_str_subclass_is_sent_as_a_plain_str() -> None:
     class Styled(str):
         __slots__ = ()
 
@@ -275,7 +277,7 @@ def test_a_text_of_a_subclass_is_sent_as_a_plain_one() -> None:
     assert all(type(text) is str for text in describe(ValueError(Styled("a")), ""))
 
 
-def test_an_exception_that_breaks_traceback_printing_is_described_all_the_same() -> None:
+def test_an_exception_that_breaks_traceback_printing_is_described() -> None:
     class Awkward(Exception):
         @property
         def __notes__(self) -> list[str]:

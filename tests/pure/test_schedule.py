@@ -1,4 +1,4 @@
-"""The core, driven through orders of events that no test with processes would meet."""
+"""The core, in orders of events that tests with processes would not reach."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SECONDS = st.sampled_from([1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1.0])
 
 @define(eq=False)
 class ModelLane:
-    """What a worker does, seen from inside; `said` is in its pipe and not read yet."""
+    """A model of a worker; `written` is in its pipe and not read yet."""
 
     sent: int
     permits: deque[int] = field(factory=deque)
@@ -30,8 +30,8 @@ class ModelLane:
     loading: bool = False
     running: int | None = None
     begun: int = 0
-    said: deque[tuple[str, int, float]] = field(factory=deque)
-    # Tasks whose permit a callable has taken.
+    written: deque[tuple[str, int, float]] = field(factory=deque)
+    # Tasks whose permit a callable has read.
     lost: set[int] = field(factory=set)
 
     def permit(self, first: int, several: int) -> int | None:
@@ -46,11 +46,11 @@ class ModelLane:
                 self.taken.append(self.permits.popleft())
 
     def has_permit(self, first: int, several: int) -> bool:
-        """Whether the batch can go on; if not, that is said."""
+        """Return whether the batch can go on; otherwise write an answer that it cannot."""
         serial = self.permit(first, several)
         if serial is not None and serial <= self.batch[-1][0]:
             return True
-        self.said.append(("skipped", self.batch[-1][0], 0.0))
+        self.written.append(("skipped", self.batch[-1][0], 0.0))
         self.batch = []
         return False
 
@@ -71,10 +71,10 @@ class Core(RuleBasedStateMachine):
         self.started: set[int] = set()
         self.fates: dict[int, str] = {}
         self.released = 0
-        # Tasks that were alone in a batch that a lane died of while it came.
+        # Tasks that were alone in a batch during whose arrival a lane died.
         self.received_once: set[int] = set()
 
-    # What the loop does
+    # The loop
 
     def settle(self, task: int, fate: str) -> None:
         assert task not in self.fates, "one outcome per task"
@@ -94,15 +94,15 @@ class Core(RuleBasedStateMachine):
             self.schedule.dispatched(lane, good, 100 * len(good))
 
     def read(self, lane: ModelLane, together: int = 1) -> None:
-        kind, serial, seconds = lane.said.popleft()
+        kind, serial, seconds = lane.written.popleft()
         if kind == "finished":
             serials = range(serial, serial + 1)
             while (
                 together > len(serials)
-                and lane.said
-                and lane.said[0][:2] == ("finished", serials.stop)
+                and lane.written
+                and lane.written[0][:2] == ("finished", serials.stop)
             ):
-                lane.said.popleft()
+                lane.written.popleft()
                 serials = range(serial, serials.stop + 1)
             tasks = self.schedule.finished(lane, serials, [int(seconds * 1e9)] * len(serials), 20)
             assert len(tasks) == len(serials)
@@ -118,7 +118,7 @@ class Core(RuleBasedStateMachine):
                 self.settle(blamed, "unloadable")
 
     def die(self, lane: ModelLane, *, receives: bool = False) -> None:
-        while lane.said:
+        while lane.written:
             self.read(lane)
         expected = set() if lane.running is None else {lane.running}
         if lane.loading and len(lane.batch) == 1:
@@ -128,15 +128,15 @@ class Core(RuleBasedStateMachine):
         if receives and not (lane.batch or lane.loading):
             coming = lane.unread[0]
             receiving = coming[-1][0]
-            # Alone in its batch, and not given to another lane meanwhile.
+            # Alone in its batch, and not offered to another lane meanwhile.
             if len(coming) == 1 and coming[0][0] in (*lane.permits, *lane.taken):
                 alone = coming[0][1]
                 expected = {alone} & self.received_once
                 self.received_once.add(alone)
         blamed = set(self.schedule.lane_died(lane, lane.begun, loading, receiving))
         # A lost permit and a lost answer look alike: neither may be sent again.
-        # (One whose permit was lost may have been sent here again, and be to blame.)
-        assert expected <= blamed <= expected | lane.lost, "who ran is blamed, and nobody else"
+        # (A task whose permit was lost may have been sent here again, and be blamed.)
+        assert expected <= blamed <= expected | lane.lost, "only the task that ran is blamed"
         for task in blamed:
             self.settle(task, "died")
         self.lanes.remove(lane)
@@ -150,11 +150,11 @@ class Core(RuleBasedStateMachine):
         self.schedule.revoked(lane, serials)
         return True
 
-    # What the worker does
+    # The worker
 
     def work(self, lane: ModelLane, seconds: float = 0.001, several: int = 1) -> bool:
         if lane.running is not None:
-            lane.said.append(("finished", lane.begun, seconds))
+            lane.written.append(("finished", lane.begun, seconds))
             lane.running = None
             if lane.begun == lane.batch[-1][0]:
                 lane.batch = []
@@ -175,7 +175,7 @@ class Core(RuleBasedStateMachine):
             return False
         return True
 
-    # What may happen
+    # Rules
 
     @rule(count=st.sampled_from([1, 2, 3, 10, 60]))
     def submit(self, count: int) -> None:
@@ -212,12 +212,12 @@ class Core(RuleBasedStateMachine):
         for _ in range(steps):
             self.work(lane, seconds, several)
 
-    @precondition(lambda self: any(lane.said for lane in self.lanes))
+    @precondition(lambda self: any(lane.written for lane in self.lanes))
     @rule(data=st.data(), count=st.sampled_from([1, 2, 100]), together=st.sampled_from([1, 3, 100]))
     def answers_are_read(self, data: st.DataObject, count: int, together: int) -> None:
-        lane = data.draw(st.sampled_from([lane for lane in self.lanes if lane.said]))
+        lane = data.draw(st.sampled_from([lane for lane in self.lanes if lane.written]))
         for _ in range(count):
-            if lane.said:
+            if lane.written:
                 self.read(lane, together)
 
     @precondition(lambda self: any(lane.loading for lane in self.lanes))
@@ -225,7 +225,7 @@ class Core(RuleBasedStateMachine):
     def batch_cannot_be_loaded(self, data: st.DataObject) -> None:
         lane = data.draw(st.sampled_from([lane for lane in self.lanes if lane.loading]))
         kind = "single unloadable" if len(lane.batch) == 1 else "unloadable"
-        lane.said.append((kind, lane.batch[-1][0], 0.0))
+        lane.written.append((kind, lane.batch[-1][0], 0.0))
         lane.batch, lane.loading = [], False
 
     @precondition(lambda self: self.lanes)
@@ -236,7 +236,7 @@ class Core(RuleBasedStateMachine):
     @precondition(lambda self: any(lane.permits for lane in self.lanes))
     @rule(data=st.data(), count=st.sampled_from([1, 1, 100]))
     def permits_are_lost(self, data: st.DataObject, count: int) -> None:
-        """A callable reads every descriptor it finds."""
+        """A callable reads every descriptor."""
         lane = data.draw(st.sampled_from([lane for lane in self.lanes if lane.permits]))
         sent = dict(pair for batch in (lane.batch, *lane.unread) for pair in batch)
         for _ in range(min(count, len(lane.permits))):
@@ -269,13 +269,13 @@ class Core(RuleBasedStateMachine):
             self.schedule.remove_lane(lane)
             self.lanes.remove(lane)
 
-    # What must hold
+    # Invariants
 
     @invariant()
     def released_in_order_and_at_once(self) -> None:
         for told, outcome in zip(*self.order.release(), strict=True):
             task = self.released if self.ordered else self.settled[self.released]
-            assert told == task
+            assert released == task
             assert outcome == (self.fates[task], task)
             self.released += 1
         held_back = self.released in self.fates if self.ordered else self.settled[self.released :]
@@ -300,7 +300,7 @@ class Core(RuleBasedStateMachine):
                 assert task not in self.started
 
     def teardown(self) -> None:
-        """Whatever has happened, a loop that goes on now comes to an end."""
+        """Whatever has happened, the loop can finish."""
         for _ in range(40 * self.submitted + 40):
             if self.released == self.submitted:
                 break
@@ -313,7 +313,7 @@ class Core(RuleBasedStateMachine):
             for lane in self.lanes:
                 self.feed(lane)
                 self.work(lane)
-                while lane.said:
+                while lane.written:
                     self.read(lane)
             self.released_in_order_and_at_once()
         assert self.schedule.queued == 0
@@ -326,7 +326,7 @@ TestCore.settings = settings(max_examples=500, stateful_step_count=50, deadline=
 
 
 class UnorderedCore(Core):
-    """The same, with outcomes that are released as they come."""
+    """The same, with outcomes that are released as soon as they are settled."""
 
     ordered = False
 
@@ -363,7 +363,7 @@ def finish(schedule: Lanes, lane: int, seconds: float, count: int = 1) -> list[i
     )
 
 
-def test_the_first_batches_are_a_fair_share_of_few() -> None:
+def test_the_first_batches_divide_few_tasks_evenly() -> None:
     schedule = scheduled(4)
     assert [send(schedule, 0), send(schedule, 0), send(schedule, 1)] == [[0, 1], [], [2, 3]]
     schedule = scheduled(1000)
@@ -371,7 +371,9 @@ def test_the_first_batches_are_a_fair_share_of_few() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "batch"), [(1e-6, [0, 1, 2, 3]), (1e-3, [0, 1])])
-def test_only_what_was_slow_the_last_time_is_divided(seconds: float, batch: list[int]) -> None:
+def test_only_tasks_that_were_slow_the_last_time_are_divided(
+    seconds: float, batch: list[int]
+) -> None:
     schedule: Lanes = Schedule(expected_seconds=seconds)
     for lane in range(2):
         schedule.add_lane(lane, proven=True)
@@ -382,7 +384,7 @@ def test_only_what_was_slow_the_last_time_is_divided(seconds: float, batch: list
     assert schedule.sizing.mean_seconds == 0.5
 
 
-def test_no_more_tasks_are_wanted_than_make_batches_of_full_size() -> None:
+def test_no_more_tasks_are_wanted_than_fill_full_batches() -> None:
     schedule: Lanes = Schedule()
     for lane in range(2):
         schedule.add_lane(lane, proven=True)
@@ -395,7 +397,7 @@ def test_no_more_tasks_are_wanted_than_make_batches_of_full_size() -> None:
     assert schedule.wanted(lanes=2) == 4
 
 
-def test_no_more_tasks_are_wanted_while_very_many_outcomes_wait_for_the_first() -> None:
+def test_no_tasks_are_wanted_while_too_many_outcomes_wait_for_the_first() -> None:
     for ordered in (True, False):
         order: ReleaseOrder[str] = ReleaseOrder(ordered)
         order.submit(MAX_HELD + 1)
@@ -409,7 +411,7 @@ def test_no_more_tasks_are_wanted_while_very_many_outcomes_wait_for_the_first() 
         assert order.unsettled == 0
 
 
-def test_a_second_batch_waits_in_the_pipe_of_quick_tasks_only() -> None:
+def test_only_batches_of_quick_tasks_wait_in_a_pipe() -> None:
     for seconds, waiting in [(1e-3, True), (0.1, False)]:
         schedule = scheduled(1000)
         send(schedule, 0)
@@ -419,7 +421,7 @@ def test_a_second_batch_waits_in_the_pipe_of_quick_tasks_only() -> None:
         assert not send(schedule, 0), "never a third"
 
 
-def test_no_batch_waits_in_a_pipe_when_the_rest_is_few() -> None:
+def test_no_batch_waits_in_a_pipe_when_few_tasks_are_left() -> None:
     schedule = scheduled(12)
     send(schedule, 0)
     send(schedule, 1)
@@ -439,7 +441,7 @@ def test_a_batch_that_cannot_be_loaded_is_sent_again_one_by_one() -> None:
     assert send(schedule, 1)[:2] == [4, 5]
 
 
-def test_what_had_not_started_is_first_in_the_queue_again() -> None:
+def test_tasks_that_had_not_started_return_to_the_front_of_the_queue() -> None:
     schedule = scheduled(100)
     assert send(schedule, 0) == [0, 1, 2, 3]
     finish(schedule, 0, 1e-6)
@@ -447,23 +449,23 @@ def test_what_had_not_started_is_first_in_the_queue_again() -> None:
     assert send(schedule, 1)[:2] == [2, 3]
 
 
-def test_what_ran_but_lost_its_answer_is_not_sent_again() -> None:
-    """Something else wrote into the pipe, and the answers after that cannot be read."""
+def test_a_task_whose_answer_was_lost_is_not_sent_again() -> None:
+    """A callable wrote into the pipe, and the answers after that cannot be read."""
     schedule = scheduled(100)
     assert send(schedule, 0) == [0, 1, 2, 3]
     assert schedule.lane_died(0, begun=3, loading=0) == [0, 1, 2]
     assert send(schedule, 1)[:2] == [3, 4]
 
 
-def test_a_worker_that_overwrote_its_notes_is_blamed_on_its_first_task() -> None:
-    """It may have started, so it must not be sent again."""
+def test_a_death_with_an_overwritten_flight_recorder_blames_the_first_task() -> None:
+    """The task may have started, so it must not be sent again."""
     schedule = scheduled(100)
     send(schedule, 0)
     assert schedule.lane_died(0, begun=1 << 60, loading=1 << 60) == [0]
     assert send(schedule, 1)[:2] == [1, 2]
 
 
-def test_an_answer_for_what_was_not_sent_is_refused() -> None:
+def test_an_answer_for_a_task_that_was_not_sent_raises() -> None:
     schedule = scheduled(100)
     send(schedule, 0)
     assert finish(schedule, 0, 1e-6) == [0]
@@ -477,10 +479,10 @@ def test_an_answer_for_what_was_not_sent_is_refused() -> None:
     )
 
 
-# Recalls
+# Revocations
 
 
-def test_what_waits_behind_a_long_task_is_recalled() -> None:
+def test_tasks_behind_a_long_one_are_revoked() -> None:
     schedule = scheduled(8)
     assert [send(schedule, 0), send(schedule, 1)] == [[0, 1, 2, 3], [4, 5, 6, 7]]
     finish(schedule, 0, 1e-5, 4)
@@ -492,7 +494,7 @@ def test_what_waits_behind_a_long_task_is_recalled() -> None:
     assert schedule.finished(1, range(4, 5), [10_000], 20) == [7]
 
 
-def test_work_that_is_known_to_take_long_is_recalled_at_once() -> None:
+def test_tasks_behind_one_that_is_known_to_be_slow_are_revoked_at_once() -> None:
     schedule = scheduled(8)
     send(schedule, 0)
     send(schedule, 1)
@@ -500,7 +502,7 @@ def test_work_that_is_known_to_take_long_is_recalled_at_once() -> None:
     assert schedule.revocable(patient=True) == (1, 2)
 
 
-def test_a_lane_that_had_nothing_to_give_is_not_asked_again_before_it_has_answered() -> None:
+def test_a_lane_without_revocable_tasks_is_not_asked_again_before_an_answer() -> None:
     schedule = scheduled(8)
     send(schedule, 0)
     schedule.revoked(0, ())
@@ -509,7 +511,7 @@ def test_a_lane_that_had_nothing_to_give_is_not_asked_again_before_it_has_answer
     assert schedule.revocable(patient=False) == (0, 1)
 
 
-def test_the_task_that_runs_is_not_recalled() -> None:
+def test_the_running_task_is_not_revoked() -> None:
     schedule = scheduled(2)
     send(schedule, 0)
     send(schedule, 1)
@@ -529,7 +531,7 @@ def test_three_failed_starts_in_a_row_are_enough() -> None:
     assert schedule.queued == 0
 
 
-def test_a_worker_that_does_something_forgives_failed_starts() -> None:
+def test_a_worker_that_runs_a_task_resets_the_failed_starts() -> None:
     schedule = scheduled(10, lanes=0)
     schedule.start_failed()
     schedule.start_failed()
@@ -550,8 +552,8 @@ def test_new_workers_that_die_idle_are_failed_starts() -> None:
     assert not schedule.may_start_lanes
 
 
-def test_new_workers_that_end_because_they_have_nothing_to_do_are_not() -> None:
-    """Whoever has started them was kept from sending them something."""
+def test_new_workers_that_exit_idle_are_not_failed_starts() -> None:
+    """The run was prevented from sending them a batch."""
     schedule = scheduled(10, lanes=0)
     for lane in range(MAX_FAILED_STARTS):
         schedule.add_lane(lane, proven=False)
@@ -561,7 +563,7 @@ def test_new_workers_that_end_because_they_have_nothing_to_do_are_not() -> None:
     assert schedule.queued == 10
 
 
-def test_old_workers_that_died_idle_are_not() -> None:
+def test_old_workers_that_die_idle_are_not_failed_starts() -> None:
     schedule = scheduled(10, lanes=5)
     for lane in range(5):
         assert schedule.lane_died(lane, begun=0, loading=0) == []
@@ -574,7 +576,7 @@ def test_old_workers_that_died_idle_are_not() -> None:
 def sizes(
     seconds: float, queued: int = 10_000, bytes_each: int = 0, shared: int = 0, lanes: int = 2
 ) -> list[int]:
-    """The sizes of one batch after the other, to one of some lanes that hold nothing."""
+    """Return the sizes of successive batches for one of several empty lanes."""
     sizing, found = Sizing(), []
     while queued:
         size = (
@@ -590,7 +592,7 @@ def sizes(
     return found
 
 
-def test_quick_tasks_travel_together_in_growing_batches() -> None:
+def test_quick_tasks_are_sent_in_growing_batches() -> None:
     found = sizes(1e-6)
     assert found[:4] == [4, 8, 24, 72], "not many more than have been measured"
     assert max(found) > 200
@@ -598,15 +600,15 @@ def test_quick_tasks_travel_together_in_growing_batches() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "most"), [(1e-3, 59), (3e-3, 19), (1e-2, 5), (1.0, 1)])
-def test_batches_hold_about_sixty_milliseconds_of_work(seconds: float, most: int) -> None:
+def test_batches_hold_about_sixty_milliseconds_of_tasks(seconds: float, most: int) -> None:
     assert max(sizes(seconds, 1000)[1:]) == most
 
 
-def test_batches_are_larger_the_more_lanes_there_are_to_be_served() -> None:
+def test_batches_are_larger_for_more_lanes() -> None:
     assert max(sizes(1e-2, 10_000, lanes=64)[1:]) == 19
 
 
-def test_what_is_left_is_divided_evenly_whatever_lanes_have() -> None:
+def test_the_last_tasks_are_divided_evenly_whatever_lanes_hold() -> None:
     schedule = scheduled(20)
     assert [send(schedule, 0), send(schedule, 1)] == [[0, 1, 2, 3], [4, 5, 6, 7]]
     finish(schedule, 0, 1e-3, 4)
@@ -630,8 +632,8 @@ def test_lanes_need_somebody_before_their_answers_have_no_room() -> None:
         assert quiet_seconds(schedule) == pytest.approx(tasks * 1e-3)
 
 
-def test_one_that_was_kept_from_running_does_not_make_quick_ones_look_slow() -> None:
-    """By the mean the others would take half a second: nobody would look for their end."""
+def test_one_delayed_task_does_not_make_quick_tasks_look_slow() -> None:
+    """By the mean, the others would take half a second, and their answers would be read late."""
     schedule = scheduled(5000)
     for lane in range(2):
         for count in (4, 8, 24, 72, 216):
@@ -645,15 +647,15 @@ def test_one_that_was_kept_from_running_does_not_make_quick_ones_look_slow() -> 
     assert 0 < quiet_seconds(schedule) <= 1e-3
 
 
-def test_large_pickles_do_not_travel_together() -> None:
+def test_large_pickles_are_not_sent_together() -> None:
     assert max(sizes(1e-6, 1000, bytes_each=BATCH_BYTES // 3)[1:]) <= 3
 
 
-def test_what_tasks_share_does_not_keep_them_apart() -> None:
+def test_tasks_that_share_a_large_pickle_are_sent_together() -> None:
     assert max(sizes(1e-6, 1000, shared=BATCH_BYTES // 2)) > 50
 
 
-def test_a_task_that_a_second_lane_dies_of_while_it_comes_is_blamed() -> None:
+def test_a_task_is_blamed_when_a_second_lane_dies_while_receiving_it() -> None:
     schedule = scheduled(8, lanes=2)
     assert send(schedule, 0) == [0, 1, 2, 3]
     assert schedule.lane_died(0, 0, receiving=4) == []

@@ -129,7 +129,7 @@ def test_a_callable_finds_its_own_span_before_that_span_is_created() -> None:
     assert span.context is not None
     assert (span.context.trace_id, span.context.span_id) == (found.trace_id, found.span_id)
     assert found.is_remote
-    # Others that have the same tracer get ids of their usual kind.
+    # Other spans of the same tracer have ids of the usual kind.
     tracer = provider.get_tracer("enact_pool", span.instrumentation_scope.version)  # type: ignore[union-attr]
     assert tracer.id_generator is provider.id_generator  # type: ignore[attr-defined]
 

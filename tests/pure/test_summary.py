@@ -1,4 +1,4 @@
-"""What results look like when they are printed, one by one and as a summary."""
+"""The texts of results, one by one and as a summary."""
 
 from __future__ import annotations
 

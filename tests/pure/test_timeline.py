@@ -1,4 +1,4 @@
-"""Timelines of runs that never were: the trace, the page and the figures."""
+"""Timelines of made-up runs: the trace, the page and the figures."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from event_factories import BEGAN, callable_events, run_events
 from hypothesis import given
 from hypothesis import strategies as st
-from stories import BEGAN, callable_events, story
 
 from enact_pool import (
     EventEmitter,
@@ -132,14 +132,14 @@ def test_an_unfinished_callable_ends_with_its_worker_or_with_the_last_event() ->
     ("began", "first_pid", "processes"),
     [
         (BEGAN + 100, 100, 1),  # the same workers: one pool
-        (BEGAN + 100, 500, 2),  # others, at the same time: another one
-        (BEGAN + 60_000, 500, 1),  # others, later: no need for more rows
+        (BEGAN + 100, 500, 2),  # other workers at the same time: another pool
+        (BEGAN + 60_000, 500, 1),  # other workers, later: no additional rows
     ],
 )
 def test_lanes_of_pools_that_work_at_once_have_separate_rows(
     began: float, first_pid: int, processes: int
 ) -> None:
-    runs = [story(30, 2), story(30, 2, began=began, first_pid=first_pid)]
+    runs = [run_events(30, 2), run_events(30, 2, began=began, first_pid=first_pid)]
     trace = chrome_trace([event for run in runs for event in run])["traceEvents"]
     assert len({event["pid"] for event in trace}) == processes
     assert sum(event["ph"] == "b" for event in trace) == 2
@@ -228,7 +228,7 @@ def without_spans() -> Iterable[StreamEvent]:
 
 @pytest.mark.parametrize("events", [without_spans(), EventEmitter()], ids=["events", "emitter"])
 @pytest.mark.parametrize("draw", [chrome_trace, timeline_html, timeline_figures])
-def test_events_that_were_not_live_are_refused(draw: Any, events: Any) -> None:
+def test_events_that_were_not_live_raise(draw: Any, events: Any) -> None:
     with pytest.raises(ValueError, match=r'EventEmitter\(mode="live"\)'):
         draw(events)
 
@@ -236,7 +236,7 @@ def test_events_that_were_not_live_are_refused(draw: Any, events: Any) -> None:
 def test_the_ending_of_a_path_selects_the_kind_of_file(tmp_path: Path) -> None:
     events = EventEmitter(mode="live")
     for name in ("a.json", "a.json.gz", "a.HTML"):
-        for event in story(5, 2):
+        for event in run_events(5, 2):
             events.emit(event)
         write_timeline(events, tmp_path / name)
     plain, packed = (tmp_path / "a.json").read_bytes(), (tmp_path / "a.json.gz").read_bytes()
@@ -244,7 +244,7 @@ def test_the_ending_of_a_path_selects_the_kind_of_file(tmp_path: Path) -> None:
     assert "5 callables on 2 lanes" in (tmp_path / "a.HTML").read_text("utf-8")
     assert not events.drain()
     with pytest.raises(ValueError, match=r"not 'a\.png'"):
-        write_timeline(story(5, 2), tmp_path / "a.png")
+        write_timeline(run_events(5, 2), tmp_path / "a.png")
     assert not (tmp_path / "a.png").exists()
 
 
@@ -253,4 +253,4 @@ def test_a_page_without_plotly_is_refused_with_the_package_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "plotly.io", None)
     with pytest.raises(ImportError, match=r"pip install 'enact_pool\[timeline\]'"):
-        timeline_html(story(5, 2))
+        timeline_html(run_events(5, 2))

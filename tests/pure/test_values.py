@@ -83,7 +83,7 @@ class RunsNoInputOnly:
 
 
 @pytest.mark.parametrize("kind", [RunsOneInput, RunsAnything])
-def test_an_object_that_can_be_called_is_run_if_its_run_accepts_the_input(kind: type[Both]) -> None:
+def test_run_is_preferred_to_call_if_it_accepts_the_input(kind: type[Both]) -> None:
     candidate = kind()
     run = entry_point(candidate)
     assert run is not None
@@ -438,7 +438,7 @@ def test_a_closed_emitter_returns_its_events_and_refuses_new_ones() -> None:
 # Callables
 
 
-def test_the_protocols_can_be_checked() -> None:
+def test_the_protocols_can_be_checked_at_runtime() -> None:
     class Runs:
         def run(self, input: int) -> int:
             return input

@@ -1,0 +1,143 @@
+"""The delta encoding of closures of one `def`, and its decoding."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from enact_pool._mirror.caller.needs import Needs
+from enact_pool._mirror.caller.pickling import pickle_callables
+from enact_pool._wire.closures import parted, reunited
+
+PLAIN = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
+
+
+def travelled(callables: list[Any]) -> list[Any]:
+    """Return the callables as a worker receives them."""
+    return reunited(*pickle.loads(pickle_callables(parted(callables), Needs())))
+
+
+def captures(value: object) -> Callable[..., object]:
+    def captured(x: int, y: object = value) -> object:
+        """Return the captured value."""
+        return x, y, value
+
+    return captured
+
+
+@given(st.lists(PLAIN | st.lists(st.integers()) | st.just(captures(1)), max_size=20))
+def test_closures_arrive_with_their_own_captured_values(values: list[Any]) -> None:
+    functions: list[Any] = [lambda x, y=value: (x, y) for value in values]
+    functions += [(lambda v: lambda x: (x, v, v))(value) for value in values]
+    for function, original, value in zip(travelled(functions), functions, values * 2, strict=True):
+        if not callable(value):
+            assert function(1) == original(1)
+        assert function.__qualname__ == original.__qualname__
+        assert function.__module__ == original.__module__
+
+
+def test_most_closures_are_sent_as_their_captured_values() -> None:
+    def made(number: int) -> Callable[[int], int]:
+        def add(x: int) -> int:
+            """Add the number."""
+            return x + number
+
+        return add
+
+    functions = [made(number) for number in range(100)]
+    rest, families = parted(functions)
+    assert rest == [functions[0]] + [None] * 99
+    assert [len(others) for _, others in families] == [99]
+    arrived = travelled(functions)
+    assert [function(1) for function in arrived] == list(range(1, 101))
+    for function in arrived:
+        assert function.__annotations__ == functions[0].__annotations__
+        assert (function.__doc__, function.__name__) == ("Add the number.", "add")
+        assert function.__module__ == __name__
+
+
+def changed(name: str, value: object) -> Callable[..., object]:
+    function = captures(2)
+    setattr(function, name, value)
+    return function
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        captures([2]),
+        captures((2,)),
+        changed("__defaults__", ([],)),
+        changed("__kwdefaults__", {"y": 1}),
+        changed("__annotations__", {"x": "float"}),
+        changed("__doc__", "another text"),
+        changed("__name__", "another"),
+        changed("__qualname__", "another"),
+        changed("__module__", "another"),
+        changed("note", 1),
+        changed("__dict__", {"note": 1}),
+    ],
+    ids=range(11),
+)
+def test_closures_that_differ_in_other_ways_are_sent_whole(other: Callable[..., object]) -> None:
+    first = captures(1)
+    assert parted([first, captures(2)])[0][1] is None
+    assert parted([first, other])[0][1] is other
+
+
+def test_a_closure_with_an_empty_cell_is_sent_whole() -> None:
+    def made(full: bool) -> Callable[[], object]:
+        if full:
+            value = 1
+
+        def captured() -> object:
+            return value
+
+        return captured
+
+    full, empty, another = made(True), made(False), made(True)
+    assert parted([full, empty, another]) == ([full, empty, None], [(0, [(2, None, (1,))])])
+    with pytest.raises(NameError):
+        travelled([full, empty])[1]()
+
+
+def test_functions_with_different_globals_are_not_encoded_as_deltas() -> None:
+    here: dict[str, Any] = {}
+    there: dict[str, Any] = {}
+    code = compile("make = lambda n: lambda: (where, n)", "code", "exec")
+    for scope, where in ((here, "here"), (there, "there")):
+        exec(code, scope)
+        scope["where"] = where
+    functions = [here["make"](1), there["make"](2), here["make"](3)]
+    assert [function() for function in travelled(functions)] == [
+        ("here", 1),
+        ("there", 2),
+        ("here", 3),
+    ]
+
+
+def test_comparing_annotations_runs_none_of_their_code() -> None:
+    class Rude:
+        def __eq__(self, other: object) -> bool:
+            raise RuntimeError("compared")
+
+        __hash__ = None  # type: ignore[assignment]
+
+    def made(number: int) -> Callable[[Any], int]:
+        def captured(x: Any) -> int:
+            return number
+
+        captured.__annotations__ = {"x": Rude()}
+        return captured
+
+    functions = [made(1), made(2)]
+    assert parted(functions) == (functions, [])
+
+
+def test_importable_functions_are_sent_by_name() -> None:
+    assert parted([captures, captures]) == ([captures, captures], [])

@@ -1,0 +1,121 @@
+"""Task sources: items that are pulled from an iterable, and released when they are settled."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import cloudpickle
+import pytest
+
+from enact_pool import Ok
+from enact_pool._core.observer import NO_HOOKS
+from enact_pool._core.release_order import ReleaseOrder
+from enact_pool._engine.outcomes import Outcomes
+from enact_pool._engine.sources import PENDING, CallableSource, InputSource
+from enact_pool._wire.frames import Ending
+
+
+class Numbered:
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __call__(self, _: object) -> int:
+        return self.number
+
+
+def test_a_callable_is_not_confused_with_an_earlier_one_at_the_same_address() -> None:
+    """Later objects can reuse the address, and so the id, of freed ones."""
+
+    def callables() -> Iterator[Numbered]:
+        first = Numbered(0)
+        address = id(first)
+        yield first
+        del first
+        others = []
+        for _ in range(10_000):
+            second = Numbered(1)
+            if id(second) == address:
+                break
+            others.append(second)
+        yield second
+
+    work = CallableSource(callables(), None)
+    for number in range(2):
+        assert work.pull(1) == 1
+        ((callable_,), _) = pickle.loads(work.pickle([number]).payload)
+        assert callable_.number == number
+        work.settle([number])
+
+
+def test_an_iterable_without_a_ready_item_is_pulled_again() -> None:
+    work = InputSource(squared, iter([1, PENDING, 2, 3]))
+    assert [work.pull(5) for _ in range(2)] == [1, 2]
+    assert work.exhausted
+    assert pickle.loads(work.pickle([0, 1, 2]).payload) == (True, [1, 2, 3])
+
+
+def test_a_repeated_callable_is_pickled_once() -> None:
+    one = Numbered(7)
+    work = CallableSource([one] * 4, None)
+    work.pull_all()
+    assert work.pickle([0, 1]) is work.pickle([2, 3])
+
+
+def squared(number: int) -> int:
+    return number * number
+
+
+def square_of(function: Any) -> Any:
+    """Return the sent function's result for 3, and whether only its name was sent."""
+    work = CallableSource([function] * 2, 3)
+    work.pull_all()
+    batch = work.pickle([0, 1])
+    (one, other), _ = pickle.loads(batch.payload)
+    assert one is other
+    needs_nothing = not any(batch.manifests[len(work.manifests) :])
+    return one(3), len(batch.payload) < 100 and needs_nothing
+
+
+def test_a_function_is_sent_as_its_name_if_possible(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = squared
+    assert square_of(squared) == (9, True)
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    try:
+        assert square_of(squared) == (9, False)
+    finally:
+        cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+    monkeypatch.setattr(sys.modules[__name__], "squared", lambda number: 0)
+    assert square_of(original) == (9, False), "another function has its name"
+    assert square_of(lambda number: number**2) == (9, False)
+
+
+def test_sources_of_the_same_callables_have_the_same_workload_key() -> None:
+    def closure(captured: int) -> Any:
+        return lambda _: captured
+
+    def kinds(*callables: Any) -> Any:
+        return CallableSource(callables, None, at_once=True).workload_key
+
+    assert kinds(closure(1), closure(2)) == kinds(closure(3))
+    assert kinds(closure(1)) != kinds(squared)
+    assert kinds(Numbered(1)) == kinds(Numbered(2)) != kinds(closure(1), Numbered(1))
+    assert kinds(*[len] * 1000) is None
+    assert InputSource(squared, range(3)).workload_key == kinds(squared)
+
+
+@pytest.mark.parametrize("ending", [Ending.ERROR, Ending.SHOWN])
+def test_an_answer_that_makes_no_sense_costs_its_own_result(ending: int) -> None:
+    order: ReleaseOrder[Any] = ReleaseOrder()
+    work = CallableSource([len, len], "abc")
+    work.pull_all()
+    outcomes = Outcomes(order, work, NO_HOOKS)
+    outcomes.expect(range(2))
+    order.submit(2)
+    endings = bytearray([ending, Ending.VALUE])
+    outcomes.answered([0, 1], [1, 1], endings, [pickle.dumps(None), pickle.dumps(3)])
+    _, (odd, good) = order.release()
+    assert "makes no sense" in odd.output.error
+    assert good.output == Ok(3)
