@@ -57,8 +57,8 @@ def test_each_callable_is_called_by_all_wrappers_with_its_index_the_first_outerm
     pool: Pool, size: int
 ) -> None:
     """With an input in the batch, with one that is a large value, and with limits."""
-    many = [lambda _, n=n: f"{n}: {deeds.placed(_)}" for n in range(30)]
-    callables = [deeds.placed, deeds.placed_later, *many]
+    many = [lambda _, n=n: f"{n}: {samples.active_wrappers(_)}" for n in range(30)]
+    callables = [samples.active_wrappers, samples.active_wrappers_later, *many]
     emitter = Wrapping("a", "b")
     results = run_parallel(callables, bytearray(size), emitter, pool=pool, max_memory=1 << 40)
     expected = ["a0 b0", "a1 b1", *[f"{n}: a{n + 2} b{n + 2}" for n in range(30)]]
@@ -67,7 +67,7 @@ def test_each_callable_is_called_by_all_wrappers_with_its_index_the_first_outerm
 
 
 def test_calls_of_one_function_are_wrapped_with_their_indexes(pool: Pool) -> None:
-    lazy = imap_parallel(deeds.placed, itertools.count(), Wrapping("a"), pool=pool)
+    lazy = imap_parallel(samples.active_wrappers, itertools.count(), Wrapping("a"), pool=pool)
     assert [next(lazy).output for _ in range(3)] == [Ok("a0"), Ok("a1"), Ok("a2")]
     lazy.close()
     results = map_parallel(samples.active_wrappers, [[0], {1}], Wrapping("b"), pool=pool)

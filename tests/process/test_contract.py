@@ -84,7 +84,7 @@ def test_all_idle_workers_receive_some_of_the_waiting_callables(tmp_path: Path) 
 
 
 def test_a_run_without_callables_has_no_results_no_events_and_no_process(mark: str) -> None:
-    from conftest import processes
+    from tests.conftest import processes
 
     before = processes(mark)
     emitter = EventEmitter()
@@ -329,7 +329,7 @@ def test_an_input_that_cannot_be_pickled_fails_all_callables(pool: Pool) -> None
 
 
 def test_an_input_that_cannot_be_rebuilt_fails_all_callables(pool: Pool) -> None:
-    for output in outputs(pool, *[deeds.square] * 3, input=deeds.LoadsElsewhere()):
+    for output in outputs(pool, *[samples.square] * 3, input=pickles.LoadsElsewhere()):
         assert output.error.startswith("the input cannot be rebuilt in the worker: LookupError")
 
 

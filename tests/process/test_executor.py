@@ -236,7 +236,7 @@ def test_map_returns_values_in_order_and_raises_in_their_place(executor: PoolExe
 
 
 def test_map_raises_after_its_timeout(executor: PoolExecutor, gated: Gated) -> None:
-    values = executor.map(deeds.busy_until(str(gated.gate)), [None], timeout=0.01)
+    values = executor.map(samples.busy_until(str(gated.gate)), [None], timeout=0.01)
     # The built-in one, from 3.11 on.
     with pytest.raises(concurrent.futures.TimeoutError):
         next(values)

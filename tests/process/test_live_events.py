@@ -71,7 +71,7 @@ def test_a_start_is_emitted_while_the_callable_and_earlier_ones_run(
 
 
 def test_events_contain_where_and_when_each_callable_ran() -> None:
-    callables: list[Any] = [lambda _: os.getpid(), deeds.exit_7, lambda _: 1 // 0]
+    callables: list[Any] = [lambda _: os.getpid(), samples.exit_7, lambda _: 1 // 0]
     emitter = Reacts()
     with Pool(1) as pool:
         results = pool.run_parallel([*callables, callables[0]], None, emitter)

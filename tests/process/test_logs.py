@@ -351,7 +351,7 @@ def test_warnings_go_through_the_filters_here() -> None:
 
 def test_a_warning_that_is_an_error_here_is_raised_in_the_callable() -> None:
     """Workers use the filters that the caller has when the run begins."""
-    warned, other = run_parallel([warn, deeds.square], 3, forward_logs=True)
+    warned, other = run_parallel([warn, samples.square], 3, forward_logs=True)
     assert (warned.output, other.output) == (Err("is old"), Ok(9))
 
 

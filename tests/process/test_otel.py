@@ -202,7 +202,7 @@ def test_runs_of_several_threads_and_of_callables_belong_to_their_callers(
         for thread in threads:
             thread.join()
         with traces.tracer.start_as_current_span("outermost"):
-            pool.run_parallel([traced.nested], 0, emitter)
+            pool.run_parallel([traced_callables.nested], 0, emitter)
     for trace_id, trace_ids in seen:
         assert trace_ids == [trace_id] * 40
     (outer,) = [s for s in traces.exporter.get_finished_spans() if s.name == "nested"]

@@ -97,7 +97,7 @@ def print_in_threads(_: object) -> None:
 
 def test_each_result_has_the_output_of_its_callable_however_it_ended() -> None:
     """Quick callables, many in one batch, have only their own output."""
-    ends = [deeds.square, fail, deeds.segfault, deeds.exit_7, hang]
+    ends = [samples.square, fail, samples.segfault, samples.exit_7, hang]
     callables: list[Any] = [greet] * 60
     for index, action in enumerate(ends):
         callables[5 + 10 * index] = Then(action)
@@ -121,7 +121,7 @@ def test_each_result_has_the_output_of_its_callable_however_it_ended() -> None:
     [close_streams, replace_streams, print_to_a_full_pipe, state_callables.close_every_descriptor],
 )
 def test_changes_of_streams_are_undone_after_each_callable(
-    deed: Callable[[Any], Any], capfd: pytest.CaptureFixture[str]
+    action: Callable[[Any], Any], capfd: pytest.CaptureFixture[str]
 ) -> None:
     """After the run, the streams are the original ones."""
     with Pool(1) as pool:

@@ -51,7 +51,7 @@ class Bar:
 
 
 def test_a_bar_that_counts_all_outcomes_stays_visible() -> None:
-    callables = [deeds.square, deeds.fail, deeds.segfault, deeds.square]
+    callables = [samples.square, samples.fail, samples.segfault, samples.square]
     with seen() as terminal:
         results = run_parallel(callables, 3, progress=True)
     assert [result.output.is_ok for result in results] == [True, False, False, True]
@@ -133,7 +133,7 @@ def test_a_bar_is_refreshed_while_nothing_ends(tmp_path: Path) -> None:
                 gate.touch()
 
     bar = Refreshing()
-    assert run_parallel([deeds.WaitFor(str(gate))], 3, progress=bar)[0].output.is_ok
+    assert run_parallel([samples.WaitFor(str(gate))], 3, progress=bar)[0].output.is_ok
     assert bar.updates == [1]
 
 

@@ -273,7 +273,7 @@ class Core(RuleBasedStateMachine):
 
     @invariant()
     def released_in_order_and_at_once(self) -> None:
-        for told, outcome in zip(*self.order.release(), strict=True):
+        for released, outcome in zip(*self.order.release(), strict=True):
             task = self.released if self.ordered else self.settled[self.released]
             assert released == task
             assert outcome == (self.fates[task], task)
