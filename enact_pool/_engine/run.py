@@ -52,7 +52,7 @@ from enact_pool._lanes.lane_pool import LanePool
 from enact_pool._model.limits import Limits
 from enact_pool._model.results import Err, ParallelResult
 from enact_pool._python.interrupts import raise_interrupt
-from enact_pool._python.texts import describe
+from enact_pool._python.tracebacks import describe
 from enact_pool._system.spin_poll import SPIN_SECONDS
 
 __all__ = ["run"]

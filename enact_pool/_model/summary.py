@@ -18,7 +18,7 @@ from attrs import define, field, frozen
 
 from enact_pool._model.errors import ExecutionError, ExecutionErrorCategory
 from enact_pool._model.results import Err, ParallelResult, Tally, outcome_of
-from enact_pool._python.texts import duration_text
+from enact_pool._python.durations import duration_text
 
 __all__ = ["FailureGroup", "FailureKind", "Summary", "summarize"]
 

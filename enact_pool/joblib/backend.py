@@ -26,7 +26,7 @@ from joblib.parallel import (
 
 from enact_pool._api.executor import PoolExecutor
 from enact_pool._engine.futures import CallFuture
-from enact_pool._system.nesting import nesting
+from enact_pool._wire.worker_config import nesting
 from enact_pool.joblib.batch import Batch
 from enact_pool.joblib.kept import kept_executors
 from enact_pool.joblib.loans import Loans

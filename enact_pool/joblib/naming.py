@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from enact_pool._python.texts import shown
+from enact_pool._python.reprs import display_text
 
 __all__ = ["function_name", "is_fit", "task_name"]
 
@@ -45,7 +45,7 @@ def task_name(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping
 def _fit_name(given: Mapping[str, Any]) -> str:
     name = f"the fit of {_brief(given['estimator'])}" if "estimator" in given else "a fit"
     if given.get("parameters") is not None:
-        name += f" with {_cut(shown(given['parameters']), _LONGEST_CALL)}"
+        name += f" with {_cut(display_text(given['parameters']), _LONGEST_CALL)}"
     for what in ("split", "candidate"):
         progress = given.get(f"{what}_progress")
         if progress:
@@ -64,7 +64,7 @@ def _brief(value: object) -> str:
     shape = getattr(value, "shape", None)
     if isinstance(shape, tuple) and shape:
         return f"<{type(value).__name__} of shape {shape}>"
-    return _cut(" ".join(shown(value).split()), _LONGEST_ARGUMENT)
+    return _cut(" ".join(display_text(value).split()), _LONGEST_ARGUMENT)
 
 
 def _cut(text: str, longest: int) -> str:

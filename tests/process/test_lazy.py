@@ -168,7 +168,7 @@ def test_what_an_iterable_raises_comes_after_the_results_of_what_it_gave(pool: P
 def test_what_is_no_callable_is_named_after_the_results_of_those_before(pool: Pool) -> None:
     results = iter_parallel([deeds.square, 5, deeds.square], 3, pool=pool)
     assert next(results).output == Ok(9)
-    with pytest.raises(TypeError, match=r"callables\[1\] is no callable: 'int' object"):
+    with pytest.raises(TypeError, match=r"callables\[1\] is not callable: 'int' object"):
         next(results)
 
 
@@ -308,7 +308,7 @@ def test_no_inputs_give_no_results(pool: Pool) -> None:
 @pytest.mark.parametrize(
     ("function", "inputs", "text"),
     [
-        (5, [1], "function is no callable: 'int' object"),
+        (5, [1], "function is not callable: 'int' object"),
         (deeds.square, 5, "inputs must be an iterable, not int"),
     ],
 )

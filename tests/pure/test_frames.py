@@ -10,7 +10,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from enact_pool._ipc.answer_journal import JOURNAL_BYTES, Journal
-from enact_pool._python.texts import describe, shown, shows_itself
+from enact_pool._python.reprs import display_text, has_plain_repr
+from enact_pool._python.tracebacks import describe
 from enact_pool._wire.frames import (
     ANSWER,
     COUNT,
@@ -21,14 +22,12 @@ from enact_pool._wire.frames import (
     FrameError,
     FrameReader,
     pack_answer,
-    pack_permits,
     pack_ran,
     ran_parts,
-    unpack_began,
-    unpack_permit,
-    unpack_permits,
+    unpack_begun,
     unpack_ran,
 )
+from enact_pool._wire.permits import pack_permits, unpack_permit, unpack_permits
 
 MAGIC = pack_answer(Answer.READY)[:4]
 FRAME = st.tuples(
@@ -102,7 +101,7 @@ def test_the_answer_for_a_single_callable_is_unpacked() -> None:
     )
     assert (kind, serial, count, rest) == (Answer.RAN, 7, 1, [])
     assert unpack_ran(count, payload) == ([500], bytearray([3]), [b"text"])
-    assert unpack_began(count, payload) == [90]
+    assert unpack_begun(count, payload) == [90]
 
 
 @given(st.lists(ENTRY, min_size=1, max_size=30), st.data())
@@ -122,7 +121,7 @@ def test_what_a_journal_tells_is_what_was_added(entries: list[Any], data: Any) -
     found = journal.read()
     assert found is not None
     assert found == (range(100, 100 + len(entries)), framed)
-    parts = unpack_began(len(entries), framed), *unpack_ran(len(entries), framed)
+    parts = unpack_begun(len(entries), framed), *unpack_ran(len(entries), framed)
     assert list(zip(*parts, strict=True)) == entries
 
 
@@ -172,7 +171,7 @@ def test_entries_that_are_counted_before_they_are_there_are_not_read(
     assert found is not None
     serials, framed = found
     assert serials == seen
-    parts = unpack_began(len(entries), framed), *unpack_ran(len(entries), framed)
+    parts = unpack_begun(len(entries), framed), *unpack_ran(len(entries), framed)
     assert list(zip(*parts, strict=True)) == entries
 
 
@@ -217,15 +216,15 @@ SIMPLE = st.recursive(
 
 @given(SIMPLE.filter(lambda value: not isinstance(value, str)))
 def test_small_values_are_shown_as_their_repr(value: object) -> None:
-    assert shown(value) == repr(value)
-    if shows_itself(value):
-        assert str(value) == shown(value)
+    assert display_text(value) == repr(value)
+    if has_plain_repr(value):
+        assert str(value) == display_text(value)
 
 
 @given(st.text())
 def test_texts_are_shown_as_they_are(text: str) -> None:
-    assert shown(text) == text
-    assert shows_itself(text)
+    assert display_text(text) == text
+    assert has_plain_repr(text)
 
 
 class Loud:
@@ -263,15 +262,15 @@ class Rude:
     ids=lambda value: type(value).__name__,
 )
 def test_no_value_is_shown_at_great_length(value: object) -> None:
-    assert 0 < len(shown(value)) <= 1100
-    assert not shows_itself(value)
+    assert 0 < len(display_text(value)) <= 1100
+    assert not has_plain_repr(value)
 
 
 def test_a_text_of_a_subclass_is_sent_as_a_plain_one() -> None:
     class Styled(str):
         __slots__ = ()
 
-    assert type(shown(Styled("a"))) is str
+    assert type(display_text(Styled("a"))) is str
     assert all(type(text) is str for text in describe(ValueError(Styled("a")), ""))
 
 

@@ -15,11 +15,12 @@ import pytest
 from enact_pool._lanes.death import Death
 from enact_pool._mirror.caller.pickler import Needs
 from enact_pool._mirror.caller.pickling import pickle_value
-from enact_pool._python.source_lines import with_sources
-from enact_pool._python.texts import OUR_FOLDER, describe, duration_text
-from enact_pool._worker.main import serve
+from enact_pool._python.durations import duration_text
+from enact_pool._python.source_lines import add_source_lines
+from enact_pool._python.tracebacks import PACKAGE_FOLDER, describe
+from enact_pool._worker.batches import BatchRunner
 
-OURS = f"{OUR_FOLDER}some_module.py"
+OURS = f"{PACKAGE_FOLDER}some_module.py"
 
 
 def ours(source: str, **names: Any) -> Any:
@@ -132,8 +133,8 @@ ZeroDivisionError: {CELL}"""
     filled = lacking.replace("line 2, in f", "line 2, in f\n    return 1 / x", 1)
     filled += "\n"
     head, _, tail = filled.rpartition("line 2, in f\n")
-    assert with_sources(lacking) == f"{head}line 2, in f\n  |     return 1 / x\n{tail}"[:-1]
-    assert with_sources(with_sources(lacking)) == with_sources(lacking)
+    assert add_source_lines(lacking) == f"{head}line 2, in f\n  |     return 1 / x\n{tail}"[:-1]
+    assert add_source_lines(add_source_lines(lacking)) == add_source_lines(lacking)
 
 
 def test_the_stack_of_a_crash_is_shown_with_its_lines() -> None:
@@ -147,11 +148,11 @@ Current thread 0x1 (most recent call first):
   File "{OURS}", line 3 in wrap
   File "/dev/zero", line 1 in forged
   File "{asyncio.runners.__file__}", line 118 in run
-  File "{serve.__code__.co_filename}", line 9 in _run
+  File "{BatchRunner.run.__code__.co_filename}", line 9 in _run
   File "/lib/python/runpy.py", line 1 in run
 """
     death = Death.of(-11, stack, ())
-    shown = with_sources(death.stack, of_files=True).split("\n")
+    shown = add_source_lines(death.stack, of_files=True).split("\n")
     assert shown[2:] == [
         "Current thread 0x1 (most recent call first):",
         f'  File "{__file__}", line {line} in fail',

@@ -23,7 +23,7 @@ from enact_pool._mirror.caller.scopes import (
 )
 from enact_pool._mirror.registry import module_of
 from enact_pool._python.interrupts import raise_interrupt
-from enact_pool._python.texts import describe
+from enact_pool._python.tracebacks import describe
 from enact_pool._wire.frames import SHAREABLE
 
 __all__ = ["Binding", "bound", "others_of", "scope_item", "unbound", "value_of"]

@@ -16,7 +16,7 @@ from enact_pool._mirror.caller.scopes import Definition, LruCache
 from enact_pool._mirror.rebuild import REGISTERED
 from enact_pool._mirror.registry import member_key, registry, unwrapped
 from enact_pool._python.interrupts import raise_interrupt
-from enact_pool._python.texts import describe
+from enact_pool._python.tracebacks import describe
 from enact_pool._wire.frames import SHAREABLE
 
 __all__ = ["Record", "fields_of", "lacking", "may_change", "note_changes", "watch"]

@@ -17,7 +17,7 @@ from enact_pool._mirror.caller.records import Look, current
 from enact_pool._mirror.caller.scopes import IMPLICIT, Definition, Scope, scopes
 from enact_pool._mirror.caller.sweeping import let_go_of_rebound, sweep_if_due
 from enact_pool._python.interrupts import raise_interrupt
-from enact_pool._python.texts import describe
+from enact_pool._python.tracebacks import describe
 
 __all__ = ["Snapshot", "manifest_of"]
 

@@ -37,7 +37,7 @@ from enact_pool._mirror.registry import (
     resolve,
 )
 from enact_pool._mirror.worker.children import MainSpec
-from enact_pool._python.texts import traceback_of
+from enact_pool._python.tracebacks import traceback_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -610,7 +610,7 @@ def _end_if_forked() -> None:
 
 
 def _text(error: BaseException) -> str:
-    from enact_pool._python.texts import describe
+    from enact_pool._python.tracebacks import describe
 
     text, kind, _ = describe(error)
     return f"{kind}: {text}"

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from enact_pool._mirror.caller.pickler import Needs
 from enact_pool._mirror.caller.pickling import pickle_callables
-from enact_pool._wire.closures import parted, reunited
+from enact_pool._wire.closures import join_closures, split_closures
 
 PLAIN = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 
 
 def travelled(callables: list[Any]) -> list[Any]:
     """The callables as a worker gets them."""
-    return reunited(*pickle.loads(pickle_callables(parted(callables), Needs())))
+    return join_closures(*pickle.loads(pickle_callables(split_closures(callables), Needs())))
 
 
 def captures(value: object) -> Callable[..., object]:
@@ -50,7 +50,7 @@ def test_most_of_many_kin_travel_as_their_captured_values() -> None:
         return add
 
     functions = [made(number) for number in range(100)]
-    rest, families = parted(functions)
+    rest, families = split_closures(functions)
     assert rest == [functions[0]] + [None] * 99
     assert [len(others) for _, others in families] == [99]
     arrived = travelled(functions)
@@ -86,8 +86,8 @@ def changed(name: str, value: object) -> Callable[..., object]:
 )
 def test_what_differs_otherwise_travels_whole(other: Callable[..., object]) -> None:
     first = captures(1)
-    assert parted([first, captures(2)])[0][1] is None
-    assert parted([first, other])[0][1] is other
+    assert split_closures([first, captures(2)])[0][1] is None
+    assert split_closures([first, other])[0][1] is other
 
 
 def test_a_cell_without_a_value_travels_whole() -> None:
@@ -101,7 +101,7 @@ def test_a_cell_without_a_value_travels_whole() -> None:
         return told
 
     full, empty, another = made(True), made(False), made(True)
-    assert parted([full, empty, another]) == ([full, empty, None], [(0, [(2, None, (1,))])])
+    assert split_closures([full, empty, another]) == ([full, empty, None], [(0, [(2, None, (1,))])])
     with pytest.raises(NameError):
         travelled([full, empty])[1]()
 
@@ -136,8 +136,8 @@ def test_comparing_annotations_runs_no_code_of_theirs() -> None:
         return told
 
     functions = [made(1), made(2)]
-    assert parted(functions) == (functions, [])
+    assert split_closures(functions) == (functions, [])
 
 
 def test_importable_functions_travel_by_name() -> None:
-    assert parted([captures, captures]) == ([captures, captures], [])
+    assert split_closures([captures, captures]) == ([captures, captures], [])

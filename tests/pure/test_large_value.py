@@ -186,7 +186,7 @@ def test_a_parcel_that_comes_without_its_descriptor_is_an_error_of_its_own(
     ends: tuple[int, SideChannelReader],
 ) -> None:
     """So it comes to a process that has no descriptor left."""
-    os.write(ends[0], header(Kind.PARCEL, 7))
+    os.write(ends[0], header(Kind.DESCRIPTORS, 7))
     with pytest.raises(OSError, match="Too many open files"):
         LargeValue.receive(ends[1], 7, bytes(8))
 
