@@ -16,11 +16,12 @@ from __future__ import annotations
 import faulthandler
 import os
 import resource
-import signal
 import sys
 import threading
 from _signal import (  # type: ignore[import-not-found]
+    ITIMER_PROF,
     ITIMER_REAL,
+    ITIMER_VIRTUAL,
     SIG_BLOCK,
     SIG_SETMASK,
     alarm,
@@ -28,6 +29,7 @@ from _signal import (  # type: ignore[import-not-found]
     getsignal,
     pthread_sigmask,
     setitimer,
+    valid_signals,
 )
 from _signal import signal as set_handler
 from _thread import _count as count_threads
@@ -61,9 +63,9 @@ _environ = os.environ
 _variables: dict[Any, Any] = vars(_environ)["_data"]
 _TO_RETURN = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 
-_SIGNALS = tuple(sorted(int(number) for number in signal.valid_signals()))
+_SIGNALS = tuple(sorted(valid_signals()))
 
-_TIMERS = tuple(map(int, (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)))
+_TIMERS = (ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF)
 
 _RESOURCES = tuple(
     sorted({getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")})

@@ -41,37 +41,27 @@ def documented_transitions() -> dict[str, set[str]]:
 
 def test_each_record_determines_the_status() -> None:
     recorder = new_recorder()
-    journal = recorder.journal
-
-    def status() -> str:
-        return recorder.status
-
-    def after(name: str, *arguments: Any) -> str:
-        getattr(recorder, name)(*arguments)
-        return status()
-
-    assert status() == "RESTING"
-    assert after("record_preparing", True) == "PREPARING"
-    assert after("record_preparing", False) == "RESTING"
-    assert after("record_receiving", 2) == "RECEIVING"
-    assert after("record_receiving", 0) == "RESTING"
-    assert after("record_loading", 2, 10) == "LOADING"
-    assert recorder.activity == (0, 2, 10)
-    assert after("record_loading", 0, 20) == "BETWEEN"
-    assert recorder.activity is None
-    assert after("record_begun", 1, 30) == "RUNNING"
-    assert recorder.activity == (1, 0, 30)
-    assert journal.add(1, 1, 30, 5, b"")
-    assert status() == "BETWEEN"
-    assert after("record_loading", 2, 40) == "LOADING"
-    assert recorder.activity == (1, 2, 40)
-    assert after("record_loading", 0, 50) == "BETWEEN"
-    assert after("record_begun", 2, 50) == "RUNNING"
-    assert recorder.activity == (2, 0, 50)
-    assert after("record_resting") == "RESTING"
-    assert after("record_flushing", True) == "FLUSHING"
-    assert after("record_flushing", False) == "RESTING"
-    assert after("record_expired") == "EXPIRED"
+    steps: list[tuple[Any, tuple[Any, ...], str, Any]] = [
+        (recorder.record_preparing, (True,), "PREPARING", None),
+        (recorder.record_preparing, (False,), "RESTING", None),
+        (recorder.record_receiving, (2,), "RECEIVING", None),
+        (recorder.record_receiving, (0,), "RESTING", None),
+        (recorder.record_loading, (2, 10), "LOADING", (0, 2, 10)),
+        (recorder.record_loading, (0, 20), "BETWEEN", None),
+        (recorder.record_begun, (1, 30), "RUNNING", (1, 0, 30)),
+        (recorder.journal.add, (1, 1, 30, 5, b""), "BETWEEN", None),
+        (recorder.record_loading, (2, 40), "LOADING", (1, 2, 40)),
+        (recorder.record_loading, (0, 50), "BETWEEN", None),
+        (recorder.record_begun, (2, 50), "RUNNING", (2, 0, 50)),
+        (recorder.record_resting, (), "RESTING", None),
+        (recorder.record_flushing, (True,), "FLUSHING", None),
+        (recorder.record_flushing, (False,), "RESTING", None),
+        (recorder.record_expired, (), "EXPIRED", None),
+    ]
+    assert recorder.status == "RESTING"
+    for record, arguments, status, activity in steps:
+        record(*arguments)
+        assert (recorder.status, recorder.activity) == (status, activity)
 
 
 def test_preparing_and_flushing_are_not_the_time_of_the_task_before() -> None:

@@ -1,4 +1,4 @@
-"""Frames, and the texts of values and exceptions."""
+"""Frames, permits, the answer journal, and texts of values and exceptions."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ FRAMES = st.lists(FRAME)
 
 
 def unpacked(read: list[tuple[tuple[int, ...], bytes]]) -> list[tuple[int, int, bytes]]:
-    """What was packed into these frames."""
+    """Return what was packed into these frames."""
     return [(header[KIND], header[SERIAL], payload) for header, payload in read]
 
 
@@ -61,7 +61,7 @@ GARBAGE = st.binary(max_size=60).filter(lambda data: not set(data) & set(MAGIC))
 
 
 @given(frames=st.lists(st.tuples(GARBAGE, FRAME)), cuts=st.lists(st.integers(1, 40)))
-def test_what_is_no_frame_is_skipped(frames: list[Any], cuts: list[int]) -> None:
+def test_bytes_that_are_not_a_frame_are_skipped(frames: list[Any], cuts: list[int]) -> None:
     stream = b"".join(garbage + pack_answer(*frame) for garbage, frame in frames)
     reader, read = FrameReader(ANSWER), []
     for cut in cuts:
@@ -72,11 +72,11 @@ def test_what_is_no_frame_is_skipped(frames: list[Any], cuts: list[int]) -> None
 
 
 @given(st.integers(0, 2**48 - 21), st.integers(1, 20), st.integers(1, 7))
-def test_permits_are_known_from_parts_of_permits(first: int, count: int, taken: int) -> None:
+def test_a_part_of_a_permit_is_an_error(first: int, count: int, taken: int) -> None:
     permits = pack_permits(range(first, first + count))
     assert unpack_permits(permits) == tuple(range(first, first + count))
     assert unpack_permit(permits[:8]) == first
-    # But for numbers that look like the mark of a permit.
+    # Exclude numbers that look like the mark of a permit.
     assume(permits.count(permits[:2]) == count)
     for part in (permits[:taken], permits[taken : 8 + taken], permits[: 8 + taken]):
         if part != permits[:8]:
@@ -88,14 +88,14 @@ def test_permits_are_known_from_parts_of_permits(first: int, count: int, taken: 
         unpack_permits(permits[taken:] + bytes(taken))
 
 
-# What has run
+# Answers
 
 ENTRY = st.tuples(
     st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1), st.integers(1, 5), st.binary(max_size=40)
 )
 
 
-def test_the_answer_for_a_single_callable_is_unpacked() -> None:
+def test_the_answer_for_a_single_task_is_unpacked() -> None:
     ((_, kind, serial, count, _), payload), *rest = FrameReader(ANSWER).feed(
         pack_ran(7, 1, ran_parts(90, 500, 3, b"text"))
     )
@@ -105,9 +105,9 @@ def test_the_answer_for_a_single_callable_is_unpacked() -> None:
 
 
 @given(st.lists(ENTRY, min_size=1, max_size=30), st.data())
-def test_what_a_journal_tells_is_what_was_added(entries: list[Any], data: Any) -> None:
+def test_a_journal_returns_the_answers_that_were_added(entries: list[Any], data: Any) -> None:
     journal = Journal(memoryview(bytearray(JOURNAL_BYTES)))
-    # What it had before leaves no trace.
+    # Earlier entries leave no trace.
     for serial in range(data.draw(st.integers(0, 5))):
         journal.add(serial, 1, 1, 1, b"older")
     journal.clear()
@@ -125,7 +125,7 @@ def test_what_a_journal_tells_is_what_was_added(entries: list[Any], data: Any) -
     assert list(zip(*parts, strict=True)) == entries
 
 
-def test_a_journal_takes_what_it_has_room_for() -> None:
+def test_a_journal_accepts_answers_until_it_is_full() -> None:
     journal = Journal(memoryview(bytearray(JOURNAL_BYTES)))
     assert not journal.add(1, 1, 1, 1, bytes(JOURNAL_BYTES)), "too large for any journal"
     count = 1
@@ -138,7 +138,7 @@ def test_a_journal_takes_what_it_has_room_for() -> None:
 
 
 @pytest.mark.parametrize("before", ["its first entry", "all entries"])
-def test_a_journal_that_changes_while_it_is_read_tells_nothing(before: str) -> None:
+def test_a_journal_that_changes_while_it_is_read_returns_none(before: str) -> None:
     """The other side of the same memory clears it in between."""
     memory = memoryview(bytearray(JOURNAL_BYTES))
     worker = Journal(memory)
@@ -156,10 +156,10 @@ def test_a_journal_that_changes_while_it_is_read_tells_nothing(before: str) -> N
 
 
 @given(st.lists(ENTRY, min_size=1, max_size=10), st.integers(1, 5), st.integers(0, 99))
-def test_entries_that_are_counted_before_they_are_there_are_not_read(
+def test_entries_that_are_counted_before_they_are_visible_are_not_read(
     entries: list[Any], more: int, seed: int
 ) -> None:
-    """As a CPU that reorders stores may show them: only those that were seen before are read."""
+    """A CPU that reorders stores may show them so: only entries of the first look are read."""
     memory = memoryview(bytearray(Random(seed).randbytes(JOURNAL_BYTES)))
     memory[:16] = bytes(16)
     worker, parent = Journal(memory), Journal(memory)
@@ -176,7 +176,7 @@ def test_entries_that_are_counted_before_they_are_there_are_not_read(
 
 
 @given(st.integers(0, 2**32 - 1), st.binary(max_size=100))
-def test_nothing_but_what_fits_is_unpacked(count: int, payload: bytes) -> None:
+def test_a_payload_of_the_wrong_size_is_an_error(count: int, payload: bytes) -> None:
     try:
         ran_ns, endings, payloads = unpack_ran(count, payload)
     except FrameError:
@@ -187,7 +187,7 @@ def test_nothing_but_what_fits_is_unpacked(count: int, payload: bytes) -> None:
 
 
 @given(st.binary(min_size=25, max_size=25), st.binary(max_size=8))
-def test_no_answer_for_one_callable_has_an_unknown_ending(entry: bytes, payload: bytes) -> None:
+def test_an_unknown_ending_is_an_error(entry: bytes, payload: bytes) -> None:
     sized = entry[:8] + len(payload).to_bytes(8, "little") + entry[16:]
     known = entry[24] in range(Ending.VALUE, Ending.LARGE_SHOWN + 1)
     if known:
@@ -215,14 +215,14 @@ SIMPLE = st.recursive(
 
 
 @given(SIMPLE.filter(lambda value: not isinstance(value, str)))
-def test_small_values_are_shown_as_their_repr(value: object) -> None:
+def test_the_text_of_a_small_value_is_its_repr(value: object) -> None:
     assert display_text(value) == repr(value)
     if has_plain_repr(value):
         assert str(value) == display_text(value)
 
 
 @given(st.text())
-def test_texts_are_shown_as_they_are(text: str) -> None:
+def test_the_text_of_a_text_is_itself(text: str) -> None:
     assert display_text(text) == text
     assert has_plain_repr(text)
 
@@ -261,12 +261,12 @@ class Rude:
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_no_value_is_shown_at_great_length(value: object) -> None:
+def test_texts_of_values_are_bounded(value: object) -> None:
     assert 0 < len(display_text(value)) <= 1100
     assert not has_plain_repr(value)
 
 
-def test_a_text_of_a_subclass_is_sent_as_a_plain_one() -> None:
+def test_a_text_of_a_subclass_becomes_a_plain_text() -> None:
     class Styled(str):
         __slots__ = ()
 
@@ -274,7 +274,7 @@ def test_a_text_of_a_subclass_is_sent_as_a_plain_one() -> None:
     assert all(type(text) is str for text in describe(ValueError(Styled("a")), ""))
 
 
-def test_an_exception_that_breaks_traceback_printing_is_described_all_the_same() -> None:
+def test_an_exception_that_breaks_traceback_printing_is_described() -> None:
     class Awkward(Exception):
         @property
         def __notes__(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""What is shown of where something went wrong: in a traceback, or in the stack of a crash."""
+"""Tracebacks of exceptions and stacks of crashes, as users see them; and texts of durations."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OURS = f"{PACKAGE_FOLDER}some_module.py"
 
 
 def ours(source: str, **names: Any) -> Any:
-    """The function `f` of this source, as if it were a part of the package."""
+    """Return the function `f` of this source, as if it were a part of the package."""
     exec(compile(source, OURS, "exec"), names)
     return names["f"]
 
@@ -76,10 +76,10 @@ def frames(traceback: str) -> list[str]:
         (call, ours("def f(): raise ValueError('boom')"), []),
     ],
 )
-def test_a_traceback_has_the_users_frames_only(
+def test_a_traceback_has_only_the_users_frames(
     enter: Callable[..., Any], function: Any, expected: list[str]
 ) -> None:
-    """None of ours, at its ends or in between or in its causes, and none of asyncio's runner."""
+    """It has none of our frames, also not in its causes, and none of asyncio's runner."""
     with pytest.raises((ValueError, KeyError)) as caught:
         enter(function)
     assert caught.value.__traceback__ is not None
@@ -90,8 +90,8 @@ def test_a_traceback_has_the_users_frames_only(
     assert ("Traceback" in traceback) == bool(expected)
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="there are no groups of exceptions")
-def test_a_group_is_told_without_our_frames() -> None:
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="exception groups do not exist")
+def test_the_traceback_of_a_group_has_none_of_our_frames() -> None:
     def fail_together() -> None:
         try:
             call(fail)
@@ -105,7 +105,7 @@ def test_a_group_is_told_without_our_frames() -> None:
     assert OURS not in traceback
 
 
-def test_a_function_that_travels_by_value_knows_its_file() -> None:
+def test_a_function_that_travels_by_value_keeps_its_file_name() -> None:
     def captures() -> object:
         return captures
 
@@ -118,8 +118,8 @@ def test_a_function_that_travels_by_value_knows_its_file() -> None:
 CELL = "/tmp/ipykernel_1/2.py"
 
 
-def test_lines_that_only_the_parent_knows_are_filled_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In tracebacks of groups, too; what is there is left as it is."""
+def test_lines_that_only_the_parent_knows_are_added(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also in tracebacks of groups; existing lines stay as they are."""
     lines = ["def f(x):\n", "    return 1 / x\n"]
     monkeypatch.setitem(linecache.cache, CELL, (20, None, lines, CELL))
     lacking = f"""\
@@ -137,8 +137,8 @@ ZeroDivisionError: {CELL}"""
     assert add_source_lines(add_source_lines(lacking)) == add_source_lines(lacking)
 
 
-def test_the_stack_of_a_crash_is_shown_with_its_lines() -> None:
-    """Without our frames and what is below them; of a coroutine, without asyncio's."""
+def test_the_stack_of_a_crash_has_source_lines() -> None:
+    """It has no frames of ours, none below these, and none of asyncio's runner."""
     line = fail.__code__.co_firstlineno + 1
     stack = f"""\
 Fatal Python error: Segmentation fault
@@ -175,5 +175,5 @@ Current thread 0x1 (most recent call first):
         (7_380_000, "2 h 3 min"),
     ],
 )
-def test_durations_are_told_in_the_unit_that_suits_them(milliseconds: float, text: str) -> None:
+def test_durations_have_a_suitable_unit(milliseconds: float, text: str) -> None:
     assert duration_text(milliseconds) == text
