@@ -13,7 +13,7 @@ The words determine the status of the worker: the first row that applies holds.
     ---------   --------------------   -----------------------------------------------------
     EXPIRED     EXPIRED                it exits: nothing was sent to it for its idle timeout
     FLUSHING    FLUSHING               it flushes what callables printed, until that is read
-    PREPARING   OCCUPIED               it assembles a frame, or applies a setup
+    PREPARING   PREPARING              it assembles a frame, or applies a setup
     LOADING     SINCE and LOADING      it unpickles a batch, an argument or definitions
     RUNNING     SINCE and BEGUN, not   it runs the task BEGUN; or it has written its answer,
                 in the journal         and has recorded nothing since
@@ -70,7 +70,7 @@ _TEXT_AT = 96
 _JOURNAL_AT = 32 * 1024
 _SIZE = _JOURNAL_AT + JOURNAL_BYTES
 
-_LOADING, _BEGUN, _SINCE, _OCCUPIED, _RECEIVING, _EXPIRED, _FLUSHING = range(7)
+_LOADING, _BEGUN, _SINCE, _PREPARING, _RECEIVING, _EXPIRED, _FLUSHING = range(7)
 # Two words, for stdout and stderr.
 _REPORTED, _REPORTED_END = 7, 9
 
@@ -137,8 +137,8 @@ class FlightRecorder:
         self._words[_LOADING] = last_serial
 
     def record_preparing(self, preparing: bool) -> None:
-        """Record that work which may take long, and is no callable's time, starts or ends."""
-        self._words[_OCCUPIED] = preparing
+        """Record that work starts or ends that may take long, and is not a callable's time."""
+        self._words[_PREPARING] = preparing
 
     def record_begun(self, serial: int, now_ns: int) -> None:
         """Record that the task with this serial number begins."""
@@ -177,7 +177,7 @@ class FlightRecorder:
             return "EXPIRED"
         if words[_FLUSHING]:
             return "FLUSHING"
-        if words[_OCCUPIED]:
+        if words[_PREPARING]:
             return "PREPARING"
         if since:
             if loading:
@@ -210,9 +210,9 @@ class FlightRecorder:
         return self._words[_LOADING]
 
     @property
-    def occupied(self) -> bool:
+    def preparing(self) -> bool:
         """Whether the worker assembles a frame, or applies a setup."""
-        return bool(self._words[_OCCUPIED])
+        return bool(self._words[_PREPARING])
 
     @property
     def begun(self) -> int:

@@ -129,7 +129,7 @@ class LargeValue:
         large = cls(descriptor, struct.unpack(f"<{len(layout) // 8}Q", layout))
         if os.fstat(descriptor).st_size < large._end:
             large.close()
-            raise FrameError("a large value is too small")
+            raise FrameError("the file of a large value is too small")
         return large
 
     def rebuild(self, load: Callable[[Any, Any], Any] | None = None) -> Any:
@@ -156,7 +156,7 @@ class LargeValue:
         while at < end:
             piece = os.pread(self._descriptor, min(end - at, _PIECE_BYTES), at)
             if not piece:
-                raise OSError(errno.EIO, "a large value was truncated")  # on systems without seals
+                raise OSError(errno.EIO, "a large value was truncated")  # no seals here
             pieces.append(piece)
             at += len(piece)
         # A single piece is not copied.
@@ -169,7 +169,7 @@ class LargeValue:
 
 
 def large_value_of(pickled: bytes, buffers: Sequence[pickle.PickleBuffer]) -> LargeValue | None:
-    """Return a large value of a pickle and its buffers; None if they are small, or without room."""
+    """Return a large value of a pickle and its buffers; None if small, or without room."""
     parts = [memoryview(pickled), *(buffer.raw() for buffer in buffers)]
     if sum(part.nbytes for part in parts) < LARGE_BYTES:
         return None

@@ -63,7 +63,7 @@ class OutputFile:
         # How many of the reported bytes do not occupy memory any more.
         self._freed = 0
 
-    def put_in_place(self) -> None:
+    def redirect(self) -> None:
         """Redirect the stream to the file. Raises `OSError` if a callable has closed the file."""
         if _fstat(self.descriptor).st_ino != self._inode:
             raise OSError(errno.EBADF, "a callable has replaced the file of its output")

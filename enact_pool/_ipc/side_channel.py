@@ -7,7 +7,7 @@ child process sends it:
                  the caller's stdout and stderr
     OUTPUT       the descriptors of output files, from the worker: see `output_file`
     RECORD       a log record, from the worker: see `log_forwarding`
-    WARNING      a warning, likewise
+    WARNING      a warning, from the worker
 
 Messages outlive their sender. The sender waits while there is no room.
 """

@@ -351,7 +351,7 @@ class LocalLane(WorkerProcess):
     def is_at_rest(self, answered: int) -> bool:
         """Whether the worker, which has answered up to this number, does nothing we know of."""
         notes = self.notes
-        return not (self._outbox or notes.begun > answered or notes.loading or notes.occupied)
+        return not (self._outbox or notes.begun > answered or notes.loading or notes.preparing)
 
     @property
     def has_unread(self) -> bool:

@@ -2,7 +2,7 @@
 
 A worker finds the lines of functions that are defined in files. Only the process that
 compiled a notebook cell, or a typed-in function, knows its lines; and the stack of a
-crash has no lines at all.
+crash has no lines.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _MOST_BYTES = 1 << 24
 
 
 def add_source_lines(traceback: str, *, of_files: bool = False) -> str:
-    """Return the traceback with the source lines that it lacks, as far as this process knows them.
+    """Return the traceback with the source lines that it lacks and that this process knows.
 
     Lines of files are added only with `of_files`.
     """

@@ -44,7 +44,7 @@ def unpack_permits(permits: bytes) -> tuple[int, ...]:
 
 
 def unpack_permit(permit: bytes) -> int:
-    """Return the serial number of the task that may be started. Raises `FrameError`, likewise."""
+    """Return the serial number of a single permit. Raises `FrameError` if it is not one."""
     number = int.from_bytes(permit, "little")
     if number & 0xFFFF != _MARK or len(permit) != PERMIT_BYTES:
         raise FrameError("not a permit")

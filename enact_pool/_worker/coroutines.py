@@ -62,14 +62,14 @@ class _Loop:
         self._pid = _getpid()
         self._threads = _Threads()
         self.loop.set_default_executor(self._threads)
-        # Its descriptors, as far as they are known (other kinds of loops have others).
+        # Its descriptors, if it is a loop of asyncio (other kinds have other attributes).
         files = (getattr(self.loop, name, None) for name in ("_csock", "_ssock", "_selector"))
         self._files = {file.fileno(): _inode(file.fileno()) for file in files if file is not None}
         atexit.register(self._end)
 
     @property
     def is_usable(self) -> bool:
-        """Whether it is of this process, and no callable has closed it or its descriptors."""
+        """Whether it belongs to this process, and no callable has closed it or its descriptors."""
         return (
             self._pid == _getpid()
             and not self.loop.is_closed()
@@ -93,7 +93,7 @@ class _Loop:
             try:
                 return self.loop.run_until_complete(task)
             except (SystemExit, KeyboardInterrupt) as error:
-                # It may be from any task. If a task that is left has raised it, go on.
+                # Any task may have raised it. Go on if a left task has.
                 if task.done() or not any(_has_raised(other, error) for other in left):
                     raise
 
@@ -102,7 +102,7 @@ class _Loop:
     ) -> None:
         try:
             if not task.done():
-                # It has stopped the loop, say. It must not go on in the time of another callable.
+                # The coroutine has stopped the loop, say: it must not go on in another's time.
                 task.cancel()
                 self._run_until_done(asyncio.gather(task, return_exceptions=True), left)
             unfinished = self._threads.unfinished - working

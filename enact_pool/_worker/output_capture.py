@@ -55,17 +55,17 @@ class OutputCapture:
         send_descriptors(side, Kind.OUTPUT, run, files)
 
     def begin(self) -> None:
-        """Start to capture.
+        """Start capturing.
 
-        What left processes of a callable have printed since the last batch counts as output of
-        the next callable. Waits if earlier output is not read.
+        What processes that callables have left running have printed since the last batch counts
+        as output of the next callable. This waits if earlier output is not read.
         """
         self._usual = sys.stdout, sys.stderr
         for stream in (*self._usual, *_ours):
             _flush(stream)
         self._flush_c()
         sys.stdout, sys.stderr = _ours
-        self._put_in_place()
+        self._redirect()
 
     def read(self) -> tuple[bytes, bytes] | None:
         """Return what was printed since the last `forget`; None if nothing was.
@@ -73,14 +73,14 @@ class OutputCapture:
         The streams are restored for the next callable. Raises `OSError` if the last callable
         has closed the files.
         """
-        self._put_in_place()
+        self._redirect()
         has_out, has_err = self._out.look(), self._err.look()
         return (self._out.read(), self._err.read()) if has_out or has_err else None
 
-    def _put_in_place(self) -> None:
+    def _redirect(self) -> None:
         # First: afterwards flushing does not wait, wherever a callable has put 1 and 2.
-        self._out.put_in_place()
-        self._err.put_in_place()
+        self._out.redirect()
+        self._err.redirect()
         for index, stream in enumerate((sys.stdout, sys.stderr)):
             if stream is not _ours[index]:
                 _dispose(stream)
@@ -100,8 +100,8 @@ class OutputCapture:
         self._recorder.record_reported((self._out.reported, self._err.reported))
 
     def end(self) -> None:
-        """Stop to capture: restore the streams."""
-        self._put_in_place()
+        """Stop capturing: restore the streams."""
+        self._redirect()
         for saved, stream in zip(self._saved, STREAMS, strict=True):
             if saved is None:
                 os.close(stream)
@@ -150,7 +150,7 @@ def _prints(stream: Any) -> bool:
     try:
         return isinstance(stream, io.TextIOWrapper) and stream.fileno() in STREAMS
     except BaseException:
-        return False  # it is closed, or there is no file behind it
+        return False  # it is closed, or has no file
 
 
 # The streams that replace Python's own ones, once their files exist. They exist as long as
@@ -175,7 +175,7 @@ def _would_wait(stream: io.TextIOWrapper) -> bool:
         file = stream.fileno()
         waits = _get_blocking(file) and not stat.S_ISREG(_fstat(file).st_mode)
     except BaseException:
-        return False  # it is closed, or there is no file behind it
+        return False  # it is closed, or has no file
     if waits:
         _set_blocking(file, False)
     try:

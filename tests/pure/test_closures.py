@@ -84,7 +84,7 @@ def changed(name: str, value: object) -> Callable[..., object]:
     ],
     ids=range(11),
 )
-def test_a_function_with_another_difference_travels_as_a_whole(
+def test_a_function_with_other_differences_travels_whole(
     other: Callable[..., object],
 ) -> None:
     first = captures(1)
