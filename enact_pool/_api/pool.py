@@ -40,7 +40,7 @@ from enact_pool._model.protocols import ParallelCallable
 from enact_pool._model.results import ParallelResult
 from enact_pool._python.process_local import ProcessLocal
 from enact_pool._python.public_names import public
-from enact_pool._system.nesting import nesting
+from enact_pool._wire.worker_config import nesting
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 from attrs import define, field
 
 from enact_pool._model.results import Err, Outcome, ParallelResult, outcome_of
-from enact_pool._python.texts import shown, type_name
+from enact_pool._python.reprs import display_text, type_name
 
 __all__ = ["Report"]
 
@@ -58,7 +58,7 @@ def _text(index: int, result: ParallelResult[Any]) -> str:
         kind = f"{result.output.type}: " if result.output.type else ""
         text = f"error: {kind}{result.output.error}"
     else:
-        text = shown(result.output.value)
+        text = display_text(result.output.value)
     # Indented, so that no line of the text looks like the next result.
     text = text.replace("\n", "\n    ")
     return f"{index} {_name(result)}: {text}"
@@ -85,7 +85,7 @@ def _json_line(index: int, result: ParallelResult[Any]) -> str:
             return _encode({**line, "value": value, **duration})
     except (TypeError, ValueError, RecursionError):
         pass  # JSON cannot represent the value
-    return _encode({**line, "value": shown(value), "value_is_repr": True, **duration})
+    return _encode({**line, "value": display_text(value), "value_is_repr": True, **duration})
 
 
 def _has_texts_as_keys(value: Any) -> bool:

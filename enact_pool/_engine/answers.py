@@ -18,7 +18,7 @@ from enact_pool._lanes.base import Frame, Lane
 from enact_pool._model.ids import log_attributes
 from enact_pool._model.results import Err
 from enact_pool._python.interrupts import raise_interrupt
-from enact_pool._python.texts import describe
+from enact_pool._python.tracebacks import describe
 from enact_pool._wire.frames import (
     COUNT,
     KIND,
@@ -26,7 +26,7 @@ from enact_pool._wire.frames import (
     Answer,
     Ending,
     FrameError,
-    unpack_began,
+    unpack_begun,
     unpack_ran,
 )
 
@@ -124,7 +124,7 @@ class AnswerReader:
         if found is None:
             return
         serials, payload = found
-        began_ns = unpack_began(len(serials), payload) if self._hooks.tasks_ran else []
+        began_ns = unpack_begun(len(serials), payload) if self._hooks.tasks_ran else []
         ran_ns, endings, payloads = unpack_ran(len(serials), payload)
         self._take_outcomes(lane, serials, len(payload), began_ns, ran_ns, endings, payloads)
 
@@ -165,7 +165,7 @@ class AnswerReader:
                 continue
             first, count = header[SERIAL], header[COUNT]
             ran_ns, endings, payloads = unpack_ran(count, payload)
-            began_ns = unpack_began(count, payload) if wants_times else []
+            began_ns = unpack_begun(count, payload) if wants_times else []
             size = len(payload)
             # What follows on it is taken along: a frame may have one callable only.
             while at < len(frames):
@@ -180,7 +180,7 @@ class AnswerReader:
                 count += header[COUNT]
                 size += len(payload)
                 if wants_times:
-                    began_ns += unpack_began(header[COUNT], payload)
+                    began_ns += unpack_begun(header[COUNT], payload)
                 ran_ns += more_ran_ns
                 endings += more_endings
                 payloads += more_payloads

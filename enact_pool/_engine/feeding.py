@@ -17,7 +17,7 @@ from enact_pool._engine.sources import Batch, TaskSource
 from enact_pool._lanes.base import Lane
 from enact_pool._model.results import Err
 from enact_pool._python.interrupts import raise_interrupt
-from enact_pool._python.texts import describe
+from enact_pool._python.tracebacks import describe
 
 __all__ = ["Feeder"]
 

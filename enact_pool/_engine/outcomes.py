@@ -16,9 +16,10 @@ from enact_pool._model.errors import ExecutionError
 from enact_pool._model.ids import fresh_ids
 from enact_pool._model.limits import LimitViolation
 from enact_pool._model.results import CANCELLED, OUTCOME_TYPE_IDS, Err, Ok, ParallelResult
+from enact_pool._python.durations import duration_text
 from enact_pool._python.interrupts import raise_interrupt
-from enact_pool._python.source_lines import with_sources
-from enact_pool._python.texts import describe, duration_text
+from enact_pool._python.source_lines import add_source_lines
+from enact_pool._python.tracebacks import describe
 from enact_pool._wire.frames import NONE, Ending
 
 __all__ = ["Outcomes", "Rebuilt"]
@@ -163,7 +164,7 @@ class Outcomes:
             at_most = "at most " if seen_late else ""
             message += f", {at_most}{duration_text(verdict.ran_ms)} after it began"
         error = ExecutionError.kernel_internal(message, code=death.code, details=details)
-        stack = with_sources(death.stack, of_files=True)
+        stack = add_source_lines(death.stack, of_files=True)
         self._settle_crash(task, names, error, stack, verdict.ran_ms)
 
     def not_started(self, task: int, reason: str) -> None:
@@ -212,7 +213,7 @@ def _unpack(
         try:
             if ending == Ending.ERROR:
                 text, kind, traceback, *exception = value
-                errors[index] = Err(text, kind, with_sources(traceback), *exception)
+                errors[index] = Err(text, kind, add_source_lines(traceback), *exception)
             elif ending == Ending.SHOWN or ending == Ending.LARGE_SHOWN:
                 values[index], texts[task] = value
         except (TypeError, ValueError) as error:

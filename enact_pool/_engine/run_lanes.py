@@ -19,7 +19,7 @@ from enact_pool._lanes.lane_pool import LanePool
 from enact_pool._lanes.limit_enforcer import LimitEnforcer
 from enact_pool._model.limits import Limits
 from enact_pool._python.interrupts import raise_interrupt
-from enact_pool._python.texts import describe
+from enact_pool._python.tracebacks import describe
 
 __all__ = ["RunLanes"]
 

@@ -10,7 +10,7 @@ from enact_pool._engine.sources import TaskSource
 from enact_pool._lanes.base import Lane
 from enact_pool._model.results import Err
 from enact_pool._python.interrupts import raise_interrupt
-from enact_pool._python.texts import describe
+from enact_pool._python.tracebacks import describe
 from enact_pool._wire.frames import LARGE_BYTES
 from enact_pool._wire.setup import NO_SETUP
 
@@ -87,7 +87,7 @@ class SetupSender:
         if wrappers:
             setup.wrappers = [pickled for pickled, _ in wrappers]
             self.manifests += tuple(source.manifest(needs) for _, needs in wrappers)
-        setup.gives_exceptions = source.gives_exceptions
+        setup.sends_exceptions = source.gives_exceptions
         setup.shows_outputs = extras.shows_outputs
         setup.captures_output = extras.captures_output
         setup.max_memory = extras.max_memory

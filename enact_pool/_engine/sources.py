@@ -34,7 +34,7 @@ from enact_pool._mirror.caller.scopes import scopes
 from enact_pool._mirror.caller.snapshot import Snapshot
 from enact_pool._python.callables import check_callable, name_of
 from enact_pool._python.interrupts import raise_interrupt
-from enact_pool._wire.closures import parted
+from enact_pool._wire.closures import split_closures
 from enact_pool._wire.frames import SHAREABLE
 from enact_pool._wire.setup import FUNCTION, INPUT, RunSetup
 
@@ -302,7 +302,7 @@ class CallableSource(_IterableSource):
         first = callables[0]
         if not all(map(is_, callables, repeat(first))):
             needs = Needs()
-            pickled = pickle_callables(parted(callables), needs)
+            pickled = pickle_callables(split_closures(callables), needs)
             return Batch(len(tasks), pickled, (*self.manifests, self.manifest(needs)))
         # One callable many times is common, and a function that a script defines is a long
         # pickle: its code.

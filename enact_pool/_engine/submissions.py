@@ -34,9 +34,8 @@ from enact_pool._mirror.caller.pickling import (
 )
 from enact_pool._mirror.caller.snapshot import Snapshot, manifest_of
 from enact_pool._model.results import OUTCOME_TYPE_IDS, ParallelResult
-from enact_pool._python.callables import name_of
+from enact_pool._python.callables import call_with, load_call, name_of
 from enact_pool._python.interrupts import handlers_deferred, raise_interrupt
-from enact_pool._wire.calls import called_with, prepared
 from enact_pool._wire.frames import SHAREABLE
 from enact_pool._wire.setup import CALLS, RunSetup
 
@@ -59,10 +58,10 @@ class PreparedCall:
         self.needs = needs
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return prepared, self.pickles
+        return load_call, self.pickles
 
     def __call__(self) -> Any:
-        return prepared(*self.pickles)()
+        return load_call(*self.pickles)()
 
 
 @define(eq=False)
@@ -89,7 +88,7 @@ class _CallPickler:
         # The last function that workers find by its name or its key, its pickle, what that
         # needs, and the key of that.
         self._known: tuple[Any, bytes, Needs, Any] = None, b"", Needs(), None
-        self._called_with = pickle.dumps(called_with, pickle.HIGHEST_PROTOCOL)
+        self._called_with = pickle.dumps(call_with, pickle.HIGHEST_PROTOCOL)
         # What the last call wanted of its worker: the same tuple for those that want the same.
         self._manifests: tuple[Manifest, ...] = ()
 

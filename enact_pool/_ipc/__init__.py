@@ -1,4 +1,4 @@
-"""What a caller and its workers communicate through: shared memory, and a socket for descriptors.
+"""How a parent and its workers communicate, besides pipes: shared memory, and a Unix socket.
 
-Both sides use it.
+The parent and its workers use this package.
 """

@@ -1,14 +1,13 @@
-"""The journal: answers that a worker has ready and has not written to its pipe.
+"""The answer journal: answers that a worker has ready and has not written to its pipe.
 
-To write an answer takes longer than to run a quick callable, but an answer that
-is kept in the worker's own memory is lost with it. So a worker notes answers
-here, in memory that its parent has too, and writes them to the pipe a few at a
-time. The parent reads what is left here when the worker has died, or when it has
-been busy with a callable for so long that the answers before that one are
-overdue.
+Writing an answer takes longer than running a quick callable, but an answer in
+the worker's own memory is lost with the worker. So a worker stores answers here,
+in memory that its parent shares, and writes several of them to the pipe at once.
+The parent reads the journal when the worker has died, or when the worker has run
+one callable for so long that the answers of earlier ones are overdue.
 
-The worker alone writes; each entry is complete before it is counted. Who reads
-while the worker lives has to read twice what does not change: see `read`.
+Only the worker writes, and each entry is complete before it is counted. While the
+worker runs, the parent must find the same entries in two looks: see `read`.
 """
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ from enact_pool._wire.frames import ENTRY_BYTES, LARGE_BYTES, pack_ran
 __all__ = ["JOURNAL_BYTES", "Journal"]
 
 _ENTRIES = 128
-# When this much has been noted, it is to be written. There is room for one more,
-# as large as anything that does not travel in a parcel: what a worker answers
-# is noted first, whatever has become of its pipe.
+# The worker writes the entries when their payloads have this size. There is room for one
+# more, as large as any value that is not a large value: each answer is stored here
+# first, whatever has become of the pipe.
 _FULL_BYTES = 16 * 1024
 _PAYLOAD_BYTES = _FULL_BYTES + LARGE_BYTES
 _WORDS_BYTES = 16
@@ -45,11 +44,11 @@ class Journal:
         self._begun_ns = memory[begun_at:endings_at].cast("Q")
         self._endings = memory[endings_at:payloads_at]
         self._payloads = memory[payloads_at:JOURNAL_BYTES]
-        # Where the next entry will be: known to the worker only.
+        # The position of the next entry, which only the worker knows.
         self._next_serial = self._count = self._end = 0
 
     def add(self, serial: int, ending: int, begun_ns: int, ran_ns: int, payload: bytes) -> bool:
-        """Note an answer; gives False, and does nothing, if it is not the next or has no room."""
+        """Store an answer, and return True; False if it is not the next one, or has no room."""
         count, at = self._count, self._end
         end = at + len(payload)
         if end > _PAYLOAD_BYTES:
@@ -69,11 +68,11 @@ class Journal:
 
     @property
     def is_full(self) -> bool:
-        """Whether the entries are to be written before more are added."""
+        """Whether the entries must be written before more are added."""
         return self._count == _ENTRIES or self._end >= _FULL_BYTES
 
     def frame(self) -> bytes:
-        """All entries, as a frame; empty if there are none."""
+        """Return all entries as a frame; empty if there are none."""
         count = self._count
         if not count:
             return b""
@@ -89,7 +88,7 @@ class Journal:
         )
 
     def clear(self) -> None:
-        """Forget all entries: they are written."""
+        """Remove all entries, which were written."""
         self._words[_COUNT] = self._count = self._end = 0
 
     @property
@@ -101,12 +100,12 @@ class Journal:
     def read(self, stop: int | None = None) -> tuple[range, bytes] | None:
         """Return the entries' serial numbers, and the payload of a frame with them; for the parent.
 
-        With `stop`, only the entries below this serial number. Of a worker that goes on, these
-        must be entries that two looks have found: on a CPU that reorders stores, the count may
-        be seen before the entry that it counts.
+        Return None if there are none, or if the worker has changed them meanwhile.
 
-        Returns:
-            None if there are none, or the worker has changed them meanwhile.
+        Args:
+            stop: Return only entries below this serial number. While the worker runs, two looks
+                must have found these entries: on a CPU that reorders stores, the count may be
+                visible before the entry that it counts.
         """
         serials = self.extent
         if stop is not None:
@@ -114,13 +113,13 @@ class Journal:
         count = len(serials)
         payload = b"".join(self._parts(count, sum(self._sizes[:count])))
         now = self.extent
-        # It adds entries behind these, and clears them all before it changes one.
+        # The worker adds entries behind these, and clears all entries before it changes one.
         if not count or now.start != serials.start or now.stop < serials.stop:
             return None
         return serials, payload
 
     def close(self) -> None:
-        """Let go of the memory."""
+        """Release the memory."""
         for view in (
             self._words,
             self._ran_ns,

@@ -1,4 +1,4 @@
-"""A doorbell: a descriptor that turns readable when any thread rings it."""
+"""A doorbell: a descriptor that becomes readable when any thread rings it."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ class Doorbell:
     """Wakes up a thread that polls its descriptor. Can be rung from signal handlers."""
 
     def __init__(self) -> None:
-        """Raises `OSError` if no descriptor is left."""
+        """Create the descriptors. Raises `OSError` if none is left."""
         self._read_end, self._write_end = os.pipe()
         os.set_blocking(self._read_end, False)
         os.set_blocking(self._write_end, False)
-        # Held while it is rung or closed: another file may get a closed descriptor's number.
-        # Re-entrant: a signal handler may ring while its thread does.
+        # Held while the bell is rung or closed: another file may have a closed descriptor's
+        # number. Re-entrant: a signal handler may ring while its thread rings.
         self._lock = threading.RLock()
         self._is_open = True
 
     def fileno(self) -> int:
-        """Return the descriptor that can be read after a ring."""
+        """Return the descriptor, which is readable after a ring."""
         return self._read_end
 
     def ring(self) -> None:
-        """Let the descriptor be readable; do nothing if it is closed."""
+        """Make the descriptor readable; do nothing if it is closed."""
         with self._lock:
             if self._is_open:
                 try:
                     os.write(self._write_end, b"!")
                 except BlockingIOError:
-                    return  # a full pipe can be read, too
+                    return  # a full pipe is readable
 
     def clear(self) -> None:
-        """Take note of all rings so far; does not wait."""
+        """Clear pending rings; does not block."""
         try:
             os.read(self._read_end, 4096)
         except BlockingIOError:
             return
 
     def close(self) -> None:
-        """Close it; can be called again."""
+        """Close the descriptors; can be called again."""
         with handlers_deferred(), self._lock:
             if self._is_open:
                 self._is_open = False
@@ -52,6 +52,6 @@ class Doorbell:
                 os.close(self._write_end)
 
     def abandon(self) -> None:
-        """Close it in a forked child, where another thread may have held the lock."""
+        """Close the descriptors in a forked child, where another thread may hold the lock."""
         self._lock = threading.RLock()
         self.close()

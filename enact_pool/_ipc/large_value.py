@@ -1,18 +1,18 @@
-"""Parcels: values too large for a pipe travel in a file in memory, which the other side maps.
+"""Large values: values too large for a pipe, in a file in memory that the other side maps.
 
-A pipe takes 64 KiB at a time, and each byte is copied in and out. A parcel is
-written once, and mapped as often as it is wanted: each mapping is private, so a
-value that is rebuilt from it can be written to and nobody else sees that; the
-kernel copies a page when it is first written to, and no other.
+A pipe holds 64 KiB at a time, and each byte is copied in and out. A large value is
+written once, and mapped as often as needed. Each mapping is private, so no other
+process sees writes to a rebuilt value; the kernel copies a page when it is first
+written to, and copies no other page.
 
-What a pickle leaves out of band (protocol 5: the memory of NumPy arrays, say) is
-used where it is mapped, with no copy at all. What nobody may write to (bytes)
-is read instead, which takes less time than to map it and copy it.
+Buffers that a pickle leaves out of band (protocol 5: the memory of NumPy arrays, say)
+are used where they are mapped, without any copy. Read-only buffers (bytes) are read
+instead, which takes less time than mapping and copying them.
 
-The file has no name, so it is gone when those who have it open or mapped are,
-in whichever way they end. Its descriptor is passed over the side channel. On Linux
-it is sealed: nothing that has it open can change it or make it shorter. (What
-is mapped and then cut off kills whoever touches it.)
+The file has no name, so it is gone when every process that has it open or mapped is,
+in whichever way they end. Its descriptor is passed over the side channel. On Linux it
+is sealed: no process can change or truncate it. (Touching a mapping beyond the end of
+a truncated file raises SIGBUS.)
 """
 
 from __future__ import annotations
@@ -38,29 +38,29 @@ from enact_pool._wire.frames import LARGE_BYTES, FrameError
 
 __all__ = ["LargeValue", "large_value_of"]
 
-# Where each part begins: a multiple of what the widest vector registers need.
+# The alignment of each part in bytes: that of the widest vector registers.
 _ALIGNMENT = 64
 
-# What one system call may read or write, on every system.
+# How many bytes one system call may read or write on all systems.
 _PIECE_BYTES = 1 << 30
 
-# In a layout, added to the size of a part that nobody may write to.
+# In a layout, this is added to the size of a read-only part.
 _READ_ONLY = 1 << 63
 
 
 class LargeValue:
     """A value in a file: its pickle, and the buffers that the pickle leaves out of band.
 
-    `layout` has the sizes of these parts, in bytes, and which are read-only.
-    Owns the descriptor.
+    It owns the descriptor.
     """
 
     def __init__(self, descriptor: int, layout: Sequence[int]) -> None:
+        """`layout` has the sizes of the parts, in bytes, and marks read-only parts."""
         self._descriptor = descriptor
-        # It closes the descriptor as garbage too, if an interrupt keeps us from that.
+        # As garbage it closes the descriptor, too, if an interrupt prevents `close`.
         self._file = FileIO(descriptor)
         self._layout = layout
-        # Where each part is, its size, and whether it is to be read, not mapped.
+        # The position of each part, its size, and whether it is read, not mapped.
         self._parts: list[tuple[int, int, bool]] = []
         self._end = 0
         for entry in layout:
@@ -68,7 +68,7 @@ class LargeValue:
             at = -(-self._end // _ALIGNMENT) * _ALIGNMENT
             self._parts.append((at, size, size != entry))
             if size:
-                # Nothing is written for an empty one, wherever it is.
+                # Nothing is written for an empty part, so its position does not count.
                 self._end = at + size
         self._mappings = _Mappings(descriptor, self._end)
 
@@ -76,62 +76,66 @@ class LargeValue:
     def of(
         cls, parts: Sequence[memoryview], *, all_mapped: bool = False, file: int | None = None
     ) -> LargeValue:
-        """Write a new one: with `file`, to this descriptor, which it owns then.
+        """Write a new large value.
 
-        With `all_mapped`, what nobody may write to is not read either, but mapped. Raises
-        `OSError` if there is no room or no descriptor for it.
+        Raises `OSError` if there is no room or no descriptor for it.
+
+        Args:
+            parts: The pickle and its buffers.
+            all_mapped: Whether read-only parts are mapped, too, and not read.
+            file: A descriptor to write to, which the large value owns then; None for a new file.
         """
         layout = [
             part.nbytes | (_READ_ONLY if part.readonly and not all_mapped else 0) for part in parts
         ]
         with handlers_deferred():
-            parcel = cls(create_file() if file is None else file, layout)
+            large = cls(create_file() if file is None else file, layout)
         try:
-            for (at, _, _), part in zip(parcel._parts, parts, strict=True):
+            for (at, _, _), part in zip(large._parts, parts, strict=True):
                 while part:
-                    written = os.pwrite(parcel._descriptor, part[:_PIECE_BYTES], at)
+                    written = os.pwrite(large._descriptor, part[:_PIECE_BYTES], at)
                     at, part = at + written, part[written:]
             if file is None and hasattr(os, "memfd_create"):
                 seals = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
-                fcntl.fcntl(parcel._descriptor, fcntl.F_ADD_SEALS, seals)
+                fcntl.fcntl(large._descriptor, fcntl.F_ADD_SEALS, seals)
         except BaseException:
-            parcel.close()
+            large.close()
             raise
-        return parcel
+        return large
 
     @property
     def layout(self) -> bytes:
-        """What the other side has to be told."""
+        """What the other side needs besides the descriptor, as bytes."""
         return struct.pack(f"<{len(self._layout)}Q", *self._layout)
 
     def fileno(self) -> int:
-        """The descriptor."""
+        """Return the descriptor."""
         return self._descriptor
 
     def send(self, to: int, tag: int) -> None:
-        """Pass the descriptor over this side channel. Raises `OSError`."""
-        send_descriptors(to, Kind.PARCEL, tag, [self._descriptor])
+        """Send the descriptor over this side channel. Raises `OSError`."""
+        send_descriptors(to, Kind.DESCRIPTORS, tag, [self._descriptor])
 
     @classmethod
-    def receive(cls, mail: SideChannelReader, tag: int, layout: bytes) -> LargeValue:
-        """Take the descriptor that was sent with this tag. Raises what reading it raises."""
-        # So that no descriptor is lost to an interrupt.
+    def receive(cls, side: SideChannelReader, tag: int, layout: bytes) -> LargeValue:
+        """Return the large value that was sent with this tag. Raises what `descriptor` raises."""
+        # An interrupt must not lose the descriptor.
         with handlers_deferred():
-            return cls.from_file(mail.parcel(tag), layout)
+            return cls.from_file(side.descriptor(tag), layout)
 
     @classmethod
     def from_file(cls, descriptor: int, layout: bytes) -> LargeValue:
-        """What somebody else has written, open for reading. Raises `FrameError` if it cannot be."""
-        parcel = cls(descriptor, struct.unpack(f"<{len(layout) // 8}Q", layout))
-        if os.fstat(descriptor).st_size < parcel._end:
-            parcel.close()
-            raise FrameError("a parcel is too small")
-        return parcel
+        """Return the large value in this file. Raises `FrameError` if the file is too small."""
+        large = cls(descriptor, struct.unpack(f"<{len(layout) // 8}Q", layout))
+        if os.fstat(descriptor).st_size < large._end:
+            large.close()
+            raise FrameError("the file of a large value is too small")
+        return large
 
     def rebuild(self, load: Callable[[Any, Any], Any] | None = None) -> Any:
-        """The value, in memory of its own. Raises whatever unpickling raises.
+        """Return the value, in memory of its own. Raises whatever unpickling raises.
 
-        `load` is called with a pickle and its buffers, in the place of `pickle.loads`.
+        `load` is called with the pickle and its buffers, in place of `pickle.loads`.
         """
         memory: memoryview | None = None
         parts: list[bytes | memoryview] = []
@@ -152,20 +156,20 @@ class LargeValue:
         while at < end:
             piece = os.pread(self._descriptor, min(end - at, _PIECE_BYTES), at)
             if not piece:
-                raise OSError(errno.EIO, "a parcel was cut off")  # where there are no seals
+                raise OSError(errno.EIO, "a large value was truncated")  # no seals here
             pieces.append(piece)
             at += len(piece)
-        # Of a single piece this makes no copy.
+        # A single piece is not copied.
         return b"".join(pieces)
 
     def close(self) -> None:
-        """Close the descriptor. What was rebuilt stays."""
+        """Close the descriptor. Values that were rebuilt stay valid."""
         self._mappings.close()
         self._file.close()
 
 
 def large_value_of(pickled: bytes, buffers: Sequence[pickle.PickleBuffer]) -> LargeValue | None:
-    """A pickle with its buffers as a parcel; None if that does not pay, or there is no room."""
+    """Return a large value of a pickle and its buffers; None if small, or without room."""
     parts = [memoryview(pickled), *(buffer.raw() for buffer in buffers)]
     if sum(part.nbytes for part in parts) < LARGE_BYTES:
         return None
@@ -175,23 +179,23 @@ def large_value_of(pickled: bytes, buffers: Sequence[pickle.PickleBuffer]) -> La
         return None
 
 
-# In the highest byte of an entry of /proc/self/pagemap: the page is still the
-# file's. A page that was written to is the process's own.
+# This bit of the highest byte of an entry of /proc/self/pagemap means that the page is
+# still the file's. A page that was written to is the process's own.
 _FILES_PAGE = 0x20
 
-# Making so many pieces of a mapping as new takes longer than to map it anew.
+# Resetting so many pieces of a mapping takes longer than a new mapping.
 _MOST_PIECES = 64
 
-# Which highest bytes tell of a page that is not the file's any more.
+# Maps the highest bytes of entries to 1 if the page is not the file's any more.
 _WRITTEN = bytes(entry != 0 and not entry & _FILES_PAGE for entry in range(256))
 
 
 class _Mappings:
     """Private, writable mappings of a file.
 
-    To map 100 MB, fault its pages in and unmap it takes 20 ms; so a mapping that
-    is not used any more is used again, with the pages that were written to made
-    as new.
+    Mapping 100 MB, faulting its pages in and unmapping it takes 20 ms; so a mapping
+    that is not used any more is used again, after the pages that were written to are
+    reset.
     """
 
     def __init__(self, descriptor: int, size: int) -> None:
@@ -201,17 +205,17 @@ class _Mappings:
         self._closed = False
 
     def take(self) -> memoryview:
-        """A mapping, as it was never written to, for as long as anything uses a part of it."""
+        """Return an unmodified mapping, which exists as long as anything uses a part of it."""
         if self._unused:
             address = self._unused.pop()
         else:
             address = map_file(self._descriptor, self._size, private=True)
         array = memory_at(address, self._size)
-        weakref.finalize(array, self._give_back, address).atexit = False
+        weakref.finalize(array, self._reclaim, address).atexit = False
         return memoryview(array).cast("B")[: self._size]
 
     def close(self) -> None:
-        """Unmap what is not used, now and later."""
+        """Unmap the mappings that are not used, now and later."""
         self._closed = True
         self._free_if_closed()
 
@@ -223,15 +227,15 @@ class _Mappings:
                 return
             unmap(address, self._size)
 
-    def _give_back(self, address: int) -> None:
-        if self._closed or not self._make_as_new(address):
+    def _reclaim(self, address: int) -> None:
+        if self._closed or not self._reset(address):
             unmap(address, self._size)
         else:
             self._unused.append(address)
-            self._free_if_closed()  # by another thread, meanwhile
+            self._free_if_closed()  # another thread may have closed it meanwhile
 
-    def _make_as_new(self, address: int) -> bool:
-        """Drop the pages that were written to; gives whether that was possible."""
+    def _reset(self, address: int) -> bool:
+        """Drop the pages that were written to; return whether that was possible."""
         page = mmap.PAGESIZE
         count = -(-self._size // page)
         try:

@@ -7,14 +7,16 @@ import signal
 
 from attrs import frozen
 
-from enact_pool._python.texts import OUR_FOLDER, is_machinery
+from enact_pool._python.tracebacks import PACKAGE_FOLDER, is_below_callables
 from enact_pool._system.oom import oom_kills
 from enact_pool._wire.frames import LOST_PIPES
 
 __all__ = ["Death"]
 
-# The file whose frames in a worker's stack are below all that callables do.
-_WORKER_LOOP = os.path.join(OUR_FOLDER, "_worker", "main.py")
+# The files whose frames in a worker's stack are below all frames of callables.
+_WORKER_FILES = tuple(
+    os.path.join(PACKAGE_FOLDER, "_worker", name) for name in ("batches.py", "loop.py", "main.py")
+)
 
 
 @frozen
@@ -71,10 +73,10 @@ def _users_part(stack: str) -> str:
     for line in stack.splitlines():
         _, _, rest = line.partition('  File "')
         path = rest.partition('"')[0]
-        if path.startswith(OUR_FOLDER):
-            while kept and is_machinery(kept[-1].partition('"')[2].partition('"')[0]):
+        if path.startswith(PACKAGE_FOLDER):
+            while kept and is_below_callables(kept[-1].partition('"')[2].partition('"')[0]):
                 kept.pop()
-            if path == _WORKER_LOOP:
+            if path in _WORKER_FILES:
                 break
         else:
             kept.append(line)

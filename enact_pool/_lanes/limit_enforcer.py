@@ -161,7 +161,7 @@ class LimitEnforcer:
     def _trim(self) -> bool:
         """Gives whether there was something to be trimmed."""
         busy = [lane for lane in self._lanes if lane.ready and lane.notes.activity is not None]
-        trimmed = [trim(lane.pid, lane.notes.told) for lane in busy]
+        trimmed = [trim(lane.pid, lane.notes.reported) for lane in busy]
         return any(trimmed)
 
     def _punish(self, lane: Lane, activity: Activity, violation: LimitViolation) -> None:

@@ -31,7 +31,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from enact_pool._core.postmortem import ExitReport
-from enact_pool._ipc.flight_recorder import FlightRecorder, create_recording
+from enact_pool._ipc.flight_recorder import FlightRecorder, create_recorder_file
 from enact_pool._ipc.side_channel import Kind, SideChannelReader, pair, send_descriptors
 from enact_pool._lanes.death import Death
 from enact_pool._lanes.death_pipe import lifeline
@@ -46,13 +46,11 @@ from enact_pool._wire.frames import (
     COMMAND,
     LARGE_TAG_BITS,
     MAGIC,
-    PERMIT_BYTES,
     Command,
     FrameError,
     FrameReader,
-    pack_permits,
-    unpack_permits,
 )
+from enact_pool._wire.permits import PERMIT_BYTES, pack_permits, unpack_permits
 
 if TYPE_CHECKING:  # they take long to import, and are not always needed
     from enact_pool._ipc.flight_recorder import Activity
@@ -158,7 +156,7 @@ class LocalLane(WorkerProcess):
             worker_ends.append(worker_side)
             self._open.append(self._side)
             self.side = SideChannelReader(self._side)
-            recording = create_recording()
+            recording = create_recorder_file()
             worker_ends.append(recording)
             self._recorder = FlightRecorder.of_parent(recording)
             inherited = [
@@ -211,7 +209,7 @@ class LocalLane(WorkerProcess):
         descriptors = stream_descriptors()
         try:
             sent = descriptors if relay is None else relay.in_place_of(descriptors)
-            send_descriptors(self._side, Kind.PARCEL, tag, sent)
+            send_descriptors(self._side, Kind.DESCRIPTORS, tag, sent)
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
@@ -348,7 +346,7 @@ class LocalLane(WorkerProcess):
 
         with handlers_deferred():
             self.side.collect()
-        return read(self.side.output(self._run), self.notes.told())
+        return read(self.side.output(self._run), self.notes.reported())
 
     def clear_side(self) -> None:
         """Forget what has come beside its answers: the run that it is of is over."""
@@ -358,7 +356,7 @@ class LocalLane(WorkerProcess):
     def is_at_rest(self, answered: int) -> bool:
         """Whether the worker, which has answered up to this number, does nothing we know of."""
         notes = self.notes
-        return not (self._outbox or notes.begun > answered or notes.loading or notes.occupied)
+        return not (self._outbox or notes.begun > answered or notes.loading or notes.preparing)
 
     @property
     def has_unread(self) -> bool:

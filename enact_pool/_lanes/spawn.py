@@ -31,6 +31,7 @@ from enact_pool._mirror.caller.pickler import ByValuePickler
 from enact_pool._mirror.caller.snapshot import Snapshot
 from enact_pool._python.interrupts import handlers_deferred, signals_blocked
 from enact_pool._python.locks import check_lock
+from enact_pool._wire.worker_config import WorkerConfig
 from enact_pool._worker.main import serve
 
 # joblib has a copy of loky, and each finds itself by a name that both put into this
@@ -262,25 +263,34 @@ def _pipe(ends: ExitStack) -> tuple[int, int]:
 
 
 def spawn(spec: WorkerSpec, descriptors: Sequence[int], definitions: bytes) -> Popen:
-    """Start a worker, which keeps these descriptors: see `worker.serve`. Raises `OSError`.
+    """Start a worker. Raises `OSError`.
 
-    `definitions` is what it has before it calls the initializer: see `mirror.delivery`.
+    Args:
+        spec: The configuration of the pool's workers.
+        descriptors: The first six attributes of `WorkerConfig`, which the worker inherits.
+        definitions: What the initializer refers to: see `mirror.delivery`.
     """
-    process: Any = Process(
-        target=serve,
-        args=(
-            *map(_Inherited, descriptors),
-            spec.depth,
-            spec.cpus,
-            spec.spin,
-            spec.idle_timeout,
-            dict(spec.env),
-            spec.thread_limits(),
-            definitions,
-            spec.initializer,
-        ),
-        name="enact_pool-worker",
+    # Pickling replaces these, and the initializer, by what the worker receives.
+    inherited: list[Any] = [_Inherited(descriptor) for descriptor in descriptors]
+    commands, permits, answers, side, recording, lifeline = inherited
+    initializer: Any = spec.initializer
+    config = WorkerConfig(
+        commands=commands,
+        permits=permits,
+        answers=answers,
+        side=side,
+        recording=recording,
+        lifeline=lifeline,
+        depth=spec.depth,
+        cpus=spec.cpus,
+        spin=spec.spin,
+        idle_timeout=spec.idle_timeout,
+        env=dict(spec.env),
+        thread_limits=spec.thread_limits(),
+        definitions=definitions,
+        initializer=initializer,
     )
+    process: Any = Process(target=serve, args=(config,), name="enact_pool-worker")
     # What loky adds to a process.
     process.env = spec.environment()
     # Not `process.start()`: multiprocessing would wait for the worker at exit,

@@ -10,9 +10,10 @@ from attrs import define, field, frozen
 
 from enact_pool._model.errors import ExecutionError
 from enact_pool._model.ids import ExecutionId
+from enact_pool._python.durations import duration_text
 from enact_pool._python.interrupts import raise_interrupt
 from enact_pool._python.public_names import public
-from enact_pool._python.texts import bounded_repr, duration_text, unshown
+from enact_pool._python.reprs import bounded_repr, failed_repr_text
 
 __all__ = [
     "CANCELLED",
@@ -59,7 +60,7 @@ def _shown(value: object, limit: int) -> str:
         return bounded_repr(value, limit)
     except BaseException as failure:
         raise_interrupt(failure)
-        return unshown(value, failure)
+        return failed_repr_text(value, failure)
 
 
 @public

@@ -15,8 +15,8 @@ from attrs import define, field, frozen
 
 from enact_pool._model.failure_causes import Cause, FailureKind, cause_of, first_line, kind_of
 from enact_pool._model.results import Err, ParallelResult, Tally
+from enact_pool._python.durations import duration_text
 from enact_pool._python.public_names import public
-from enact_pool._python.texts import duration_text
 
 __all__ = ["FailureGroup", "Summary", "summarize"]
 

@@ -17,7 +17,7 @@ from attrs import define, field
 from enact_pool._core.observer import RunInfo
 from enact_pool._model.results import ParallelResult, Tally
 from enact_pool._python.interrupts import raise_interrupt
-from enact_pool._system.nesting import nesting
+from enact_pool._wire.worker_config import nesting
 
 __all__ = ["Display", "RunProgress", "check_progress"]
 

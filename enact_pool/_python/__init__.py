@@ -1,4 +1,4 @@
-"""Python's own behaviour: callables and coroutines, exceptions, tracebacks, signal handlers.
+"""Python's own behaviour: callables, exceptions, tracebacks, texts of values, signal handlers.
 
-Both sides use it. It imports `_system` only.
+The parent and its workers use this package. It imports `_system` only.
 """

@@ -1,4 +1,4 @@
-"""What a callable is: an object with `run(input)` and a `name`, or anything that can be called."""
+"""Callables: objects with `run(input)` and a `name`, and anything that can be called."""
 
 from __future__ import annotations
 
@@ -6,22 +6,21 @@ from collections.abc import Callable
 from functools import partial
 from types import FunctionType
 
-from enact_pool._python.interrupts import raise_interrupt
-from enact_pool._python.texts import bare_name
+from enact_pool._python.loading import load
+from enact_pool._python.reprs import bare_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["check_callable", "entry_point", "name_of"]
+__all__ = ["call_with", "check_callable", "entry_point", "load_call", "name_of"]
 
 
 def entry_point(candidate: Any) -> Callable[[Any], Any] | None:
     """Return what to call with the input: `candidate.run`, or `candidate`; None if neither can be.
 
     An object that can be called itself is called, unless its `run` accepts an input: many
-    have a `run()` that means something else. A class is called even if its instances have
-    a `run`.
+    have a `run()` with another meaning. A class is called even if its instances have a `run`.
     """
     if type(candidate) is not FunctionType and not isinstance(candidate, type):
         run = getattr(candidate, "run", None)
@@ -31,7 +30,7 @@ def entry_point(candidate: Any) -> Callable[[Any], Any] | None:
 
 
 def _refuses_input(run: Callable[..., Any]) -> bool:
-    """Return whether a `run` cannot be called with one positional argument, if that is known."""
+    """Return whether a `run` surely cannot be called with one positional argument."""
     from inspect import signature  # few objects have both, and it takes long to import
 
     try:
@@ -46,31 +45,31 @@ def _refuses_input(run: Callable[..., Any]) -> bool:
 
 
 def check_callable(candidate: Any, where: str) -> None:
-    """Raise `TypeError`, which says where it is, for what cannot be called."""
+    """Raise `TypeError`, which says where the candidate is, if it cannot be called."""
     if type(candidate) is FunctionType:
         return
     try:
         found = entry_point(candidate)
     except BaseException as error:
-        raise_interrupt(error)
+        _raise_interrupt(error)
         raise TypeError(f"{where} raises {bare_name(type(error))} when it is looked at") from error
     if found is None:
         raise TypeError(
-            f"{where} is no callable: {bare_name(type(candidate))!r} object "
+            f"{where} is not callable: {bare_name(type(candidate))!r} object "
             "has no run(input) and cannot be called"
         )
 
 
 def name_of(candidate: Any) -> str:
-    """The name of a callable; runs no more of it than its `name`, and bears what that raises."""
+    """Return the name of a callable, whatever its `name` does; run no other code of it."""
     if type(candidate) is FunctionType:
         return candidate.__name__
     try:
         name = _own_name(candidate)
     except BaseException as error:
-        raise_interrupt(error)
-        # The name is a label. One that cannot be told must not keep the
-        # callable from running, nor its neighbours from answering.
+        _raise_interrupt(error)
+        # The name is a label. A failing one must not prevent the callable
+        # from running, nor other callables from answering.
         name = None
     return name if issubclass(type(name), str) else bare_name(type(candidate))
 
@@ -83,3 +82,24 @@ def _own_name(candidate: Any) -> Any:
     while isinstance(candidate, partial):
         candidate = candidate.func
     return getattr(candidate, "__name__", bare_name(type(candidate)))
+
+
+def _raise_interrupt(error: BaseException) -> None:
+    # Imported here: workers, which import this module as they start, never call it.
+    from enact_pool._python.interrupts import raise_interrupt
+
+    raise_interrupt(error)
+
+
+# The parent pickles these two by name, and workers call them.
+
+
+def call_with(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Call a function that has a state, and so travels with its arguments."""
+    return function(*args, **kwargs)
+
+
+def load_call(function: bytes, arguments: bytes) -> Callable[[], Any]:
+    """Return a call that was submitted as pickles. Raises whatever unpickling raises."""
+    args, kwargs = load(arguments)
+    return partial(load(function), *args, **kwargs)

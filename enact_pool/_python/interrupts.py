@@ -1,4 +1,4 @@
-"""Signals: what their handlers raise while we run the user's code, and how to put it off."""
+"""Interrupts: exceptions that signal handlers raise, and how to defer handlers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 from types import CodeType, FrameType, FunctionType, MethodType
 
-from enact_pool._python.texts import traceback_of
+from enact_pool._python.tracebacks import traceback_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 __all__ = ["handlers_deferred", "interrupt_of", "raise_interrupt", "signals_blocked"]
 
 
-# What all exceptions have, whatever their own code makes of it.
+# Read these attributes of exceptions whatever their class does.
 _cause, _context = (vars(BaseException)[name].__get__ for name in ("__cause__", "__context__"))
 
 
 def interrupt_of(error: BaseException) -> BaseException | None:
-    """Return what a signal handler has raised, if that is, or has caused, this exception.
+    """Return the exception of a signal handler that is, or has caused, this exception.
 
-    It is for whoever called us, and ends the run. A handler runs between any two steps of
-    what the main thread does, of a pickling callable too. Code of the user's may catch what
-    it raises, and raise something else instead. In other threads no handler runs.
+    Such an exception is for our caller, and ends the run. A handler runs between any two steps
+    of the main thread, also while a callable is pickled. User code may catch the handler's
+    exception, and raise another one instead. In other threads no handler runs.
 
-    That a handler has raised an exception is only known by the traceback, while that handler
-    is installed. So it is not recognised if code of the user's swallows it, or if the handler
-    was replaced meanwhile or is written in C (but for the one that raises KeyboardInterrupt).
+    Only the traceback shows that a handler has raised an exception, while that handler is
+    installed. The exception is not recognised if user code swallows it, or if the handler was
+    replaced meanwhile or is written in C (except the one that raises KeyboardInterrupt).
     """
     if threading.current_thread() is not threading.main_thread():
         return None
@@ -53,18 +53,18 @@ def interrupt_of(error: BaseException) -> BaseException | None:
 
 
 def raise_interrupt(error: BaseException) -> None:
-    """Raise what `interrupt_of` returns, if that is an exception."""
+    """Raise what `interrupt_of` returns, unless it is None."""
     interrupt = interrupt_of(error)
     if interrupt is not None:
         try:
             raise interrupt
         finally:
-            # This frame is in the traceback: a circle would keep all that is in there alive.
+            # This frame is in the traceback: a circle would keep its contents alive.
             del error, interrupt
 
 
 def _is_from_handler(error: BaseException, handlers: set[CodeType | None]) -> bool:
-    # (To ask an exception for its class may run code of its own.)
+    # (Asking an exception for its class may run code of its class.)
     if issubclass(type(error), KeyboardInterrupt):
         return True
     position = traceback_of(error)
@@ -76,9 +76,9 @@ def _is_from_handler(error: BaseException, handlers: set[CodeType | None]) -> bo
 
 
 def _is_being_handled(error: BaseException) -> bool:
-    """Whether an `except` block that has caught this goes on further out in this thread.
+    """Return whether an outer `except` block of this thread is handling this exception.
 
-    Then all that is raised meanwhile has it as its context, and it is not news.
+    Then it is the context of every exception that is raised meanwhile, and has caused none.
     """
     position = traceback_of(error)
     frame: FrameType | None = sys._getframe()
@@ -97,7 +97,7 @@ def _code(handler: Any) -> CodeType | None:
     return getattr(getattr(handler, "__func__", handler), "__code__", None)
 
 
-# Those that programs have handlers for, which may raise.
+# The signals that programs have handlers for, which may raise.
 _HANDLED = (
     signal.SIGALRM,
     signal.SIGHUP,
@@ -112,27 +112,27 @@ _HANDLED = (
 
 
 class _Deferral:
-    """Takes signals in the place of their handlers, and hands them on when it ends."""
+    """Receives signals in place of their handlers, and passes them on when it ends."""
 
-    # The one that is in force, if one is.
+    # The deferral that is in force, if there is one.
     current: _Deferral | None = None
 
     def __init__(self) -> None:
         self._handlers: dict[int, Any] = {}
-        # Those of them after which system calls go on, as `signal.siginterrupt` may have it.
-        # To set a handler ends that.
+        # The signals after which system calls are restarted: see `signal.siginterrupt`.
+        # Setting a handler ends that.
         self._restarting: set[int] = set()
-        self._came: list[int] = []
+        self._received: list[int] = []
         self._is_over = False
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         handler = self._handlers[number]
         if self._is_over:
-            # An interrupt has kept us from putting it back.
-            self._put_back(number)
+            # An interrupt has prevented its restoration.
+            self._restore(number)
             handler(number, frame)
         else:
-            self._came.append(number)
+            self._received.append(number)
 
     def begin(self) -> None:
         from enact_pool._system.handler_flags import (
@@ -149,35 +149,35 @@ class _Deferral:
         _Deferral.current = self
 
     def end(self) -> None:
-        # In this order: from the second step on, a handler may raise in here.
+        # In this order: from the second step on, a handler may raise in this method.
         _Deferral.current = None
         self._is_over = True
         for number in self._handlers:
-            self._put_back(number)
-        self._hand_on()
+            self._restore(number)
+        self._pass_on()
 
-    def _put_back(self, number: int) -> None:
+    def _restore(self, number: int) -> None:
         signal.signal(number, self._handlers[number])
         if number in self._restarting:
             signal.siginterrupt(number, False)
 
-    def _hand_on(self) -> None:
-        if self._came:
+    def _pass_on(self) -> None:
+        if self._received:
             try:
-                signal.raise_signal(self._came.pop(0))
+                signal.raise_signal(self._received.pop(0))
             finally:
-                self._hand_on()
+                self._pass_on()
 
 
 @contextmanager
 def handlers_deferred() -> Iterator[None]:
-    """Within, no signal handler runs; they do when it ends.
+    """Defer signal handlers: none runs within, and all that are due run at the end.
 
-    To block signals would not do: another thread would take them, and the
-    handlers run in the main thread all the same.
+    Blocking signals would not suffice: another thread would receive them, and
+    the handlers would run in the main thread all the same.
     """
     if threading.current_thread() is not threading.main_thread() or _Deferral.current:
-        yield  # they never run here, or not now
+        yield  # no handler runs in this thread, or the outer deferral goes on
         return
     deferral = _Deferral()
     try:
@@ -189,10 +189,10 @@ def handlers_deferred() -> Iterator[None]:
 
 @contextmanager
 def signals_blocked() -> Iterator[None]:
-    """Within, processes are started with the signals blocked that have handlers."""
+    """Block the signals that have handlers: processes that are started within inherit that."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
-        # Runs the handlers of what came just before, which may raise.
+        # Runs the handlers of signals that were received just before, which may raise.
         signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
         yield
     finally:

@@ -1,10 +1,10 @@
-"""What a worker loads: batches, functions, inputs and initializers, and the modules they are of.
+"""Loading in a worker: it unpickles batches, functions, inputs and initializers.
 
 A module whose top level runs callables can be imported by a script. But a worker that is
-sent a function of the module has to import it too, and would begin the same run at that
+sent a function of the module must import it, too, and would start the same run at that
 moment, whose workers would import it, and so on. The first of these runs is refused.
 
-A run that a callable begins is never refused, nor is one of a module that a callable
+A run that a callable starts is never refused, nor is a run of a module that a callable
 imports while it runs: only what is loaded for a callable is loaded again in each worker.
 """
 
@@ -28,9 +28,8 @@ _get_ident = threading.get_ident
 
 
 class _Now:
-    """Who loads something in this process now."""
+    """The thread of this process that is loading something; 0 if none is."""
 
-    # The thread that loads something; 0 if none does.
     thread = 0
 
 
@@ -38,7 +37,7 @@ loading_now = _Now()
 
 
 def loading(rebuild: Callable[..., Any], *args: Any) -> Any:
-    """Call what unpickles something that a worker was sent. Raises whatever that raises."""
+    """Call a function that unpickles what a worker was sent. Raises whatever it raises."""
     before, loading_now.thread = loading_now.thread, _get_ident()
     try:
         return rebuild(*args)
@@ -64,11 +63,11 @@ def check_not_imported() -> None:
 
 
 def _module_in_import(frame: FrameType | None) -> str:
-    """The name of the innermost module whose top level is being executed; empty without one."""
+    """Return the name of the innermost module whose top level is executed; empty without one."""
     while frame is not None:
         if frame.f_code.co_name == "<module>":
             spec: Any = frame.f_globals.get("__spec__")
-            # The import system's own mark of a module that is not complete.
+            # The import system sets this on a module that is not complete.
             if getattr(spec, "_initializing", False):
                 return str(spec.name)
         frame = frame.f_back

@@ -1,8 +1,8 @@
-"""Locks of multiprocessing, and what has them: queues, events, shared values.
+"""Locks of multiprocessing, and objects that have them: queues, events, shared values.
 
-A worker can only be given one as it starts, and only one whose semaphore has a name.
-The standard library says so in words for those who start processes themselves; and up to
-Python 3.10 it sends a semaphore without a name, whose use is a segmentation fault.
+A worker can receive one only as it starts, and only one whose semaphore has a name. The
+standard library's message is written for programs that start processes themselves; and up
+to Python 3.10 it sends a semaphore without a name, which crashes the process that uses it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 from _thread import LockType, RLock
 from types import CodeType
 
-from enact_pool._python.texts import traceback_of
+from enact_pool._python.tracebacks import traceback_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _assert_spawning: CodeType = vars(multiprocessing.context)["assert_spawning"].__
 
 
 class AdvisingPickler:
-    """A base for picklers in Python: what they raise of locks says what to do."""
+    """A base for picklers in Python: their errors about locks say what to do."""
 
     def dump(self, value: Any) -> None:
         """Pickle the value. Raises whatever that raises."""
@@ -34,7 +34,7 @@ class AdvisingPickler:
             super().dump(value)  # type: ignore[misc]
         except RuntimeError as error:
             if _raised_in(error) is _assert_spawning:
-                # The same exception, whose traceback says where the value comes from.
+                # Keep the exception: its traceback shows where the value comes from.
                 advice = f"pass it in the `initargs` of a pool, {_SHARED}"
                 error.args = (f"{error}; {advice}",)
             raise
@@ -57,7 +57,7 @@ def check_lock(value: Any) -> None:
         raise TypeError(
             f"{kind.__name__} objects of threading cannot be shared with workers; use one {_SHARED}"
         )
-    # What was never imported has made no lock.
+    # A module that was never imported has made no lock.
     synchronize: Any = sys.modules.get("multiprocessing.synchronize")
     if (
         synchronize is not None

@@ -1,8 +1,8 @@
-"""Objects of one process: they hold locks, descriptors or workers, and cannot be sent to another.
+"""Objects that cannot be sent to another process: they hold locks, descriptors or workers.
 
-What is an attribute of an object travels along with the object's methods. Without a
-check of its own, the object deep inside it that cannot be pickled (a lock, say) is what
-the error would name.
+An object travels along with its methods, and with objects of which it is an attribute.
+Without this check, the error would name the object deep inside it that cannot be pickled
+(a lock, say). This is a module of its own, since classes of all packages derive from it.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ __all__ = ["ProcessLocal"]
 
 
 class ProcessLocal:
-    """A base of what can be used in the process that created it, and refuses to be pickled."""
+    """A base of objects that only the process that created them can use."""
 
-    # What to do instead, in the words of the message.
+    # The advice at the end of the error message.
     _instead = "create it there, or exclude it in __getstate__"
 
-    # Not `__reduce__`: a subclass that knows how to leave out what does not travel
-    # overrides this one method.
+    # Not `__reduce__`: a subclass that excludes what cannot travel overrides
+    # this one method.
     def __getstate__(self) -> Any:
         """Raise `TypeError`, which names the class and says what to do instead."""
         name = type(self).__name__

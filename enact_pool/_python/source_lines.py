@@ -1,8 +1,8 @@
-"""Source lines in the tracebacks of workers, as far as only their parent has them.
+"""Source lines that tracebacks of workers lack, and that only the parent knows.
 
-A worker finds the lines of functions that are defined in files. Those of a notebook
-cell, or of what was typed in, are known to the process that compiled them; and the
-stack of a crash comes without any.
+A worker finds the lines of functions that are defined in files. Only the process that
+compiled a notebook cell, or a typed-in function, knows its lines; and the stack of a
+crash has no lines.
 """
 
 from __future__ import annotations
@@ -11,28 +11,28 @@ import os
 import re
 import stat
 
-__all__ = ["with_sources"]
+__all__ = ["add_source_lines"]
 
-# In a traceback, or in what faulthandler writes.
+# A line of a traceback, or of what faulthandler writes.
 _FRAME = re.compile(r'^( *)(?:[+|] *)*File "(.+)", line (\d+)(?:, in | in )')
-# A file that is larger has not been written by anybody.
+# A larger file is not source code.
 _MOST_BYTES = 1 << 24
 
 
-def with_sources(traceback: str, *, of_files: bool = False) -> str:
-    """The traceback with the lines that it lacks, where this process knows them.
+def add_source_lines(traceback: str, *, of_files: bool = False) -> str:
+    """Return the traceback with the source lines that it lacks and that this process knows.
 
-    Lines of files are looked for only if that is asked for.
+    Lines of files are added only with `of_files`.
     """
-    # The folder of notebook cells, and what is in no file.
+    # The folder of notebook cells, and code that is not in a file.
     if not (of_files or "ipykernel_" in traceback or '"<' in traceback):
         return traceback
     import linecache  # rarely needed
 
     lines = traceback.split("\n")
-    told = []
+    completed = []
     for line, following in zip(lines, [*lines[1:], ""], strict=True):
-        told.append(line)
+        completed.append(line)
         frame = _FRAME.match(line)
         if frame is None or following.startswith(line[: frame.start(2) - 6] + "  "):
             continue
@@ -40,12 +40,12 @@ def with_sources(traceback: str, *, of_files: bool = False) -> str:
         if path in linecache.cache or (of_files and _is_readable(path)):
             source = linecache.getline(path, number).strip()
             if source:
-                told.append(f"{line[: frame.start(2) - 6]}  {source}")
-    return "\n".join(told)
+                completed.append(f"{line[: frame.start(2) - 6]}  {source}")
+    return "\n".join(completed)
 
 
 def _is_readable(path: str) -> bool:
-    # A worker that writes all over its memory may name a pipe, or a device without an end.
+    # A worker that has overwritten its memory may name a pipe, or an endless device.
     try:
         found = os.stat(path)
     except (OSError, ValueError):

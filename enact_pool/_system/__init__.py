@@ -1,4 +1,4 @@
 """The operating system: descriptors, mapped memory, processes and their memory, waiting.
 
-Both sides use it. It imports nothing of this package.
+The parent and its workers use this package. It imports nothing else of the library.
 """

@@ -1,4 +1,4 @@
-"""Descriptors: where they come from, and where they are safe from callables."""
+"""Descriptors: how they are created, and kept safe from callables."""
 
 from __future__ import annotations
 
@@ -6,29 +6,30 @@ import fcntl
 import os
 import resource
 
-__all__ = ["create_file", "out_of_reach"]
+__all__ = ["create_file", "move_out_of_reach"]
 
 
 def create_file(label: str = "enact_pool", *, sealable: bool = True) -> int:
-    """A file in memory, without a name; gives its descriptor, which is the caller's to close.
+    """Create a file in memory, without a name; return its descriptor, which the caller must close.
 
-    On Linux /proc shows the label where it shows what is open, and the file can be sealed,
-    by whoever reaches it, if it is `sealable`.
+    Args:
+        label: The name of the file in Linux's /proc.
+        sealable: Whether any process that can reach the file can seal it (Linux only).
     """
     if hasattr(os, "memfd_create"):
         flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING if sealable else os.MFD_CLOEXEC
         return os.memfd_create(label, flags)
-    import tempfile  # takes long to import, and Linux does without
+    import tempfile  # takes long to import, and is not needed on Linux
 
     with tempfile.TemporaryFile(buffering=0) as file:
         return os.dup(file.fileno())
 
 
-def out_of_reach(descriptor: int) -> int:
-    """Move a descriptor to a high number, and keep it from programs that callables start.
+def move_out_of_reach(descriptor: int) -> int:
+    """Move a descriptor to a high number, which programs that callables start do not inherit.
 
-    A callable that closes every descriptor and then opens files is given low
-    numbers: an answer written to such a number would end up in one of them.
+    A callable that closes all descriptors and then opens files receives low
+    numbers: an answer written to such a number would end up in one of the files.
     """
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     lowest = min(soft, 1024) - 32 if soft != resource.RLIM_INFINITY else 992

@@ -1,4 +1,4 @@
-"""Whether system calls go on after a signal's handler, which Python can set but not look up."""
+"""Whether system calls are restarted after a signal handler: Python can set it, not read it."""
 
 from __future__ import annotations
 
@@ -26,6 +26,6 @@ _sigaction = ctypes.CDLL(None).sigaction
 
 
 def restarts_calls(number: int) -> bool:
-    """Return whether system calls that a signal interrupts go on after its handler."""
+    """Return whether system calls that a signal interrupts are restarted after its handler."""
     action = _Action()
     return not _sigaction(number, None, ctypes.byref(action)) and bool(action.flags & _SA_RESTART)

@@ -1,6 +1,6 @@
-"""Files mapped into memory, without keeping a descriptor open.
+"""Mappings of files into memory that keep no descriptor open.
 
-The module mmap keeps one for each mapping until Python 3.13: too many for a
+Until Python 3.13, the module mmap keeps one for each mapping: too many for a
 pool of a hundred workers, or a program with thousands of arrays.
 """
 
@@ -25,17 +25,16 @@ _libc.mmap.argtypes = [
 ]
 _libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 _libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
-# Of Linux, as are these, for which Python has no names.
+# This function and these constants of Linux have no names in Python.
 _fallocate = getattr(_libc, "fallocate64", getattr(_libc, "fallocate", None))
 _KEEP_SIZE, _PUNCH_HOLE = 1, 2
 _FAILED = ctypes.c_void_p(-1).value
 
 
 def map_file(descriptor: int, size: int, *, private: bool) -> int:
-    """Map the first bytes of a file, to be read and written; gives the address.
+    """Map the first `size` bytes of a file for reading and writing; return the address.
 
-    What is written to a private mapping is not written to the file. Raises
-    `OSError`.
+    Writes to a private mapping do not change the file. Raises `OSError`.
     """
     writable = mmap.PROT_READ | mmap.PROT_WRITE
     flags = mmap.MAP_PRIVATE if private else mmap.MAP_SHARED
@@ -47,23 +46,23 @@ def map_file(descriptor: int, size: int, *, private: bool) -> int:
 
 
 def memory_at(address: int, size: int) -> ctypes.Array[ctypes.c_char]:
-    """The memory at an address, as an object with a buffer of at least this size."""
+    """Return the memory at an address, as an object with a buffer of at least this size."""
     # One type for all sizes up to a power of two: ctypes never forgets a type.
     return (ctypes.c_char * (1 << (size - 1).bit_length())).from_address(address)
 
 
 def discard(address: int, size: int) -> bool:
-    """Undo what was written to whole pages of a private mapping; gives whether that worked."""
+    """Undo writes to whole pages of a private mapping; return whether that succeeded."""
     return not _libc.madvise(address, size, mmap.MADV_DONTNEED)
 
 
 def unmap(address: int, size: int) -> None:
-    """End a mapping; nobody may touch its memory any more."""
+    """End a mapping, whose memory must not be touched any more."""
     _libc.munmap(address, size)
 
 
 def punch_hole(descriptor: int, start: int, size: int) -> None:
-    """Give back the memory of a part of a file, which is zero then. Raises `OSError`."""
+    """Free the memory of a part of a file, which is zero then. Raises `OSError`."""
     if _fallocate is None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
     _fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]

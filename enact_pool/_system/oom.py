@@ -1,4 +1,4 @@
-"""Whether the kernel has killed a process because memory had run out: its counters tell."""
+"""The kernel's counters of processes that it killed because memory had run out."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _GROUP = re.compile(r"^\d+:(|.*\bmemory\b.*):(/.*)$", re.MULTILINE)
 
 
 def oom_kills() -> tuple[int, ...]:
-    """How often that has happened: on this machine, and in our control group (of either version).
+    """Return how often that has happened, on this machine and in our control group (v1 or v2).
 
-    Counters that are not there are 0: those of macOS, say.
+    Missing counters, such as those of macOS, are 0.
     """
     places = ["/proc/vmstat"]
     try:

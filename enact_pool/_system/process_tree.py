@@ -1,8 +1,8 @@
-"""Process trees: a worker, and what its callables have started.
+"""Process trees: a worker, and the processes that its callables have started.
 
-A worker leads a session of its own, by which all are known that did not leave it;
-who has a session of its own too is found as a child of a child, while the worker
-lives. Only a process that has left both, as daemons do, gets away.
+A worker leads a session of its own, which identifies all processes that did not leave it.
+A process with another session is found as a child of a child, while the worker
+lives. Only a process that has left both, as daemons do, is not found.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ __all__ = [
     "resident_bytes",
 ]
 
-# Not where it is another system's, or is not mounted. psutil takes long to import,
-# and to ask: it looks up the beginning of each process, too.
+# Another system may have another /proc, or none. psutil takes long to import, and
+# is slow: it looks up the start time of each process, too.
 _HAS_PROC = os.path.exists("/proc/self/statm")
-_ANONYMOUS_SHARE = re.compile(rb"^Pss_Anon: +(\d+) kB$", re.MULTILINE)
+_ANONYMOUS_SHARE = rb"(?m)^Pss_Anon: +(\d+) kB$"
 _HAS_CHILDREN = os.path.exists(f"/proc/self/task/{os.getpid()}/children")
 
 
 def children(pid: int) -> list[int]:
-    """The processes that this one has started and that it has not waited for; none if it is gone.
+    """Return the processes that a process has started and not waited for; none if it is gone.
 
-    From the kernel's own lists where it has them; psutil looks at every process there is.
+    This uses the kernel's own lists if they exist: psutil looks at every process.
     """
     if not _HAS_CHILDREN:
         return _children_by_psutil(pid)
@@ -40,27 +40,27 @@ def children(pid: int) -> list[int]:
     try:
         threads = os.listdir(f"/proc/{pid}/task")
     except OSError:
-        return []  # it ended, or no descriptor is to be had to look with
+        return []  # it has exited, or this process has no descriptor left
     for thread in threads:
         try:
             with open(f"/proc/{pid}/task/{thread}/children", "rb", buffering=0) as file:
                 found += map(int, file.read().split())
         except OSError:
-            continue  # this thread ended
+            continue  # this thread has ended
     return found
 
 
 def _children_by_psutil(pid: int) -> list[int]:
-    import psutil  # takes long to import, and Linux does without as a rule
+    import psutil  # takes long to import, and is rarely needed on Linux
 
     try:
         return [child.pid for child in psutil.Process(pid).children()]
     except (psutil.Error, OSError):
-        return []  # it has ended, or no descriptor is to be had to look with
+        return []  # it has exited, or this process has no descriptor left
 
 
 def descendants(pid: int) -> list[int]:
-    """The children of a process, their children, and so on."""
+    """Return the children of a process, their children, and so on."""
     found: list[int] = []
     look_at = [pid]
     while look_at:
@@ -71,16 +71,16 @@ def descendants(pid: int) -> list[int]:
 
 
 def kill_tree(pid: int) -> None:
-    """Kill a worker that was not waited for yet, and what it has started."""
+    """Kill a worker that was not waited for yet, and the processes that it has started."""
     for each in (*descendants(pid), pid):
         _kill(each)
     kill_session(pid)
 
 
 def kill_descendants(but: set[int]) -> None:
-    """Kill what this process has started and left running, with what that has started.
+    """Kill the children of this process, except `but`, and the processes they have started.
 
-    Not these children of it, which have somebody who ends them.
+    `but` are children that another part of this process ends.
     """
     for child in children(os.getpid()):
         if child not in but:
@@ -89,12 +89,12 @@ def kill_descendants(but: set[int]) -> None:
 
 
 def kill_session(pid: int) -> None:
-    """Kill all that is in the session of a worker, which may have ended and was not waited for."""
+    """Kill the session of a worker, which may have exited, but must not be waited for."""
     try:
-        # First, in one step: nobody in its group can start another one meanwhile.
+        # First, in one step: no process of its group can start another one meanwhile.
         os.killpg(pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
-        pass  # it leads no session yet; or (on macOS) all have ended
+        pass  # it does not lead a session yet; or (on macOS) all have exited
     for each in _all_processes():
         try:
             session = os.getsid(each)
@@ -108,7 +108,7 @@ def _all_processes() -> list[int]:
     try:
         return [int(name) for name in os.listdir("/proc") if name.isdecimal()]
     except OSError:
-        pass  # it is not there, or no descriptor is to be had
+        pass  # /proc does not exist, or this process has no descriptor left
     import psutil
 
     try:
@@ -121,14 +121,14 @@ def _kill(pid: int) -> None:
     try:
         os.kill(pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
-        return  # it has ended, or is another user's
+        return  # it has exited, or is another user's
 
 
 def resident_bytes(pid: int) -> int:
-    """How much memory a process and its descendants have resident, in bytes.
+    """Return how much memory a process and its descendants have resident, in bytes.
 
-    What they share counts for each. One that is gone counts for nothing, and so does
-    one that cannot be looked at: there may be no descriptor to look with.
+    Shared memory counts for each. A process that is gone counts as 0, and so does one
+    that cannot be measured: this process may have no descriptor left.
     """
     return sum(map(_resident_bytes, (pid, *descendants(pid))))
 
@@ -141,7 +141,7 @@ def _resident_bytes(pid: int) -> int:
 
 
 def _pages(pid: int) -> tuple[int, int]:
-    """How many pages a process has resident, and how many of them are a file's or shared memory."""
+    """Return how many pages a process has resident, and how many of them are not its own."""
     try:
         with open(f"/proc/{pid}/statm", "rb", buffering=0) as file:
             fields = file.read().split()
@@ -154,10 +154,10 @@ def own_bytes(pid: int, most: int) -> int:
     """Return how much memory of their own a process and its descendants have, in bytes.
 
     Pages of mapped files and of shared memory are not counted, unless the process has
-    written to a private copy of them. What forked processes share with each other counts
-    once, if that decides whether it is more than `most`: to find out takes the kernel 10 to
-    40 ms for each GB, and the rest less than 0.1 ms. A process counts for nothing under the
-    conditions of `resident_bytes`.
+    written to a private copy of them. Memory that forked processes share with each other
+    counts once, if that decides whether the sum exceeds `most`: this measurement takes the
+    kernel 10 to 40 ms for each GB, and the rest takes less than 0.1 ms. A process counts as
+    0 under the conditions of `resident_bytes`.
     """
     pids = (pid, *descendants(pid))
     size = sum(map(_own_bytes, pids))
@@ -174,12 +174,12 @@ def _own_bytes(pid: int) -> int:
 
 
 def _own_share(pid: int) -> int:
-    """Of each page its part, where several processes have it."""
+    """Return the own memory of a process, with its share of pages that several processes have."""
     try:
         with open(f"/proc/{pid}/smaps_rollup", "rb", buffering=0) as file:
-            found = _ANONYMOUS_SHARE.search(file.read())
+            found = re.search(_ANONYMOUS_SHARE, file.read())
     except OSError:
-        found = None  # it ended, or is another user's; or the kernel is older than 5.3
+        found = None  # it has exited, or is another user's; or the kernel is older than 5.3
     return int(found[1]) * 1024 if found else _own_bytes(pid)
 
 
@@ -189,7 +189,7 @@ def _own_by_psutil(pid: int) -> int:
     try:
         return int(psutil.Process(pid).memory_full_info().uss)
     except (psutil.Error, OSError, AttributeError):
-        return _resident_by_psutil(pid)  # macOS does not tell everybody
+        return _resident_by_psutil(pid)  # macOS needs privileges for it
 
 
 def _resident_by_psutil(pid: int) -> int:
@@ -202,9 +202,9 @@ def _resident_by_psutil(pid: int) -> int:
 
 
 def is_stopped(pid: int) -> bool:
-    """Whether no thread of the process runs until it is continued (or it has ended).
+    """Return whether no thread of the process runs until it is continued (or it has exited).
 
-    False if that cannot be told: there may be no descriptor to look with.
+    Return False if that is unknown: this process may have no descriptor left.
     """
     if not _HAS_PROC:
         return _is_stopped_by_psutil(pid)
@@ -215,7 +215,7 @@ def is_stopped(pid: int) -> bool:
         return True
     except OSError:
         return False
-    # Behind the name, which may have spaces and parentheses: stopped, traced, or ended.
+    # Behind the name, which may have spaces and parentheses: stopped, traced, or exited.
     return status[status.rindex(b")") + 2 :][:1] in b"TtZXx"
 
 

@@ -1,11 +1,11 @@
-"""Waiting on descriptors: awake for a moment at first, then asleep.
+"""Polling of descriptors that spins for a moment before it sleeps.
 
-Waking up a process that sleeps takes 50 to 100 us where its CPU sleeps with it,
-as most do on virtual machines: more than all else in a round trip. So each side
-looks again and again for about as long as that, and pays at most twice what
-sleeping at once would have cost (the ski-rental argument, on which adaptive
-mutexes are built as well). Measured on 2 virtual CPUs, a round trip of one no-op
-took 350 us asleep, 180 us when both sides spun for 150 us, 130 us with 300 us.
+Waking up a sleeping process takes 50 to 100 us if its CPU sleeps, too, as most
+CPUs do on virtual machines: more than the rest of a round trip. So each side
+spins for about that time, and pays at most twice the cost of sleeping at once
+(the ski-rental argument, on which adaptive mutexes are built as well). Measured
+on 2 virtual CPUs, a round trip of one no-op took 350 us asleep, 180 us when both
+sides spun for 150 us, 130 us with 300 us.
 """
 
 from __future__ import annotations
@@ -20,45 +20,45 @@ SPIN_SECONDS = 0.0003
 
 _SPIN_NS = int(SPIN_SECONDS * 1e9)
 
-# Gives way to whoever else wants this CPU, the other side above all.
+# Yields this CPU to other processes, above all to the other side.
 _yield_cpu = getattr(os, "sched_yield", lambda: time.sleep(0))
 
 
-# On a CPU that others want too, giving way takes as long as their turns are: more than
-# sleeping would have. So, once that was seen, nobody spins for a while: for longer each
-# time that it is seen again. (Workers that have just been woken up are a crowd, too, for
-# a moment.)
-_CROWDED_NS = 500_000
+# If the CPU is contended, `sched_yield` returns only after the others' time slices, which
+# costs more than sleeping. So, once that was seen, this process does not spin for a while,
+# and for longer each time that it is seen again. (Workers that have just been woken up
+# contend for CPUs, too, for a moment.)
+_CONTENDED_NS = 500_000
 _FIRST_PAUSE_NS = 10_000_000
 _LONGEST_PAUSE_NS = 640_000_000
 
 
-class _Crowd:
-    """How crowded the CPUs are."""
+class _Contention:
+    """For how long this process does not spin, since the CPUs are contended."""
 
     pause_ns = _FIRST_PAUSE_NS
     pause_ends_ns = 0
 
 
-_crowd = _Crowd()
+_contention = _Contention()
 
 
 def poll(poller: select.poll, timeout_ms: float | None, *, spin: bool) -> list[tuple[int, int]]:
-    """What `poller.poll(timeout_ms)` gives; if `spin`, without sleeping for `SPIN_SECONDS`."""
+    """Return `poller.poll(timeout_ms)`; if `spin`, sleep only after `SPIN_SECONDS`."""
     if not spin:
         return poller.poll(timeout_ms)
     look, now = poller.poll, time.perf_counter_ns
     begun = now()
-    if begun < _crowd.pause_ends_ns:
+    if begun < _contention.pause_ends_ns:
         return look(timeout_ms)
     while not (ready := look(0)):
         looked = now()
         if looked - begun > _SPIN_NS:
             return look(timeout_ms)
         _yield_cpu()
-        if now() - looked > _CROWDED_NS:
-            _crowd.pause_ends_ns = now() + _crowd.pause_ns
-            _crowd.pause_ns = min(2 * _crowd.pause_ns, _LONGEST_PAUSE_NS)
+        if now() - looked > _CONTENDED_NS:
+            _contention.pause_ends_ns = now() + _contention.pause_ns
+            _contention.pause_ns = min(2 * _contention.pause_ns, _LONGEST_PAUSE_NS)
             return look(timeout_ms)
-    _crowd.pause_ns = _FIRST_PAUSE_NS
+    _contention.pause_ns = _FIRST_PAUSE_NS
     return ready

@@ -1,4 +1,4 @@
-"""The bytes that a caller and its workers exchange, and how they are made and read.
+"""The bytes that a parent and its workers exchange: how they are made and read.
 
-Both sides use it. Nothing in here reads, writes or waits.
+The parent and its workers use this package. It does not read, write or wait.
 """

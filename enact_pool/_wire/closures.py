@@ -1,10 +1,10 @@
-"""Kin: functions that one `def` or `lambda` has made, and that differ in what they captured.
+"""Closures of one `def` or `lambda`: functions that differ only in the values they captured.
 
-Scripts make them by the thousand, in a loop or a comprehension. To pickle a
-function by value takes 20 us, and to rebuild it 10: its code, its globals, its
-names. Kin have all of that in common. So the first of them is pickled, and of
-the others only what is their own: the values in their closure and in their
-defaults, where these are plain ones.
+Scripts make thousands of them, in a loop or a comprehension. Pickling a
+function by value takes 20 us, and rebuilding it 10: its code, its globals, its
+names. Closures of one `def` share all of these. So the first one is pickled as a
+whole, and the others as the values in their closure and in their defaults, if
+these are immutable.
 """
 
 from __future__ import annotations
@@ -18,30 +18,30 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    # The index of the first one; the others' indexes, defaults and captured values.
-    Family = tuple[int, list[tuple[int, tuple[Any, ...] | None, tuple[Any, ...]]]]
+    # The index of the first closure; the others' indexes, defaults and captured values.
+    Group = tuple[int, list[tuple[int, tuple[Any, ...] | None, tuple[Any, ...]]]]
 
-__all__ = ["parted", "reunited"]
+__all__ = ["join_closures", "split_closures"]
 
 
-def parted(callables: list[Any]) -> tuple[list[Any], list[Family]]:
-    """The callables with None for those that are kin of an earlier one, and their families."""
+def split_closures(callables: list[Any]) -> tuple[list[Any], list[Group]]:
+    """Return the callables, with None for closures like an earlier one, and the groups of these."""
     rest: list[Any] = []
-    families: dict[int, Family] = {}
+    groups: dict[int, Group] = {}
     for index, candidate in enumerate(callables):
         if type(candidate) is FunctionType and "<" in candidate.__qualname__:
-            first, others = families.setdefault(id(candidate.__code__), (index, []))
-            if first != index and _are_kin(callables[first], candidate):
-                own = _own(candidate)
+            first, others = groups.setdefault(id(candidate.__code__), (index, []))
+            if first != index and _differ_only_in_values(callables[first], candidate):
+                own = _own_values(candidate)
                 if own is not None:
                     others.append((index, *own))
                     candidate = None
         rest.append(candidate)
-    return rest, [family for family in families.values() if family[1]]
+    return rest, [group for group in groups.values() if group[1]]
 
 
-def _are_kin(first: FunctionType, other: FunctionType) -> bool:
-    """Whether these functions of the same code have all in common but what they captured."""
+def _differ_only_in_values(first: FunctionType, other: FunctionType) -> bool:
+    """Return whether functions of the same code differ at most in captured values and defaults."""
     ours, theirs = first.__annotations__, other.__annotations__
     return (
         first.__globals__ is other.__globals__
@@ -51,26 +51,26 @@ def _are_kin(first: FunctionType, other: FunctionType) -> bool:
         and first.__doc__ is other.__doc__
         and not (first.__dict__ or other.__dict__ or first.__kwdefaults__ or other.__kwdefaults__)
         and not getattr(first, "__type_params__", ())
-        # By identity: comparing might run the user's code.
+        # By identity: comparing for equality might run the user's code.
         and (ours.keys() == theirs.keys() and all(map(is_, ours.values(), theirs.values())))
     )
 
 
-def _own(function: FunctionType) -> tuple[tuple[Any, ...] | None, tuple[Any, ...]] | None:
-    """The defaults and the captured values of a function; None if some are not plain."""
+def _own_values(function: FunctionType) -> tuple[tuple[Any, ...] | None, tuple[Any, ...]] | None:
+    """Return the defaults and captured values of a function; None if some are mutable."""
     defaults = function.__defaults__
     try:
         captured = tuple([cell.cell_contents for cell in function.__closure__ or ()])
-    except ValueError:  # one has no value yet
+    except ValueError:  # a captured variable has no value yet
         return None
     if SHAREABLE.issuperset(map(type, captured + (defaults or ()))):
         return defaults, captured
     return None
 
 
-def reunited(callables: list[Any], families: list[Family]) -> list[Any]:
-    """The callables that were parted, with new functions in place of those that are kin."""
-    for at, others in families:
+def join_closures(callables: list[Any], groups: list[Group]) -> list[Any]:
+    """Return the callables that were split, with new functions in place of the closures."""
+    for at, others in groups:
         first = callables[at]
         code, scope, name = first.__code__, first.__globals__, first.__name__
         module, qualname, annotations = first.__module__, first.__qualname__, first.__annotations__

@@ -1,11 +1,11 @@
-"""The setup of a run: what its workers are told once, before its first batch.
+"""The setup of a run: what each of its workers is sent once, before its first batch.
 
-`encode` and `decode` are the only code that knows how it is laid out:
+Only `encode` and `decode` know its layout:
 
     2 bytes    flags
-    8 bytes    the memory limit                    if there is one
-    8 bytes    the size of the next part           if there are extras
-    a pickle   log levels, and call wrappers       if there are extras
+    8 bytes    the memory limit                    if the run has one
+    8 bytes    the size of the next part           if the run has extras
+    a pickle   log levels, and call wrappers       if the run has extras
     the rest   the payload
 """
 
@@ -17,19 +17,19 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["CALLS", "FUNCTION", "INPUT", "RunSetup"]
+__all__ = ["CALLS", "FUNCTION", "INPUT", "NO_SETUP", "RunSetup"]
 
-# What the payload is, and so what the items of batches are.
-INPUT = 0  # an input; callables will come
-FUNCTION = 1  # a function; inputs will come
-CALLS = 2  # nothing; calls will come, each with its function
+# What the payload is, and what the items of batches are.
+INPUT = 0  # an input; the items are callables
+FUNCTION = 1  # a function; the items are inputs
+CALLS = 2  # nothing; the items are calls, each with its function
 _MODES = 3
 
 # The flags above the mode. (Plain ints: an IntFlag takes a microsecond for each operation.)
 _SHARED = 1 << 2
 _LARGE = 1 << 3
 _SHOWS_OUTPUTS = 1 << 4
-_GIVES_EXCEPTIONS = 1 << 5
+_SENDS_EXCEPTIONS = 1 << 5
 _CAPTURES_OUTPUT = 1 << 6
 _HAS_MAX_MEMORY = 1 << 7
 _HAS_EXTRAS = 1 << 8
@@ -38,7 +38,7 @@ _MOST_MEMORY = (1 << 64) - 1
 
 
 class RunSetup:
-    """What all tasks of a run have in common.
+    """What all tasks of a run share.
 
     A plain class: `attrs` takes too long to import in a worker.
 
@@ -46,25 +46,25 @@ class RunSetup:
         mode: `INPUT`, `FUNCTION` or `CALLS`.
         payload: A pickle of the input or function, or the layout of a large value.
         is_large: Whether the payload is a layout: see `large_value`.
-        is_shared: Whether one copy of the input will do for all callables.
-        shows_outputs: Whether the texts of returned values are wanted.
-        gives_exceptions: Whether exceptions are wanted, besides what describes them.
-        captures_output: Whether what callables print is wanted.
-        max_memory: How many bytes a worker may have of its own; None for any number.
-        log_levels: From which levels on log records are wanted, by names of loggers; None if
-            none are wanted.
-        wrappers: Pickles of what calls are wrapped in.
+        is_shared: Whether all callables can use one copy of the input.
+        shows_outputs: Whether the run asks for texts of returned values.
+        sends_exceptions: Whether the run asks for exceptions, besides their descriptions.
+        captures_output: Whether the run asks for what callables print.
+        max_memory: How much memory of its own a worker may have, in bytes; None for no limit.
+        log_levels: The lowest levels of log records that the run asks for, by names of loggers;
+            None for no log records.
+        wrappers: Pickled call wrappers.
     """
 
     __slots__ = (
         "captures_output",
-        "gives_exceptions",
         "is_large",
         "is_shared",
         "log_levels",
         "max_memory",
         "mode",
         "payload",
+        "sends_exceptions",
         "shows_outputs",
         "wrappers",
     )
@@ -77,7 +77,7 @@ class RunSetup:
         is_large: bool = False,
         is_shared: bool = False,
         shows_outputs: bool = False,
-        gives_exceptions: bool = False,
+        sends_exceptions: bool = False,
         captures_output: bool = False,
         max_memory: int | None = None,
         log_levels: Mapping[str, int] | None = None,
@@ -88,7 +88,7 @@ class RunSetup:
         self.is_large = is_large
         self.is_shared = is_shared
         self.shows_outputs = shows_outputs
-        self.gives_exceptions = gives_exceptions
+        self.sends_exceptions = sends_exceptions
         self.captures_output = captures_output
         self.max_memory = max_memory
         self.log_levels = log_levels
@@ -101,7 +101,7 @@ class RunSetup:
             | _SHARED * self.is_shared
             | _LARGE * self.is_large
             | _SHOWS_OUTPUTS * self.shows_outputs
-            | _GIVES_EXCEPTIONS * self.gives_exceptions
+            | _SENDS_EXCEPTIONS * self.sends_exceptions
             | _CAPTURES_OUTPUT * self.captures_output
         )
         parts = [b"", self.payload]
@@ -133,7 +133,7 @@ class RunSetup:
             is_large=bool(flags & _LARGE),
             is_shared=bool(flags & _SHARED),
             shows_outputs=bool(flags & _SHOWS_OUTPUTS),
-            gives_exceptions=bool(flags & _GIVES_EXCEPTIONS),
+            sends_exceptions=bool(flags & _SENDS_EXCEPTIONS),
             captures_output=bool(flags & _CAPTURES_OUTPUT),
             max_memory=max_memory,
             log_levels=log_levels,

@@ -1,6 +1,6 @@
-"""How a worker process begins: it becomes what the parent has prepared, and serves.
+"""The first code of a worker process: it receives the worker from the parent, and runs it.
 
-loky's own beginning would import all of loky: that took more than half of a start.
+loky's own start code would import all of loky: that took more than half of a start.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ __all__ = ["boot"]
 
 
 def boot(pipe: int) -> int:
-    """Read from the pipe what this process is to be, and be that; gives the exit code."""
+    """Read the worker's process object from the pipe, and run it; return the exit code."""
     starting: Any = current_process()
     with os.fdopen(pipe, "rb") as from_parent:
-        # Until it is removed, multiprocessing starts no process from this one.
+        # While this attribute exists, multiprocessing starts no process from this one.
         starting._inheriting = True
         try:
-            # What callables do with shared memory is told to the parent's tracker.
+            # Callables register shared memory with the parent's tracker.
             tracker: Any = resource_tracker
             tracker._resource_tracker._fd = pickle.load(from_parent)
             prepare(pickle.load(from_parent))

@@ -1,4 +1,4 @@
-"""What a worker takes in: the commands of its parent, and permits to start callables."""
+"""What a worker reads from its pipes: commands of its parent, and permits to start callables."""
 
 from __future__ import annotations
 
@@ -11,18 +11,12 @@ from collections.abc import Iterator
 from enact_pool._core.timing import FIRST_WAIT_MS
 from enact_pool._ipc.flight_recorder import FlightRecorder
 from enact_pool._system.spin_poll import poll
-from enact_pool._wire.frames import (
-    COMMAND,
-    PERMIT_BYTES,
-    FrameReader,
-    pack_permits,
-    unpack_permit,
-    unpack_permits,
-)
+from enact_pool._wire.frames import COMMAND, FrameReader
+from enact_pool._wire.permits import PERMIT_BYTES, pack_permits, unpack_permit, unpack_permits
 
-__all__ = ["Permits", "commands_from", "flush_output"]
+__all__ = ["Permits", "flush_output", "read_commands"]
 
-# Those that are taken cannot be given to other workers any more.
+# Permits that are taken cannot be revoked for other workers any more.
 _PERMITS_AT_ONCE = 8
 
 _READ_BYTES = 1 << 16
@@ -33,70 +27,77 @@ _NO_HEADER = (0,) * 6
 _read = os.read
 
 
-def commands_from(
+def read_commands(
     commands: int, idle_timeout: float | None, spin: bool, recorder: FlightRecorder
 ) -> Iterator[tuple[tuple[int, ...], bytes]]:
-    """The parent's commands, until it has closed its end or been silent too long."""
+    """Generate the parent's commands, until it has closed its end or been silent too long."""
     os.set_blocking(commands, False)
     poller = select.poll()
     poller.register(commands, select.POLLIN)
     timeout_ms = None if idle_timeout is None else min(max(1, int(idle_timeout * 1000)), 1 << 30)
-    # Who has started this worker is about to send something, but may be kept from it.
+    # The run that started this worker is about to send a command, but may be delayed.
     wait_ms = None if timeout_ms is None else max(timeout_ms, FIRST_WAIT_MS)
     reader = FrameReader(COMMAND)
     while True:
         try:
-            # A callable may have made it blocking: then this waits.
+            # A callable may have made the pipe blocking: then this waits.
             chunk = _read(commands, _READ_BYTES)
         except BlockingIOError:
             chunk = None
         if chunk is not None:
             if not chunk:
                 return
-            recorder.note_occupied(True)
+            recorder.record_preparing(True)
             wait_ms = timeout_ms
             frames = reader.feed(chunk)
-            recorder.note_occupied(False)
-            # Before they are run: what is complete is not received any more.
+            recorder.record_preparing(False)
+            # Before they are run: a complete batch is not being received any more.
             _, _, _, first, count, _ = reader.header or _NO_HEADER
-            recorder.note_receiving(first + count - 1 if count else 0)
+            recorder.record_receiving(first + count - 1 if count else 0)
             yield from frames
             continue
-        recorder.note_resting()
-        # It lasts for ever if nobody reads that: see `AnswerReader.look_around`.
-        recorder.note_flushing(True)
+        recorder.record_resting()
+        # Flushing never ends if the output is not read: see `AnswerReader.look_around`.
+        recorder.record_flushing(True)
         flush_output()
-        recorder.note_flushing(False)
+        recorder.record_flushing(False)
         if not poll(poller, wait_ms, spin=spin):
-            recorder.note_expired()
+            recorder.record_expired()
             return
 
 
 def flush_output() -> None:
-    """Show what callables have printed."""
+    """Write what callables have printed."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except Exception:
-            # A callable has closed or replaced it, or its reader is gone: what
-            # it printed is its own affair, and the next one's work is not.
+            # A callable has closed or replaced it, or its reader is gone. A failed flush
+            # only affects the callable that printed, and must not affect the next one.
             continue
 
 
 class Permits:
-    """The permits of this worker: which of the callables that were sent it may start."""
+    """The permits of this worker: which of the callables that were sent it may start.
+
+    Attributes:
+        several: Whether to take several permits of a batch at once, which saves system calls.
+    """
 
     def __init__(self, descriptor: int) -> None:
+        """Read permits from this descriptor."""
+        self.several = False
         self._descriptor = descriptor
         self._taken: deque[int] = deque()
-        # Whether to take several of a batch at once, which saves system calls.
-        self.several = False
 
-    def of(self, first: int, last: int) -> Iterator[int]:
-        """The serial numbers from `first` to `last` that may be started, each taken when needed."""
+    def take(self, first: int, last: int) -> Iterator[int]:
+        """Generate the serial numbers from `first` to `last` that may be started.
+
+        Each permit is taken when it is needed. Raises `FrameError`.
+        """
         self.several = False
         taken = self._taken
-        # The one that is likely to come next, and the permits of all, when they are needed.
+        # The number that is likely to be next, and all expected permits, once they are needed.
         serial, expected = first, b""
         while True:
             while taken:
@@ -110,7 +111,7 @@ class Permits:
                         return
                     serial = found + 1
             if not self.several:
-                # Between two callables that are not quick, the less is run the better:
+                # Between two callables that are not quick, running less code is better:
                 # little of it is in the CPU's caches then.
                 permits = self._read(1)
                 if not permits:
@@ -121,7 +122,7 @@ class Permits:
                 expected = pack_permits(range(first, last + 1))
             at, stop = serial - first, min(serial + _PERMITS_AT_ONCE, last + 1)
             permits = self._read(stop - serial)
-            # To compare takes a tenth of the time that it takes to unpack them.
+            # Comparing takes a tenth of the time that unpacking takes.
             if permits == expected[at * PERMIT_BYTES : (stop - first) * PERMIT_BYTES]:
                 while serial < stop:
                     yield serial
@@ -135,7 +136,7 @@ class Permits:
 
     def _read(self, count: int) -> bytes:
         try:
-            # A callable may have made it blocking: then this waits.
+            # A callable may have made the pipe blocking: then this waits.
             return _read(self._descriptor, count * PERMIT_BYTES)
         except BlockingIOError:
             return b""

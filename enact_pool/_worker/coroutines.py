@@ -1,17 +1,17 @@
-"""Coroutines that callables return, in their worker: all of them in one event loop.
+"""The event loop of a worker, in which all coroutines that callables return run.
 
-A client (of a database, say) belongs to the loop in which it was opened. In a loop of its
-own for each coroutine, as `asyncio.run` makes it, a client that a module keeps would
-fail in every callable but the first.
+A client (of a database, say) belongs to the loop in which it was opened. If each coroutine
+ran in its own loop, as in `asyncio.run`, a client that a module keeps would fail in every
+callable but the first.
 
-What a coroutine leaves behind:
+When a coroutine ends,
 
-* Tasks stay, and go on while later coroutines of this worker run: a client may need
-  them. What they raise is logged by asyncio, and ends no other callable.
-* What it has running in the loop's threads (`asyncio.to_thread`) is waited for.
-* Signal handlers of the loop are removed.
+* its asyncio tasks stay, and go on while later coroutines of this worker run: a client may
+  need them. asyncio logs their exceptions, which do not end other callables;
+* its calls in the loop's threads (`asyncio.to_thread`) are waited for;
+* its signal handlers in the loop are removed.
 
-Workers import this, for their first coroutine: asyncio takes long to import.
+Workers import this for their first coroutine: asyncio takes long to import.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
-# What is closed or finalized as a coroutine ends is done some turns of the loop later.
+# Transports and generators that a coroutine closes are finished some turns of the loop later.
 _LAST_TURNS = 3
 
 # Bound here: a callable may patch the module it comes from.
@@ -39,37 +39,37 @@ _getpid, _fstat = os.getpid, os.fstat
 
 
 class _Threads(ThreadPoolExecutor):
-    """The loop's threads, which stay for the next coroutine: the name says that they are ours."""
+    """The loop's threads, which stay for the next coroutine: their names mark them as ours."""
 
     def __init__(self) -> None:
         super().__init__(thread_name_prefix="enact_pool-asyncio")
-        # Changed by any of its threads, in one step each.
+        # Any thread may change it: each change is atomic.
         self.unfinished: set[Future[Any]] = set()
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         future = super().submit(fn, *args, **kwargs)
         self.unfinished.add(future)
-        # Called at once if it is done by now.
+        # It is called at once if the future is done by now.
         future.add_done_callback(self.unfinished.discard)
         return future
 
 
 class _Loop:
-    """An event loop of this process, and what tells whether it can still be used."""
+    """An event loop of this process, which knows whether it can still be used."""
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
         self._pid = _getpid()
         self._threads = _Threads()
         self.loop.set_default_executor(self._threads)
-        # Its descriptors, as far as they are known. (Not those of other kinds of loops.)
+        # Its descriptors, if it is a loop of asyncio (other kinds have other attributes).
         files = (getattr(self.loop, name, None) for name in ("_csock", "_ssock", "_selector"))
         self._files = {file.fileno(): _inode(file.fileno()) for file in files if file is not None}
         atexit.register(self._end)
 
     @property
     def is_usable(self) -> bool:
-        """Whether it is of this process, and no callable has closed it or its descriptors."""
+        """Whether it belongs to this process, and no callable has closed it or its descriptors."""
         return (
             self._pid == _getpid()
             and not self.loop.is_closed()
@@ -79,7 +79,7 @@ class _Loop:
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Return what the coroutine returns. Raises what it raises."""
         asyncio.set_event_loop(self.loop)
-        # What others have left is not this one's.
+        # Exclude what earlier coroutines have left.
         left, working = asyncio.all_tasks(self.loop), self._threads.unfinished.copy()
         task = self.loop.create_task(coroutine)
         try:
@@ -93,7 +93,7 @@ class _Loop:
             try:
                 return self.loop.run_until_complete(task)
             except (SystemExit, KeyboardInterrupt) as error:
-                # From whichever task has raised it. The others go on.
+                # Any task may have raised it. Go on if a left task has.
                 if task.done() or not any(_has_raised(other, error) for other in left):
                     raise
 
@@ -102,7 +102,7 @@ class _Loop:
     ) -> None:
         try:
             if not task.done():
-                # It has stopped the loop, say. It must not go on in another's time.
+                # The coroutine has stopped the loop, say: it must not go on in another's time.
                 task.cancel()
                 self._run_until_done(asyncio.gather(task, return_exceptions=True), left)
             unfinished = self._threads.unfinished - working
@@ -115,21 +115,21 @@ class _Loop:
                 self.loop.call_soon(self.loop.stop)
                 self.loop.run_forever()
         except (SystemExit, KeyboardInterrupt):
-            return  # a task that is left has raised it: the coroutine has its outcome
+            return  # a left task has raised it: the coroutine has its outcome
         except OSError:
-            return  # it has closed the loop's descriptors, which is noticed the next time
+            return  # the coroutine has closed the loop's descriptors: the next run notices it
 
     def abandon(self) -> None:
-        """Never let go of it: that would close its descriptors.
+        """Keep the loop alive for ever: as garbage it would close its descriptors.
 
-        Their numbers may be other files' by now, or, in a forked child, a parent's loop has
-        them too.
+        Their numbers may belong to other files by now, or, in a forked child, also to the
+        parent's loop.
         """
         if not self.loop.is_closed():
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self.loop))
 
     def _end(self) -> None:
-        """At the end of the worker: let tasks end that were left."""
+        """Cancel the tasks that are left, as the worker exits."""
         if not self.is_usable or self.loop.is_running():
             self.abandon()
             return
@@ -162,7 +162,7 @@ def _inode(descriptor: int) -> tuple[int, int] | None:
 
 
 class _Current:
-    """What coroutines run in now."""
+    """The loop in which coroutines run now; None before the first one."""
 
     loop: _Loop | None = None
 
@@ -182,6 +182,6 @@ def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
         try:
             loop = _current.loop = _Loop()
         except BaseException:
-            coroutine.close()  # or it would warn that nobody has awaited it
+            coroutine.close()  # prevents the warning that it was never awaited
             raise
     return loop.run(coroutine)

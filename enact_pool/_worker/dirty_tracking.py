@@ -1,9 +1,10 @@
-"""Hooks that record when Python code changes process state.
+"""Wrappers that record when Python code changes process state.
 
-To look at what may have changed (the environment, the working directory, handlers,
-timers, limits) takes longer than a quick callable does. So the functions that change it
-say so, for as long as this process lives. (An audit hook would do that as well, and make
-`id()` six times as slow for everybody.) What C code changes is not noted.
+Looking for changes (of the environment, the working directory, handlers, timers,
+limits) takes longer than a quick callable does. So the functions that change these are
+replaced, for the life of this process, by wrappers that set a flag. (An audit hook would
+do that as well, and would make every `id()` six times as slow.) Changes by C code do not
+set the flag.
 """
 
 from __future__ import annotations
@@ -34,41 +35,43 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
 
 
 class DirtyFlag:
-    """Whether something was changed since `seen` was last set to False."""
+    """Whether process state was changed since `is_set` was last set to False."""
 
     def __init__(self) -> None:
-        self.seen = True
-        kind: Any = type(os.environ)
+        """Replace the functions that change process state."""
+        self.is_set = True
+        environ_type: Any = type(os.environ)
         for name in ("__setitem__", "__delitem__"):
-            setattr(kind, name, partialmethod(_Noted(getattr(kind, name), self)))
+            wrapper = _Wrapper(getattr(environ_type, name), self)
+            setattr(environ_type, name, partialmethod(wrapper))
         for name, modules in _FUNCTIONS.items():
             plain = getattr(modules[0], name, None)
             if plain is None:
-                continue  # `prlimit` is Linux's
-            noted = _Noted(plain, self)
+                continue  # only Linux has `prlimit`
+            wrapper = _Wrapper(plain, self)
             for module in modules:
-                setattr(module, name, noted)
+                setattr(module, name, wrapper)
             if plain in os.supports_fd:
-                os.supports_fd.add(noted)
+                os.supports_fd.add(wrapper)
 
 
-class _Noted:
-    """A function that notes that it was called; stored on a class, it is not bound as a method."""
+class _Wrapper:
+    """A function that sets the flag when it was called; a class does not bind it as a method."""
 
-    def __init__(self, function: Callable[..., Any], changes: DirtyFlag) -> None:
+    def __init__(self, function: Callable[..., Any], flag: DirtyFlag) -> None:
         self._function = function
-        self._changes = changes
+        self._flag = flag
         update_wrapper(self, function)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
             return self._function(*args, **kwargs)
         finally:
-            # Not before: a thread that was left running may change it later.
-            self._changes.seen = True
+            # Not before the call: a thread that was left running may make it later.
+            self._flag.is_set = True
 
     def __reduce__(self) -> str:
-        return self._function.__name__  # by which its module has it
+        return self._function.__name__  # under which its module has this wrapper
 
     def __repr__(self) -> str:
         return repr(self._function)

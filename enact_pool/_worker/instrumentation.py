@@ -1,6 +1,6 @@
-"""What is told of callables beside their outcomes, in their worker: what they print and log.
+"""The hooks around the batches of a worker: they capture output, and forward log records.
 
-Only runs that ask for it have a witness in their workers.
+Only workers of runs that ask for output or log records import this.
 """
 
 from __future__ import annotations
@@ -12,42 +12,36 @@ from enact_pool._ipc.flight_recorder import FlightRecorder
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from enact_pool._wire.setup import RunSetup
-    from enact_pool._worker.log_forwarding import Forwarder
-    from enact_pool._worker.output_capture import Capture
+    from enact_pool._worker.log_forwarding import LogForwarder
+    from enact_pool._worker.output_capture import OutputCapture
 
 __all__ = ["BatchHooks"]
 
 
 class BatchHooks:
-    """Listens within batches: a context manager. Is of one run."""
+    """Context manager that captures output and logs while a batch runs. One per run."""
 
-    def __init__(
-        self,
-        side: int,
-        recorder: FlightRecorder,
-        run: int,
-        setup: RunSetup,
-    ) -> None:
+    def __init__(self, side: int, recorder: FlightRecorder, run: int, setup: RunSetup) -> None:
         """Send over the side channel what the setup asks for. Raises `OSError`."""
         self._recorder = recorder
-        self._capture: Capture | None = None
-        self._forwarder: Forwarder | None = None
+        self._capture: OutputCapture | None = None
+        self._forwarder: LogForwarder | None = None
         if setup.captures_output:
-            from enact_pool._worker.output_capture import Capture
+            from enact_pool._worker.output_capture import OutputCapture
 
-            self._capture = Capture(side, recorder, run)
+            self._capture = OutputCapture(side, recorder, run)
         if setup.log_levels is not None:
-            from enact_pool._worker.log_forwarding import Forwarder
+            from enact_pool._worker.log_forwarding import LogForwarder
 
-            self._forwarder = Forwarder(side, recorder, setup.log_levels)
+            self._forwarder = LogForwarder(side, recorder, setup.log_levels)
             self._forwarder.install()
 
     def __enter__(self) -> None:
         if self._capture is not None:
-            # It lasts for ever if nobody reads what was printed: see `AnswerReader.look_around`.
-            self._recorder.note_flushing(True)
+            # Flushing never ends if earlier output is not read: see `AnswerReader.look_around`.
+            self._recorder.record_flushing(True)
             self._capture.begin()
-            self._recorder.note_flushing(False)
+            self._recorder.record_flushing(False)
         if self._forwarder is not None:
             self._forwarder.is_on = True
 
@@ -57,26 +51,26 @@ class BatchHooks:
         if self._capture is not None:
             self._capture.end()
 
-    def printed(self) -> bytes | None:
-        """What the callable that has ended has printed: the payload of PRINTED; None if nothing.
+    def read_output(self) -> bytes | None:
+        """Return the payload of OUTPUT for the callable that has ended; None without any output.
 
         Raises `OSError`.
         """
-        printed = None if self._capture is None else self._capture.printed()
-        return None if printed is None else pickle.dumps(printed)
+        output = None if self._capture is None else self._capture.read()
+        return None if output is None else pickle.dumps(output)
 
-    def forget_printed(self) -> None:
-        """It is told. Raises `OSError`."""
+    def forget_output(self) -> None:
+        """Forget the output, which was reported. Raises `OSError`."""
         if self._capture is not None:
             self._capture.forget()
 
     def restore(self) -> None:
-        """A callable has ended: the next one is to be told of as well."""
+        """Undo what the callable did that would silence the logs of later callables."""
         if self._forwarder is not None:
             self._forwarder.restore()
 
     def close(self) -> None:
-        """The run is over."""
+        """Undo everything: the run is over."""
         if self._capture is not None:
             self._capture.close()
         if self._forwarder is not None:

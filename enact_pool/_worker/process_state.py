@@ -1,14 +1,14 @@
 """The worker state that is restored between callables.
 
 The working directory, the environment, signal handlers and masks, timers, the
-umask, the recursion limit and resource limits are put back after each callable.
-What cannot be put back is told: threads that it has left running, and processes.
-What modules change when they are imported, while a callable is unpickled, stays.
+umask, the recursion limit and resource limits are restored after each callable.
+Threads and processes that it has left running cannot be undone, and are reported.
+Changes that modules make when they are imported, while a callable is unpickled, stay.
 
-To look at everything takes longer than a quick callable does. What Python code changes
-says so (see `changes`), and then everything is looked at. What C code may have changed
-behind its back is looked at every 20 us, and all of it after each callable that took
-2 ms; processes after each that took 20 us, since none is started in less.
+Checking everything takes longer than a quick callable does. Changes by Python code set a
+flag (see `dirty_tracking`), and then everything is checked. The state that C code may have
+changed without the flag is restored every 20 us, and all of it after each callable that took
+2 ms. Processes are checked after each callable that took 20 us: none is started in less.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from __future__ import annotations
 import faulthandler
 import os
 import resource
-import signal
 import sys
 import threading
 from _signal import (  # type: ignore[import-not-found]
+    ITIMER_PROF,
     ITIMER_REAL,
+    ITIMER_VIRTUAL,
     SIG_BLOCK,
     SIG_SETMASK,
     alarm,
@@ -28,12 +29,13 @@ from _signal import (  # type: ignore[import-not-found]
     getsignal,
     pthread_sigmask,
     setitimer,
+    valid_signals,
 )
 from _signal import signal as set_handler
 from _thread import _count as count_threads
 
 from enact_pool._core.timing import QUICK_NS, THOROUGH_NS
-from enact_pool._system.descriptors import out_of_reach
+from enact_pool._system.descriptors import move_out_of_reach
 from enact_pool._system.process_tree import children
 from enact_pool._worker.dirty_tracking import DirtyFlag
 
@@ -43,8 +45,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ProcessState", "own_workers"]
 
-# How the names of this library's own threads begin. Pools that callables have made, and
-# that others use as well, keep theirs as they keep their workers.
+# The start of the names of this library's own threads. Pools that callables have made, and
+# that later callables use as well, keep their threads as they keep their workers.
 _OWN_THREADS = "enact_pool-"
 
 # Bound here, as those above are: a callable may patch the modules they come from.
@@ -57,13 +59,13 @@ _cancel_dump, _enable_stacks = faulthandler.cancel_dump_traceback_later, faultha
 _list_threads = threading.enumerate
 _waitid: Any = getattr(os, "waitid", None)  # on macOS from Python 3.13 on
 _environ = os.environ
-# What it keeps the variables in: to compare what it shows takes ten times as long.
+# The dict inside `os.environ`: comparing `os.environ` itself takes ten times as long.
 _variables: dict[Any, Any] = vars(_environ)["_data"]
 _TO_RETURN = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 
-_SIGNALS = tuple(sorted(int(number) for number in signal.valid_signals()))
+_SIGNALS = tuple(sorted(valid_signals()))
 
-_TIMERS = tuple(map(int, (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)))
+_TIMERS = (ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF)
 
 _RESOURCES = tuple(
     sorted({getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")})
@@ -71,45 +73,48 @@ _RESOURCES = tuple(
 
 
 class ProcessState:
-    """The state of this process that callables share, as it is when this is made."""
+    """The state of this process that callables share, as it is when this is created.
 
-    def __init__(self, changes: DirtyFlag, recording: int) -> None:
+    Attributes:
+        is_lost: Whether something could not be restored: no callable may run here any more.
+    """
+
+    def __init__(self, dirty: DirtyFlag, recording: int) -> None:
         """`recording` is the descriptor that Python stacks of crashes are written to."""
-        self._recording = recording
-        _enable_stacks(recording, all_threads=False)  # an initializer may want them elsewhere
-        # Open, since it can be gone back to then whatever happens to its name.
-        self._folder = out_of_reach(_open(".", _TO_RETURN))
-        self._children = set(children(os.getpid()))
-        self._changes = changes
-        # When to look again at what nobody says of itself, on the monotonic clock.
-        self._look_at = 0
-        # Whether something could not be put back: no callable may run here any more.
         self.is_lost = False
-        self._note()
+        self._recording = recording
+        _enable_stacks(recording, all_threads=False)  # an initializer may have redirected them
+        # An open descriptor: it can be returned to even if the folder is renamed.
+        self._folder = move_out_of_reach(_open(".", _TO_RETURN))
+        self._children = set(children(os.getpid()))
+        self._dirty = dirty
+        # When to restore untracked state again, on the monotonic clock.
+        self._check_at = 0
+        self._save()
 
     def accept(self) -> None:
-        """Let what importing a module may change be as it is now."""
-        if self._changes.seen:
+        """Keep the changes that imports have made: restore them from now on."""
+        if self._dirty.is_set:
             self._accept_folder()
-        self._note()
+        self._save()
 
     def follow(self) -> None:
-        """Let what was applied of the caller's state be what is restored from now on."""
+        """Keep the caller's state, which was applied: restore it from now on."""
         self._accept_folder()
-        self._note()
+        self._save()
 
     def _accept_folder(self) -> None:
         try:
-            folder = out_of_reach(_open(".", _TO_RETURN))
+            folder = move_out_of_reach(_open(".", _TO_RETURN))
         except OSError:
-            return  # it is gone, say: then the one before will do
+            return  # it is gone, say: then keep the one before
         _close(self._folder)
         self._folder = folder
 
-    def _note(self) -> None:
+    def _save(self) -> None:
         self._umask = _umask(0o077)
         _umask(self._umask)
-        # One that an initializer has set goes on.
+        # A timer that an initializer has set goes on.
         self._timers = [timer for timer in _TIMERS if getitimer(timer) == (0.0, 0.0)]
         self._resets_alarm = ITIMER_REAL in self._timers
         self._mask = pthread_sigmask(SIG_BLOCK, ())
@@ -122,45 +127,47 @@ class ProcessState:
         self._threads = set(_list_threads())
 
     @property
-    def has_company(self) -> bool:
+    def has_children(self) -> bool:
         """Whether processes that callables have started may be running."""
         return bool(self._children)
 
     def begin(self, now_ns: int) -> None:
-        """Callables are about to run, and find everything as it was."""
-        self._look_at = now_ns + QUICK_NS
+        """Start the clock of untracked state, which is restored now."""
+        self._check_at = now_ns + QUICK_NS
 
     def restore(self, ran_ns: int, ended_ns: int) -> tuple[list[str], list[int]] | None:
-        """Make everything as it was; gives what the callable before has left running, if anything.
+        """Restore the state after a callable; return what it has left running.
 
-        That is the names of threads, and the ids of processes. What is looked at depends
-        on how long it ran, and when it ended: see above. Sets `is_lost` if something
-        cannot be put back.
+        What is checked depends on how long it ran, and when it ended: see above. Sets
+        `is_lost` if something cannot be restored.
+
+        Returns:
+            The names of threads, and the ids of processes; None if there are none.
         """
         if (
-            ended_ns < self._look_at
-            and not self._changes.seen
+            ended_ns < self._check_at
+            and not self._dirty.is_set
             and _get_limit() == self._recursion_limit
             and count_threads() == self._thread_count
         ):
             return None
         if _get_limit() != self._recursion_limit:
-            # Before all that takes some depth of calls.
+            # Before anything that needs some depth of calls.
             _set_limit(self._recursion_limit)
         self.begin(ended_ns)
-        # Then this: a thread that is left may change some meanwhile.
-        changed, self._changes.seen = self._changes.seen, False
+        # Before restoring: a thread that is left may set the flag meanwhile.
+        changed, self._dirty.is_set = self._dirty.is_set, False
         if (changed or ran_ns >= QUICK_NS) and _variables != self._variables:
             self._restore_variables()
-        self.restore_unnoted()
+        self.restore_untracked()
         if changed or ran_ns >= THOROUGH_NS:
             self._restore_rest()
         if ran_ns >= QUICK_NS or count_threads() != self._thread_count:
             return self._left_running()
         return None
 
-    def restore_unnoted(self) -> None:
-        """Restore what even very short C code may have changed."""
+    def restore_untracked(self) -> None:
+        """Restore the state that even very short C code may have changed."""
         _umask(self._umask)
         if self._resets_alarm:
             alarm(0)
@@ -184,7 +191,7 @@ class ProcessState:
                 try:
                     _set_resource(number, limits)
                 except (OSError, ValueError):
-                    self.is_lost = True  # to raise a hard one takes rights
+                    self.is_lost = True  # raising a hard limit needs privileges
 
     def _restore_variables(self) -> None:
         for name in _environ.keys() - self._environ.keys():
@@ -195,12 +202,12 @@ class ProcessState:
 
     def _restore_handlers(self) -> None:
         for number, handler in zip(_SIGNALS, self._handlers, strict=True):
-            # None is one that was not set from Python, and cannot be.
+            # None stands for a handler that was not set from Python, and cannot be.
             if handler is not None and getsignal(number) is not handler:
                 set_handler(number, handler)
 
     def _left_running(self) -> tuple[list[str], list[int]] | None:
-        """What is there now and was not the last time."""
+        """Return the threads and processes that have appeared since the last check."""
         threads: list[str] = []
         if count_threads() != self._thread_count:
             before, self._threads = self._threads, set(_list_threads())
@@ -216,14 +223,14 @@ class ProcessState:
 
 
 def own_workers() -> set[int]:
-    """The workers of pools that callables have made here, which others of them use as well."""
-    supply = sys.modules.get("enact_pool._lanes.lane_pool")
-    return supply.worker_pids() if supply else set()
+    """Return the workers of pools that callables have made here, and that later ones may use."""
+    lane_pool = sys.modules.get("enact_pool._lanes.lane_pool")
+    return lane_pool.worker_pids() if lane_pool else set()
 
 
 def _has_children() -> bool:
     if _waitid is None:
-        return False  # to look at all processes takes too long
+        return False  # checking all processes takes too long
     try:
         _waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
@@ -232,7 +239,7 @@ def _has_children() -> bool:
 
 
 def _has_ended(pid: int) -> bool:
-    """Whether a child has ended, and its parent has not asked for it yet."""
+    """Return whether a child has exited."""
     try:
         return _waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
     except ChildProcessError:

@@ -20,7 +20,7 @@ from joblib.parallel import (
 )
 
 from enact_pool._api.executor import PoolExecutor
-from enact_pool._system.nesting import nesting
+from enact_pool._wire.worker_config import nesting
 from enact_pool.joblib.batch import Batch
 from enact_pool.joblib.executor_cache import executor_cache
 from enact_pool.joblib.parallel_call import ParallelCall

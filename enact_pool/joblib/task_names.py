@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from enact_pool._python.texts import shown
+from enact_pool._python.reprs import display_text
 
 __all__ = ["function_name", "is_fit", "task_name"]
 
@@ -50,7 +50,7 @@ def _fit_name(arguments: Mapping[str, Any]) -> str:
         f"the fit of {_short_repr(arguments['estimator'])}" if "estimator" in arguments else "a fit"
     )
     if arguments.get("parameters") is not None:
-        name += f" with {_truncated(shown(arguments['parameters']), _LONGEST_CALL)}"
+        name += f" with {_truncated(display_text(arguments['parameters']), _LONGEST_CALL)}"
     for what in ("split", "candidate"):
         progress = arguments.get(f"{what}_progress")
         if progress:
@@ -69,7 +69,7 @@ def _short_repr(value: object) -> str:
     shape = getattr(value, "shape", None)
     if isinstance(shape, tuple) and shape:
         return f"<{type(value).__name__} of shape {shape}>"
-    return _truncated(" ".join(shown(value).split()), _LONGEST_ARGUMENT)
+    return _truncated(" ".join(display_text(value).split()), _LONGEST_ARGUMENT)
 
 
 def _truncated(text: str, longest: int) -> str:

@@ -516,7 +516,7 @@ class Later:
 @pytest.mark.parametrize(
     ("arguments", "error", "text"),
     [
-        (([len, 3], ""), TypeError, r"callables\[1\] is no callable: 'int' object"),
+        (([len, 3], ""), TypeError, r"callables\[1\] is not callable: 'int' object"),
         ((5, ""), TypeError, "callables must be an iterable, not int"),
         (([len], "", Never()), TypeError, r"emitter must have emit\(event\), but a 'Never'"),
         (([len], "", Later()), TypeError, "must not be a coroutine function"),

@@ -99,7 +99,7 @@ class _Notes:
             return None
         return self.begun, self.loading, self.since_ns
 
-    def told(self) -> list[int]:
+    def reported(self) -> list[int]:
         return [0, 0]
 
 

@@ -1,4 +1,4 @@
-"""The delta encoding of closures of one `def`, and its decoding."""
+"""Closures of one `def`, which are split for a batch and joined again."""
 
 from __future__ import annotations
 
@@ -12,50 +12,50 @@ from hypothesis import strategies as st
 
 from enact_pool._mirror.caller.needs import Needs
 from enact_pool._mirror.caller.pickling import pickle_callables
-from enact_pool._wire.closures import parted, reunited
+from enact_pool._wire.closures import join_closures, split_closures
 
 PLAIN = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 
 
-def travelled(callables: list[Any]) -> list[Any]:
+def sent(callables: list[Any]) -> list[Any]:
     """Return the callables as a worker receives them."""
-    return reunited(*pickle.loads(pickle_callables(parted(callables), Needs())))
+    return join_closures(*pickle.loads(pickle_callables(split_closures(callables), Needs())))
 
 
 def captures(value: object) -> Callable[..., object]:
-    def captured(x: int, y: object = value) -> object:
+    def inner(x: int, y: object = value) -> object:
         """Return the captured value."""
         return x, y, value
 
-    return captured
+    return inner
 
 
 @given(st.lists(PLAIN | st.lists(st.integers()) | st.just(captures(1)), max_size=20))
-def test_closures_arrive_with_their_own_captured_values(values: list[Any]) -> None:
+def test_closures_keep_their_own_values(values: list[Any]) -> None:
     functions: list[Any] = [lambda x, y=value: (x, y) for value in values]
     functions += [(lambda v: lambda x: (x, v, v))(value) for value in values]
-    for function, original, value in zip(travelled(functions), functions, values * 2, strict=True):
+    for function, original, value in zip(sent(functions), functions, values * 2, strict=True):
         if not callable(value):
             assert function(1) == original(1)
         assert function.__qualname__ == original.__qualname__
         assert function.__module__ == original.__module__
 
 
-def test_most_closures_are_sent_as_their_captured_values() -> None:
-    def made(number: int) -> Callable[[int], int]:
+def test_all_closures_but_the_first_travel_as_captured_values() -> None:
+    def make(number: int) -> Callable[[int], int]:
         def add(x: int) -> int:
             """Add the number."""
             return x + number
 
         return add
 
-    functions = [made(number) for number in range(100)]
-    rest, families = parted(functions)
+    functions = [make(number) for number in range(100)]
+    rest, groups = split_closures(functions)
     assert rest == [functions[0]] + [None] * 99
-    assert [len(others) for _, others in families] == [99]
-    arrived = travelled(functions)
-    assert [function(1) for function in arrived] == list(range(1, 101))
-    for function in arrived:
+    assert [len(others) for _, others in groups] == [99]
+    received = sent(functions)
+    assert [function(1) for function in received] == list(range(1, 101))
+    for function in received:
         assert function.__annotations__ == functions[0].__annotations__
         assert (function.__doc__, function.__name__) == ("Add the number.", "add")
         assert function.__module__ == __name__
@@ -84,29 +84,31 @@ def changed(name: str, value: object) -> Callable[..., object]:
     ],
     ids=range(11),
 )
-def test_closures_that_differ_in_other_ways_are_sent_whole(other: Callable[..., object]) -> None:
+def test_a_function_with_other_differences_travels_whole(
+    other: Callable[..., object],
+) -> None:
     first = captures(1)
-    assert parted([first, captures(2)])[0][1] is None
-    assert parted([first, other])[0][1] is other
+    assert split_closures([first, captures(2)])[0][1] is None
+    assert split_closures([first, other])[0][1] is other
 
 
-def test_a_closure_with_an_empty_cell_is_sent_whole() -> None:
-    def made(full: bool) -> Callable[[], object]:
+def test_a_closure_without_a_value_travels_as_a_whole() -> None:
+    def make(full: bool) -> Callable[[], object]:
         if full:
             value = 1
 
-        def captured() -> object:
+        def inner() -> object:
             return value
 
-        return captured
+        return inner
 
-    full, empty, another = made(True), made(False), made(True)
-    assert parted([full, empty, another]) == ([full, empty, None], [(0, [(2, None, (1,))])])
+    full, empty, another = make(True), make(False), make(True)
+    assert split_closures([full, empty, another]) == ([full, empty, None], [(0, [(2, None, (1,))])])
     with pytest.raises(NameError):
-        travelled([full, empty])[1]()
+        sent([full, empty])[1]()
 
 
-def test_functions_with_different_globals_are_not_encoded_as_deltas() -> None:
+def test_closures_with_different_globals_are_not_joined() -> None:
     here: dict[str, Any] = {}
     there: dict[str, Any] = {}
     code = compile("make = lambda n: lambda: (where, n)", "code", "exec")
@@ -114,30 +116,30 @@ def test_functions_with_different_globals_are_not_encoded_as_deltas() -> None:
         exec(code, scope)
         scope["where"] = where
     functions = [here["make"](1), there["make"](2), here["make"](3)]
-    assert [function() for function in travelled(functions)] == [
+    assert [function() for function in sent(functions)] == [
         ("here", 1),
         ("there", 2),
         ("here", 3),
     ]
 
 
-def test_comparing_annotations_runs_none_of_their_code() -> None:
+def test_comparing_annotations_does_not_run_their_code() -> None:
     class Rude:
         def __eq__(self, other: object) -> bool:
             raise RuntimeError("compared")
 
         __hash__ = None  # type: ignore[assignment]
 
-    def made(number: int) -> Callable[[Any], int]:
-        def captured(x: Any) -> int:
+    def make(number: int) -> Callable[[Any], int]:
+        def inner(x: Any) -> int:
             return number
 
-        captured.__annotations__ = {"x": Rude()}
-        return captured
+        inner.__annotations__ = {"x": Rude()}
+        return inner
 
-    functions = [made(1), made(2)]
-    assert parted(functions) == (functions, [])
+    functions = [make(1), make(2)]
+    assert split_closures(functions) == (functions, [])
 
 
-def test_importable_functions_are_sent_by_name() -> None:
-    assert parted([captures, captures]) == ([captures, captures], [])
+def test_importable_functions_travel_by_name() -> None:
+    assert split_closures([captures, captures]) == ([captures, captures], [])

@@ -71,7 +71,7 @@ MISUSES = [
     ("run misuse_unparsable:f --input x", "cannot be imported: SyntaxError: "),
     ("run html:escap --input x", "the module has no 'escap' (did you mean 'escape'?)"),
     ("run html:escape.x --input x", "'html:escape.x': the object has no 'x'"),
-    ("run math:pi --input x", "'math:pi': it is no callable: 'float' object has no run"),
+    ("run math:pi --input x", "'math:pi': it is not callable: 'float' object has no run"),
     ("run html:escape --input @nowhere.txt", "--input: cannot read 'nowhere.txt': No such"),
     ("run html:escape --input x --max-memory 5XB", "'--max-memory': '5XB' is not a size:"),
     ("run html:escape --input x --max-memory 0.5B", "'0.5B' is less than a byte"),

@@ -1,4 +1,4 @@
-"""Frames, and the texts of values and exceptions."""
+"""Frames, permits, the answer journal, and texts of values and exceptions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from enact_pool._ipc.answer_journal import JOURNAL_BYTES, Journal
-from enact_pool._python.texts import describe, shown, shows_itself
+from enact_pool._python.reprs import display_text, has_plain_repr
+from enact_pool._python.tracebacks import describe
 from enact_pool._wire.frames import (
     ANSWER,
     COUNT,
@@ -21,14 +22,12 @@ from enact_pool._wire.frames import (
     FrameError,
     FrameReader,
     pack_answer,
-    pack_permits,
     pack_ran,
     ran_parts,
-    unpack_began,
-    unpack_permit,
-    unpack_permits,
+    unpack_begun,
     unpack_ran,
 )
+from enact_pool._wire.permits import pack_permits, unpack_permit, unpack_permits
 
 MAGIC = pack_answer(Answer.READY)[:4]
 FRAME = st.tuples(
@@ -40,12 +39,12 @@ FRAMES = st.lists(FRAME)
 
 
 def unpacked(read: list[tuple[tuple[int, ...], bytes]]) -> list[tuple[int, int, bytes]]:
-    """Unpack the content of these frames."""
+    """Return what was packed into these frames."""
     return [(header[KIND], header[SERIAL], payload) for header, payload in read]
 
 
 @given(frames=FRAMES, cuts=st.lists(st.integers(1, 40)))
-def test_frames_are_read_however_the_stream_is_split(frames: list[Any], cuts: list[int]) -> None:
+def test_frames_survive_any_cutting_of_the_stream(frames: list[Any], cuts: list[int]) -> None:
     stream = b"".join(pack_answer(*frame) for frame in frames)
     reader = FrameReader(ANSWER)
     read = []
@@ -73,13 +72,11 @@ def test_bytes_that_are_not_a_frame_are_skipped(frames: list[Any], cuts: list[in
 
 
 @given(st.integers(0, 2**48 - 21), st.integers(1, 20), st.integers(1, 7))
-def test_permits_are_distinguished_from_parts_of_permits(
-    first: int, count: int, taken: int
-) -> None:
+def test_a_part_of_a_permit_is_an_error(first: int, count: int, taken: int) -> None:
     permits = pack_permits(range(first, first + count))
     assert unpack_permits(permits) == tuple(range(first, first + count))
     assert unpack_permit(permits[:8]) == first
-    # Except numbers that look like the mark of a permit.
+    # Exclude numbers that look like the mark of a permit.
     assume(permits.count(permits[:2]) == count)
     for part in (permits[:taken], permits[taken : 8 + taken], permits[: 8 + taken]):
         if part != permits[:8]:
@@ -98,19 +95,19 @@ ENTRY = st.tuples(
 )
 
 
-def test_the_answer_for_a_single_callable_is_unpacked() -> None:
+def test_the_answer_for_a_single_task_is_unpacked() -> None:
     ((_, kind, serial, count, _), payload), *rest = FrameReader(ANSWER).feed(
         pack_ran(7, 1, ran_parts(90, 500, 3, b"text"))
     )
     assert (kind, serial, count, rest) == (Answer.RAN, 7, 1, [])
     assert unpack_ran(count, payload) == ([500], bytearray([3]), [b"text"])
-    assert unpack_began(count, payload) == [90]
+    assert unpack_begun(count, payload) == [90]
 
 
 @given(st.lists(ENTRY, min_size=1, max_size=30), st.data())
-def test_a_journal_returns_the_entries_that_were_added(entries: list[Any], data: Any) -> None:
+def test_a_journal_returns_the_answers_that_were_added(entries: list[Any], data: Any) -> None:
     journal = Journal(memoryview(bytearray(JOURNAL_BYTES)))
-    # Its earlier content is not visible.
+    # Earlier entries leave no trace.
     for serial in range(data.draw(st.integers(0, 5))):
         journal.add(serial, 1, 1, 1, b"older")
     journal.clear()
@@ -124,11 +121,11 @@ def test_a_journal_returns_the_entries_that_were_added(entries: list[Any], data:
     found = journal.read()
     assert found is not None
     assert found == (range(100, 100 + len(entries)), framed)
-    parts = unpack_began(len(entries), framed), *unpack_ran(len(entries), framed)
+    parts = unpack_begun(len(entries), framed), *unpack_ran(len(entries), framed)
     assert list(zip(*parts, strict=True)) == entries
 
 
-def test_a_journal_accepts_entries_until_it_is_full() -> None:
+def test_a_journal_accepts_answers_until_it_is_full() -> None:
     journal = Journal(memoryview(bytearray(JOURNAL_BYTES)))
     assert not journal.add(1, 1, 1, 1, bytes(JOURNAL_BYTES)), "too large for any journal"
     count = 1
@@ -141,8 +138,8 @@ def test_a_journal_accepts_entries_until_it_is_full() -> None:
 
 
 @pytest.mark.parametrize("before", ["its first entry", "all entries"])
-def test_a_journal_that_changes_while_it_is_read_returns_no_entries(before: str) -> None:
-    """The process at the other end of the shared memory clears it in between."""
+def test_a_journal_that_changes_while_it_is_read_returns_none(before: str) -> None:
+    """The other side of the same memory clears it in between."""
     memory = memoryview(bytearray(JOURNAL_BYTES))
     worker = Journal(memory)
     worker.add(1, 1, 5, 5, b"old")
@@ -159,10 +156,10 @@ def test_a_journal_that_changes_while_it_is_read_returns_no_entries(before: str)
 
 
 @given(st.lists(ENTRY, min_size=1, max_size=10), st.integers(1, 5), st.integers(0, 99))
-def test_entries_that_are_counted_before_they_are_stored_are_not_read(
+def test_entries_that_are_counted_before_they_are_visible_are_not_read(
     entries: list[Any], more: int, seed: int
 ) -> None:
-    """A CPU may reorder stores: only entries that were seen before are read."""
+    """A CPU that reorders stores may show them so: only entries of the first look are read."""
     memory = memoryview(bytearray(Random(seed).randbytes(JOURNAL_BYTES)))
     memory[:16] = bytes(16)
     worker, parent = Journal(memory), Journal(memory)
@@ -174,12 +171,12 @@ def test_entries_that_are_counted_before_they_are_stored_are_not_read(
     assert found is not None
     serials, framed = found
     assert serials == seen
-    parts = unpack_began(len(entries), framed), *unpack_ran(len(entries), framed)
+    parts = unpack_begun(len(entries), framed), *unpack_ran(len(entries), framed)
     assert list(zip(*parts, strict=True)) == entries
 
 
 @given(st.integers(0, 2**32 - 1), st.binary(max_size=100))
-def test_entries_of_a_wrong_size_are_not_unpacked(count: int, payload: bytes) -> None:
+def test_a_payload_of_the_wrong_size_is_an_error(count: int, payload: bytes) -> None:
     try:
         ran_ns, endings, payloads = unpack_ran(count, payload)
     except FrameError:
@@ -190,7 +187,7 @@ def test_entries_of_a_wrong_size_are_not_unpacked(count: int, payload: bytes) ->
 
 
 @given(st.binary(min_size=25, max_size=25), st.binary(max_size=8))
-def test_an_answer_with_an_unknown_ending_raises(entry: bytes, payload: bytes) -> None:
+def test_an_unknown_ending_is_an_error(entry: bytes, payload: bytes) -> None:
     sized = entry[:8] + len(payload).to_bytes(8, "little") + entry[16:]
     known = entry[24] in range(Ending.VALUE, Ending.LARGE_SHOWN + 1)
     if known:
@@ -218,16 +215,16 @@ SIMPLE = st.recursive(
 
 
 @given(SIMPLE.filter(lambda value: not isinstance(value, str)))
-def test_small_values_are_shown_as_their_repr(value: object) -> None:
-    assert shown(value) == repr(value)
-    if shows_itself(value):
-        assert str(value) == shown(value)
+def test_the_text_of_a_small_value_is_its_repr(value: object) -> None:
+    assert display_text(value) == repr(value)
+    if has_plain_repr(value):
+        assert str(value) == display_text(value)
 
 
 @given(st.text())
-def test_texts_are_shown_as_they_are(text: str) -> None:
-    assert shown(text) == text
-    assert shows_itself(text)
+def test_the_text_of_a_text_is_itself(text: str) -> None:
+    assert display_text(text) == text
+    assert has_plain_repr(text)
 
 
 class Loud:
@@ -264,16 +261,16 @@ class Rude:
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_the_text_of_a_value_is_bounded(value: object) -> None:
-    assert 0 < len(shown(value)) <= 1100
-    assert not shows_itself(value)
+def test_texts_of_values_are_bounded(value: object) -> None:
+    assert 0 < len(display_text(value)) <= 1100
+    assert not has_plain_repr(value)
 
 
-def test_a_str_subclass_is_sent_as_a_plain_str() -> None:
+def test_a_text_of_a_subclass_becomes_a_plain_text() -> None:
     class Styled(str):
         __slots__ = ()
 
-    assert type(shown(Styled("a"))) is str
+    assert type(display_text(Styled("a"))) is str
     assert all(type(text) is str for text in describe(ValueError(Styled("a")), ""))
 
 

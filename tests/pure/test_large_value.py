@@ -1,4 +1,4 @@
-"""Large values in mapped files, without a worker."""
+"""Large values in mapped files, without a worker on the other side."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from enact_pool._wire.frames import LARGE_BYTES, FrameError
 
 
 class Block:
-    """Memory that is sent out of band, like that of an array."""
+    """An object whose memory travels out of band, as that of an array does."""
 
     def __init__(self, memory: Any) -> None:
         self.memory = memoryview(memory)
@@ -27,7 +27,7 @@ class Block:
         return Block, (pickle.PickleBuffer(self.memory),)
 
 
-def make_large_value(value: object) -> LargeValue:
+def large_value_with(value: object) -> LargeValue:
     buffers: list[pickle.PickleBuffer] = []
     large = large_value_of(pickle_output(value, None, buffers, None), buffers)
     assert large is not None
@@ -42,16 +42,16 @@ def content(size: int) -> bytearray:
 def ends() -> Iterator[tuple[int, SideChannelReader]]:
     one, other = pair()
     os.set_blocking(other, False)
-    reader = SideChannelReader(other)
-    yield one, reader
-    reader.clear()
+    side = SideChannelReader(other)
+    yield one, side
+    side.clear()
     os.close(one)
     os.close(other)
 
 
-def test_a_value_is_rebuilt_with_its_out_of_band_parts() -> None:
+def test_a_value_is_rebuilt_with_all_its_buffers() -> None:
     memories = [content(LARGE_BYTES), content(1 << 10), bytearray(), content(3 * LARGE_BYTES)]
-    large = make_large_value([Block(memory) for memory in memories])
+    large = large_value_with([Block(memory) for memory in memories])
     rebuilt = large.rebuild()
     large.close()
     assert [bytes(block.memory) for block in rebuilt] == [bytes(memory) for memory in memories]
@@ -59,14 +59,14 @@ def test_a_value_is_rebuilt_with_its_out_of_band_parts() -> None:
 
 def test_large_bytes_are_rebuilt() -> None:
     value = bytes(content(LARGE_BYTES))
-    large = make_large_value(value)
+    large = large_value_with(value)
     assert large.rebuild() == value
     large.close()
 
 
-def test_writing_to_one_copy_changes_no_other() -> None:
-    """Neither an existing copy nor one that reuses its memory."""
-    large = make_large_value(Block(bytearray(1 << 20)))
+def test_a_write_to_one_copy_changes_no_other_copy() -> None:
+    """Neither an existing copy, nor a later one that uses the same memory."""
+    large = large_value_with(Block(bytearray(1 << 20)))
     kept, written = large.rebuild(), large.rebuild()
     for at in (0, 5 * mmap.PAGESIZE + 3, (1 << 20) - 1):
         written.memory[at] = 1
@@ -82,8 +82,8 @@ def test_writing_to_one_copy_changes_no_other() -> None:
     large.close()
 
 
-def test_memory_is_reused_only_when_no_object_uses_a_part_of_it() -> None:
-    large = make_large_value(Block(bytearray(1 << 20)))
+def test_memory_is_used_again_only_when_nothing_uses_a_part_of_it() -> None:
+    large = large_value_with(Block(bytearray(1 << 20)))
     part = large.rebuild().memory[4096:4100]
     other = large.rebuild()
     other.memory[4096:4100] = b"abcd"
@@ -92,28 +92,28 @@ def test_memory_is_reused_only_when_no_object_uses_a_part_of_it() -> None:
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/maps"), reason="no list of mappings")
-def test_memory_is_freed_when_the_large_value_is_closed_and_unused() -> None:
+def test_memory_is_free_when_the_large_value_is_closed_and_nothing_uses_it() -> None:
     def mapped() -> int:
         gc.collect()
         with open("/proc/self/maps") as maps:
             return sum("memfd:enact_pool" in line for line in maps)
 
     before = mapped()
-    large = make_large_value(Block(bytearray(1 << 20)))
+    large = large_value_with(Block(bytearray(1 << 20)))
     values = [large.rebuild() for _ in range(3)]
     del values[0]
     large.close()
     assert mapped() == before + 2
-    assert bytes(values[0].memory) == bytes(1 << 20), "what was rebuilt stays"
+    assert bytes(values[0].memory) == bytes(1 << 20), "rebuilt values stay valid"
     values.clear()
     assert mapped() == before
 
 
-def test_memory_that_is_released_during_the_close_is_freed(
+def test_memory_that_is_reclaimed_during_a_close_is_freed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """By another thread: the value is closed while the memory is reset."""
-    large = make_large_value(Block(bytearray(1 << 20)))
+    """Another thread closes the large value while its memory is reset."""
+    large = large_value_with(Block(bytearray(1 << 20)))
     mappings = large._mappings
     value = large.rebuild()
 
@@ -121,7 +121,7 @@ def test_memory_that_is_released_during_the_close_is_freed(
         large.close()
         return True
 
-    monkeypatch.setattr(mappings, "_make_as_new", reset)
+    monkeypatch.setattr(mappings, "_reset", reset)
     assert len(value.memory) == 1 << 20
     value = None
     gc.collect()
@@ -129,8 +129,8 @@ def test_memory_that_is_released_during_the_close_is_freed(
 
 
 @pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="only these can be sealed")
-def test_the_file_cannot_be_changed() -> None:
-    large = make_large_value(Block(bytearray(1 << 20)))
+def test_no_process_can_change_the_file() -> None:
+    large = large_value_with(Block(bytearray(1 << 20)))
     with pytest.raises(PermissionError):
         os.ftruncate(large._descriptor, 1)
     with pytest.raises(PermissionError):
@@ -138,12 +138,12 @@ def test_the_file_cannot_be_changed() -> None:
     large.close()
 
 
-def test_small_values_are_not_large_values() -> None:
+def test_a_small_value_is_not_a_large_value() -> None:
     buffers = [pickle.PickleBuffer(bytes(LARGE_BYTES - 200))]
     assert large_value_of(b"x" * 100, buffers) is None
 
 
-def test_a_value_without_space_for_a_file_leaves_no_descriptor(
+def test_without_room_there_is_no_large_value_and_no_descriptor(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def full(*_: object) -> int:
@@ -155,9 +155,9 @@ def test_a_value_without_space_for_a_file_leaves_no_descriptor(
     assert set(os.listdir("/dev/fd")) == before
 
 
-def test_a_large_value_is_sent_through_a_socket(ends: tuple[int, SideChannelReader]) -> None:
+def test_a_large_value_passes_a_socket(ends: tuple[int, SideChannelReader]) -> None:
     value = bytes(content(LARGE_BYTES))
-    sent = make_large_value(value)
+    sent = large_value_with(value)
     sent.send(ends[0], 7)
     sent.close()
     received = LargeValue.receive(ends[1], 7, sent.layout)
@@ -165,10 +165,10 @@ def test_a_large_value_is_sent_through_a_socket(ends: tuple[int, SideChannelRead
     received.close()
 
 
-def test_unannounced_descriptors_are_skipped(ends: tuple[int, SideChannelReader]) -> None:
+def test_large_values_without_an_answer_are_closed(ends: tuple[int, SideChannelReader]) -> None:
     before = set(os.listdir("/dev/fd"))
     for tag in (6, 7):
-        large = make_large_value(bytes(content(LARGE_BYTES)))
+        large = large_value_with(bytes(content(LARGE_BYTES)))
         large.send(ends[0], tag)
         large.close()
     LargeValue.receive(ends[1], 7, large.layout).close()
@@ -176,7 +176,7 @@ def test_unannounced_descriptors_are_skipped(ends: tuple[int, SideChannelReader]
 
 
 @pytest.mark.parametrize("message", [b"", b"abc", b"more bytes than a header has"])
-def test_a_large_value_that_does_not_arrive_raises(
+def test_a_large_value_that_was_not_sent_is_an_error(
     ends: tuple[int, SideChannelReader], message: bytes
 ) -> None:
     os.write(ends[0], message)
@@ -184,17 +184,17 @@ def test_a_large_value_that_does_not_arrive_raises(
         LargeValue.receive(ends[1], 7, bytes(8))
 
 
-def test_a_large_value_without_its_descriptor_raises_a_specific_error(
+def test_a_message_without_its_descriptor_is_an_os_error(
     ends: tuple[int, SideChannelReader],
 ) -> None:
-    """A process without a free descriptor receives it like this."""
-    os.write(ends[0], header(Kind.PARCEL, 7))
+    """A process that has no descriptor left receives such a message."""
+    os.write(ends[0], header(Kind.DESCRIPTORS, 7))
     with pytest.raises(OSError, match="Too many open files"):
         LargeValue.receive(ends[1], 7, bytes(8))
 
 
-def test_a_file_that_is_too_small_raises(ends: tuple[int, SideChannelReader]) -> None:
-    large = make_large_value(bytes(content(LARGE_BYTES)))
+def test_a_file_that_is_too_small_is_an_error(ends: tuple[int, SideChannelReader]) -> None:
+    large = large_value_with(bytes(content(LARGE_BYTES)))
     large.send(ends[0], 7)
     large.close()
     before = set(os.listdir("/dev/fd"))

@@ -1,4 +1,4 @@
-"""The frames that tracebacks and stacks of crashes show."""
+"""Tracebacks of exceptions and stacks of crashes, as users see them; and texts of durations."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ import pytest
 from enact_pool._lanes.death import Death
 from enact_pool._mirror.caller.needs import Needs
 from enact_pool._mirror.caller.pickling import pickle_value
-from enact_pool._python.source_lines import with_sources
-from enact_pool._python.texts import OUR_FOLDER, describe, duration_text
-from enact_pool._worker.main import serve
+from enact_pool._python.durations import duration_text
+from enact_pool._python.source_lines import add_source_lines
+from enact_pool._python.tracebacks import PACKAGE_FOLDER, describe
+from enact_pool._worker.batches import BatchRunner
 
-OURS = f"{OUR_FOLDER}some_module.py"
+OURS = f"{PACKAGE_FOLDER}some_module.py"
 
 
 def ours(source: str, **names: Any) -> Any:
-    """Return the function `f` of this source, compiled as a part of the package."""
+    """Return the function `f` of this source, as if it were a part of the package."""
     exec(compile(source, OURS, "exec"), names)
     return names["f"]
 
@@ -75,10 +76,10 @@ def frames(traceback: str) -> list[str]:
         (call, ours("def f(): raise ValueError('boom')"), []),
     ],
 )
-def test_a_traceback_has_only_frames_of_user_code(
+def test_a_traceback_has_only_the_users_frames(
     enter: Callable[..., Any], function: Any, expected: list[str]
 ) -> None:
-    """No frames of the package or of asyncio's runner, also in between and in causes."""
+    """It has none of our frames, also not in its causes, and none of asyncio's runner."""
     with pytest.raises((ValueError, KeyError)) as caught:
         enter(function)
     assert caught.value.__traceback__ is not None
@@ -89,8 +90,8 @@ def test_a_traceback_has_only_frames_of_user_code(
     assert ("Traceback" in traceback) == bool(expected)
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="there are no groups of exceptions")
-def test_an_exception_group_is_shown_without_our_frames() -> None:
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="exception groups do not exist")
+def test_the_traceback_of_a_group_has_none_of_our_frames() -> None:
     def fail_together() -> None:
         try:
             call(fail)
@@ -104,7 +105,7 @@ def test_an_exception_group_is_shown_without_our_frames() -> None:
     assert OURS not in traceback
 
 
-def test_a_function_sent_by_value_keeps_its_file_name() -> None:
+def test_a_function_that_travels_by_value_keeps_its_file_name() -> None:
     def captures() -> object:
         return captures
 
@@ -117,8 +118,8 @@ def test_a_function_sent_by_value_keeps_its_file_name() -> None:
 CELL = "/tmp/ipykernel_1/2.py"
 
 
-def test_source_lines_that_only_the_parent_has_are_added(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also in tracebacks of groups; existing lines are not changed."""
+def test_lines_that_only_the_parent_knows_are_added(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also in tracebacks of groups; existing lines stay as they are."""
     lines = ["def f(x):\n", "    return 1 / x\n"]
     monkeypatch.setitem(linecache.cache, CELL, (20, None, lines, CELL))
     lacking = f"""\
@@ -132,12 +133,12 @@ ZeroDivisionError: {CELL}"""
     filled = lacking.replace("line 2, in f", "line 2, in f\n    return 1 / x", 1)
     filled += "\n"
     head, _, tail = filled.rpartition("line 2, in f\n")
-    assert with_sources(lacking) == f"{head}line 2, in f\n  |     return 1 / x\n{tail}"[:-1]
-    assert with_sources(with_sources(lacking)) == with_sources(lacking)
+    assert add_source_lines(lacking) == f"{head}line 2, in f\n  |     return 1 / x\n{tail}"[:-1]
+    assert add_source_lines(add_source_lines(lacking)) == add_source_lines(lacking)
 
 
-def test_the_stack_of_a_crash_is_shown_with_source_lines() -> None:
-    """Without our frames and those below them; for a coroutine, without asyncio's."""
+def test_the_stack_of_a_crash_has_source_lines() -> None:
+    """It has no frames of ours, none below these, and none of asyncio's runner."""
     line = fail.__code__.co_firstlineno + 1
     stack = f"""\
 Fatal Python error: Segmentation fault
@@ -147,11 +148,11 @@ Current thread 0x1 (most recent call first):
   File "{OURS}", line 3 in wrap
   File "/dev/zero", line 1 in forged
   File "{asyncio.runners.__file__}", line 118 in run
-  File "{serve.__code__.co_filename}", line 9 in _run
+  File "{BatchRunner.run.__code__.co_filename}", line 9 in _run
   File "/lib/python/runpy.py", line 1 in run
 """
     death = Death.of(-11, stack, ())
-    shown = with_sources(death.stack, of_files=True).split("\n")
+    shown = add_source_lines(death.stack, of_files=True).split("\n")
     assert shown[2:] == [
         "Current thread 0x1 (most recent call first):",
         f'  File "{__file__}", line {line} in fail',
@@ -174,5 +175,5 @@ Current thread 0x1 (most recent call first):
         (7_380_000, "2 h 3 min"),
     ],
 )
-def test_durations_are_shown_in_a_suitable_unit(milliseconds: float, text: str) -> None:
+def test_durations_have_a_suitable_unit(milliseconds: float, text: str) -> None:
     assert duration_text(milliseconds) == text

@@ -18,7 +18,7 @@ from enact_pool._mirror.caller.records import Inspection, current_record
 from enact_pool._mirror.caller.scopes import IMPLICIT, Scope, scopes
 from enact_pool._mirror.registry import module_of
 from enact_pool._python.interrupts import raise_interrupt
-from enact_pool._python.texts import describe
+from enact_pool._python.tracebacks import describe
 from enact_pool._wire.frames import SHAREABLE
 
 __all__ = [

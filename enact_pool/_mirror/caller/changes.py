@@ -16,7 +16,7 @@ from enact_pool._mirror.caller.parts import DESCRIPTORS, MADE, registered_with
 from enact_pool._mirror.rebuild.attributes import REGISTERED
 from enact_pool._mirror.registry import member_key, registry, unwrapped
 from enact_pool._python.interrupts import raise_interrupt
-from enact_pool._python.texts import describe
+from enact_pool._python.tracebacks import describe
 from enact_pool._wire.frames import SHAREABLE
 
 __all__ = [

@@ -25,7 +25,7 @@ from enact_pool._mirror.caller.pickler import PROTOCOL, ByValuePickler
 from enact_pool._mirror.caller.scopes import scopes
 from enact_pool._mirror.registry import module_of
 from enact_pool._python.interrupts import raise_interrupt
-from enact_pool._python.texts import describe
+from enact_pool._python.tracebacks import describe
 from enact_pool._wire.frames import SHAREABLE
 
 __all__ = ["DefinitionPickler", "dumps", "unpicklable_path"]

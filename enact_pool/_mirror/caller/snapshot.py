@@ -23,7 +23,7 @@ from enact_pool._mirror.caller.records import Inspection, current_record
 from enact_pool._mirror.caller.scopes import IMPLICIT, Scope, scopes
 from enact_pool._mirror.caller.sweeping import release_replaced, sweep_if_due
 from enact_pool._python.interrupts import raise_interrupt
-from enact_pool._python.texts import describe
+from enact_pool._python.tracebacks import describe
 
 __all__ = ["Snapshot", "manifest_of"]
 

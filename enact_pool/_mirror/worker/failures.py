@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from enact_pool._mirror.registry import Mirror, registry
-from enact_pool._python.texts import describe, traceback_of
+from enact_pool._python.tracebacks import describe, traceback_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
