@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sized
 from enum import Enum
 from itertools import repeat
 from operator import is_
-from types import FunctionType
+from types import BuiltinFunctionType, FunctionType
 from typing import Any, Final, Literal
 
 from attrs import frozen
@@ -279,14 +279,20 @@ class CallableSource(_IterableSource):
     def _check_all(self, items: list[Any]) -> None:
         if not all(map(is_, map(type, items), repeat(FunctionType))):
             for index, item in enumerate(items):
-                self._check(item, index)
+                if type(item) is not FunctionType and type(item) is not BuiltinFunctionType:
+                    self._check(item, index)
 
     def _names(self, items: list[Any]) -> list[str]:
-        first = items[0]
-        if all(map(is_, items, repeat(first))):
-            return [name_of(first)] * len(items)
+        count = len(items)
+        if count > 1 and all(map(is_, items, repeat(items[0]))):
+            return self._names(items[:1]) * count
         # One call less for what most are.
-        return [i.__name__ if type(i) is FunctionType else name_of(i) for i in items]
+        return [
+            item.__name__
+            if type(item) is FunctionType or type(item) is BuiltinFunctionType
+            else name_of(item)
+            for item in items
+        ]
 
     def setup(self, buffers: Buffers) -> tuple[RunSetup, Manifest]:
         if type(self._input) in SHAREABLE:

@@ -86,9 +86,9 @@ def is_named(function: Any) -> bool:
     module = sys.modules.get(name)
     if vars(module).get(function.__name__) is not function if module is not None else True:
         return False
-    if function.__qualname__ != function.__name__ or by_value_modules():
+    if function.__qualname__ != function.__name__:
         return False
-    return name == "builtins" or is_importable(name)
+    return name == "builtins" or (not by_value_modules() and is_importable(name))
 
 
 def pickle_input(value: object, needs: Needs, buffers: Buffers) -> bytes:
