@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import sample_callables as samples
 
-import enact_pool._engine.run
 from enact_pool import Ok, Pool, iter_parallel
+from tests.timings import set_timing
 
 
 @pytest.mark.parametrize("count", [1, 3, 40])
@@ -22,7 +22,7 @@ def test_answers_are_emitted_while_the_worker_runs_the_next_callable(
 ) -> None:
     """The next callable waits for a gate that opens when the answers have arrived."""
     # No other descriptor wakes the run meanwhile.
-    monkeypatch.setattr(enact_pool._engine.run, "ROUND_SECONDS", 1e6)
+    set_timing(monkeypatch, "ROUND_SECONDS", 1e6)
     gate = tmp_path / "gate"
     callables = [samples.square] * count + [samples.busy_until(str(gate))]
     with Pool(1) as pool:

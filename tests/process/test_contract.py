@@ -18,8 +18,8 @@ import pytest
 import sample_callables as samples
 import sample_pickles as pickles
 
-import enact_pool._engine.answers
 from enact_pool import Err, EventEmitter, Ok, Pool, RemoteError, StepEnd, StreamEvent, run_parallel
+from tests.timings import set_timing
 
 
 @pytest.fixture
@@ -356,7 +356,7 @@ def test_a_worker_that_is_receiving_does_not_count_as_stalled(
     pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An input may take long to receive and to rebuild."""
-    monkeypatch.setattr(enact_pool._engine.answers, "ROUND_SECONDS", 0.1)
+    set_timing(monkeypatch, "ROUND_SECONDS", 0.1)
     input = bytes(200_000_000)
     assert outputs(pool, len, len, input=input) == [Ok(200_000_000)] * 2
     pids = outputs(pool, *[lambda _: os.getpid()] * 20, input=[input])

@@ -23,6 +23,7 @@ import enact_pool._lanes.process
 from enact_pool import Err, EventEmitter, ExecutionErrorCategory, Ok, Pool
 from enact_pool._engine.poller import LanePoller
 from tests.hazards import fatal_callables, process_callables, state_callables
+from tests.timings import set_timing
 
 Function = Callable[[Any], Any]
 
@@ -176,7 +177,7 @@ def test_a_callable_that_damages_its_worker_costs_no_result(
     action: Function, workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It returns, and the rest of its batch runs in another worker."""
-    monkeypatch.setattr(enact_pool._engine.answers, "ROUND_SECONDS", 0.1)
+    set_timing(monkeypatch, "ROUND_SECONDS", 0.1)
     log = tmp_path / "starts"
     callables = [logged(i, log, action if i % 30 == 5 else samples.square) for i in range(100)]
     with Pool(workers) as pool:
@@ -191,7 +192,7 @@ def test_a_callable_that_reads_batches_and_permits_costs_no_result(
     workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It empties the pipes of its worker; their content is sent to another worker."""
-    monkeypatch.setattr(enact_pool._engine.answers, "ROUND_SECONDS", 0.1)
+    set_timing(monkeypatch, "ROUND_SECONDS", 0.1)
     log = tmp_path / "starts"
     callables = [
         logged(i, log, state_callables.read_every_descriptor if i % 50 == 20 else samples.square)

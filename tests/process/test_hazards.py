@@ -21,15 +21,13 @@ from typing import Any
 import pytest
 import sample_callables as samples
 
-import enact_pool._engine.answers
-import enact_pool._engine.run
-import enact_pool._lanes.limit_enforcer
 from enact_pool import Err, ExecutionErrorCategory, Ok, ParallelResult, Pool
 from tests.hazards import process_callables, state_callables, value_callables
 from tests.hazards.catalogue import HAZARDS
 from tests.hazards.hazard import INPUT, SQUARED, Hazard
 from tests.hazards.neighbours import slow_square, square
 from tests.hazards.small_disk import on_small_disk, small_disk_refusal
+from tests.timings import set_timing
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -98,9 +96,8 @@ def test_a_harmful_callable_costs_only_its_own_result(
 ) -> None:
     """All others return, each is started once, and the pool works in the next run."""
     # For hazards that make a worker wait for commands that never arrive.
-    monkeypatch.setattr(enact_pool._engine.answers, "ROUND_SECONDS", 0.05)
-    monkeypatch.setattr(enact_pool._engine.run, "ROUND_SECONDS", 0.05)
-    monkeypatch.setattr(enact_pool._lanes.limit_enforcer, "LOADING_SECONDS", 1.0)
+    set_timing(monkeypatch, "ROUND_SECONDS", 0.05)
+    set_timing(monkeypatch, "LOADING_SECONDS", 1.0)
     log = tmp_path / "starts"
     callables = [
         logged(index, log, each) if isinstance(each, FunctionType) else each

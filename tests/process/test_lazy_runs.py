@@ -17,10 +17,6 @@ import pytest
 import sample_callables as samples
 import sample_pickles as pickles
 
-import enact_pool._core.leasing
-import enact_pool._engine.run
-import enact_pool._engine.run_lanes
-import enact_pool._lanes.lane_pool
 from enact_pool import (
     Err,
     EventEmitter,
@@ -32,6 +28,7 @@ from enact_pool import (
     map_parallel,
     run_parallel,
 )
+from tests.timings import set_timing
 
 
 @pytest.fixture
@@ -113,7 +110,7 @@ def test_a_crash_costs_one_result_of_a_lazy_run(pool: Pool) -> None:
 def test_leaving_the_loop_starts_no_more_callables(
     pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(enact_pool._engine.run, "WIND_DOWN_SECONDS", 30.0)
+    set_timing(monkeypatch, "WIND_DOWN_SECONDS", 30.0)
     log = tmp_path / "starts"
 
     def logged(index: int) -> int:
@@ -332,8 +329,7 @@ def test_a_paused_lazy_run_delays_no_other_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Another thread leases an extra worker; the paused run's workers are ended afterwards."""
-    monkeypatch.setattr(enact_pool._core.leasing, "AWAY_SECONDS", 0.05)
-    monkeypatch.setattr(enact_pool._engine.run_lanes, "AWAY_SECONDS", 0.05)
+    set_timing(monkeypatch, "AWAY_SECONDS", 0.05)
     answers: list[Any] = []
     with Pool(1) as pool:
 

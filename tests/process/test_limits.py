@@ -34,6 +34,7 @@ from enact_pool import (
     map_parallel,
     run_parallel,
 )
+from tests.timings import set_timing
 
 MEGABYTE = 1 << 20
 
@@ -159,7 +160,7 @@ def test_a_callable_that_hangs_while_unpickled_times_out_and_others_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Unpickling has more time, as it may import modules."""
-    monkeypatch.setattr(enact_pool._lanes.limit_enforcer, "LOADING_SECONDS", 1.0)
+    set_timing(monkeypatch, "LOADING_SECONDS", 1.0)
     log = tmp_path / "starts"
     callables: list[Any] = [logged(i, log, samples.square) for i in range(4)]
     with Pool(1) as pool:
@@ -237,7 +238,7 @@ def test_a_worker_above_its_memory_limit_is_replaced_before_the_next_callable(
 ) -> None:
     """The callable that left the memory keeps its outcome."""
     # Memory is not measured while the callable runs.
-    monkeypatch.setattr(enact_pool._lanes.limit_enforcer, "LIMIT_LOOK_SECONDS", 1000.0)
+    set_timing(monkeypatch, "LIMIT_LOOK_SECONDS", 1000.0)
     with Pool(1) as pool:
         results = map_parallel(
             keep_memory, [100 * MEGABYTE, 0, 0], pool=pool, max_memory=90 * MEGABYTE
