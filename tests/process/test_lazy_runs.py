@@ -162,7 +162,7 @@ def test_an_error_of_the_iterable_is_raised_after_the_results_of_its_items(pool:
 def test_an_item_that_is_not_callable_raises_after_earlier_results(pool: Pool) -> None:
     results = iter_parallel([samples.square, 5, samples.square], 3, pool=pool)
     assert next(results).output == Ok(9)
-    with pytest.raises(TypeError, match=r"callables\[1\] is no callable: 'int' object"):
+    with pytest.raises(TypeError, match=r"callables\[1\] is not callable: 'int' object"):
         next(results)
 
 
@@ -302,7 +302,7 @@ def test_a_map_without_inputs_has_no_results(pool: Pool) -> None:
 @pytest.mark.parametrize(
     ("function", "inputs", "text"),
     [
-        (5, [1], "function is no callable: 'int' object"),
+        (5, [1], "function is not callable: 'int' object"),
         (samples.square, 5, "inputs must be an iterable, not int"),
     ],
 )

@@ -39,7 +39,7 @@ class Collector(logging.Handler):
 
 
 @contextmanager
-def handled_by(handler: logging.Handler, name: str = "deed", level: int = 0) -> Iterator[None]:
+def handled_by(handler: logging.Handler, name: str = "task", level: int = 0) -> Iterator[None]:
     """Make the handler the only one of a logger, and set the level of that logger."""
     logger = logging.getLogger(name)
     before = logger.level, logger.propagate
@@ -287,15 +287,15 @@ def test_an_exception_of_a_handler_is_raised_at_the_end() -> None:
 def configure(path: str) -> tuple[int, int]:
     """Configure logging in the worker itself."""
     logging.basicConfig(filename=path, level=logging.INFO, format="%(message)s")
-    logging.getLogger("deed").info("%s", "its own, too")
-    logging.getLogger("deed").debug("for the parent")
+    logging.getLogger("task").info("%s", "its own, too")
+    logging.getLogger("task").debug("for the parent")
     logging.getLogger("other").debug("for no handler")
     return len(logging.getLogger().handlers), logging.getLogger().level
 
 
 def traces(_: object) -> tuple[bool, int, Any, Any]:
     """Return the state that could stay: levels, warning filters, and patched functions."""
-    enabled = logging.getLogger("deed").isEnabledFor(logging.DEBUG)
+    enabled = logging.getLogger("task").isEnabledFor(logging.DEBUG)
     patched = logging.Logger.callHandlers.__module__, logging.Logger.getEffectiveLevel.__module__
     return enabled, len(warnings.filters), patched, warnings.showwarning.__module__
 

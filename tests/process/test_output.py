@@ -213,8 +213,8 @@ def print_by_a_shell(_: object) -> None:
     ("action", "text"),
     [(lock, "locked\n"), (print_anywhere, "anywhere\n"), (print_by_a_shell, "shell\n")],
 )
-def test_changes_of_the_output_file_cause_no_harm(deed: Callable[[Any], Any], text: str) -> None:
-    callables = [deed, deed, greet, deed, greet, greet]
+def test_changes_of_the_output_file_cause_no_harm(action: Callable[[Any], Any], text: str) -> None:
+    callables = [action, action, greet, action, greet, greet]
     results = run_parallel(callables, 3, max_workers=1, capture_output=True, timeout=20)
     greeting = "hello 3\n"
     assert [r.stdout for r in results] == [text, text, greeting, text, greeting, greeting]

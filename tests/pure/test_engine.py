@@ -33,7 +33,7 @@ SCRIPTS = st.builds(
 
 
 @define
-class Deed:
+class Action:
     """Something that happens from outside, so many seconds after the run began."""
 
     what: str
@@ -42,7 +42,7 @@ class Deed:
 
 
 DEEDS = st.builds(
-    Deed,
+    Action,
     what=st.sampled_from(["kill", "kill", "block", "cancel", "close", "violation"]),
     seconds=st.sampled_from([0.0, 1e-4, 0.01, 0.06, 0.1, 0.3, 1.0]),
     lane=st.integers(0, 3),
@@ -89,7 +89,7 @@ class Case:
     limit: int
     ordered: bool
     chunk: int
-    deeds: list[Deed]
+    actions: list[Action]
     failing_starts: int = 0
     stillborn: int = 0
     fail_fast: bool = False
@@ -114,8 +114,8 @@ class Case:
             clock=world.clock,
         )
         validator = Validator(pool)
-        for deed in self.deeds:
-            world.at(deed.seconds, self._act(pool, deed))
+        for action in self.actions:
+            world.at(action.seconds, self._act(pool, action))
         # A callable that hangs is ended by a limit.
         for seconds in range(2, 400, 2):
             world.at(float(seconds), lambda: self._enforce())
@@ -151,18 +151,18 @@ class Case:
         assert all(lane.state in ("new", "reaped") for lane in world.lanes)
         return validator
 
-    def _act(self, pool: LanePool, deed: Deed) -> Callable[[], object]:
+    def _act(self, pool: LanePool, action: Action) -> Callable[[], object]:
         def act() -> None:
             lanes = [lane for lane in self.world.lanes if lane.is_there]
-            if deed.what == "cancel":
+            if action.what == "cancel":
                 pool.cancel("a test")
-            elif deed.what == "close":
+            elif action.what == "close":
                 pool.close()
-            elif deed.what == "violation":
+            elif action.what == "violation":
                 self._enforce()
             elif lanes:
-                lane = lanes[deed.lane % len(lanes)]
-                if deed.what == "kill":
+                lane = lanes[action.lane % len(lanes)]
+                if action.what == "kill":
                     lane.kill()
                 else:
                     lane.blocked = True
@@ -194,7 +194,7 @@ CASES = st.builds(
     limit=st.integers(1, 4),
     ordered=st.booleans(),
     chunk=st.sampled_from([0, 0, 1, 7]),
-    deeds=st.lists(DEEDS, max_size=4),
+    actions=st.lists(DEEDS, max_size=4),
     failing_starts=st.sampled_from([0, 0, 0, 1, 2, 5]),
     stillborn=st.sampled_from([0, 0, 0, 1, 2, 5]),
     fail_fast=st.sampled_from([False, False, True]),
@@ -213,14 +213,14 @@ def test_a_run_ends_well_whatever_happens_to_it(case: Case) -> None:
     if case.ended != "by itself":
         return
     assert len(case.results) == len(validator.settled)
-    cancelled = case.fail_fast or any(deed.what == "cancel" for deed in case.deeds)
+    cancelled = case.fail_fast or any(action.what == "cancel" for action in case.actions)
     if not (cancelled and case.chunk):
         assert len(case.results) == len(case.scripts), "each task has a result"
     if case.ordered:
         expected = [validator.settled[task] for task in range(len(case.results))]
         assert [id(result) for result in case.results] == [id(result) for result in expected]
     disturbed = case.failing_starts + case.stillborn >= 3 or cancelled
-    kills = sum(deed.what in ("kill", "violation") for deed in case.deeds)
+    kills = sum(action.what in ("kill", "violation") for action in case.actions)
     unexpected = 0
     for task, result in validator.settled.items():
         script, outcome = case.scripts[task], outcome_of(result)
