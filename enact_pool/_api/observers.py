@@ -7,7 +7,7 @@ from typing import Any
 from enact_pool._api.options import Options
 from enact_pool._core.observer import Hooks
 from enact_pool._engine.setup import RunExtras
-from enact_pool._engine.sources import TaskSource
+from enact_pool._engine.task_source import TaskSource
 from enact_pool._events.emitter import Emitter, EventEmitter
 from enact_pool._model.limits import Limits
 

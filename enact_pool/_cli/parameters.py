@@ -17,7 +17,7 @@ from typing import BinaryIO
 import click
 
 from enact_pool._cli.standard import stdin_apart
-from enact_pool._engine.sources import PENDING, Pending
+from enact_pool._engine.task_source import PENDING, Pending
 
 __all__ = ["lines_of", "opened", "output_file", "seconds", "size", "text_of"]
 

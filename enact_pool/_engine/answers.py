@@ -13,7 +13,7 @@ from enact_pool._core.schedule import Schedule
 from enact_pool._engine.outcomes import Outcomes, Rebuilt
 from enact_pool._engine.poller import LanePoller
 from enact_pool._engine.run_lanes import RunLanes
-from enact_pool._engine.sources import TaskSource
+from enact_pool._engine.task_source import TaskSource
 from enact_pool._lanes.base import Frame, Lane
 from enact_pool._model.ids import log_attributes
 from enact_pool._model.results import Err

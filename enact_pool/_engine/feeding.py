@@ -13,7 +13,7 @@ from enact_pool._engine.outcomes import Outcomes
 from enact_pool._engine.poller import LanePoller
 from enact_pool._engine.run_lanes import RunLanes
 from enact_pool._engine.setup import SetupSender
-from enact_pool._engine.sources import Batch, TaskSource
+from enact_pool._engine.task_source import Batch, TaskSource
 from enact_pool._lanes.base import Lane
 from enact_pool._model.results import Err
 from enact_pool._python.interrupts import raise_interrupt

@@ -10,7 +10,7 @@ from typing import Any
 from enact_pool._core.observer import Hooks
 from enact_pool._core.postmortem import Verdict
 from enact_pool._core.release_order import ReleaseOrder
-from enact_pool._engine.sources import TaskSource
+from enact_pool._engine.task_source import TaskSource
 from enact_pool._lanes.death import Death
 from enact_pool._model.errors import ExecutionError
 from enact_pool._model.ids import fresh_ids

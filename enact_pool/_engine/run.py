@@ -40,8 +40,8 @@ from enact_pool._engine.poller import LanePoller
 from enact_pool._engine.run_control import RunControl
 from enact_pool._engine.run_lanes import RunLanes
 from enact_pool._engine.setup import RunExtras, SetupSender
-from enact_pool._engine.sources import TaskSource
 from enact_pool._engine.streams import Results
+from enact_pool._engine.task_source import TaskSource
 from enact_pool._engine.waiting import Waiter
 from enact_pool._lanes.base import Lane
 from enact_pool._lanes.lane_pool import LanePool

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enact_pool._core.schedule import Schedule
 from enact_pool._engine.outcomes import Outcomes
 from enact_pool._engine.run_lanes import RunLanes
-from enact_pool._engine.sources import TaskSource
+from enact_pool._engine.task_source import TaskSource
 from enact_pool._lanes.base import Lane
 
 __all__ = ["RunControl"]

@@ -6,7 +6,7 @@ import pickle
 from typing import TYPE_CHECKING
 
 from enact_pool._core.observer import CallWrapperPickle, Hooks
-from enact_pool._engine.sources import TaskSource
+from enact_pool._engine.task_source import TaskSource
 from enact_pool._lanes.base import Lane
 from enact_pool._model.results import Err
 from enact_pool._python.interrupts import raise_interrupt

@@ -10,15 +10,13 @@ from __future__ import annotations
 import pickle
 import time
 from collections.abc import Iterable, Iterator, Sized
-from enum import Enum
 from itertools import repeat
 from operator import is_
 from types import BuiltinFunctionType, FunctionType
-from typing import Any, Final, Literal
-
-from attrs import frozen
+from typing import Any
 
 from enact_pool._core.timing import PULL_SECONDS
+from enact_pool._engine.task_source import PENDING, Batch, TaskSource
 from enact_pool._mirror.caller.items import Manifest
 from enact_pool._mirror.caller.manifests import caller_manifests
 from enact_pool._mirror.caller.needs import Needs
@@ -38,118 +36,10 @@ from enact_pool._wire.closures import split_closures
 from enact_pool._wire.frames import SHAREABLE
 from enact_pool._wire.setup import FUNCTION, INPUT, RunSetup
 
-__all__ = [
-    "PENDING",
-    "Batch",
-    "CallableSource",
-    "InputSource",
-    "Pending",
-    "TaskSource",
-]
-
-
-class _Answer(Enum):
-    PENDING = "pending"
-
-
-# What an iterable can return in the place of an item that it would have to wait for: the run
-# looks after what it has, and asks again at once.
-Pending = Literal[_Answer.PENDING]
-PENDING: Final = _Answer.PENDING
+__all__ = ["CallableSource", "InputSource"]
 
 # Of so many callables at most it is worth knowing what they are.
 _FEW = 64
-
-
-@frozen
-class Batch:
-    """The pickled items of the first `count` tasks, and what a worker needs for them."""
-
-    count: int
-    payload: bytes
-    manifests: tuple[Manifest, ...] = ()
-
-
-class TaskSource:
-    """The tasks of a run, numbered from 0.
-
-    Attributes:
-        item_is, common_is: What an item is, and what they have in common, for messages.
-        gives_exceptions: Whether exceptions are wanted as such, besides their texts.
-        goes_on: Whether more tasks may come after some could not be run for want of workers.
-        is_lazy: Whether tasks are taken as they are needed, with `pull`.
-        has_own_streams: Whether it observes the run, and knows where each task prints.
-        workload_key: What equals for runs of the same callables, which take about as long; None
-            if that is not known.
-        exhausted: Whether there will be no more tasks.
-        pulled: How many tasks were taken so far.
-        doorbell: A descriptor that can be read when there may be more tasks.
-        error: What taking tasks has raised, to be raised when those before are done.
-        manifests: What workers must have of the caller's process state.
-    """
-
-    item_is: str
-    common_is: str
-    gives_exceptions = False
-    goes_on = False
-    is_lazy = True
-    has_own_streams = False
-    workload_key: frozenset[int] | None = None
-    exhausted: bool
-    pulled = 0
-    doorbell: int | None = None
-    error: BaseException | None = None
-    manifests: tuple[Manifest, ...]
-
-    @property
-    def has_more(self) -> bool:
-        """Whether it is worth asking for more tasks."""
-        raise NotImplementedError
-
-    @property
-    def total(self) -> int | None:
-        """How many tasks there are; None if that is not known yet."""
-        return self.pulled if self.exhausted else None
-
-    def pull(self, count: int) -> int:
-        """Take up to `count` more tasks, fewer if they come slowly; return how many."""
-        raise NotImplementedError
-
-    def listen(self, wants: bool) -> None:
-        """Say whether the doorbell is to be rung for more tasks."""
-
-    def clear_doorbell(self) -> None:
-        """Take note of all rings of the doorbell."""
-
-    def stop(self) -> None:
-        """Take no more tasks."""
-        raise NotImplementedError
-
-    def settle(self, tasks: Iterable[int]) -> list[str]:
-        """Drop the items of these tasks; return the names of their callables."""
-        raise NotImplementedError
-
-    def name(self, task: int) -> str:
-        """Return the name of the callable of a task that is not settled."""
-        raise NotImplementedError
-
-    def manifest(self, needs: Needs) -> Manifest:
-        """Return what a worker must have of the caller's definitions for a pickle."""
-        raise NotImplementedError
-
-    def setup(self, buffers: Buffers) -> tuple[RunSetup, Manifest]:
-        """Return what all tasks have in common, and what a worker needs for it.
-
-        Args:
-            buffers: What the pickle leaves out of band is added to it; None if it may not.
-
-        Raises whatever pickling raises.
-        """
-        raise NotImplementedError
-
-    def pickle(self, tasks: list[int]) -> Batch:
-        """Return a batch of these tasks, or of the first of them. Raises what pickling raises."""
-        raise NotImplementedError
 
 
 class _IterableSource(TaskSource):

@@ -3,151 +3,35 @@
 from __future__ import annotations
 
 import os
-import pickle
-import threading
 from collections import deque
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
-from operator import is_
-from types import FunctionType, ModuleType
 from typing import Any
-
-from attrs import define
 
 from enact_pool._core.observer import RunInfo
 from enact_pool._core.states import IllegalTransition
+from enact_pool._engine.calls import Call, CallPickler, pickle_calls
 from enact_pool._engine.futures import CallFuture, fate_of, log_untold
-from enact_pool._engine.sources import Batch, TaskSource
+from enact_pool._engine.task_source import Batch, TaskSource
+from enact_pool._engine.turn import Turn
 from enact_pool._ipc.doorbell import Doorbell
-from enact_pool._lanes.output_relay import Use, end_unused, relays, replaced_streams, use_relay
-from enact_pool._mirror.caller.definitions import definitions
+from enact_pool._lanes.output_relay import Use, end_unused, relays
 from enact_pool._mirror.caller.items import Manifest
-from enact_pool._mirror.caller.manifests import caller_manifests, caller_streams
+from enact_pool._mirror.caller.manifests import caller_streams
 from enact_pool._mirror.caller.needs import Needs
 from enact_pool._mirror.caller.pickling import (
-    NAMED,
     Buffers,
-    is_named,
-    pickle_function,
-    pickle_value,
 )
-from enact_pool._mirror.caller.snapshot import Snapshot, manifest_of
+from enact_pool._mirror.caller.snapshot import Snapshot
 from enact_pool._model.results import OUTCOME_TYPE_IDS, ParallelResult
-from enact_pool._python.callables import call_with, load_call, name_of
-from enact_pool._python.interrupts import handlers_deferred, raise_interrupt
-from enact_pool._wire.frames import SHAREABLE
+from enact_pool._python.interrupts import handlers_deferred
 from enact_pool._wire.setup import CALLS, RunSetup
 
-__all__ = ["SubmissionQueue", "PreparedCall"]
+__all__ = ["SubmissionQueue"]
 
 _SHUT = "cannot schedule new futures after shutdown"
-
-
-class PreparedCall:
-    """A call that was pickled by the submitter, in its own format.
-
-    It is rebuilt along with its batch, as functions are: the time that its imports take
-    does not count against its limit.
-    """
-
-    def __init__(self, name: str, function: bytes, arguments: bytes, needs: Needs) -> None:
-        """`arguments` is a pair of the positional ones and those by name."""
-        self.__name__ = name
-        self.pickles = function, arguments
-        self.needs = needs
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return load_call, self.pickles
-
-    def __call__(self) -> Any:
-        return load_call(*self.pickles)()
-
-
-@define(eq=False)
-class _Call:
-    """A call as it was when it was submitted: its function's pickle, and its arguments.
-
-    Immutable arguments are kept as they are; others are pickled. `refusal` is what was
-    raised when it was pickled.
-    """
-
-    name: str
-    function: bytes = b""
-    given: tuple[Any, ...] | bytes = b""
-    manifests: tuple[Manifest, ...] = ()
-    refusal: BaseException | None = None
-    # The relay of what it prints, which is there as long as this call is.
-    relay: Use | None = None
-
-
-class _CallPickler:
-    """Pickles calls, in the threads that submit them."""
-
-    def __init__(self) -> None:
-        # The last function that workers find by its name or its key, its pickle, what that
-        # needs, and the key of that.
-        self._known: tuple[Any, bytes, Needs, Any] = None, b"", Needs(), None
-        self._called_with = pickle.dumps(call_with, pickle.HIGHEST_PROTOCOL)
-        # What the last call wanted of its worker: the same tuple for those that want the same.
-        self._manifests: tuple[Manifest, ...] = ()
-
-    def pickle(
-        self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], *, patient: bool
-    ) -> _Call:
-        """Return the call; `patient` if others are in progress: see `Snapshot`."""
-        name = function.__name__ if type(function) is FunctionType else name_of(function)
-        try:
-            pickled, given, manifest = self._pickled(function, args, kwargs, patient)
-            manifests, relay = caller_manifests(), None
-            if (replaced := replaced_streams()) is not None:
-                relay = use_relay(replaced)
-                manifests = relay.relay.manifests(manifests)
-        except BaseException as error:
-            raise_interrupt(error)
-            return _Call(name, refusal=error)
-        if manifest:
-            manifests = *manifests, manifest
-        last = self._manifests
-        if len(last) == len(manifests) and all(map(is_, last, manifests)):
-            manifests = last
-        else:
-            self._manifests = manifests
-        return _Call(name, pickled, given, manifests, relay=relay)
-
-    def _pickled(
-        self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], patient: bool
-    ) -> tuple[bytes, tuple[Any, ...] | bytes, Manifest]:
-        """Return the pickle of the function, the arguments, and what a worker needs for both."""
-        are_plain = SHAREABLE.issuperset(map(type, args)) and SHAREABLE.issuperset(
-            map(type, kwargs.values())
-        )
-        known, pickled, needs, key = self._known
-        if known is function and are_plain:
-            if not needs:
-                if patient or is_named(function):
-                    return pickled, (args, kwargs), ()
-            elif is_keyed(function):
-                return pickled, (args, kwargs), manifest_of(needs, key, patient=patient)
-        needs = Needs()
-        given: tuple[Any, ...] | bytes = args, kwargs
-        if type(function) is PreparedCall:
-            needs.add(function.needs)
-            pickled = pickle.dumps(function, pickle.HIGHEST_PROTOCOL)
-        elif type(function) not in NAMED or _is_bound(function):
-            # Whatever has a state goes with the arguments: what calls have in common here
-            # must not become common in the worker.
-            pickled = self._called_with
-            given = pickle_value(((function, args, kwargs), {}), needs)
-        else:
-            pickled = pickle_function(function, needs)
-            if is_named(function) or is_keyed(function):
-                own_needs = Needs()
-                own_needs.add(needs)
-                self._known = function, pickled, own_needs, own_needs.key()
-            if not are_plain:
-                given = pickle_value((args, kwargs), needs)
-        return pickled, given, Snapshot(patient=patient).manifest(needs)
+_ENDED_EARLY = "the executor's thread has ended early"
 
 
 class SubmissionQueue(TaskSource):
@@ -170,7 +54,7 @@ class SubmissionQueue(TaskSource):
         self.pulled = 0
         self._is_closed = False
         self._run: RunInfo | None = None
-        self._turn = _Turn()
+        self._turn = Turn()
         self._bell = Doorbell()
         self.doorbell = self._bell.fileno()
         # The number of the wait that more calls end, 0 while there is none; and the last
@@ -179,7 +63,7 @@ class SubmissionQueue(TaskSource):
         self._is_over = False
         # What was cancelled, as far as the run has noticed.
         self._withdrawn: list[CallFuture] = []
-        self._pickler = _CallPickler()
+        self._pickler = CallPickler()
         # What the first object in the place of stdout or stderr that failed has raised.
         self.error: BaseException | None = None
         # The relay of the last call: calls in a row do not each start one.
@@ -259,10 +143,7 @@ class SubmissionQueue(TaskSource):
     def is_running(self, future: CallFuture) -> bool:
         """Whether a worker is at work on a call."""
         with self._place_of(future) as place:
-            if place is None:
-                return False
-            run, task = place
-            return run.is_running(task)
+            return place is not None and place[0].is_running(place[1])
 
     def kill(self, future: CallFuture) -> bool:
         """Kill the worker that is at work on a call.
@@ -270,21 +151,14 @@ class SubmissionQueue(TaskSource):
         Return whether a worker was killed, or the call is already finished.
         """
         with self._place_of(future) as place:
-            if place is None:
-                return future.done()
-            run, task = place
-            return run.kill(task)
+            return future.done() if place is None else place[0].kill(place[1])
 
     @contextmanager
     def _place_of(self, future: CallFuture) -> Iterator[tuple[RunInfo, int] | None]:
         """The run that has a call, to be asked about it, and its number there; None if none has."""
-        with handlers_deferred(), self._turn.guard:
-            was_taken, self._turn.is_taken = self._turn.is_taken, True
-            try:
-                run, task = self._run, future._task
-                yield (run, task) if run is not None and task in self._futures else None
-            finally:
-                self._turn.is_taken = was_taken
+        with handlers_deferred(), self._turn.borrowed():
+            run, task = self._run, future._task
+            yield (run, task) if run is not None and task in self._futures else None
 
     def _ring(self) -> None:
         # In a forked child, it is the bell of the parent.
@@ -333,7 +207,7 @@ class SubmissionQueue(TaskSource):
     def name(self, task: int) -> str:
         return self._call(task).name
 
-    def _call(self, task: int) -> _Call:
+    def _call(self, task: int) -> Call:
         call: Any = self._futures[task]._call
         if call is None:
             raise IllegalTransition(f"call {task} was dropped before its outcome was released")
@@ -352,11 +226,7 @@ class SubmissionQueue(TaskSource):
                 if len(tasks) == 1:
                     self._refusals[task] = call.refusal
                 raise call.refusal
-        calls, manifests = _compatible(calls)
-        numbers: dict[bytes, int] = {}
-        items = [(numbers.setdefault(c.function, len(numbers)), c.given) for c in calls]
-        payload = pickle.dumps((list(numbers), items), pickle.HIGHEST_PROTOCOL)
-        return Batch(len(calls), payload, manifests)
+        return pickle_calls(calls)
 
     # Hooks. The run's thread has the turn, except while it waits or runs code of the user's:
     # then other threads can ask about calls, and cancel them.
@@ -411,92 +281,19 @@ class SubmissionQueue(TaskSource):
         self._is_over = True
         self._bell.close()
         self._turn.take()
-        left, self._run = list(self._futures.values()), None
-        self._futures.clear()
+        left, self._futures, self._run = list(self._futures.values()), {}, None
         self._turn.give_up()
         for future in left:
-            future._end(None, BrokenExecutor("the executor's thread has ended early"))
+            future._end(None, BrokenExecutor(_ENDED_EARLY))
         self._finish_withdrawn()
         while self._waiting:
             future = self._waiting.popleft()
             if future._is_withdrawn:
                 future._tell_withdrawn()
-            elif was_closed:  # submitted in the very moment of the end
-                future._end(None, RuntimeError(_SHUT))
             else:
-                future._end(None, BrokenExecutor("the executor's thread has ended early"))
+                # If it was closed, this was submitted in the very moment of the end.
+                error = RuntimeError(_SHUT) if was_closed else BrokenExecutor(_ENDED_EARLY)
+                future._end(None, error)
         self._relay = None
         if relays.active:
             end_unused()
-
-
-class _Turn:
-    """Whose turn it is to use a run: that of its own thread, or of a thread that asks about it.
-
-    The run's thread, which no signal handler interrupts, takes it and gives it up. Other threads
-    hold the guard. Finalizers run in any thread at any moment, in the one that has the turn as
-    well: these must neither wait for it, nor change the run as it is then. So the guard is
-    re-entrant, and what finds the turn taken behind the guard is in the thread that took it.
-    """
-
-    def __init__(self) -> None:
-        self.guard = threading.RLock()
-        self.is_taken = False
-
-    def take(self) -> None:
-        """Take the turn; do nothing if this thread has it. For the run's thread."""
-        self.guard.acquire()
-        if self.is_taken:
-            self.guard.release()
-        self.is_taken = True
-
-    def give_up(self) -> None:
-        """Give up the turn, if this thread has it. For the run's thread."""
-        if self.is_taken and self.guard.acquire(blocking=False):
-            self.guard.release()
-            self.is_taken = False
-            self.guard.release()
-
-
-def _compatible(calls: list[_Call]) -> tuple[list[_Call], tuple[Manifest, ...]]:
-    """The first of these calls that want the same of their worker, and what they want.
-
-    A worker has one value of a global at a time.
-    """
-    wanted, latest = list(calls[0].manifests), calls[0].manifests
-    chosen: dict[tuple[Any, ...], int] = {}
-    for count, call in enumerate(calls):
-        if call.manifests is latest:
-            continue
-        latest = call.manifests
-        new = [manifest for manifest in latest if not any(manifest is each for each in wanted)]
-        if not chosen:
-            chosen = {item.slot: item.number for each in wanted for item, _ in each}
-        numbers = {item.slot: item.number for each in new for item, _ in each}
-        differ = any(chosen.get(slot, number) != number for slot, number in numbers.items())
-        if differ or _lacks_changes(chosen, numbers) or _lacks_changes(numbers, chosen):
-            return calls[:count], tuple(wanted)
-        chosen.update(numbers)
-        wanted += new
-    return calls, tuple(wanted)
-
-
-def _lacks_changes(one: Container[Slot], other: Iterable[Slot]) -> bool:
-    """Whether one wants an attribute as it was at first, and the other as it is since."""
-    return any(
-        slot[0] == "attribute" and slot not in one and ("object", slot[1]) in one for slot in other
-    )
-
-
-Slot = tuple[Any, ...]
-
-
-def is_keyed(function: Any) -> bool:
-    """Return whether workers find a function by its key: then its pickle never changes."""
-    return definitions.known(function) is not None
-
-
-def _is_bound(function: Any) -> bool:
-    """Whether this is a method of a built-in type's, and so has a state."""
-    owner = getattr(function, "__self__", None)
-    return owner is not None and not isinstance(owner, ModuleType)

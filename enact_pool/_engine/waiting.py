@@ -16,7 +16,7 @@ from enact_pool._engine.feeding import Feeder
 from enact_pool._engine.outcomes import Outcomes
 from enact_pool._engine.poller import LanePoller
 from enact_pool._engine.run_lanes import RunLanes
-from enact_pool._engine.sources import TaskSource
+from enact_pool._engine.task_source import TaskSource
 from enact_pool._lanes.base import Lane
 from enact_pool._model.results import ParallelResult
 from enact_pool._system.spin_poll import SPIN_SECONDS

@@ -16,8 +16,8 @@ from typing import Any
 from attrs import evolve
 
 from enact_pool._api.executor import PoolExecutor
+from enact_pool._engine.calls import PreparedCall
 from enact_pool._engine.futures import CallFuture, WorkerCrashError
-from enact_pool._engine.submissions import PreparedCall
 from enact_pool.joblib.shared_arrays import SharedArrays
 from enact_pool.joblib.task_names import function_name, is_fit, task_name
 from enact_pool.joblib.worker_side import failed_fit

@@ -15,7 +15,7 @@ from itertools import count
 from typing import Any
 
 from enact_pool._core.postmortem import ExitReport
-from enact_pool._engine.sources import Batch, TaskSource
+from enact_pool._engine.task_source import Batch, TaskSource
 from enact_pool._ipc.answer_journal import JOURNAL_BYTES, Journal
 from enact_pool._lanes.death import Death
 from enact_pool._wire.frames import (

@@ -14,7 +14,8 @@ from enact_pool import Ok
 from enact_pool._core.observer import NO_HOOKS
 from enact_pool._core.release_order import ReleaseOrder
 from enact_pool._engine.outcomes import Outcomes
-from enact_pool._engine.sources import PENDING, CallableSource, InputSource
+from enact_pool._engine.sources import CallableSource, InputSource
+from enact_pool._engine.task_source import PENDING
 from enact_pool._wire.frames import Ending
 
 
