@@ -36,11 +36,11 @@ class Suspects:
 
     def __init__(self) -> None:
         self.tasks: deque[int] = deque()
-        # Those that were alone in a batch that a lane died of while it came.
+        # Those that were alone in a batch during whose receipt a lane died.
         self._received_once: set[int] = set()
 
     def add(self, tasks: list[int]) -> None:
-        """Have these sent alone, before all others."""
+        """Add tasks, which are sent alone and before all others."""
         self.tasks.extendleft(reversed(tasks))
 
     def blame_for_loading(self, record: LaneRecord, last: int) -> int | None:
@@ -56,12 +56,12 @@ class Suspects:
         return None
 
     def blame_for_receiving(self, record: LaneRecord, last: int) -> int | None:
-        """Take the batch that a lane has died of while it came, and may have been too large.
+        """Take the batch during whose receipt a lane has died: it may have been too large.
 
-        Its tasks are sent again, alone: that may have been chance.
+        Its tasks are sent again, alone: it may have been chance.
 
         Returns:
-            The task, if the batch had only one, and it is met a second time.
+            The task, if the batch had only this one, for the second time.
         """
         suspect = self.blame_for_loading(record, last)
         if suspect is None or suspect in self._received_once:

@@ -79,10 +79,10 @@ class LeaseBook(Sharing[LaneT, RunT]):
     # Runs
 
     def leave(self, run: RunT, now: float) -> Left[LaneT, RunT] | None:
-        """Let a run end.
+        """End a run.
 
         Returns:
-            What is to be done; then `forget` the run. None if that is nothing: it is forgotten.
+            What is to be done; then `forget` the run. None if nothing is: it is forgotten.
         """
         if run in self.waiting:
             self.waiting.remove(run)
@@ -209,7 +209,7 @@ class LeaseBook(Sharing[LaneT, RunT]):
         return self._pop_waiting(now)
 
     def _pop_waiting(self, now: float) -> RunT | None:
-        """Return the first run that waits and can listen; it does not wait any more."""
+        """Remove and return the first waiting run that is not away; None if there is none."""
         for run in self.waiting:
             if not self._is_away(run, now):
                 self.waiting.remove(run)
@@ -223,7 +223,7 @@ class LeaseBook(Sharing[LaneT, RunT]):
     # The end
 
     def close(self, now: float) -> list[LaneT]:
-        """Let no run begin any more; return the lanes that no run has, which are drained."""
+        """Refuse new runs; drain the lanes that no run has, and return them."""
         self.closed = True
         return self._drain(
             [lane for lane, lease in self._leases.items() if lease.run not in self.runs], now

@@ -1,4 +1,4 @@
-"""In which order results are released: that of the tasks, or as they come."""
+"""The order in which results are released: that of the tasks, or of the outcomes."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ __all__ = ["MAX_HELD", "ReleaseOrder"]
 
 OutcomeT = TypeVar("OutcomeT")
 
-# How many outcomes may wait for their turn before no more tasks are wanted.
+# How many outcomes may be held before no more tasks are taken.
 MAX_HELD = 10_000
 
 
 class ReleaseOrder(Generic[OutcomeT]):
-    """Holds outcomes until their turn has come.
+    """Holds outcomes until they can be released.
 
     Attributes:
         is_ordered: Whether outcomes are released in the order of the tasks.
@@ -50,7 +50,7 @@ class ReleaseOrder(Generic[OutcomeT]):
         self.unsettled -= len(tasks)
 
     def release(self) -> tuple[Sequence[int], list[OutcomeT]]:
-        """Return the tasks whose turn has come since the last call, and their outcomes."""
+        """Return the tasks that can be released now, and their outcomes."""
         settled = self._settled
         if not self.is_ordered:
             self._settled = {}
@@ -75,7 +75,7 @@ class ReleaseOrder(Generic[OutcomeT]):
 
     @property
     def is_full(self) -> bool:
-        """Whether very many outcomes wait for that of an earlier task."""
+        """Whether too many outcomes wait for that of an earlier task."""
         return self.is_ordered and self.held >= MAX_HELD
 
     def validate(self) -> None:

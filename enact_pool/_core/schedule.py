@@ -12,8 +12,8 @@ lane, and reports with `dispatched` what it has sent. A lane numbers what it is 
 lanes and the caller use these serial numbers. A lane works through them in ascending order. So
 an answer for one number says that the lane is done with all lower ones as well.
 
-What a lane has not started can be revoked, and sent to a lane that is idle: no task waits behind
-a long one for long.
+Tasks that a lane has not started can be revoked, and sent to an idle lane: no task waits long
+behind a slow one.
 
 When a lane dies, `blame` decides which task is to blame; the others go back to the queue.
 
@@ -28,8 +28,8 @@ A task is in one of these states; `state_of` returns it, and the methods below c
     sent        with a lane                                   queued, suspect, taken (then settled)
     settled     settled with an outcome (see `release_order`)
 
-How many tasks make a batch is asked of `batch_sizing`. A lane with a batch at work is given a
-second one, to find in its pipe when it is done.
+How many tasks make a batch is asked of `batch_sizing`. A lane with a batch at work is sent a
+second one, which it finds in its pipe when the first is done.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ class Schedule(Generic[LaneT]):
         self.may_start_lanes = self._failed_starts < MAX_FAILED_STARTS
 
     def forgive(self) -> None:
-        """Let starting workers be worth trying again."""
+        """Allow starting workers again."""
         self._failed_starts = 0
         self.may_start_lanes = True
 
@@ -211,11 +211,11 @@ class Schedule(Generic[LaneT]):
         return [queue.popleft() for _ in range(size)]
 
     def put_back(self, tasks: list[int]) -> None:
-        """Queue again what was taken: there was no room for it."""
+        """Queue taken tasks again: there was no room for them."""
         self._requeue(tasks)
 
     def send_alone(self, tasks: list[int]) -> None:
-        """Have these sent one by one: they cannot be pickled together."""
+        """Send these one by one: they cannot be pickled together."""
         self._blame().add(tasks)
         self.queued += len(tasks)
 
@@ -336,7 +336,7 @@ class Schedule(Generic[LaneT]):
         record.dry = not serials
         self._requeue(record.take_out(set(serials)))
 
-    # For tests, and for those who look
+    # For tests and inspection
 
     def state_of(self, task: int) -> Literal["queued", "suspect", "sent", "elsewhere"]:
         """Return the state of a task; "elsewhere" if the caller has it, or has settled it."""

@@ -27,7 +27,7 @@ RunT = TypeVar("RunT", bound=LeaseHolder)
 
 @define
 class Lease(Generic[RunT]):
-    """What is known of one lane: see `leasing` for its states.
+    """The lease of one lane: see `leasing` for its states.
 
     Attributes:
         number: The place of the lane in the pool.

@@ -1,4 +1,4 @@
-"""How tasks get to lanes: lanes are leased, batches are pickled and sent, or revoked again."""
+"""How tasks get to lanes: lanes are leased, batches are pickled and sent, tasks are revoked."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ class Feeder:
         self._lanes.release(lane)
 
     def take_back(self, lane: Lane) -> None:
-        """Let a lane that is about to be released forget what it has of this run."""
+        """Make a lane that is about to be released drop what it has of this run."""
         if self.setup is not None and self.setup.take_back(lane):
             self.flush(lane)
         if self._hooks.manifest_at_release and lane.ready:

@@ -1,4 +1,4 @@
-"""The setup of a run on its way to the lanes: pickled once, sent to each lane once."""
+"""The setup of a run: pickled once, and sent to each lane once."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class SetupSender:
             self._lanes.add(lane)
 
     def take_back(self, lane: Lane) -> bool:
-        """Let an idle lane forget it, if it is large; return whether something was queued."""
+        """Make an idle lane drop it, if it is large; return whether a frame was queued."""
         if lane not in self._lanes:
             return False
         self._lanes.remove(lane)

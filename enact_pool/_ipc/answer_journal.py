@@ -19,7 +19,7 @@ __all__ = ["JOURNAL_BYTES", "Journal"]
 _ENTRIES = 128
 # The worker writes the entries when their payloads have this size. There is room for one
 # more, as large as any value that is not a large value: each answer is stored here
-# first, whatever has become of the pipe.
+# first, regardless of the pipe.
 _FULL_BYTES = 16 * 1024
 _PAYLOAD_BYTES = _FULL_BYTES + LARGE_BYTES
 _WORDS_BYTES = 16

@@ -133,7 +133,7 @@ class LargeValue:
         return large
 
     def rebuild(self, load: Callable[[Any, Any], Any] | None = None) -> Any:
-        """Return the value, in memory of its own. Raises whatever unpickling raises.
+        """Return the value, in memory of its own. Raises what unpickling raises.
 
         `load` is called with the pickle and its buffers, in place of `pickle.loads`.
         """

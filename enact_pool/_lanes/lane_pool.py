@@ -9,7 +9,7 @@ killing, waiting, ringing) is done outside the lock.
 
 The lock is never re-entered. Signal handlers, finalizers and the garbage collector can close or
 cancel a pool, end a run or begin one, while the thread that they interrupt is in here. What
-arrives so is put into a queue, and carried out by the same thread on its way out.
+arrives so is put into a queue, and carried out by the same thread when it leaves.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = ["LanePool", "PoolClosed", "end_idle_workers", "worker_pids"]
 
 
 class PoolClosed(RuntimeError):
-    """No run may begin: the pool is closed."""
+    """No run can begin: the pool is closed."""
 
     def __init__(self) -> None:
         super().__init__("the pool is closed")
@@ -48,8 +48,8 @@ class LanePool:
 
     Attributes:
         book: Who has which lane, and how many lanes there may be. Changed under the lock only.
-        spins: Whether to be awake for a moment before waiting: there are CPUs for all lanes.
-        pace: How long the callables of the runs took that were over lately.
+        spins: Whether to poll for a moment before waiting: there are CPUs for all lanes.
+        pace: How long the callables of recent runs took.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class LanePool:
         # What arrived while its own thread was inside.
         self._queue: deque[Callable[[], object]] = deque()
         self._doorbells: dict[LeaseHolder, Doorbell] = {}
-        # How long the callables of a run took that was over lately.
+        # How long the callables of recent runs took.
         self.pace = Pace()
 
     # `enter`, `acquire`, `release` and `leave` do by hand what `_locked` does: each run calls
@@ -90,7 +90,7 @@ class LanePool:
 
     @contextmanager
     def _locked(self) -> Iterator[LeaseBook[Lane, LeaseHolder]]:
-        """Within, this thread has the book. It must not be inside already."""
+        """Hold the lock, and yield the book. This thread must not be inside already."""
         try:
             with self._lock:
                 self._inside = threading.get_ident()
@@ -119,7 +119,7 @@ class LanePool:
         return self._is_terminated
 
     def grow(self, limit: int) -> None:
-        """Let there be `limit` lanes, if that is more than before."""
+        """Raise the limit of lanes to `limit`, if that is more than before."""
         if limit <= self.book.limit or self._postpones(lambda: self.grow(limit)):
             return
         with self._locked() as book:
@@ -141,7 +141,7 @@ class LanePool:
         if loading_now.thread:
             check_not_imported()
         thread = threading.get_ident()
-        # Runs that one interrupt after another has kept from leaving.
+        # Runs that repeated interrupts have kept from leaving.
         if self.book.runs:
             for other, of in list(self.book.runs.items()):
                 if of == thread and other.is_lost:
@@ -165,10 +165,10 @@ class LanePool:
             raise PoolClosed
 
     def leave(self, run: LeaseHolder) -> None:
-        """End a run. Lanes that it has not released are at work, or were lost to an interrupt:
-        they are killed.
+        """End a run, and kill the workers of lanes that it has not released.
 
-        If an interrupt comes in between, it can be called again.
+        These lanes are at work, or were lost to an interrupt. Can be called again if an
+        interrupt comes in between.
         """
         thread = threading.get_ident()
         if self._inside == thread:
@@ -190,7 +190,7 @@ class LanePool:
             self._clean_up(run, left)
 
     def _clean_up(self, run: LeaseHolder, left: Left[Lane, LeaseHolder]) -> None:
-        """Deal with the lanes that a run has left."""
+        """End or release the lanes that a run has left."""
         self._ring(left.ring_for)
         for lane in left.held:
             if not lane.drained_at:
@@ -261,16 +261,17 @@ class LanePool:
         return lane
 
     def doorbell_of(self, run: LeaseHolder) -> Doorbell:
-        """Return the doorbell that is rung when a run may have a lane, which is closed when it
-        leaves. Raises `OSError`."""
+        """Return the doorbell that is rung when a run may have a lane. Raises `OSError`.
+
+        It is closed when the run leaves.
+        """
         doorbell = self._doorbells.get(run)
         if doorbell is None:
             doorbell = self._doorbells[run] = Doorbell()
         return doorbell
 
     def collect(self, run: LeaseHolder) -> list[Lane]:
-        """Lease to a run the lanes that were offered to it; none if it was rung for another
-        reason."""
+        """Lease to a run the lanes that were offered to it; return them."""
         if self._inside == threading.get_ident():
             return []
         with self._locked() as book:
@@ -336,7 +337,7 @@ class LanePool:
     # The end
 
     def close(self) -> None:
-        """Let no run begin any more, and end the idle workers.
+        """Refuse new runs, and end the idle workers.
 
         Those that runs have end when these release them.
         """

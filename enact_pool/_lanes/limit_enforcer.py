@@ -1,4 +1,4 @@
-"""A watchdog: a thread that looks whether callables break a limit, and kills the worker then.
+"""A watchdog: a thread that checks whether callables break a limit, and kills the worker then.
 
 It does not depend on what the thread of the run is doing, which may be in an
 emitter, or in the caller's loop over results. It is there only while a run with

@@ -141,7 +141,7 @@ def _as_output(output: Any) -> Ok[Any] | Err:
 class ParallelResult(Generic[T]):
     """The outcome of one callable.
 
-    Its `repr` is short, whatever the value is; its `str` ends with the traceback, if there is one.
+    Its `repr` is short for any value; its `str` ends with the traceback, if there is one.
     Comparisons ignore `stdout` and `stderr`.
 
     Attributes:

@@ -61,7 +61,7 @@ def check_callable(candidate: Any, where: str) -> None:
 
 
 def name_of(candidate: Any) -> str:
-    """Return the name of a callable, whatever its `name` does; run no other code of it."""
+    """Return the name of a callable, even if its `name` raises; run no other code of it."""
     if type(candidate) is FunctionType:
         return candidate.__name__
     try:
@@ -100,6 +100,6 @@ def call_with(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[
 
 
 def load_call(function: bytes, arguments: bytes) -> Callable[[], Any]:
-    """Return a call that was submitted as pickles. Raises whatever unpickling raises."""
+    """Return a call that was submitted as pickles. Raises what unpickling raises."""
     args, kwargs = load(arguments)
     return partial(load(function), *args, **kwargs)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["handlers_deferred", "interrupt_of", "raise_interrupt", "signals_blocked"]
 
 
-# Read these attributes of exceptions whatever their class does.
+# Read these attributes of exceptions, bypassing their classes.
 _cause, _context = (vars(BaseException)[name].__get__ for name in ("__cause__", "__context__"))
 
 

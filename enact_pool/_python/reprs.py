@@ -23,7 +23,7 @@ __all__ = [
 
 _LIMIT = 1000
 
-# Read these attributes of types whatever a metaclass does.
+# Read these attributes of types, bypassing metaclasses.
 _MODULE, _NAME, _QUALIFIED_NAME = (
     vars(type)[name].__get__ for name in ("__module__", "__name__", "__qualname__")
 )

@@ -16,7 +16,7 @@ __all__ = ["PACKAGE_FOLDER", "describe", "is_below_callables", "traceback_of"]
 # The folder of the whole library, with a slash.
 PACKAGE_FOLDER = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
-# Reads this attribute of an exception whatever its class does.
+# Reads this attribute of an exception, bypassing its class.
 _TRACEBACK = vars(BaseException)["__traceback__"].__get__
 
 

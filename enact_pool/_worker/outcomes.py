@@ -41,7 +41,7 @@ class OutcomePickler:
     def pickle_value(self, serial: int, value: Any) -> tuple[int, bytes]:
         """Return the kind of ending and the payload of a returned value.
 
-        Raises whatever pickling raises.
+        Raises what pickling raises.
         """
         ending, text = Ending.VALUE, None
         buffers: list[pickle.PickleBuffer] = []

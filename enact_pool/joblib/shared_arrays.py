@@ -129,7 +129,7 @@ class TaskPickler(ByValuePickler):
         self._share = shared.share
 
     def pickled(self, value: object) -> bytes:
-        """Return a pickle of this value alone. Raises whatever pickling raises."""
+        """Return a pickle of this value alone. Raises what pickling raises."""
         self._file.seek(0)
         self._file.truncate()
         self.clear_memo()

@@ -80,12 +80,12 @@ class Interrupter:
 
 
 def check(pool: Pool, where: str, other_descriptors: int) -> None:
-    supply = pool._lane_pool
-    assert not supply.book.runs, where
-    assert set(supply.lanes()) == set(supply.book.idle()), where
-    supply.book.validate()
+    lane_pool = pool._lane_pool
+    assert not lane_pool.book.runs, where
+    assert set(lane_pool.lanes()) == set(lane_pool.book.idle()), where
+    lane_pool.book.validate()
     assert {child.pid for child in psutil.Process().children()} >= {
-        lane.pid for lane in supply.lanes()
+        lane.pid for lane in lane_pool.lanes()
     }, where
     assert number_of_others(pool) == other_descriptors, where
     assert [result.output.unwrap() for result in pool.run_parallel([abs] * 4, -1)] == [1] * 4, where

@@ -2,7 +2,7 @@
 
 A `FakeWorld` has the time, and events that are to come. A `FakeLane` is what the engine uses of a
 lane; its worker is a small simulation that takes frames and answers with real ones, and dies when
-the script of a task says so. `FakePoller` lets the time pass until a lane has something to say.
+the script of a task says so. `FakePoller` lets the time pass until a lane has something to read.
 """
 
 from __future__ import annotations

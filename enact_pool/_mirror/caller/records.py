@@ -82,7 +82,7 @@ def current_record(definition: Definition, inspection: Inspection) -> Record:
     """Return the record of a definition, including what has changed since it was made.
 
     Raises:
-        BaseException: whatever pickling the definition raises.
+        BaseException: what pickling the definition raises.
     """
     record: Record | None = definition.record
     if record is None:

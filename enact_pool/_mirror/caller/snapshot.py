@@ -78,7 +78,7 @@ class Snapshot:
 
 
 class _View:
-    """What a snapshot has inspected so far. It never inspects the same thing again."""
+    """What a snapshot has inspected so far. It never inspects an object again."""
 
     def __init__(self, patient: bool, begun: dict[Scope, dict[str, Any]] | None) -> None:
         self._inspection = Inspection(patient, begun)

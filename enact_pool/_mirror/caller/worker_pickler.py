@@ -1,4 +1,4 @@
-"""The pickler of a worker's own classes, closures, and whatever plain pickle refuses."""
+"""The pickler of a worker's own classes, closures, and what plain pickle refuses."""
 
 from __future__ import annotations
 
