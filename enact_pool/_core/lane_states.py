@@ -178,7 +178,7 @@ class LaneStates(Generic[LaneT]):
 class Starvation(Generic[LaneT]):
     """Which workers have lost what they were sent.
 
-    A callable that reads descriptors of others can take batches out of its worker's
+    A callable that reads from any descriptor can take batches out of its worker's
     pipe. The worker then waits for them, and the run for the worker.
     """
 

@@ -32,8 +32,8 @@ class Call(Protocol):
 class WorkerCrashError(BrokenProcessPool):
     """The worker that ran a call has died, or was killed for its memory; other calls go on.
 
-    `error` describes the death. (The pool is not broken; but who is prepared for one that is,
-    is prepared for this.)
+    `error` describes the death. (The pool is not broken; but code that handles a
+    broken one handles this, too.)
     """
 
     def __init__(self, error: ExecutionError) -> None:
