@@ -6,7 +6,7 @@ quick tasks travel together and slow ones alone. As many as should take
 lane's work an even share of all that is left, and no more than `BATCH_BYTES` of
 pickles.
 
-Like the schedule that asks it, this knows no clock: it is told what took how long.
+Like the schedule that asks it, this has no clock: the caller reports how long tasks took.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ BATCH_BYTES = 1 << 20
 BATCH_TASKS = 1000
 # What is sent before anything has been measured. It can be recalled.
 _FIRST_TASKS = 4
-# What it takes to wake another lane up, and to hear from it: less work than this
-# is not divided.
+# How long it takes to wake another lane up and to receive its answer: less work than
+# this is not divided.
 _WAKING_SECONDS = 1e-4
 # Above this mean duration, the second batch in a lane's pipe saves less than
 # one percent, and may have to be recalled.
@@ -51,8 +51,8 @@ class Sizing:
 
     _expected_seconds: float | None = None
     mean_seconds: float = field(default=0.0, init=False)
-    # Their median, of each few that were told together: one of very many quick ones whose
-    # worker was kept from running for a while is all that the mean tells.
+    # The running median of durations that were reported together: if a worker is preempted
+    # once, one of very many quick tasks dominates the mean.
     _typical_seconds: float = field(default=0.0, init=False)
     # How large their answers were, in bytes.
     mean_bytes: float = field(default=0.0, init=False)
@@ -62,7 +62,7 @@ class Sizing:
     _extra_bytes: float = field(default=0.0, init=False)
 
     def measured(self, ran_ns: list[int], size: int) -> None:
-        """Tasks took so many nanoseconds each, and their answers were `size` bytes in all."""
+        """Note how many nanoseconds each task took, and the bytes of all their answers."""
         tasks = len(ran_ns)
         weight = 1 - (1 - _NEWEST) ** tasks if self.measured_tasks else 1.0
         self.mean_seconds += weight * (sum(ran_ns) / 1e9 / tasks - self.mean_seconds)
@@ -72,7 +72,7 @@ class Sizing:
         self.measured_tasks += tasks
 
     def pickled(self, tasks: int, size: int) -> None:
-        """A batch of so many tasks was `size` bytes.
+        """Note that a batch of so many tasks was `size` bytes.
 
         What they share is in every pickle once, however many they are: only
         what each adds to it limits how many may travel together.
@@ -83,7 +83,7 @@ class Sizing:
             self._extra_bytes = max(0, size - self._single_bytes) / (tasks - 1)
 
     def first_batch(self, queued: int, idle_lanes: int) -> int:
-        """How many of the queued tasks to send to one of so many idle lanes at first."""
+        """Return how many of the queued tasks to send to one of so many idle lanes at first."""
         if self._expected_seconds is not None:
             seconds = queued * (self._expected_seconds + _OVERHEAD_SECONDS)
             if seconds <= _WAKING_SECONDS:
@@ -91,14 +91,17 @@ class Sizing:
         return min(_FIRST_TASKS, ceil(queued / max(1, idle_lanes)))
 
     def batch(self, left: int, held: int, lanes: int) -> int:
-        """How many tasks to send to one of so many lanes, which has `held`, when `left` are.
+        """Return how many tasks to send to one of so many lanes.
 
-        What is left includes what lanes hold.
+        Args:
+            left: How many tasks are not done, with those that lanes have.
+            held: How many of these the lane has.
+            lanes: How many lanes there are.
         """
         return max(1, min(self.largest(lanes), left // lanes - held))
 
     def largest(self, lanes: int = 1) -> int:
-        """How many tasks may travel in one batch when there are any number of them.
+        """Return how many tasks may travel in one batch when there are any number of them.
 
         `lanes` is among how many they are divided.
         """
@@ -110,7 +113,7 @@ class Sizing:
         return max(1, int(min(BATCH_TASKS, by_time, by_bytes, 2 * self.measured_tasks)))
 
     def quiet_seconds(self, tasks: int, room: int) -> float:
-        """For how long a lane with so many tasks needs nobody.
+        """Return for how many seconds a lane with so many tasks needs no service.
 
         Its answers find `room` bytes, and half of that is left for larger ones.
         """
@@ -119,7 +122,7 @@ class Sizing:
         return tasks * min(self.mean_seconds, self._typical_seconds)
 
     def wants_next_batch_waiting(self) -> bool:
-        """Whether tasks are so quick that a lane should find its next batch in its pipe."""
+        """Return whether tasks are so quick that a lane should find its next batch in its pipe."""
         return self.measured_tasks > 0 and self.mean_seconds <= _AHEAD_SECONDS
 
 

@@ -1,6 +1,6 @@
 """Blame: which tasks of a dead lane are settled, and which are sent again.
 
-When a lane dies, the caller says what the lane had noted last:
+When a lane dies, the caller passes what the lane had noted last:
 
     noted                        then
     -------------------------    -----------------------------------------

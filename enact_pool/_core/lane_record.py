@@ -75,7 +75,7 @@ class LaneRecord:
         return taken
 
     def take_batch(self, last: int) -> tuple[bool, list[int]]:
-        """Take what is left of the batch that ends with this number.
+        """Take the remaining tasks of the batch that ends with this number.
 
         Returns:
             Whether it was sent as a single task, and the tasks.

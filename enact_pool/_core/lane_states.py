@@ -1,4 +1,4 @@
-"""What each lane of one run is up to, and what the run does about it.
+"""The state of each lane of one run, and what the run does about it.
 
     state       what it means                               next
     --------    -----------------------------------------   --------------------------
@@ -6,7 +6,7 @@
     working     it can be sent batches                      draining, gone
       hungry      ... and may want one
       idle        ... and has nothing to do
-    draining    it was told that nothing more is sent       gone
+    draining    its worker gets no more tasks, and ends     gone
 
 Nothing here waits or acts. The time is an argument, in seconds on the monotonic clock.
 """
@@ -86,7 +86,7 @@ class LaneStates(Generic[LaneT]):
         self.idle.add(lane)
 
     def drain(self, lane: LaneT) -> None:
-        """Note that a lane that was removed is told that nothing more is sent."""
+        """Note that a lane that was removed is drained: it is sent nothing more."""
         if lane in self.working or lane in self.starting:
             raise IllegalTransition("a lane that works cannot be drained")
         self.draining.add(lane)
@@ -178,7 +178,7 @@ class LaneStates(Generic[LaneT]):
 class Starvation(Generic[LaneT]):
     """Which workers have lost what they were sent.
 
-    A callable that reads whatever descriptors it finds can take batches out of its worker's
+    A callable that reads descriptors of others can take batches out of its worker's
     pipe. The worker then waits for them, and the run for the worker.
     """
 

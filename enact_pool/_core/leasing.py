@@ -12,7 +12,7 @@ A lane's state, and what it may become (anything else raises `IllegalTransition`
     offered    it was left for a run that waits, and has not          leased offered idle
                noticed yet                                            draining doomed gone
     idle       no run has it                                          leased draining doomed gone
-    draining   its worker was told that nothing more is sent          doomed gone
+    draining   its worker gets no more tasks, and ends                doomed gone
     doomed     its worker is being killed                             gone
     gone       its worker was waited for; it is not in the book
 """
@@ -52,13 +52,13 @@ def _change(lease: Lease[RunT], state: LeaseState, run: RunT | None, now: float)
 
 @frozen
 class Left(Generic[LaneT, RunT]):
-    """What a run leaves that ends.
+    """What a run that ends leaves behind.
 
     Attributes:
         held: Lanes that it has not released; those that it has not drained are doomed.
         offered: Lanes that were offered to it, to be released.
         surplus: Lanes above the limit, which are drained.
-        ring_for: A run that is to be rung for.
+        ring_for: A run whose doorbell is to be rung.
     """
 
     held: list[LaneT]
@@ -107,7 +107,7 @@ class LeaseBook(Sharing[LaneT, RunT]):
                     surplus.append(lane)
                 self._idle.pop()
         ring_for = None
-        # It may have been rung for, and not have asked any more.
+        # Its doorbell may have been rung, and it has not asked since.
         if self.waiting and (self._idle or not self._has_more_than(self.limit - 1)):
             ring_for = self._pop_waiting(now)
         if not (held or offered or surplus or ring_for is not None):
@@ -140,7 +140,7 @@ class LeaseBook(Sharing[LaneT, RunT]):
         return "start"
 
     def wait(self, run: RunT) -> None:
-        """Have a run rung for when it is worth asking again."""
+        """Note that a run waits: its doorbell is rung when it is worth asking again."""
         if run not in self.waiting:
             self.waiting.append(run)
 
@@ -171,7 +171,7 @@ class LeaseBook(Sharing[LaneT, RunT]):
         """Take back a lane that has nothing to do.
 
         Returns:
-            The run that it was offered to, which is to be rung for; or "idle"; or "drain" if
+            The run that it was offered to, whose doorbell is to be rung; or "idle"; or "drain" if
             its worker is to end.
         """
         lease = self._leases.get(lane)
@@ -202,7 +202,7 @@ class LeaseBook(Sharing[LaneT, RunT]):
             _change(lease, "draining", lease.run, now)
 
     def discard(self, lane: LaneT, now: float) -> RunT | None:
-        """Forget a lane that is gone; return a run that is to be rung for."""
+        """Forget a lane that is gone; return a run whose doorbell is to be rung, or None."""
         self._leases.pop(lane, None)
         while lane in self._idle:
             self._idle.remove(lane)
@@ -217,7 +217,7 @@ class LeaseBook(Sharing[LaneT, RunT]):
         return None
 
     def knows(self, run: RunT) -> bool:
-        """Return whether a run will be rung for when there is a lane for it."""
+        """Return whether the doorbell of a run will be rung when there is a lane for it."""
         return run in self.waiting or bool(self._offered_to(run))
 
     # The end
@@ -250,7 +250,7 @@ class LeaseBook(Sharing[LaneT, RunT]):
                 doomed.append(lane)
         return doomed
 
-    # For tests, and for who looks
+    # For tests and inspection
 
     def lanes(self) -> list[LaneT]:
         """Return all lanes."""

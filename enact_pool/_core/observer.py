@@ -1,7 +1,7 @@
 """What watches a run: the hooks that observers implement, and the table of those hooks.
 
 Live events, events of outcomes, progress, forwarded logs, captured output and futures are all
-observers. The engine knows their hooks and nothing else of them:
+observers. The engine knows only their hooks:
 
 * A hook is called once per batch, not once per task.
 * A hook that no observer implements is an empty tuple: the engine spends one truth test on it.
@@ -52,7 +52,7 @@ class RunInfo(Protocol):
         ...
 
     def withdraw(self, task: int) -> bool:
-        """Let go of a task that has not started; return whether that was so."""
+        """Withdraw a task that has not started; return whether it was withdrawn."""
         ...
 
     def is_running(self, task: int) -> bool:
@@ -109,7 +109,7 @@ class Hooks:
     tasks_queued: tuple[Callable[[range, int | None], None], ...]
     # Returns what calls are wrapped in; called once, before the first batch is sent. ()
     call_wrappers: tuple[Callable[[], Sequence[CallWrapperPickle]], ...]
-    # This task runs there, since that time; it may have been said before. (lane, task, since_ns)
+    # This task runs there, since that time; may be called again for it. (lane, task, since_ns)
     task_began: tuple[Callable[[LaneInfo, int, int], None], ...]
     # These tasks ran there. (lane, tasks, began_ns, ran_ns)
     tasks_ran: tuple[Callable[[LaneInfo, Sequence[int], list[int], list[int]], None], ...]
@@ -140,12 +140,12 @@ class Hooks:
     manifest_at_release: tuple[Callable[[], tuple[Any, ...]], ...]
     # Code of the user's is about to run (True), or has returned (False). (running)
     user_code: tuple[Callable[[bool], None], ...]
-    # Other threads may use the run from now on (True), while it waits or code of the user's runs,
+    # Other threads may use the run from now on (True), while it waits or user code runs,
     # or not any more (False). (shares)
     sharing: tuple[Callable[[bool], None], ...]
     # Called once per round; returns after how many seconds it wants to be called again. ()
     tick: tuple[Callable[[], float], ...]
-    # Give the user's code what is pending. ()
+    # Pass what is pending to the user's code. ()
     deliver: tuple[Callable[[], None], ...]
     # The run is over, however it ended. ()
     run_ended: tuple[Callable[[], None], ...]

@@ -8,7 +8,7 @@ Two rules:
   process, pipe, clock or thread is imported.
 
 Theory of operation. The caller submits tasks, adds lanes, asks `next_batch` what to send to a
-lane, and says with `dispatched` what it has sent. A lane numbers what it is sent, from 1 on;
+lane, and reports with `dispatched` what it has sent. A lane numbers what it is sent, from 1 on;
 lanes and the caller use these serial numbers. A lane works through them in ascending order. So
 an answer for one number says that the lane is done with all lower ones as well.
 
@@ -17,7 +17,7 @@ a long one for long.
 
 When a lane dies, `blame` decides which task is to blame; the others go back to the queue.
 
-A task is in one of these states; `state_of` returns it, and each method changes it as it says:
+A task is in one of these states; `state_of` returns it, and the methods below change it:
 
     state       it is                                         next
     ---------   -------------------------------------------   -----------------------------------
@@ -183,7 +183,7 @@ class Schedule(Generic[LaneT]):
     def next_batch(self, lane: LaneT, limit: int = BATCH_TASKS) -> list[int]:
         """Take the tasks to send to this lane now, at most `limit`; none if it has enough.
 
-        The caller sends them and says so with `dispatched`, or settles them.
+        The caller sends them and calls `dispatched`, or settles them.
         """
         record, queue = self.lanes[lane], self._queue
         if limit < 1 or not self.queued:
@@ -229,7 +229,7 @@ class Schedule(Generic[LaneT]):
         record.batches.append((first, record.dispatched))
         self.sizing.pickled(len(tasks), size)
 
-    # What lanes say
+    # What lanes report
 
     def finished(self, lane: LaneT, serials: range, ran_ns: list[int], size: int) -> list[int]:
         """Take the tasks with these numbers: the lane has run them, each for so long.

@@ -1,4 +1,4 @@
-"""How runs share the lanes of a pool: which has too many, and which takes its turn."""
+"""How runs share the lanes of a pool: which has too many, and which is next."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LeaseState = Literal["leased", "offered", "idle", "draining", "doomed"]
 class LeaseHolder(Protocol):
     """What leases lanes: a run."""
 
-    # Since when code of its caller's runs, so that it can release nothing; 0.0: it can.
+    # Since when user code runs, so that it can release nothing; 0.0: it can.
     away_since: float
 
 
@@ -44,7 +44,7 @@ class Lease(Generic[RunT]):
 
 @define
 class Sharing(Generic[LaneT, RunT]):
-    """What a pool's lanes and runs are, and what follows from that for sharing.
+    """The lanes and runs of a pool, and what follows from them for sharing.
 
     Attributes:
         limit: How many lanes there may be.
@@ -88,7 +88,7 @@ class Sharing(Generic[LaneT, RunT]):
         return run is not None and 0.0 < run.away_since < now - AWAY_SECONDS
 
     def _present(self, now: float) -> int:
-        """How many lanes there are that a run can release, or has released.
+        """Return how many lanes there are that a run can release, or has released.
 
         A run that is away may wait for the very run that waits for a lane here.
         """
@@ -99,14 +99,14 @@ class Sharing(Generic[LaneT, RunT]):
         )
 
     def _has_more_than(self, number: int) -> bool:
-        """Whether there are more lanes than that, not counting those that are about to end."""
+        """Return whether there are more lanes than that, without those that are about to end."""
         above = len(self._leases) - number
         return above > 0 and above > sum(
             lease.state == "draining" for lease in self._leases.values()
         )
 
     def _must_start(self, run: RunT) -> bool:
-        """Whether a run waits for its own thread: a run further out in that has the lanes.
+        """Return whether a run waits for its own thread: an outer run there has the lanes.
 
         Then it is given one lane above the limit, or it would wait forever.
         """
@@ -115,6 +115,6 @@ class Sharing(Generic[LaneT, RunT]):
         )
 
     def _is_nested(self, thread: int | None) -> bool:
-        """Whether this thread is in a run that another run of it has begun."""
+        """Return whether this thread is in a nested run."""
         runs = self.runs
         return len(runs) > 1 and sum(of == thread for of in runs.values()) > 1

@@ -78,7 +78,7 @@ AWAY_SECONDS = 0.5
 
 # How long a worker may take to exit by itself; then it is killed.
 EXIT_GRACE_SECONDS = 0.5
-# How long a process that is told to stop may take to do so, and how often to look.
+# How long a process may take to stop after SIGSTOP, and how often to check.
 STOP_SECONDS = 0.02
 STOP_LOOK_SECONDS = 0.0005
 

@@ -1,4 +1,4 @@
-"""What workers say: answers, log records, and notes about tasks."""
+"""What workers send: answers, log records, and notes about tasks."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ __all__ = ["AnswerReader", "Ended"]
 
 
 class Ended(NamedTuple):
-    """A worker says nothing any more.
+    """A worker sends nothing any more.
 
     `fault` is why, if its answers cannot be read; then what it has answered does not count.
     """
@@ -43,7 +43,7 @@ class Ended(NamedTuple):
 
 
 class AnswerReader:
-    """Reads what the workers of a run say."""
+    """Reads what the workers of a run send."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class AnswerReader:
     # By lane
 
     def read(self, lane: Lane) -> Ended | None:
-        """Take what a lane has to say; return whether it has ended."""
+        """Take what a lane has sent; return how it has ended, or None."""
         return self._take(lane, self._take_frames)
 
     def read_journal(self, lane: Lane, stop: int) -> Ended | None:
@@ -254,7 +254,7 @@ class AnswerReader:
         self.read_side(lane)
 
     def _take_note(self, lane: Lane, header: tuple[int, ...], payload: bytes) -> None:
-        """Take what else a worker has to say."""
+        """Take any other frame of a worker."""
         kind, serial = header[KIND], header[SERIAL]
         schedule, states = self._schedule, self._states
         if kind == Answer.READY and lane in states.starting:

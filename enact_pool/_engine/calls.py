@@ -124,7 +124,7 @@ class CallPickler:
             needs.add(function.needs)
             pickled = pickle.dumps(function, pickle.HIGHEST_PROTOCOL)
         elif type(function) not in NAMED or _is_bound(function):
-            # Whatever has a state goes with the arguments: what calls have in common here
+            # An object with a state goes with the arguments: what calls have in common here
             # must not become common in the worker.
             pickled = self._called_with
             given = pickle_value(((function, args, kwargs), {}), needs)
@@ -149,7 +149,7 @@ def pickle_calls(calls: list[Call]) -> Batch:
 
 
 def _compatible(calls: list[Call]) -> tuple[list[Call], tuple[Manifest, ...]]:
-    """The first of these calls that want the same of their worker, and what they want.
+    """Return the first of these calls that want the same of their worker, and what they want.
 
     A worker has one value of a global at a time.
     """
@@ -172,7 +172,7 @@ def _compatible(calls: list[Call]) -> tuple[list[Call], tuple[Manifest, ...]]:
 
 
 def _lacks_changes(one: Container[_Slot], other: Iterable[_Slot]) -> bool:
-    """Whether one wants an attribute as it was at first, and the other as it is since."""
+    """Return whether one wants an attribute unchanged, and the other wants it changed."""
     return any(
         slot[0] == "attribute" and slot not in one and ("object", slot[1]) in one for slot in other
     )
@@ -184,6 +184,6 @@ def _is_keyed(function: Any) -> bool:
 
 
 def _is_bound(function: Any) -> bool:
-    """Whether this is a method of a built-in type's, and so has a state."""
+    """Return whether this is a bound method of a built-in type, and so has a state."""
     owner = getattr(function, "__self__", None)
     return owner is not None and not isinstance(owner, ModuleType)

@@ -182,7 +182,7 @@ class Feeder:
         try:
             is_done = lane.flush()
         except BrokenPipeError:
-            is_done = True  # its death will be seen, and what it was sent go elsewhere
+            is_done = True  # its death will be noticed, and its tasks sent to another lane
         blocked: set[Any] = self._poller.write_blocked
         if not is_done:
             self._poller.add_write_blocked(lane)

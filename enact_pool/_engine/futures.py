@@ -32,7 +32,7 @@ class Call(Protocol):
 class WorkerCrashError(BrokenProcessPool):
     """The worker that ran a call has died, or was killed for its memory; other calls go on.
 
-    `error` says how. (The pool is not broken; but who is prepared for one that is,
+    `error` describes the death. (The pool is not broken; but who is prepared for one that is,
     is prepared for this.)
     """
 
@@ -45,7 +45,7 @@ class WorkerCrashError(BrokenProcessPool):
 
 
 class Owner(Protocol):
-    """Who has the calls."""
+    """The queue that holds the calls."""
 
     pid: int
 
@@ -63,7 +63,7 @@ class CallFuture(ProcessLocal, Future[Any]):
 
     # Its number in the run; None: it waits for its turn.
     _task: int | None = None
-    # Whether nobody will do it, though who waits for it may not have been told yet.
+    # Whether it will not run. Waiting threads may not have been notified yet.
     _is_withdrawn = False
 
     def __init__(self, owner: Owner | None = None, call: Call | None = None) -> None:
@@ -73,15 +73,15 @@ class CallFuture(ProcessLocal, Future[Any]):
         self._call = call
 
     def cancel(self) -> bool:
-        """Cancel the call if no worker has begun it; gives whether it is cancelled.
+        """Cancel the call if no worker has begun it; return whether it is cancelled.
 
-        Of finalizers that happen to run while the executor is at work in the same
-        thread, it can be too much to ask: then it is not cancelled.
+        A finalizer that happens to run while the executor is at work in the same thread
+        may not be able to: then the call is not cancelled.
         """
         owner = self._owner
         if owner is None or owner.pid != os.getpid():
             return super().cancel()
-        # A lock that a handler's exception leaves held would keep all others from their ends.
+        # If a handler raised here and left a lock held, no other future could end.
         with handlers_deferred():
             if not owner.withdraw(self):
                 return self.cancelled()
@@ -91,8 +91,9 @@ class CallFuture(ProcessLocal, Future[Any]):
     def kill(self) -> bool:
         """Cancel the call; or if a worker is at work on it, kill that: a `WorkerCrashError`.
 
-        Gives whether it is done with, or will be in a moment; else it is about to
-        begin, and has to be killed again.
+        Returns:
+            Whether it has ended, or will in a moment; else it is about to begin, and has to
+            be killed again.
         """
         owner = self._owner
         if self.cancel() or self.done() or owner is None or owner.pid != os.getpid():
@@ -107,7 +108,7 @@ class CallFuture(ProcessLocal, Future[Any]):
         return owner.is_running(self)
 
     def _tell_withdrawn(self) -> None:
-        """It is cancelled, and whoever waits for it is told. Can be called again."""
+        """Cancel the future, and notify the threads that wait for it. Can be called again."""
         if self._owner is None:
             # An interrupt may have left its lock held since.
             return
@@ -118,8 +119,8 @@ class CallFuture(ProcessLocal, Future[Any]):
         self._owner = self._call = None
 
     def _end(self, value: Any, error: BaseException | None = None) -> None:
-        """It has come to this. What its callbacks raise is logged, and no more."""
-        # Not the owner, before it is done: who cancels it meanwhile asks there.
+        """Set the outcome. What its callbacks raise is only logged."""
+        # The owner only afterwards: `cancel` asks it meanwhile.
         self._call = None
         try:
             if error is None:
@@ -138,8 +139,8 @@ class CallFuture(ProcessLocal, Future[Any]):
 def log_untold() -> None:
     """Log what must not end the executor's thread.
 
-    Either a callback has raised what is no `Exception`, or somebody else has given a
-    future an outcome.
+    Either a callback has raised what is no `Exception`, or other code has set the
+    outcome of a future.
     """
     logging.getLogger("enact_pool").exception("not all callbacks of a future were called")
 
@@ -147,9 +148,12 @@ def log_untold() -> None:
 def fate_of(
     output: Ok[Any] | Err, error: ExecutionError | None, refusal: BaseException | None
 ) -> tuple[Any, BaseException | None]:
-    """The value of a call that has come to this, and what its future raises instead, if it does.
+    """Return the value of a call, and the exception that its future raises instead, or None.
 
-    `refusal` is what was raised when it was pickled.
+    Args:
+        output: The outcome of the call.
+        error: Why it failed outside its callable, if it did.
+        refusal: What was raised when it was pickled.
     """
     if isinstance(output, Err):
         return None, refusal or _exception(output, error)
@@ -157,21 +161,21 @@ def fate_of(
 
 
 def _exception(err: Err, error: ExecutionError | None) -> BaseException:
-    """What the future of a failed call raises."""
+    """Return what the future of a failed call raises."""
     if error is not None:
         if error.category is ExecutionErrorCategory.TIMEOUT:
             return TimeoutError(error.message)
         return WorkerCrashError(error)
     if err._pickled:
         cause = _RemoteTraceback(
-            f'\n"""\n{err.traceback}"""'  # type: ignore[arg-type]  # so they say
+            f'\n"""\n{err.traceback}"""'  # type: ignore[arg-type]  # wrong in typeshed
         )
         try:
             exception = pickle.loads(err._pickled)
-            # By the slot of what is no exception, this raises; and it needs no leave of
-            # one that lets nobody set its attributes.
+            # The slot raises for what is no exception, and ignores a `__setattr__` that
+            # refuses.
             _set_cause(exception, cause)
         except BaseException:
-            return RemoteError(err)  # it cannot be rebuilt: what it says has to do
+            return RemoteError(err)  # it cannot be rebuilt: its text has to do
         return exception  # type: ignore[no-any-return]
     return RemoteError(err)

@@ -1,4 +1,4 @@
-"""Outcomes: what tasks end as, made into results."""
+"""The outcomes of tasks, and the results that are made of them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["Outcomes", "Rebuilt"]
 
 
 class Rebuilt:
-    """A value that was large, in the place of its pickle."""
+    """A large value that was rebuilt, in the place of its pickle."""
 
     __slots__ = ("value",)
 
@@ -144,7 +144,7 @@ class Outcomes:
         Args:
             verdict: What the worker's death means for the task.
             death: How the worker died.
-            fault: What to say instead, if it was killed for a fault.
+            fault: The message instead, if it was killed for a fault.
             seen_late: Whether it may have been dead for a while.
         """
         task = verdict.task
@@ -206,7 +206,7 @@ def _unpack(
     errors: dict[int, Err],
     texts: dict[int, str],
 ) -> None:
-    """Take apart the values that came otherwise than alone: errors, and values with a text."""
+    """Unpack the payloads that are no plain values: errors, and values with a text."""
     for index, (task, ending, value) in enumerate(zip(tasks, endings, values, strict=False)):
         if index in errors:
             continue

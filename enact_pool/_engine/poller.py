@@ -20,7 +20,7 @@ class LanePoller:
     """Waits for lanes: for answers, for the end of their workers, for room for commands.
 
     Attributes:
-        lanes: By descriptor, the lane that it belongs to, and what it says when it is ready.
+        lanes: By descriptor, the lane that it belongs to, and what its readiness means.
         doorbells: Descriptors of doorbells.
         blind: Lanes without a pidfd, whose end no descriptor signals.
         write_blocked: Lanes whose pipe has not taken all that is queued.
@@ -65,13 +65,13 @@ class LanePoller:
         self._poller.register(lane.commands, select.POLLOUT)
 
     def remove_write_blocked(self, lane: Lane) -> None:
-        """Wait no more for room in its commands pipe: it has taken all."""
+        """Stop waiting for room in its commands pipe: it has taken all."""
         if lane in self.write_blocked:
             self.write_blocked.discard(lane)
             self._remove(lane.commands)
 
     def remove_side(self, lane: Lane) -> None:
-        """Wait no more for its side channel."""
+        """Stop waiting for its side channel."""
         self._remove(lane.side.fileno())
 
     def remove_answers(self, lane: Lane) -> None:
@@ -79,7 +79,7 @@ class LanePoller:
         self._remove(lane.answers)
 
     def remove(self, lane: Lane) -> None:
-        """Wait no more for this lane."""
+        """Stop waiting for this lane."""
         self.blind.discard(lane)
         self.remove_write_blocked(lane)
         for descriptor in (lane.answers, lane.exit, lane.side.fileno()):

@@ -211,7 +211,7 @@ class _Run:
             if order.released == order.submitted and source.exhausted:
                 return
             if source.is_lazy:
-                # Said before it is asked for more: what comes in between is rung for.
+                # Before it is asked for more: the doorbell is rung for what comes in between.
                 source.listen(self._room() > 0)
                 self._waiter.wait(0.0 if self._wanted() else None)
                 source.listen(False)
@@ -219,9 +219,9 @@ class _Run:
                 self._waiter.wait(None)
 
     def _enter_user_code(self, *, shared: bool = True) -> None:
-        """Code of the user's runs now: it may take any time, fork, print, or run tasks.
+        """Note that user code runs now: it may take any time, fork, print, or run tasks.
 
-        `shared` says whether other threads may use the run meanwhile.
+        `shared`: whether other threads may use the run meanwhile.
         """
         lanes, hooks = self.lanes, self._hooks
         if lanes.enforcer is not None and self._order.unsettled:
@@ -246,7 +246,7 @@ class _Run:
             hook(False)
 
     def _cancel_if_due(self) -> None:
-        """If it is over before its time: kill what runs, and settle what has no outcome."""
+        """If the run is cancelled: kill its workers, and settle tasks without an outcome."""
         lanes = self.lanes
         if self._fails_fast and self._outcomes.has_failed and not lanes.cancel_reason:
             lanes.cancel_reason = "an outcome was not Ok, and fail_fast was asked for"
@@ -268,7 +268,7 @@ class _Run:
     # Tasks come in
 
     def _wanted(self) -> int:
-        """How many more tasks should be there, so that no lane will wait for them."""
+        """Return how many more tasks to take, so that no lane waits for them."""
         return self._room() if self._source.has_more else 0
 
     def _room(self) -> int:
@@ -310,7 +310,7 @@ class _Run:
     # The end
 
     def wind_down(self) -> None:
-        """Start nothing more, and give what runs a moment to end."""
+        """Start nothing more, and let running tasks end for a moment."""
         if os.getpid() != self._pid:
             return
         if self._state in ("running", "cancelling"):
@@ -359,7 +359,7 @@ class _Run:
             self.lanes.disband()
 
     def end(self) -> None:
-        """Tell the observers that the run is over."""
+        """Notify the observers that the run is over."""
         self._state = "ended"
         if os.getpid() == self._pid:
             for ended in self._hooks.run_ended:
@@ -367,7 +367,7 @@ class _Run:
 
     @property
     def error(self) -> BaseException | None:
-        """What is to be raised in the end, if anything."""
+        """The exception to raise in the end, or None."""
         hooks = self._hooks
         error = None if hooks is NO_HOOKS else hooks.error
         return self.lanes.error or error or self._source.error

@@ -45,7 +45,7 @@ class RunControl:
         return self._outcomes.id_of(task)
 
     def withdraw(self, task: int) -> bool:
-        """Let go of a task that has not started; return whether that was so."""
+        """Withdraw a task that has not started; return whether it was withdrawn."""
         schedule = self._schedule
         held = schedule.holder(task)
         if held is not None:

@@ -1,6 +1,6 @@
-"""The lanes that one run leases: how it comes by them, and how it releases them.
+"""The lanes that one run leases: how it leases and releases them.
 
-What each is up to is kept in `LaneStates`; the schedule knows those that are "working".
+The state of each is kept in `LaneStates`; the schedule knows those that are "working".
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class RunLanes(LeaseHolder):
     """At most `limit` lanes of a pool.
 
     Attributes:
-        states: What each lane is up to.
+        states: The state of each lane.
         pool_book: Who has which lane of the pool; for reading.
         enforcer: What enforces limits; None if there are none.
         unseen_since_ns: Since when deaths may go unseen, since code of the user's runs or has
@@ -127,9 +127,9 @@ class RunLanes(LeaseHolder):
     # How they are
 
     def quiescent(self) -> list[Lane]:
-        """Return the lanes with nothing to do, whose worker has said nothing that was lost.
+        """Return the lanes with nothing to do, of whose worker no message was lost.
 
-        (An interrupt may have come between a batch was sent and it was noted.)
+        (An interrupt may have come after a batch was sent and before that was noted.)
         """
         lanes, states = self._schedule.lanes, self.states
         # The last one that is released is the first one that is leased: one that is ready.
@@ -202,7 +202,7 @@ class RunLanes(LeaseHolder):
         self._pool.drained(lane)
 
     def has_drained(self, lane: Lane) -> None:
-        """Let go of a draining lane whose worker has exited."""
+        """End a draining lane whose worker has exited."""
         self.remove(lane)
         lane.end()
         self._pool.discard(lane)
@@ -214,7 +214,7 @@ class RunLanes(LeaseHolder):
                 lane.kill()
 
     def discard(self, lane: Lane) -> None:
-        """Let go of a lane that was removed, and whose worker was waited for."""
+        """Return a lane to the pool that was removed, and whose worker was reaped."""
         self._pool.discard(lane)
 
     def remove(self, lane: Lane) -> None:

@@ -142,7 +142,7 @@ class _IterableSource(TaskSource):
         """Raise `TypeError` if one of these cannot be an item."""
 
     def _names(self, items: list[Any]) -> list[str]:
-        """Return the names of the callables that these items stand for."""
+        """Return the names of the callables of these items."""
         raise NotImplementedError
 
 

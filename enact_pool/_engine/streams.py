@@ -1,4 +1,4 @@
-"""The results of a run, which come in pieces: as a list, or one by one."""
+"""The results of a run, which come in lists: all in one list, or one by one."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from enact_pool._model.results import ParallelResult
 
 __all__ = ["Results", "gathered", "one_by_one", "run_through"]
 
-# Results as their turn comes; what the emitter or the work's iterable has raised in the end.
+# Lists of results, in order of release; it returns what the emitter or the iterable raised.
 Results = Generator[list[ParallelResult[Any]], None, "BaseException | None"]
 
 
 def gathered(results: Results) -> list[ParallelResult[Any]]:
-    """All results; raises what was raised meanwhile, with them in its attribute `results`."""
+    """Return all results; raise what the run raised, with them in its attribute `results`."""
     all_results: list[ParallelResult[Any]] = []
     try:
         while True:
@@ -22,7 +22,7 @@ def gathered(results: Results) -> list[ParallelResult[Any]]:
     except StopIteration as end:
         error: BaseException | None = end.value
     finally:
-        # Not left to whoever holds the traceback: it holds lanes.
+        # Not when the traceback is dropped: the generator holds lanes.
         results.close()
     if error is not None:
         vars(error)["results"] = all_results
@@ -31,7 +31,7 @@ def gathered(results: Results) -> list[ParallelResult[Any]]:
 
 
 def one_by_one(results: Results) -> Generator[ParallelResult[Any], None, None]:
-    """Each result when it comes; raises what was raised meanwhile in the end."""
+    """Yield each result when it is released; raise in the end what the run raised."""
     try:
         while True:
             yield from next(results)
@@ -44,7 +44,7 @@ def one_by_one(results: Results) -> Generator[ParallelResult[Any], None, None]:
 
 
 def run_through(results: Results) -> None:
-    """Keep no result: they are told otherwise. Raises what was raised meanwhile in the end."""
+    """Drop all results: observers receive them. Raise in the end what the run raised."""
     try:
         while True:
             next(results)

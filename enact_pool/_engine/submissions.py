@@ -58,7 +58,7 @@ class SubmissionQueue(TaskSource):
         self._bell = Doorbell()
         self.doorbell = self._bell.fileno()
         # The number of the wait that more calls end, 0 while there is none; and the last
-        # one that was rung for. (A flag that is cleared may be that of the next wait.)
+        # one that the doorbell was rung for. (A flag that is cleared may be that of the next wait.)
         self._nap = self._naps = self._rung_for = 0
         self._is_over = False
         # What was cancelled, as far as the run has noticed.
@@ -85,8 +85,8 @@ class SubmissionQueue(TaskSource):
             self._has_relayed = True
         future = CallFuture(self, call)
         self._waiting.append(future)
-        # In this order: a run that says that it listens looks once more before it waits,
-        # and a thread that is interrupted has not rung for another one.
+        # In this order: a run that has called `listen` looks once more before it waits,
+        # and a thread that is interrupted has not rung the doorbell for another one.
         nap = self._nap
         if nap != self._rung_for and nap:
             self._ring()
@@ -95,7 +95,7 @@ class SubmissionQueue(TaskSource):
             try:
                 self._waiting.remove(future)
             except ValueError:
-                return future  # it was done in time, or was told of the end
+                return future  # it was done in time, or has failed with the run
             finally:
                 self._relay = None
             raise RuntimeError(_SHUT)
@@ -114,7 +114,7 @@ class SubmissionQueue(TaskSource):
                 future.cancel()
 
     def withdraw(self, future: CallFuture) -> bool:
-        """Let go of a call if no worker has begun it; return whether it will certainly not run.
+        """Withdraw a call if no worker has begun it; return whether it will certainly not run.
 
         What is halfway through this when a signal handler raises would be lost: none may run.
         """
@@ -136,12 +136,12 @@ class SubmissionQueue(TaskSource):
                 self._withdrawn.append(future)
             finally:
                 self._turn.is_taken = False
-        # What was taken back along with it has to go somewhere.
+        # The tasks that were revoked along with it have to be sent again.
         self._ring()
         return True
 
     def is_running(self, future: CallFuture) -> bool:
-        """Whether a worker is at work on a call."""
+        """Return whether a worker is at work on a call."""
         with self._place_of(future) as place:
             return place is not None and place[0].is_running(place[1])
 
@@ -155,7 +155,7 @@ class SubmissionQueue(TaskSource):
 
     @contextmanager
     def _place_of(self, future: CallFuture) -> Iterator[tuple[RunInfo, int] | None]:
-        """The run that has a call, to be asked about it, and its number there; None if none has."""
+        """Yield the run that has a call, and the number of the call there; None if none has it."""
         with handlers_deferred(), self._turn.borrowed():
             run, task = self._run, future._task
             yield (run, task) if run is not None and task in self._futures else None
@@ -237,7 +237,7 @@ class SubmissionQueue(TaskSource):
 
     def sharing(self, shares: bool) -> None:
         if shares:
-            # Futures are told without the turn: their own locks may be held by a thread whose
+            # Futures are notified without the turn: their own locks may be held by a thread whose
             # signal handler waits for it.
             self._turn.give_up()
             self._finish_withdrawn()
@@ -268,7 +268,7 @@ class SubmissionQueue(TaskSource):
         self._turn.give_up()
 
     def _finish_withdrawn(self) -> None:
-        """Tell futures that they are cancelled, if an interrupt has kept others from it."""
+        """Cancel the futures of withdrawn calls that an interrupt has left uncancelled."""
         while self._withdrawn:
             try:
                 self._withdrawn.pop()._tell_withdrawn()
@@ -276,7 +276,7 @@ class SubmissionQueue(TaskSource):
                 log_untold()
 
     def end(self) -> None:
-        """End: there is no run any more. What it has not done, if it was cut short, fails."""
+        """End: the run is over. Calls that it has not done fail."""
         was_closed, self._is_closed = self._is_closed, True
         self._is_over = True
         self._bell.close()

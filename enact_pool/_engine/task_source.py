@@ -21,7 +21,7 @@ class _Answer(Enum):
 
 
 # What an iterable can return in the place of an item that it would have to wait for: the run
-# looks after what it has, and asks again at once.
+# serves its lanes, and asks again at once.
 Pending = Literal[_Answer.PENDING]
 PENDING: Final = _Answer.PENDING
 
@@ -40,7 +40,7 @@ class TaskSource:
 
     Attributes:
         item_is, common_is: What an item is, and what they have in common, for messages.
-        gives_exceptions: Whether exceptions are wanted as such, besides their texts.
+        gives_exceptions: Whether outcomes contain exceptions, besides their texts.
         goes_on: Whether more tasks may come after some could not be run for want of workers.
         is_lazy: Whether tasks are taken as they are needed, with `pull`.
         has_own_streams: Whether it observes the run, and knows where each task prints.
@@ -81,10 +81,10 @@ class TaskSource:
         raise NotImplementedError
 
     def listen(self, wants: bool) -> None:
-        """Say whether the doorbell is to be rung for more tasks."""
+        """Set whether to ring the doorbell when there are more tasks."""
 
     def clear_doorbell(self) -> None:
-        """Take note of all rings of the doorbell."""
+        """Clear the doorbell."""
 
     def stop(self) -> None:
         """Take no more tasks."""
@@ -108,7 +108,7 @@ class TaskSource:
         Args:
             buffers: What the pickle leaves out of band is added to it; None if it may not.
 
-        Raises whatever pickling raises.
+        Raises what pickling raises.
         """
         raise NotImplementedError
 

@@ -1,6 +1,6 @@
-"""Who may use a run.
+"""Which thread may use a run.
 
-It is a module of its own because its rules are subtle, and can be read without the queue.
+This is a module of its own because its rules are subtle, and can be read without the queue.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["Turn"]
 class Turn:
     """Whose turn it is to use a run: that of its own thread, or of a thread that asks about it.
 
-    The run's thread, which no signal handler interrupts, takes it and gives it up. Other threads
+    The run's thread, which no signal handler interrupts, takes and releases it. Other threads
     hold the guard. Finalizers run in any thread at any moment, in the one that has the turn as
     well: these must neither wait for it, nor change the run as it is then. So the guard is
     re-entrant, and what finds the turn taken behind the guard is in the thread that took it.
@@ -43,7 +43,7 @@ class Turn:
         self.is_taken = True
 
     def give_up(self) -> None:
-        """Give up the turn, if this thread has it. For the run's thread."""
+        """Release the turn, if this thread has it. For the run's thread."""
         if self.is_taken and self.guard.acquire(blocking=False):
             self.guard.release()
             self.is_taken = False

@@ -1,4 +1,4 @@
-"""How a run waits for its lanes, and what it looks at when it wakes up."""
+"""How a run waits for its lanes, and what it checks when it wakes up."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["Waiter"]
 
 
 class Waiter:
-    """Waits for the lanes of a run, and deals with what they say and with their deaths."""
+    """Waits for the lanes of a run, and handles what they send and their deaths."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Waiter:
     # Waiting
 
     def wait(self, most_seconds: float | None) -> None:
-        """Wait until something has happened, and deal with it.
+        """Wait until something has happened, and handle it.
 
         Args:
             most_seconds: How long to wait at most; None for as long as nothing has to be done.
@@ -74,7 +74,7 @@ class Waiter:
         seconds = self._time_out() if most_seconds is None else most_seconds
         for tick in hooks.tick:
             seconds = min(seconds, tick())
-        # Answers that may well come in this time are worth being awake for.
+        # It pays to stay awake for answers that are likely to come in this time.
         spin = self._may_spin and self._schedule.sizing.mean_seconds <= SPIN_SECONDS
         for sharing in hooks.sharing:
             sharing(True)
@@ -230,7 +230,7 @@ class Waiter:
         # Before its notes are read: a worker that was killed goes on for a moment.
         lane.wait()
         if not fault:
-            # Unless its answers cannot be read, those that it has given count.
+            # The answers that it has given count, unless they cannot be read.
             ended = self._reader.read_rest(lane)
             fault = "" if ended is None else ended.fault
         schedule, lanes, hooks = self._schedule, self._lanes, self._hooks

@@ -205,8 +205,7 @@ class StepEnd(StreamEvent):
     __match_args__ = ("execution_id", "step_id", "output", "duration_ms", "timestamp")
 
     _step_id: StepId | int = field(alias="step_id", eq=StepId.spelled)
-    # A text, or the output of a result: an `Err`, or a value that `texts` shows by `str`, in an
-    # `Ok` or not.
+    # A text, or the output of a result: an `Err`, or a value that `str` shows, in an `Ok` or not.
     _output: Any = field(alias="output", eq=_output_text)
     duration_ms: float
     timestamp: int = field(factory=now_ms)

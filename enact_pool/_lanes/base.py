@@ -1,6 +1,6 @@
 """What the engine uses of a lane, and what a lane pool knows of a run.
 
-`lane.Lane` is a lane whose worker is a process on this machine. Tests have one without any
+`LocalLane` is a lane whose worker is a process on this machine. Tests have one without any
 process.
 """
 
@@ -33,13 +33,13 @@ class LeaseHolder:
 
     # Whether it is over, and tried in vain to release what it has.
     is_lost = False
-    # Since when code of its caller's runs, so that it can release nothing; 0.0: it can.
+    # Since when user code runs, so that it can release nothing; 0.0: it can.
     away_since = 0.0
     # Why it is to end with the outcomes it has; empty: it is not.
     cancel_reason = ""
 
     def disband(self) -> None:
-        """Give up what it has; can be called again if an interrupt comes in between."""
+        """Release what it has; can be called again if an interrupt comes in between."""
         raise NotImplementedError
 
 
@@ -66,7 +66,7 @@ class SideReader(Protocol):
 
     @property
     def is_at_large_value(self) -> bool:
-        """Whether the next thing in it belongs to an answer that has not been read."""
+        """Whether the next message in it belongs to an answer that has not been read."""
         ...
 
     def collect(self) -> bool:
@@ -92,7 +92,7 @@ class Lane(Protocol):
         batch_limit: How many tasks may be in a batch.
         answers_room: How many bytes of answers the worker can write before they are read.
         drained_at: When it was drained, on the monotonic clock; 0.0 if it was not.
-        has_spoken: Whether anything of what the worker has said was read.
+        has_spoken: Whether anything that the worker has sent was read.
         start_error: Why the initializer failed.
         is_receiving: Whether a part of an answer was read.
         violation: The limit violation that the worker was killed for.
@@ -132,11 +132,11 @@ class Lane(Protocol):
     # From its start to its end
 
     def start(self, spec: WorkerSpec) -> None:
-        """Start the worker. Raises `OSError`; then it is as if nothing had been."""
+        """Start the worker. Raises `OSError`; then nothing is left behind."""
         ...
 
     def drain(self) -> None:
-        """Send nothing any more: the worker exits when it has done what it was sent."""
+        """Send nothing more: the worker exits when it has done what it was sent."""
         ...
 
     def kill(self) -> None:
@@ -174,7 +174,7 @@ class Lane(Protocol):
         ...
 
     def abandon(self) -> None:
-        """In a forked child: let go of the worker, which is the parent's."""
+        """In a forked child: release the worker, which is the parent's."""
         ...
 
     # What it is sent
@@ -199,7 +199,7 @@ class Lane(Protocol):
         """Take back up to `count` permits; return the tasks that the worker will not start."""
         ...
 
-    # What it says
+    # What it has sent
 
     def receive(self) -> list[Frame] | None:
         """Return answers; None if there are none now. Raises `EOFError` and `FrameError`."""
@@ -214,11 +214,11 @@ class Lane(Protocol):
         ...
 
     def clear_side(self) -> None:
-        """Forget what has come over the side channel: the run that it is of is over."""
+        """Drop what is in the side channel: its run is over."""
         ...
 
     def is_at_rest(self, answered: int) -> bool:
-        """Whether the worker, which has answered up to this number, does nothing we know of."""
+        """Return whether the worker, which has answered up to this number, does nothing known."""
         ...
 
     @property

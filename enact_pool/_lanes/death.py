@@ -36,7 +36,13 @@ class Death:
 
     @classmethod
     def of(cls, exit_code: int | None, stack: str, kills_before: tuple[int, ...]) -> Death:
-        """From the exit code, what faulthandler wrote, and the `oom_kills` when it was started."""
+        """Return the death of a process.
+
+        Args:
+            exit_code: Its exit code.
+            stack: What faulthandler wrote.
+            kills_before: The `oom_kills` when it was started.
+        """
         name = _signal_name(exit_code)
         out_of_memory = name == "SIGKILL" and oom_kills() > kills_before
         return cls(exit_code, name, _users_part(stack), out_of_memory)
@@ -68,7 +74,7 @@ def _signal_name(exit_code: int | None) -> str | None:
 
 
 def _users_part(stack: str) -> str:
-    """A faulthandler dump without our own frames, what we run coroutines with, and what follows."""
+    """Return a faulthandler dump without frames of this package, of event loops, and below."""
     kept: list[str] = []
     for line in stack.splitlines():
         _, _, rest = line.partition('  File "')

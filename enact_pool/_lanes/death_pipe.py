@@ -1,7 +1,7 @@
-"""The lifeline: a pipe that closes when this process ends, whichever way.
+"""The lifeline: a pipe that closes when this process ends, in any way.
 
 Every worker holds the other end, and is killed when it closes: see
-`worker.serve`. There is one lifeline for all workers of a process.
+`_worker.main`. There is one lifeline for all workers of a process.
 """
 
 from __future__ import annotations

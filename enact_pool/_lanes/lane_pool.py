@@ -228,7 +228,7 @@ class LanePool:
             return None
         thread, now, book = threading.get_ident(), self._clock(), self.book
         if self._inside == thread:
-            # The interrupted thread would never come to release a lane: start another one.
+            # The interrupted thread would never release a lane: start another one.
             number = book.next_number()
             lane = self._make_lane(number)
             self._queue.append(lambda: book.start(lane, number, run, now))
@@ -318,9 +318,9 @@ class LanePool:
     # Sharing
 
     def knows(self, run: LeaseHolder) -> bool:
-        """Return whether a run will be rung for when there is a lane for it."""
+        """Return whether the doorbell of a run will be rung when there is a lane for it."""
         if self._inside == threading.get_ident():
-            return True  # the queue will say
+            return True  # its queued operation decides
         with self._locked() as book:
             return book.knows(run)
 
@@ -356,16 +356,16 @@ class LanePool:
         """End all workers; those that are at work are killed."""
         self.close()
         self._is_terminated = True
-        # Their runs, in daemon threads, will not come to wait for them.
+        # Their runs, in daemon threads, will not wait for them.
         self.kill_workers()
 
     def terminate_workers(self) -> None:
-        """Ask all workers to exit (SIGTERM), whatever they do."""
+        """Ask all workers to exit (SIGTERM), busy or not."""
         for lane in self.book.lanes():
             lane.terminate()
 
     def kill_workers(self) -> None:
-        """Kill all workers, whatever they do, and all that they have started."""
+        """Kill all workers, busy or not, and all that they have started."""
         if not self._postpones(self.kill_workers):
             with self._locked() as book:
                 doomed = book.doom(self._clock())

@@ -61,13 +61,13 @@ class LimitEnforcer:
             self._changed.notify()
 
     def forget(self, lane: Lane) -> None:
-        """Watch this lane no more. When it returns nobody looks at the lane."""
+        """Stop watching this lane. After the return, nothing inspects it."""
         with handlers_deferred(), self._changed:
             self._lanes.discard(lane)
 
     @property
     def delay(self) -> float:
-        """In how many seconds it has to be started."""
+        """After how many seconds it has to be started."""
         return float("inf") if self._thread else max(0.0, self._due_at - time.monotonic())
 
     def start(self) -> None:
@@ -98,8 +98,8 @@ class LimitEnforcer:
         with self._changed:
             try:
                 while not self._is_over:
-                    # Waiting lets go of the lock; all else is done with it, so that a
-                    # lane is not buried while it is looked at.
+                    # Waiting releases the lock; everything else holds it, so that no
+                    # lane is reaped while it is inspected.
                     self._changed.wait(self._look())
             except BaseException as error:
                 # Nobody would notice that limits are not kept any more.
@@ -108,7 +108,7 @@ class LimitEnforcer:
                     lane.kill()
 
     def _look(self) -> float | None:
-        """Deal with who has broken a limit; gives after how many seconds to look again."""
+        """Kill workers that broke a limit; return after how many seconds to look again."""
         waits: list[float] = []
         if self._timeout is not None:
             waits.append(self._look_at_times(self._timeout))
@@ -125,7 +125,7 @@ class LimitEnforcer:
             if now >= self._next_trimming:
                 begun = time.thread_time()
                 trimmed = self._trim()
-                # Who prints so much has to be looked at soon again, whatever that takes.
+                # A callable that prints so much is checked again soon, at any cost.
                 pause = 0.0 if trimmed else (time.thread_time() - begun) / SMALL_SHARE
                 self._next_trimming = now + max(LIMIT_LOOK_SECONDS, pause)
             waits.append(self._next_trimming - time.monotonic())
@@ -134,7 +134,7 @@ class LimitEnforcer:
         return max(0.0, min(*waits, threading.TIMEOUT_MAX))
 
     def _look_at_times(self, timeout: float) -> float:
-        """Gives how many seconds it takes until one of them may run for too long."""
+        """Return after how many seconds a callable may first exceed the time limit."""
         first = timeout
         for lane in list(self._lanes):
             activity = lane.notes.activity if lane.ready else None
@@ -159,7 +159,7 @@ class LimitEnforcer:
                 self._punish(lane, activity, LimitViolation.of_memory(most, size))
 
     def _trim(self) -> bool:
-        """Gives whether there was something to be trimmed."""
+        """Trim output files; return whether any was trimmed."""
         busy = [lane for lane in self._lanes if lane.ready and lane.notes.activity is not None]
         trimmed = [trim(lane.pid, lane.notes.reported) for lane in busy]
         return any(trimmed)

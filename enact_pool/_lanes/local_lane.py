@@ -2,15 +2,15 @@
 
     parent                                   worker
     ------                                   ------
-    Lane.flush    ==== commands pipe ====>   worker.serve
-    Lane.queue    ==== permits pipe ==+==>
-    Lane.revoke   <===================+
-    Lane.receive  <=== answers pipe ======
-    Lane.receive_large_value, queue_setup, mail  <== side channel ==>
-    Lane.bury     <--- flight recorder ---   (shared memory)
-                  lifeline ------------->    (one for all lanes; closes with the parent)
+    flush         ==== commands pipe ====>   _worker.commands
+    queue_batch   ==== permits pipe ==+==>   _worker.commands
+    revoke        <===================+
+    receive       <=== answers pipe ======   _worker.batches
+    side          <=== side channel =====>   large values, log records, output files
+    notes         <--- flight recorder ---   (shared memory)
+                  --- lifeline ---------->   (one for all lanes; closes with the parent)
 
-How the process is started is the business of `spawn`.
+`spawn` starts the process.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ _PIPE_BUF = select.PIPE_BUF // PERMIT_BYTES * PERMIT_BYTES
 
 
 def _pipe_size(descriptor: int) -> int:
-    """How many bytes a pipe takes. Users with many pipes are given small ones on Linux."""
+    """Return how many bytes a pipe takes. On Linux, users with many pipes get small ones."""
     if hasattr(fcntl, "F_GETPIPE_SZ"):
         return fcntl.fcntl(descriptor, fcntl.F_GETPIPE_SZ)
     return 1 << 14
@@ -90,9 +90,9 @@ def _broken_pipe_signal_blocked() -> Iterator[None]:
 
 
 class LocalLane(WorkerProcess):
-    """One worker process and its pipes, from its start to its burial.
+    """One worker process and its pipes, from its start to its end.
 
-    Used by one thread at a time; but any may kill it, or convict what runs in it.
+    Used by one thread at a time; but any may kill it.
     """
 
     def __init__(self, number: int) -> None:
@@ -104,13 +104,13 @@ class LocalLane(WorkerProcess):
         self.is_new = True
         # How many callables it has run.
         self.ran = 0
-        # When it was told that nothing more comes; 0.0: it was not.
+        # When it was drained; 0.0 if it was not.
         self.drained_at = 0.0
         # The limit that what it ran has broken, for which it was killed.
         self.violation: LimitViolation | None = None
         # When that was, by the monotonic clock.
         self.violated_ns = 0
-        # Whether anything of what the worker has said was read.
+        # Whether anything that the worker has sent was read.
         self.has_spoken = False
         self.start_error = ""
         # The serial number of the last callable that was sent.
@@ -134,7 +134,7 @@ class LocalLane(WorkerProcess):
         self._recorder: FlightRecorder | None = None
 
     def start(self, spec: WorkerSpec) -> None:
-        """Start the worker process. Raises `OSError`; then it is as if nothing had been."""
+        """Start the worker process. Raises `OSError`; then nothing is left behind."""
         with undisturbed():
             try:
                 self._start(spec)
@@ -217,9 +217,11 @@ class LocalLane(WorkerProcess):
         return tag
 
     def queue_definitions(self, count: int, *manifests: Manifest) -> None:
-        """Put what the worker lacks of these behind what waits to be sent. Raises `OSError`.
+        """Queue what the worker lacks of these manifests. Raises `OSError`.
 
-        The next batch needs them, which has so many callables; 0: no batch does.
+        Args:
+            count: How many callables the next batch has, which needs them; 0 if no batch does.
+            manifests: What the worker must have.
         """
         # Without a generator or a call: this is asked for each batch (the row noops-1).
         deliveries = self.deliveries
@@ -234,21 +236,22 @@ class LocalLane(WorkerProcess):
                 self._queue(Command.DEFINE, self.sent + 1, count, packed(operations))
             self.deliveries.sent(manifests)
 
-    def queue_setup(self, payload: bytes, parcel: LargeValue | None = None) -> None:
-        """Put what a run's callables have in common behind what waits to be sent.
+    def queue_setup(self, payload: bytes, large: LargeValue | None = None) -> None:
+        """Queue what a run's callables have in common.
 
-        A parcel is sent at once; its layout is in the payload. Raises `OSError`.
+        A large value is sent at once; its layout is in the payload. Raises `OSError`.
         """
         self._run += 1
         self._large_sent = 0
-        if parcel is not None:
-            parcel.send(self._side, self._run << LARGE_TAG_BITS)
+        if large is not None:
+            large.send(self._side, self._run << LARGE_TAG_BITS)
         self._queue(Command.SETUP, 0, 0, payload)
 
     def queue_batch(self, count: int, payload: bytes) -> bool:
-        """Put a batch behind what waits to be sent, and permit the worker to start it.
+        """Queue a batch, and permit the worker to start it.
 
-        Gives whether there was room for its permits.
+        Returns:
+            Whether there was room for its permits.
         """
         first = self.sent + 1
         self.sent += count
@@ -274,7 +277,7 @@ class LocalLane(WorkerProcess):
         self._outbox.append(memoryview(payload))
 
     def revoke(self, count: int = 1 << 13) -> tuple[int, ...]:
-        """Take back up to `count` permits; gives the serial numbers that the worker won't start."""
+        """Take back up to `count` permits; return their serial numbers, which do not start."""
         try:
             return unpack_permits(os.read(self._permits, count * PERMIT_BYTES))
         except BlockingIOError:
@@ -285,7 +288,7 @@ class LocalLane(WorkerProcess):
             return ()
 
     def flush(self) -> bool:
-        """Write what the pipe takes without blocking; gives whether that was all.
+        """Write what the pipe takes without blocking; return whether that was all.
 
         Raises `BrokenPipeError` if the worker is gone.
         """
@@ -311,7 +314,7 @@ class LocalLane(WorkerProcess):
             return os.writev(self.commands, buffers)
 
     def receive(self) -> list[tuple[tuple[int, ...], bytes]] | None:
-        """The frames that one read completes; None if the pipe is empty.
+        """Return the frames that one read completes; None if the pipe is empty.
 
         Raises `EOFError` if nobody can write to the pipe any more, and
         `MemoryError` if there is no room for a frame.
@@ -335,13 +338,13 @@ class LocalLane(WorkerProcess):
         return self._recorder
 
     def receive_large_value(self, serial: int, layout: bytes) -> LargeValue:
-        """The parcel that came along with an answer. Raises what `LargeValue.receive` raises."""
+        """Return the large value of an answer. Raises what `LargeValue.receive` raises."""
         from enact_pool._ipc.large_value import LargeValue
 
         return LargeValue.receive(self.side, serial, layout)
 
     def output(self) -> tuple[bytes, bytes] | None:
-        """What callables of its last run have printed that it has not told of; None if nothing.
+        """Return what callables of the last run have printed and no answer contains, or None.
 
         Raises `OSError`.
         """
@@ -352,12 +355,12 @@ class LocalLane(WorkerProcess):
         return read(self.side.output(self._run), self.notes.reported())
 
     def clear_side(self) -> None:
-        """Forget what has come beside its answers: the run that it is of is over."""
+        """Drop what is in the side channel: its run is over."""
         with handlers_deferred():
             self.side.drain()
 
     def is_at_rest(self, answered: int) -> bool:
-        """Whether the worker, which has answered up to this number, does nothing we know of."""
+        """Return whether the worker, which has answered up to this number, does nothing known."""
         notes = self.notes
         return not (self._outbox or notes.begun > answered or notes.loading or notes.preparing)
 
@@ -367,7 +370,7 @@ class LocalLane(WorkerProcess):
         return any(fcntl.ioctl(self.commands, termios.FIONREAD, bytes(4)))
 
     def drain(self) -> None:
-        """Tell the worker that nothing more comes: it ends when it has done what was sent."""
+        """Close the commands pipe: the worker ends when it has done what was sent."""
         self.drained_at = time.monotonic()
         with handlers_deferred():
             if self.commands in self._open:
@@ -377,7 +380,8 @@ class LocalLane(WorkerProcess):
     def kill_for_violation(self, activity: Activity, violation: LimitViolation) -> bool:
         """Kill the worker if it still does what broke a limit, which is to be blamed for that.
 
-        Gives False if it does something else by now, which has done nothing.
+        Returns:
+            Whether it is gone; False if it runs something else by now.
         """
 
         def is_guilty() -> bool:
@@ -421,7 +425,7 @@ class LocalLane(WorkerProcess):
         self._close()
 
     def abandon(self) -> None:
-        """In a forked child: let go of the worker, which is the parent's."""
+        """In a forked child: release the worker, which is the parent's."""
         self._renew_lock()
         if self._popen is not None:
             # Its finalizer does nothing in a child.

@@ -8,7 +8,7 @@ Workers have the caller's descriptors 1 and 2. But `contextlib.redirect_stdout`,
 `capsys` and graphical consoles replace `sys.stdout` by an object, and what is written to
 descriptor 1 does not reach that. So if `sys.stdout` or `sys.stderr` has no working `fileno()`
 when a run begins, or a call is submitted, that descriptor of the workers is a pipe of a
-relay. `fileno()` decides: an object that has one, as that of a Jupyter kernel has, stands for
+relay. `fileno()` decides: an object that has one, as that of a Jupyter kernel has, represents
 the descriptor. So do None and a closed object, which cannot be written to.
 
 A relay has a thread, so that text is shown as it is printed. A result must not be there before
@@ -82,7 +82,7 @@ class Use:
         relay.uses.add(self)
 
     def end(self) -> None:
-        """Need the relay no more; `end_unused` ends it if nothing else needs it."""
+        """Release the relay; `end_unused` ends it if nothing else needs it."""
         self.relay.uses.discard(self)
 
 
@@ -153,7 +153,7 @@ class Relay:
             self._by_stream[index], self._numbers[index] = pipe, next(_numbers)
         self._woken, self._wake = os.pipe()
         self._open += [self._woken, self._wake]
-        # Consoles may tell by a context variable whose text it is.
+        # Consoles may identify the owner of a text by a context variable.
         read = partial(contextvars.copy_context().run, self._read)
         thread = threading.Thread(target=read, name="enact_pool-relay", daemon=True)
         thread.start()
@@ -204,7 +204,7 @@ class Relay:
         """Write what is in the pipes now; returns when the objects have it.
 
         Raises:
-            BaseException: what a signal handler has raised meanwhile, and nothing else.
+            BaseException: only what a signal handler has raised meanwhile.
         """
         with self._lock:
             if not self._is_over:
@@ -238,7 +238,7 @@ class Relay:
                     self._pass_on(pipe, pipe.read())
 
     def end(self) -> None:
-        """Write what is left, and close the pipes; can be called again."""
+        """Write the remaining text, and close the pipes; can be called again."""
         with self._lock:
             # Not by `drain` alone: from here on the thread writes nothing any more, so that
             # to wait for its end takes no time.
@@ -257,7 +257,7 @@ class Relay:
             self._close()
 
     def abandon(self) -> None:
-        """In a forked child: let go of the pipes, which are the parent's to read."""
+        """In a forked child: close the pipes, which are the parent's to read."""
         self._lock = threading.RLock()
         self._is_over, self._thread = True, None
         self._close()
@@ -340,7 +340,7 @@ def _nothing() -> None:
     return None
 
 
-# The objects that were found last to stand for their descriptors, by weak references: a file
+# The objects that were found last to represent their descriptors, by weak references: a file
 # that the program forgets must not be kept open here.
 _usual: tuple[Callable[[], Any], Callable[[], Any]] = (_nothing, _nothing)
 
@@ -348,7 +348,7 @@ _usual: tuple[Callable[[], Any], Callable[[], Any]] = (_nothing, _nothing)
 def replaced_streams() -> Replaced | None:
     """Return the objects that are in the place of stdout and stderr; None if none is.
 
-    Takes 0.2 us as long as these are the same objects, and both stand for their descriptors.
+    Takes 0.2 us as long as these are the same objects, and both represent their descriptors.
     """
     global _usual
     out, err = getattr(sys, "stdout", None), getattr(sys, "stderr", None)

@@ -34,7 +34,7 @@ class WorkerProcess:
         self._popen: Popen | None = None
         # A pidfd, which can be read when it has ended; None where there are none.
         self.exit: int | None = None
-        # Held with signal handlers deferred: one may want the lock of a supply, which
+        # Held with signal handlers deferred: one may want the lock of a lane pool, which
         # others hold when they want this one.
         self._lock = threading.RLock()
         self._kills_before: tuple[int, ...] = ()
@@ -47,7 +47,7 @@ class WorkerProcess:
         self._popen = spawn(spec, descriptors, definitions)
         # A process that the worker has forked inherits its pipes and loky's
         # sentinel, so their closing may come long after the worker's death.
-        # A pidfd tells at once. Without one (macOS), poll `has_exited`.
+        # A pidfd signals it at once. Without one (macOS), poll `has_exited`.
         if hasattr(os, "pidfd_open"):
             try:
                 self.exit = os.pidfd_open(self.pid)
@@ -69,11 +69,11 @@ class WorkerProcess:
         """Whether the process id is its own still: nobody has waited for its end."""
         if self._popen is None or self._popen.returncode is not None:
             return False
-        # A pidfd stands for this process; a number may be another's by now.
+        # A pidfd identifies this process; a number may be another's by now.
         return self._signal(0) if self.exit is not None else self._look() != "gone"
 
     def has_exited(self) -> bool:
-        """Whether it has ended; then it can be buried."""
+        """Return whether it has ended; then it can be reaped."""
         with self._lock, handlers_deferred():
             return self._look() != "alive"
 
@@ -121,7 +121,8 @@ class WorkerProcess:
     def kill_if(self, condition: Callable[[], bool]) -> bool:
         """Kill it, and all that it has started, if this holds while it stands still.
 
-        Gives whether it is no more, for this reason or another.
+        Returns:
+            Whether it is gone, for this reason or another.
         """
         with self._lock:
             if not self.is_there:
@@ -142,7 +143,7 @@ class WorkerProcess:
                     self._signal(signal.SIGCONT)  # if it was killed, that changes nothing
 
     def _signal(self, number: int) -> bool:
-        """Send it a signal; gives whether it was there, as far as that is known."""
+        """Send it a signal; return whether it was there, as far as that is known."""
         try:
             if self.exit is not None:
                 signal.pidfd_send_signal(self.exit, number)
@@ -165,7 +166,7 @@ class WorkerProcess:
         self._lock = threading.RLock()
 
     def _close_process(self) -> None:
-        """Let go of it, as it is. Signal handlers must be deferred."""
+        """Release it, as it is. Signal handlers must be deferred."""
         with self._lock:
             if self.exit is not None:
                 os.close(self.exit)

@@ -3,7 +3,7 @@
 It is a clean interpreter, not a fork, which does not import the caller's
 `__main__`. Of loky's executor nothing is used. It needs two threads and a queue
 per executor, and a worker that dies takes its executor with it. One process and
-its pipes need neither, and their descriptors tell at once what happened.
+its pipes need neither, and their descriptors signal at once what happened.
 
 The new process runs `boot`, which imports multiprocessing, but not loky; and
 loky's resource tracker, another process that imports it, is not started either.
@@ -117,7 +117,7 @@ class WorkerSpec:
 
     `initializer` becomes its pickle in a worker. `idle_timeout` is in
     seconds; None waits for ever. `cpus` is the share of the CPUs that pools
-    inside a worker may use; `spin` is for the worker's waits: see `spinning`.
+    inside a worker may use; `spin` is for the worker's waits: see `spin_poll`.
     """
 
     initializer: Initializer
@@ -128,13 +128,13 @@ class WorkerSpec:
     spin: bool = False
 
     def environment(self) -> dict[str, str]:
-        """The environment variables that a worker gets beside its parent's."""
+        """Return the environment variables that a worker gets beside its parent's."""
         limits = self.thread_limits()
         unset = {name: limit for name, limit in limits.items() if name not in os.environ}
         return {**unset, **self.env}
 
     def thread_limits(self) -> dict[str, str]:
-        """The variables that limit the threads of native libraries, with a worker's share."""
+        """Return the variables that limit threads of native libraries, with a worker's share."""
         return {name: str(self.cpus) for name in _THREAD_LIMITS}
 
 
@@ -177,7 +177,7 @@ def undisturbed() -> Iterator[None]:
     """Within, a worker can be started: nobody forks, and no signal handler raises.
 
     A Ctrl-C in the 100 ms before the worker can ignore it would end it with a
-    traceback: what is blocked stays blocked across exec, until `worker.serve`.
+    traceback: what is blocked stays blocked across exec, until `serve`.
     """
     with _no_forks.lock, _standard_streams_open():
         # Started in there, it would have signals blocked.
@@ -190,7 +190,7 @@ def undisturbed() -> Iterator[None]:
 def _standard_streams_open() -> Iterator[None]:
     """Within, descriptors 0 to 2 are open: of a program that has closed them, to nothing.
 
-    Workers inherit them, and would take for one of them whatever has got its number.
+    Workers inherit them, and would mistake another file with its number for one of them.
     """
     opened: list[int] = []
     try:
@@ -216,8 +216,8 @@ class _Popen(Popen):  # type: ignore[misc]
         self._launch(process)
 
     def _launch(self, process: Any) -> None:
-        """Start the process, and tell it what to be. Raises `OSError`."""
-        # Whatever is pickled asks it to keep descriptors.
+        """Start the process, and send it its configuration. Raises `OSError`."""
+        # What is pickled asks it to keep descriptors.
         set_spawning_popen(self)
         try:
             tracker: Any = resource_tracker
@@ -229,33 +229,33 @@ class _Popen(Popen):  # type: ignore[misc]
                 "sys_path": path,
                 "sys_argv": sys.argv,
             }
-            told = dumps(tracker.getfd()) + dumps(preparation) + dumps(process)
+            preparing = dumps(tracker.getfd()) + dumps(preparation) + dumps(process)
         finally:
             set_spawning_popen(None)
         with ExitStack() as ends:
             # It closes when the process, and those that it has forked, have ended.
             self.sentinel, alive = _pipe(ends)
-            hears, tells = _pipe(ends)
+            read_end, write_end = _pipe(ends)
             # The path first: what is in the current directory must not be imported.
             program = (
                 f"import sys; sys.path[:] = {path!r}; "
-                f"from enact_pool._worker.boot import boot; sys.exit(boot({hears}))"
+                f"from enact_pool._worker.boot import boot; sys.exit(boot({read_end}))"
             )
             command = [sys.executable, "-c", program, process.name]
-            self.pid = fork_exec(command, [*self._fds, alive, hears], env=process.env)
+            self.pid = fork_exec(command, [*self._fds, alive, read_end], env=process.env)
             ends.pop_all()
         Finalize(self, os.close, (self.sentinel,))
         os.close(alive)
-        os.close(hears)
+        os.close(read_end)
         try:
-            with open(tells, "wb") as file:
-                file.write(told)
+            with open(write_end, "wb") as file:
+                file.write(preparing)
         except BrokenPipeError:
             return  # it is dead, as will be seen
 
 
 def _pipe(ends: ExitStack) -> tuple[int, int]:
-    """A pipe whose ends the stack closes."""
+    """Return a pipe whose ends the stack closes."""
     pipe = os.pipe()
     for end in pipe:
         ends.callback(os.close, end)
@@ -268,7 +268,7 @@ def spawn(spec: WorkerSpec, descriptors: Sequence[int], definitions: bytes) -> P
     Args:
         spec: The configuration of the pool's workers.
         descriptors: The first six attributes of `WorkerConfig`, which the worker inherits.
-        definitions: What the initializer refers to: see `mirror.delivery`.
+        definitions: What the initializer refers to: see `_mirror.caller.delivery`.
     """
     # Pickling replaces these, and the initializer, by what the worker receives.
     inherited: list[Any] = [_Inherited(descriptor) for descriptor in descriptors]

@@ -37,7 +37,7 @@ loading_now = _Now()
 
 
 def loading(rebuild: Callable[..., Any], *args: Any) -> Any:
-    """Call a function that unpickles what a worker was sent. Raises whatever it raises."""
+    """Call a function that unpickles what a worker was sent. Raises what it raises."""
     before, loading_now.thread = loading_now.thread, _get_ident()
     try:
         return rebuild(*args)
@@ -46,7 +46,7 @@ def loading(rebuild: Callable[..., Any], *args: Any) -> Any:
 
 
 def load(pickled: bytes) -> Any:
-    """Unpickle what a worker was sent. Raises whatever that raises."""
+    """Unpickle what a worker was sent. Raises what that raises."""
     return loading(_loads, pickled)
 
 

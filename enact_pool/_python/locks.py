@@ -29,7 +29,7 @@ class AdvisingPickler:
     """A base for picklers in Python: their errors about locks say what to do."""
 
     def dump(self, value: Any) -> None:
-        """Pickle the value. Raises whatever that raises."""
+        """Pickle the value. Raises what that raises."""
         try:
             super().dump(value)  # type: ignore[misc]
         except RuntimeError as error:

@@ -5,9 +5,9 @@ A frame is a fixed header, and a payload of the length that the header states:
     commands, parent to worker          answers, worker to parent
     ------------------------------      --------------------------------------------
     SETUP   the setup of a run: see     READY         the worker accepts commands
-            `wire.setup`                START_FAILED  the initializer raised
+            `setup`                     START_FAILED  the initializer raised
     DEFINE  definitions for the next    RAN           tasks have returned or raised
-            batch: see `mirror`         UNLOADABLE    a batch could not be unpickled
+            batch: see `_mirror`        UNLOADABLE    a batch could not be unpickled
     BATCH   callables, or inputs        SKIPPED       tasks without a permit were not started
                                         LEFT_BEHIND   threads or processes of a task
                                         OUTPUT        what a task has printed

@@ -117,7 +117,7 @@ class RunSetup:
 
     @classmethod
     def decode(cls, encoded: bytes) -> RunSetup:
-        """Return the setup that was encoded. Raises whatever it raises if that was damaged."""
+        """Return the setup that was encoded. Raises any exception if it was damaged."""
         flags, at = int.from_bytes(encoded[:2], "little"), 2
         max_memory = log_levels = None
         wrappers: list[bytes] = []

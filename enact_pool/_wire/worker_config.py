@@ -27,7 +27,7 @@ class WorkerConfig:
         idle_timeout: After how many seconds without a command it exits; None for never.
         env: The environment variables that the pool sets.
         thread_limits: The environment variables that limit the threads of native libraries.
-        definitions: What the initializer refers to: see `mirror.delivery`.
+        definitions: What the initializer refers to: see `_mirror.caller.delivery`.
         initializer: A pickled pair of a function, or None, and its arguments.
     """
 

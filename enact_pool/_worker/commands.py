@@ -57,7 +57,7 @@ def read_commands(
             yield from frames
             continue
         recorder.record_resting()
-        # Flushing never ends if the output is not read: see `AnswerReader.look_around`.
+        # Flushing never ends if the output is not read: see `Waiter._replace_starved`.
         recorder.record_flushing(True)
         flush_output()
         recorder.record_flushing(False)

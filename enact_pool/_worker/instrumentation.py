@@ -38,7 +38,7 @@ class BatchHooks:
 
     def __enter__(self) -> None:
         if self._capture is not None:
-            # Flushing never ends if earlier output is not read: see `AnswerReader.look_around`.
+            # Flushing never ends if earlier output is not read: see `Waiter._replace_starved`.
             self._recorder.record_flushing(True)
             self._capture.begin()
             self._recorder.record_flushing(False)

@@ -67,7 +67,7 @@ class OutcomePickler:
             try:
                 return _dumps((*described, self._received.pickled(error, None, None)))
             except BaseException:
-                pass  # whatever it raises, the texts must do
+                pass  # it cannot be pickled: the texts must do
         return _dumps(described)
 
     def _send_large_value(

@@ -42,7 +42,7 @@ def provider_and_exporter(
 
 
 def start() -> ExecutionStart:
-    """Return an event whose wrappers `wrappers_of` returns."""
+    """Return an event whose wrappers are stored in `_wrappers`."""
     wrappers: list[Any] = []
     run = ExecutionStart(RUN, 1, 2, take_wrapper=wrappers.append)
     _wrappers[id(run)] = wrappers

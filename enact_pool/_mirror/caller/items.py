@@ -1,4 +1,4 @@
-"""Items: the single things that workers are sent about definitions, globals and process state."""
+"""Items: the units that workers are sent of definitions, globals and process state."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _numbers = count(1)
 
 
 class Item:
-    """One thing that a worker may need. Its content never changes.
+    """One unit that a worker may need. Its content never changes.
 
     Args:
         slot: the place whose latest state the item is: a newer item of the same slot replaces it.
