@@ -31,6 +31,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from enact_pool._core.postmortem import ExitReport
+from enact_pool._core.states import IllegalTransition
 from enact_pool._ipc.flight_recorder import FlightRecorder, create_recorder_file
 from enact_pool._ipc.side_channel import Kind, SideChannelReader, pair, send_descriptors
 from enact_pool._lanes.death import Death
@@ -263,7 +264,8 @@ class LocalLane(WorkerProcess):
             for at in range(0, len(permits), _PIPE_BUF):
                 os.write(self._permits_in, permits[at : at + _PIPE_BUF])
         except BlockingIOError:
-            assert at == 0, "only pipes that take less than a piece are ever full"
+            if at:
+                raise IllegalTransition("a pipe took a part of the permits of a batch") from None
             self.sent -= count
             return False
         self._queue(Command.BATCH, first, count, payload)
@@ -331,7 +333,8 @@ class LocalLane(WorkerProcess):
     @property
     def notes(self) -> FlightRecorder:
         """What the worker has noted of what it does, and of answers it has not written yet."""
-        assert self._recorder is not None
+        if self._recorder is None:
+            raise IllegalTransition("the worker was not started, or was released")
         return self._recorder
 
     def receive_large_value(self, serial: int, layout: bytes) -> LargeValue:
@@ -392,11 +395,10 @@ class LocalLane(WorkerProcess):
     def reap(self) -> tuple[ExitReport, Death]:
         """Wait for a worker that has exited or was killed, and release everything."""
         self.wait()
-        assert self._popen is not None
-        notes = self.notes
+        notes, popen = self.notes, self._started()
         now_ns = time.monotonic_ns()
         with handlers_deferred():
-            exit_code = self._popen.returncode
+            exit_code = popen.returncode
             report = ExitReport(
                 begun=notes.begun,
                 loading=notes.loading,

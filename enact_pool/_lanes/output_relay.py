@@ -55,6 +55,7 @@ from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from enact_pool._core.states import IllegalTransition
 from enact_pool._mirror.caller.items import Item, Manifest
 from enact_pool._mirror.worker.followed_state import RELAYED
 from enact_pool._python.interrupts import handlers_deferred, raise_interrupt
@@ -175,7 +176,8 @@ class Relay:
     def _relayed(self, streams: Item) -> Item:
         # Kept, since its number is what a worker has it by.
         if self._item is None or self._item[0] is not streams:
-            assert streams.content is not None
+            if streams.content is None:
+                raise IllegalTransition("the streams of a caller have no content")
             value = tuple(
                 before if number is None else (RELAYED, number)
                 for before, number in zip(pickle.loads(streams.content), self._numbers, strict=True)

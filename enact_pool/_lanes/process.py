@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from multiprocessing.connection import wait
 from typing import Any, Literal
 
+from enact_pool._core.states import IllegalTransition
 from enact_pool._core.timing import STOP_LOOK_SECONDS, STOP_SECONDS
 from enact_pool._lanes.spawn import Popen, WorkerSpec, spawn
 from enact_pool._python.interrupts import handlers_deferred
@@ -56,8 +57,12 @@ class WorkerProcess:
     @property
     def pid(self) -> int:
         """The process id."""
-        assert self._popen is not None
-        return int(self._popen.pid)
+        return int(self._started().pid)
+
+    def _started(self) -> Popen:
+        if self._popen is None:
+            raise IllegalTransition("the worker was not started, or was released")
+        return self._popen
 
     @property
     def is_there(self) -> bool:
@@ -151,10 +156,10 @@ class WorkerProcess:
     def wait(self) -> None:
         """Wait for it, when it has ended or been killed; what it has started ends with it."""
         with self._lock, handlers_deferred():
-            assert self._popen is not None
+            popen = self._started()
             if self.is_there:
                 kill_session(self.pid)
-            self._popen.wait()
+            popen.wait()
 
     def _renew_lock(self) -> None:
         """In a forked child: another thread may have held it at the fork."""
