@@ -143,7 +143,8 @@ for function, output, future in zip(functions, outcomes, futures):
             print(name, way, plain(value), is_callers_own(value, function(None)))
         else:
             print(name, way, value, "as here", value == function(None))
-print(passed)
+for output in passed:
+    print("passed", output if output.is_ok else "FAILED")
 print("changed:", changed)
 '''
 
