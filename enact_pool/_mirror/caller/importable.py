@@ -91,6 +91,8 @@ def _is_compiled_otherwise(spec: Any, source: Source) -> bool:
             header = file.read(16)
     except OSError:
         return False
+    if len(header) < 16:
+        return False  # Python compiles it again
     _, modified, size, _ = source
     flags, compiled_modified, compiled_size = struct.unpack_from("<4xIII", header)
     if flags:
