@@ -19,7 +19,7 @@ def test_a_compiled_file_that_is_cut_off_counts_as_none(
     (tmp_path / f"{name}.py").write_text("number = 1\n")
     monkeypatch.setattr(sys, "dont_write_bytecode", False)
     monkeypatch.syspath_prepend(tmp_path)
-    module = importlib.import_module(name)
+    importlib.import_module(name)
     try:
         compiled = Path(importlib.util.cache_from_source(str(tmp_path / f"{name}.py")))
         compiled.write_bytes(compiled.read_bytes()[:kept])
