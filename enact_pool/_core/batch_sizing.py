@@ -17,17 +17,16 @@ from attrs import define, field
 
 __all__ = ["BATCH_BYTES", "BATCH_SECONDS", "BATCH_TASKS", "Pace", "Sizing"]
 
-# Long enough for the parent to wake up rarely: where the workers keep all CPUs
-# busy, each time costs one of them a tenth of a millisecond. What waits behind a
-# slow task can be recalled.
+# Long enough for the parent to wake up rarely: where the workers keep all CPUs busy, each time
+# costs one of them a tenth of a millisecond. What waits behind a slow task can be revoked.
 BATCH_SECONDS = 0.06
-# Of many lanes each must be content for longer: so long, times their number.
-_TURN_SECONDS = 0.003
+# With many lanes a batch lasts longer: so long, times their number.
+_LANE_SECONDS = 0.003
 # A batch is pickled in one go, while no lane can be served.
 BATCH_BYTES = 1 << 20
 # More would not save anything, and a lane's pipe for permits must take two batches.
 BATCH_TASKS = 1000
-# What is sent before anything has been measured. It can be recalled.
+# What is sent before anything has been measured. It can be revoked.
 _FIRST_TASKS = 4
 # How long it takes to wake another lane up and to receive its answer: less work than
 # this is not divided.
@@ -107,7 +106,7 @@ class Sizing:
         """
         if not self.measured_tasks:
             return _FIRST_TASKS
-        seconds = max(BATCH_SECONDS, lanes * _TURN_SECONDS)
+        seconds = max(BATCH_SECONDS, lanes * _LANE_SECONDS)
         by_time = seconds / (self.mean_seconds + _OVERHEAD_SECONDS)
         by_bytes = (BATCH_BYTES - self._single_bytes) / (self._extra_bytes or 1)
         return max(1, int(min(BATCH_TASKS, by_time, by_bytes, 2 * self.measured_tasks)))

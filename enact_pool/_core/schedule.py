@@ -17,7 +17,7 @@ behind a slow one.
 
 When a lane dies, `blame` decides which task is to blame; the others go back to the queue.
 
-A task is in one of these states; `state_of` returns it, and the methods below change it:
+A task is in one of these states; the methods below change it:
 
     state       it is                                         next
     ---------   -------------------------------------------   -----------------------------------

@@ -220,7 +220,7 @@ class AnswerReader:
             return
         if tasks:
             self._outcomes.answered(tasks, ran_ns[:count], endings[:count], payloads[:count])
-        raise FrameError(f"callable {serials[count]} was not there to be run")
+        raise FrameError(f"an answer to number {serials[count]}, which it was not to run")
 
     def _receive_large_values(
         self, lane: Lane, serials: range, endings: bytearray, payloads: list[bytes | Rebuilt]

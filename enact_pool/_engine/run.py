@@ -9,10 +9,10 @@ The loop decides nothing about the order or the fate of tasks: see `schedule`. W
 
     state          what it means                                         next
     ------------   ---------------------------------------------------   --------------------------
-    created        its generator was not started                         running
+    created        its generator was not started                         running ending
     running        the loop goes on; now and then in code of the user's  cancelling winding_down
                                                                          ending
-    cancelling     what runs is killed, nothing is started               ending
+    cancelling     what runs is killed, nothing is started               winding_down ending
     winding_down   its generator was closed: what runs may end           ending
     ending         lanes are released                                    ended
     ended

@@ -201,7 +201,7 @@ class RunLanes(LeaseHolder):
         lane.drain()
         self._pool.drained(lane)
 
-    def has_drained(self, lane: Lane) -> None:
+    def end_drained(self, lane: Lane) -> None:
         """End a draining lane whose worker has exited."""
         self.remove(lane)
         lane.end()

@@ -218,7 +218,7 @@ class Waiter:
         for exited in self._hooks.worker_exited:
             reason = f"has run {lane.ran} callables, and may run no more"
             exited(lane.number, lane.pid, reason)
-        self._lanes.has_drained(lane)
+        self._lanes.end_drained(lane)
 
     def examine_death(self, lane: Lane, fault: str = "") -> None:
         """Settle, or queue again, the tasks of a worker that has died.

@@ -86,7 +86,7 @@ class LanePool:
         self.pace = Pace()
 
     # `enter`, `acquire`, `release` and `leave` do by hand what `_locked` does: each run calls
-    # them, and a generator costs more than what they do (the row noops-1).
+    # them, and a generator costs more than what they do (the row "1 no-op").
 
     @contextmanager
     def _locked(self) -> Iterator[LeaseBook[Lane, LeaseHolder]]:

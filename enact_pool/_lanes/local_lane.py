@@ -223,7 +223,7 @@ class LocalLane(WorkerProcess):
             count: How many callables the next batch has, which needs them; 0 if no batch does.
             manifests: What the worker must have.
         """
-        # Without a generator or a call: this is asked for each batch (the row noops-1).
+        # Without a generator or a call: this is asked for each batch (the row "1 no-op").
         deliveries = self.deliveries
         if not deliveries.released and all(
             map(deliveries.complete.__contains__, map(id, filter(None, manifests)))

@@ -68,11 +68,6 @@ class Limits:
             self.fail_fast,
         )
 
-    @property
-    def need_watching(self) -> bool:
-        """Whether workers have to be checked while they work."""
-        return self.timeout is not None or self.max_memory is not None
-
 
 # For pools and runs without limits.
 NO_LIMITS = Limits()
