@@ -23,6 +23,7 @@ from enact_pool._mirror.registry import (
     registry,
     unwrapped,
 )
+from enact_pool._python.interrupts import raise_interrupt
 
 __all__ = ["Definitions", "definitions"]
 
@@ -75,7 +76,7 @@ class Definitions:
         owner = sys.modules.get(module)
         if not isinstance(owner, ModuleType):
             owner = None
-        elif _at(owner.__dict__, qualname) is cls and scopes.is_importable(module, owner):
+        elif scopes.is_importable(module, owner) and _provides(owner, qualname, cls):
             return None
         return self.define(cls, "enum" if isinstance(cls, EnumMeta) else "class", owner)
 
@@ -220,6 +221,23 @@ def _at(contents: Any, path: str) -> Any:
         if contents is None:
             return None
     return unwrapped(contents)
+
+
+def _provides(module: ModuleType, path: str, value: Any) -> bool:
+    """Return whether an importable module has an object under a qualified name."""
+    contents = module.__dict__
+    if _at(contents, path) is value:
+        return True
+    name = path.partition(".")[0]
+    if name in contents or "__getattr__" not in contents:
+        return False
+    try:
+        # It may make its names when they are used. Unpickling will use this one.
+        found = getattr(module, name)
+    except Exception as error:
+        raise_interrupt(error)
+        return False
+    return _at({name: found}, path) is value
 
 
 def _is_global(function: FunctionType) -> bool:
