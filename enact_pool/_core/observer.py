@@ -15,6 +15,7 @@ observers. The engine knows only their hooks:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from functools import cache
 from typing import Any, Protocol
 
 __all__ = ["HOOKS", "NO_HOOKS", "Hooks", "LaneInfo", "RunInfo"]
@@ -92,6 +93,11 @@ HOOKS = (
 )
 
 
+@cache
+def _implemented_by(kind: type) -> tuple[str, ...]:
+    return tuple(hook for hook in HOOKS if hasattr(kind, hook))
+
+
 class Hooks:
     """For each hook, the methods of the observers that implement it.
 
@@ -150,12 +156,14 @@ class Hooks:
     # The run is over, however it ended. ()
     run_ended: tuple[Callable[[], None], ...]
 
-    def __init__(self, observers: Iterable[object] = (), pending: Sized = ()) -> None:
+    def __init__(self, observers: Iterable[Any] = (), pending: Sized = ()) -> None:
         self._observers = tuple(observers)
         self.pending = pending
         for hook in HOOKS:
-            methods = (getattr(observer, hook, None) for observer in self._observers)
-            setattr(self, hook, tuple(method for method in methods if method is not None))
+            setattr(self, hook, ())
+        for observer in self._observers:
+            for hook in _implemented_by(type(observer)):
+                setattr(self, hook, (*getattr(self, hook), getattr(observer, hook)))
         self.wants_texts = any(getattr(each, "wants_texts", False) for each in self._observers)
 
     @property
