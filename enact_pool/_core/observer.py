@@ -107,8 +107,6 @@ class Hooks:
         wants_texts: Whether an observer needs the texts of returned values.
     """
 
-    __slots__ = (*HOOKS, "_observers", "pending", "wants_texts")
-
     # The run begins. (run)
     run_started: tuple[Callable[[RunInfo], None], ...]
     # These tasks are known to the run, of so many in all, if that is known. (tasks, total)
@@ -159,10 +157,8 @@ class Hooks:
     def __init__(self, observers: Iterable[Any] = (), pending: Sized = ()) -> None:
         self._observers = tuple(observers)
         self.pending = pending
-        for hook in HOOKS:
-            setattr(self, hook, ())
         for observer in self._observers:
-            for hook in _implemented_by(type(observer)):
+            for hook in _implemented_by(observer.__class__):
                 setattr(self, hook, (*getattr(self, hook), getattr(observer, hook)))
         self.wants_texts = any(getattr(each, "wants_texts", False) for each in self._observers)
 
@@ -175,6 +171,9 @@ class Hooks:
                 return error
         return None
 
+
+for _hook in HOOKS:
+    setattr(Hooks, _hook, ())
 
 # Of runs that nothing watches.
 NO_HOOKS = Hooks()
