@@ -103,17 +103,19 @@ def run(
             raise
     finally:
         try:
-            this.settle()
-        finally:
-            # Without a call in between, where a signal handler could raise.
             try:
-                this.let_go()
-            except BaseException:
-                # If this is cut short as well, the next run of this thread goes on with it.
-                this.lanes.is_lost = True
-                this.let_go()
-                raise
-        this.end()
+                this.settle()
+            finally:
+                # Without a call in between, where a signal handler could raise.
+                try:
+                    this.let_go()
+                except BaseException:
+                    # If this is cut short as well, the next run of this thread goes on with it.
+                    this.lanes.is_lost = True
+                    this.let_go()
+                    raise
+        finally:
+            this.end()
     return this.error
 
 

@@ -51,11 +51,14 @@ class RelayedOutput:
 
     def run_ended(self) -> None:
         """End the relay, unless another run uses it."""
-        self._drain()
-        use, self._use = self._use, None
-        if use is not None:
-            use.end()
-        end_unused()
+        try:
+            self._drain()
+        finally:
+            # What an interrupt has kept from being written is written when the relay ends.
+            use, self._use = self._use, None
+            if use is not None:
+                use.end()
+            end_unused()
 
     def _drain(self) -> None:
         if self._use is not None:
