@@ -210,6 +210,8 @@ class _Run:
                         yield results
                 finally:
                     self._leave_user_code()
+                # The run may wait for long, and must not keep what its caller has dropped.
+                tasks, results = (), []
             if order.released == order.submitted and source.exhausted:
                 return
             if source.is_lazy:
