@@ -142,7 +142,7 @@ class Hooks:
     workers_looked_at: tuple[Callable[[Iterable[LaneInfo]], None], ...]
     # Returns what a lane must have before another run leases it. ()
     manifest_at_release: tuple[Callable[[], tuple[Any, ...]], ...]
-    # Code of the user's is about to run (True), or has returned (False). (running)
+    # User code is about to run (True), or has returned (False). (running)
     user_code: tuple[Callable[[bool], None], ...]
     # Other threads may use the run from now on (True), while it waits or user code runs,
     # or not any more (False). (shares)
@@ -172,6 +172,7 @@ class Hooks:
         return None
 
 
+# An observer sets only what it implements: see `Hooks.__init__`.
 for _hook in HOOKS:
     setattr(Hooks, _hook, ())
 

@@ -78,7 +78,7 @@ class WorkerProcess:
             return self._look() != "alive"
 
     def _look(self) -> Literal["alive", "ended", "gone"]:
-        """Return what has become of it; "gone" if somebody has waited for its end.
+        """Return what has become of it; "gone" if it was waited for.
 
         That may be the system, if SIGCHLD is ignored, or a handler of SIGCHLD that waits for
         all children. The lock must be held.

@@ -334,3 +334,22 @@ def test_a_script_needs_no_guard_may_fork_and_completes_its_calls_at_exit() -> N
         "parent 9", "child 16", "child ended with 0", *["done"] * 3,
     ]  # fmt: skip
     assert ended.stderr == ""
+
+
+class Weighty:
+    """An object that weak references can refer to."""
+
+
+def make_weighty(_: object) -> Weighty:
+    return Weighty()
+
+
+@pytest.mark.timeout(20)
+def test_no_result_is_kept_after_it_was_taken() -> None:
+    """The executor's thread waits for more calls meanwhile."""
+    with PoolExecutor(2) as executor:
+        for value in executor.map(make_weighty, range(100)):
+            reference = weakref.ref(value)
+            del value
+            while reference() is not None:
+                gc.collect()
