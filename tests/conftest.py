@@ -102,8 +102,9 @@ def temporary_files() -> set[str]:
 
 @pytest.fixture(autouse=True)
 def nothing_left(mark: str) -> Iterator[None]:
-    """Check that the test leaves no process, thread, descriptor or temporary file."""
+    """Check that the test leaves no process, thread, descriptor, file or blocked signal."""
     gc.collect()
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     before = processes(mark), descriptors(), set(threading.enumerate()), temporary_files()
     yield
     end_default_pool()
@@ -116,3 +117,4 @@ def nothing_left(mark: str) -> Iterator[None]:
     assert descriptors().keys() == before[1].keys(), "descriptors left"
     assert set(threading.enumerate()) == before[2], "threads left"
     assert temporary_files() == before[3], "files left"
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == blocked, "signals left blocked"

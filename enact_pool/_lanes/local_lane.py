@@ -18,15 +18,21 @@ from __future__ import annotations
 import fcntl
 import os
 import select
-import signal
 import termios
 import time
 
 # Those of `signal` take ten times as long, to make enums of numbers.
-from _signal import SIG_IGN, SIGPIPE, getsignal  # type: ignore[import-not-found]
+from _signal import (  # type: ignore[import-not-found]
+    SIG_BLOCK,
+    SIG_IGN,
+    SIG_SETMASK,
+    SIGPIPE,
+    getsignal,
+    pthread_sigmask,
+    sigpending,
+    sigwait,
+)
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -74,19 +80,6 @@ def _pipe_size(descriptor: int) -> int:
     if hasattr(fcntl, "F_GETPIPE_SZ"):
         return fcntl.fcntl(descriptor, fcntl.F_GETPIPE_SZ)
     return 1 << 14
-
-
-@contextmanager
-def _broken_pipe_signal_blocked() -> Iterator[None]:
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    try:
-        # Runs the handlers of what came just before, which may raise.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGPIPE})
-        yield
-    finally:
-        if signal.SIGPIPE in signal.sigpending():
-            signal.sigwait({signal.SIGPIPE})
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class LocalLane(WorkerProcess):
@@ -310,8 +303,18 @@ class LocalLane(WorkerProcess):
         # pipelines often let it end them.
         if getsignal(SIGPIPE) == SIG_IGN:
             return os.writev(self.commands, buffers)
-        with _broken_pipe_signal_blocked():
-            return os.writev(self.commands, buffers)
+        # Calls no Python function: a handler that raises where one begins would prevent it.
+        before = pthread_sigmask(SIG_BLOCK, ())
+        try:
+            # Runs the handlers of what came just before, which may raise.
+            pthread_sigmask(SIG_BLOCK, {SIGPIPE})
+            try:
+                return os.writev(self.commands, buffers)
+            finally:
+                if SIGPIPE in sigpending():
+                    sigwait({SIGPIPE})
+        finally:
+            pthread_sigmask(SIG_SETMASK, before)
 
     def receive(self) -> list[tuple[tuple[int, ...], bytes]] | None:
         """Return the frames that one read completes; None if the pipe is empty.

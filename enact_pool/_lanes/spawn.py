@@ -179,10 +179,10 @@ def undisturbed() -> Iterator[None]:
     A Ctrl-C in the 100 ms before the worker can ignore it would end it with a
     traceback: what is blocked stays blocked across exec, until `serve`.
     """
-    with _no_forks.lock, _standard_streams_open():
+    with _no_forks.lock, handlers_deferred(), _standard_streams_open():
         # Started in there, it would have signals blocked.
         resource_tracker.ensure_running()
-        with signals_blocked(), handlers_deferred():
+        with signals_blocked():
             yield
 
 

@@ -189,11 +189,14 @@ def handlers_deferred() -> Iterator[None]:
 
 @contextmanager
 def signals_blocked() -> Iterator[None]:
-    """Block the signals that have handlers: processes that are started within inherit that."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    """Block the signals that have handlers: processes that are started within inherit that.
+
+    To be used while handlers are deferred: a signal may arrive in another thread, and be handled
+    in this one. A handler that raises where `__exit__` or `pthread_sigmask`, which is written in
+    Python, begins would leave the signals blocked.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
     try:
-        # Runs the handlers of signals that were received just before, which may raise.
-        signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
