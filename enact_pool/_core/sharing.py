@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from attrs import define, field
 
@@ -14,11 +14,19 @@ __all__ = ["Lease", "LeaseHolder", "LeaseState", "Sharing"]
 LeaseState = Literal["leased", "offered", "idle", "draining", "doomed"]
 
 
-class LeaseHolder(Protocol):
+class LeaseHolder:
     """What leases lanes: a run."""
 
+    # Whether it is over, and tried in vain to release what it has.
+    is_lost = False
     # Since when user code runs, so that it can release nothing; 0.0: it can.
-    away_since: float
+    away_since = 0.0
+    # Why it is to end with the outcomes it has; empty: it is not.
+    cancel_reason = ""
+
+    def disband(self) -> None:
+        """Release what it has; can be called again if an interrupt comes in between."""
+        raise NotImplementedError
 
 
 LaneT = TypeVar("LaneT")

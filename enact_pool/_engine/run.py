@@ -17,8 +17,9 @@ The loop decides nothing about the order or the fate of tasks: see `schedule`. W
     ending         lanes are released                                    ended
     ended
 
-A run that an interrupt has kept from ending is marked as lost; the next run of its thread ends
-it. In a forked child, a run ends without touching the lanes, which are its parent's.
+An interrupt may end a run in any state. A run that an interrupt has kept from ending is marked as
+lost; the next run of its thread ends it. In a forked child, a run ends without touching the lanes,
+which are its parent's.
 """
 
 from __future__ import annotations
@@ -53,10 +54,10 @@ __all__ = ["run"]
 RunState = Literal["created", "running", "cancelling", "winding_down", "ending", "ended"]
 
 _NEXT: dict[RunState, frozenset[RunState]] = {
-    "created": frozenset(("running", "ending")),
-    "running": frozenset(("cancelling", "winding_down", "ending")),
-    "cancelling": frozenset(("winding_down", "ending")),
-    "winding_down": frozenset(("ending",)),
+    "created": frozenset(("running", "ending", "ended")),
+    "running": frozenset(("cancelling", "winding_down", "ending", "ended")),
+    "cancelling": frozenset(("winding_down", "ending", "ended")),
+    "winding_down": frozenset(("ending", "ended")),
     "ending": frozenset(("ended",)),
     "ended": frozenset(),
 }
@@ -182,7 +183,7 @@ class _Run:
         """Run everything, until all results are released."""
         source, order, lanes, hooks = self._source, self._order, self.lanes, self._hooks
         self._pool.enter(lanes)
-        self._state = "running"
+        self._become("running")
         if hooks.run_started:
             control = RunControl(self._schedule, self._outcomes, lanes, source, self._limit)
             for started in hooks.run_started:
@@ -364,7 +365,7 @@ class _Run:
 
     def end(self) -> None:
         """Notify the observers that the run is over."""
-        self._state = "ended"
+        self._become("ended")
         if os.getpid() == self._pid:
             for ended in self._hooks.run_ended:
                 ended()

@@ -11,10 +11,11 @@ from collections.abc import Callable
 from enact_pool._core.lane_states import LaneStates
 from enact_pool._core.observer import Hooks
 from enact_pool._core.schedule import Schedule
+from enact_pool._core.sharing import LeaseHolder
 from enact_pool._core.timing import AWAY_SECONDS, EXIT_GRACE_SECONDS
 from enact_pool._engine.poller import LanePoller
 from enact_pool._ipc.doorbell import Doorbell
-from enact_pool._lanes.base import Lane, LeaseHolder
+from enact_pool._lanes.base import Lane
 from enact_pool._lanes.lane_pool import LanePool
 from enact_pool._lanes.limit_enforcer import LimitEnforcer
 from enact_pool._model.limits import Limits

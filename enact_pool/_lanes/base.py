@@ -1,4 +1,4 @@
-"""What the engine uses of a lane, and what a lane pool knows of a run.
+"""What the engine uses of a lane.
 
 `LocalLane` is a lane whose worker is a process on this machine. Tests have one without any
 process.
@@ -12,35 +12,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from enact_pool._core.postmortem import ExitReport
     from enact_pool._ipc.answer_journal import Journal
+    from enact_pool._ipc.flight_recorder import Activity
     from enact_pool._ipc.large_value import LargeValue
     from enact_pool._lanes.death import Death
     from enact_pool._lanes.spawn import WorkerSpec
     from enact_pool._mirror.caller.items import Manifest
     from enact_pool._model.limits import LimitViolation
 
-__all__ = ["Activity", "Frame", "Lane", "LeaseHolder", "SideReader", "WorkerNotes"]
+__all__ = ["Frame", "Lane", "SideReader", "WorkerNotes"]
 
 # The header of an answer and its payload: see `frames`.
 Frame = tuple[tuple[int, ...], bytes]
-
-# The serial number of the task that was begun last, the last one that is being unpickled
-# (0 for none), and since when, on the monotonic clock.
-Activity = tuple[int, int, int]
-
-
-class LeaseHolder:
-    """What leases lanes: a run."""
-
-    # Whether it is over, and tried in vain to release what it has.
-    is_lost = False
-    # Since when user code runs, so that it can release nothing; 0.0: it can.
-    away_since = 0.0
-    # Why it is to end with the outcomes it has; empty: it is not.
-    cancel_reason = ""
-
-    def disband(self) -> None:
-        """Release what it has; can be called again if an interrupt comes in between."""
-        raise NotImplementedError
 
 
 class WorkerNotes(Protocol):
@@ -202,7 +184,7 @@ class Lane(Protocol):
     # What it has sent
 
     def receive(self) -> list[Frame] | None:
-        """Return answers; None if there are none now. Raises `EOFError` and `FrameError`."""
+        """Return answers; None if there are none now. Raises `EOFError` and `MemoryError`."""
         ...
 
     def receive_large_value(self, serial: int, layout: bytes) -> Any:

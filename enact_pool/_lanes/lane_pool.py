@@ -26,9 +26,10 @@ from attrs import evolve
 
 from enact_pool._core.batch_sizing import Pace
 from enact_pool._core.leasing import LeaseBook, Left
+from enact_pool._core.sharing import LeaseHolder
 from enact_pool._core.timing import EXIT_GRACE_SECONDS
 from enact_pool._ipc.doorbell import Doorbell
-from enact_pool._lanes.base import Lane, LeaseHolder
+from enact_pool._lanes.base import Lane
 from enact_pool._lanes.local_lane import LocalLane
 from enact_pool._lanes.spawn import WorkerSpec
 from enact_pool._python.loading import check_not_imported, loading_now

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from enact_pool._core.leasing import LeaseBook
+from enact_pool._core.sharing import LeaseHolder
 from enact_pool._core.states import IllegalTransition
 from enact_pool._core.timing import AWAY_SECONDS, TURN_SECONDS
 
 
 @define(eq=False)
-class Run:
+class Run(LeaseHolder):
     """A run of a thread, with the lanes that it has by its own account."""
 
     thread: int
