@@ -26,7 +26,6 @@ __all__ = [
     "pickle_function",
     "pickle_input",
     "pickle_inputs",
-    "pickle_repeated",
     "pickle_value",
 ]
 
@@ -65,14 +64,6 @@ def pickle_function(function: Any, needs: Needs, buffers: Buffers = None) -> byt
     if is_named(function):
         return pickle.dumps(function, pickle.HIGHEST_PROTOCOL)
     return pickle_value(function, needs, buffers, repeated=True)
-
-
-def pickle_repeated(function: Any, count: int, needs: Needs) -> bytes:
-    """Return what `pickle_callables` returns for `count` times the same callable."""
-    value: tuple[list[Any], list[Any]] = [function] * count, []
-    if is_named(function):
-        return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
-    return pickle_callables(value, needs)
 
 
 def is_named(function: Any) -> bool:
