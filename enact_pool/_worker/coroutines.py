@@ -86,38 +86,52 @@ class _Loop:
             return self._run_until_done(task, left)
         finally:
             if self.is_usable:
-                self._tidy_up(task, left, working)
+                self._tidy_up(task, working)
 
-    def _run_until_done(self, task: asyncio.Future[Any], left: set[asyncio.Task[Any]]) -> Any:
+    def _run_until_done(self, task: asyncio.Task[Any], left: set[asyncio.Task[Any]]) -> Any:
         while True:
             try:
                 return self.loop.run_until_complete(task)
             except (SystemExit, KeyboardInterrupt) as error:
                 # Any task may have raised it. Go on if a left task has.
-                if task.done() or not any(_has_raised(other, error) for other in left):
+                if not any(_has_raised(other, error) for other in left):
                     raise
 
-    def _tidy_up(
-        self, task: asyncio.Task[Any], left: set[asyncio.Task[Any]], working: set[Future[Any]]
-    ) -> None:
+    def _tidy_up(self, task: asyncio.Task[Any], working: set[Future[Any]]) -> None:
         try:
             if not task.done():
                 # The coroutine has stopped the loop, say: it must not go on in another's time.
                 task.cancel()
-                self._run_until_done(asyncio.gather(task, return_exceptions=True), left)
+                self._finish([task])
             unfinished = self._threads.unfinished - working
-            if unfinished:
-                futures = [asyncio.wrap_future(future, loop=self.loop) for future in unfinished]
-                self._run_until_done(asyncio.gather(*futures, return_exceptions=True), left)
+            self._finish([asyncio.wrap_future(future, loop=self.loop) for future in unfinished])
             for number in list(getattr(self.loop, "_signal_handlers", ())):
                 self.loop.remove_signal_handler(number)
             for _ in range(_LAST_TURNS):
-                self.loop.call_soon(self.loop.stop)
-                self.loop.run_forever()
-        except (SystemExit, KeyboardInterrupt):
-            return  # a left task has raised it: the coroutine has its outcome
+                self._take_turn()
         except OSError:
             return  # the coroutine has closed the loop's descriptors: the next run notices it
+
+    def _finish(self, futures: list[asyncio.Future[Any]]) -> None:
+        """Run until all of these are done."""
+        finished = asyncio.gather(*futures, return_exceptions=True) if futures else None
+        while finished is not None:
+            try:
+                self.loop.run_until_complete(finished)
+            except (SystemExit, KeyboardInterrupt):
+                continue  # see `_take_turn`
+            return
+
+    def _take_turn(self) -> None:
+        """Run everything once that is due."""
+        stop = self.loop.call_soon(self.loop.stop)
+        try:
+            self.loop.run_forever()
+        except (SystemExit, KeyboardInterrupt):
+            pass  # a task that is left has raised it: the coroutine has its outcome
+        finally:
+            # If it was not reached, it would stop the loop while the next coroutine runs.
+            stop.cancel()
 
     def abandon(self) -> None:
         """Keep the loop alive for ever: as garbage it would close its descriptors.

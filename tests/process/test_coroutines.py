@@ -211,6 +211,19 @@ def test_an_error_of_an_abandoned_task_does_not_reach_later_callables(
     assert outputs([leave, rest, number_of_loops]) == [None, "rested", 1]
 
 
+@pytest.mark.parametrize("turns", range(1, 8))
+def test_an_abandoned_task_that_exits_at_any_turn_stops_no_later_callable(turns: int) -> None:
+    async def leave(_: object) -> None:
+        async def exit_later() -> None:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            sys.exit("it exits")
+
+        kept.task = asyncio.create_task(exit_later())
+
+    assert outputs([leave, rest, rest, number_of_loops]) == [None, "rested", "rested", 1]
+
+
 def test_an_abandoned_task_is_cancelled_when_its_worker_exits(tmp_path: Path) -> None:
     async def leave(path: Path) -> None:
         async def note_the_end() -> None:
