@@ -8,8 +8,10 @@ from enact_pool._api.options import Options
 from enact_pool._core.observer import Hooks
 from enact_pool._engine.setup import RunExtras
 from enact_pool._engine.task_source import TaskSource
-from enact_pool._events.emitter import Emitter, EventEmitter
+from enact_pool._events.emitter import Emitter, EventEmitter, is_live
 from enact_pool._model.limits import Limits
+from enact_pool._observe.delivery import Delivery
+from enact_pool._observe.outcome_events import OutcomeEvents
 
 __all__ = ["extras_of", "hooks_of"]
 
@@ -28,9 +30,7 @@ def hooks_of(
     Raises:
         Exception: What making an observer raises.
     """
-    # Observers are imported only for runs that have some: the imports take long.
-    from enact_pool._observe.delivery import Delivery
-
+    # Most observers are imported only for runs that have them: the imports take long.
     # The order matters: a task's output, its log records and its events are delivered before its
     # result is.
     observers: list[Any] = []
@@ -54,17 +54,15 @@ def hooks_of(
         from enact_pool._observe.log_receiver import LogReceiver
 
         observers.append(LogReceiver(delivery))
+    live = None
     if emitter is not None:
-        from enact_pool._observe.outcome_events import OutcomeEvents
-
-        live = None
-        if getattr(emitter, "mode", "outcomes") == "live":
+        if is_live(emitter):
             from enact_pool._observe.live import LiveEvents
 
             live = LiveEvents(emitter, delivery)
             observers.append(live)
         observers.append(OutcomeEvents(emitter, delivery, live))
-    if emitter is not None or options.forward_logs:
+    if live is not None or options.forward_logs:
         observers.append(delivery)
     if source.has_own_streams:
         observers.append(source)

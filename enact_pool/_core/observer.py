@@ -94,8 +94,10 @@ HOOKS = (
 
 
 @cache
-def _implemented_by(kind: type) -> tuple[str, ...]:
-    return tuple(hook for hook in HOOKS if hasattr(kind, hook))
+def _implemented_by(kind: type) -> tuple[tuple[str, ...], bool]:
+    """Return the hooks that a type of observers implements, and whether it wants texts."""
+    hooks = tuple(hook for hook in HOOKS if hasattr(kind, hook))
+    return hooks, getattr(kind, "wants_texts", False)
 
 
 class Hooks:
@@ -157,10 +159,14 @@ class Hooks:
     def __init__(self, observers: Iterable[Any] = (), pending: Sized = ()) -> None:
         self._observers = tuple(observers)
         self.pending = pending
+        self.wants_texts = False
+        # For the row "1 no-op": an observer sets only what it implements, and without `setattr`.
+        table = self.__dict__
         for observer in self._observers:
-            for hook in _implemented_by(observer.__class__):
-                setattr(self, hook, (*getattr(self, hook), getattr(observer, hook)))
-        self.wants_texts = any(getattr(each, "wants_texts", False) for each in self._observers)
+            hooks, wants_texts = _implemented_by(observer.__class__)
+            for hook in hooks:
+                table[hook] = (*table.get(hook, ()), getattr(observer, hook))
+            self.wants_texts |= wants_texts
 
     @property
     def error(self) -> BaseException | None:
@@ -172,7 +178,7 @@ class Hooks:
         return None
 
 
-# An observer sets only what it implements: see `Hooks.__init__`.
+# What no observer implements.
 for _hook in HOOKS:
     setattr(Hooks, _hook, ())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from enact_pool._events.emitter import Emitter, EventBatch, EventEmitter
 from enact_pool._events.events import ExecutionCancelled, ExecutionFailed, StreamEvent
@@ -11,7 +11,9 @@ from enact_pool._model.errors import now_ms
 from enact_pool._model.ids import fresh_ids
 from enact_pool._model.results import ParallelResult, outcome_of
 from enact_pool._observe.delivery import Delivery
-from enact_pool._observe.live import LiveEvents
+
+if TYPE_CHECKING:
+    from enact_pool._observe.live import LiveEvents
 
 __all__ = ["OutcomeEvents"]
 
@@ -31,6 +33,11 @@ class OutcomeEvents:
         # The texts of returned values, by task, until their results are released.
         self._texts: dict[int, str] = {}
         self._cancel_reason = ""
+
+    @property
+    def error(self) -> BaseException | None:
+        """What the emitter has raised first."""
+        return self._delivery.error
 
     def run_cancelled(self, reason: str) -> None:
         """Keep the reason for the events of cancelled tasks."""
