@@ -7,7 +7,7 @@ import threading
 
 from enact_pool._api.options import Options
 from enact_pool._api.pool import Pool, checked_workers
-from enact_pool._engine.streams import Results
+from enact_pool._engine.run import Results
 from enact_pool._engine.task_source import TaskSource
 from enact_pool._events.emitter import Emitter, check_emitter
 from enact_pool._lanes.lane_pool import PoolClosed

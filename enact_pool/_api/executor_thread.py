@@ -7,7 +7,7 @@ import threading
 
 from enact_pool._api.options import Options
 from enact_pool._api.pool import Pool
-from enact_pool._engine.streams import run_through
+from enact_pool._engine.run import run_through
 from enact_pool._engine.submissions import SubmissionQueue
 from enact_pool._events.emitter import Emitter
 

@@ -27,10 +27,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from enact_pool._api.observers import extras_of, hooks_of
 from enact_pool._api.options import NO_OPTIONS, Options, Progress, RunOptions
 from enact_pool._core.observer import NO_HOOKS
-from enact_pool._engine.run import run
+from enact_pool._engine.run import Results, gathered, run
 from enact_pool._engine.setup import NO_EXTRAS
 from enact_pool._engine.sources import CallableSource
-from enact_pool._engine.streams import Results, gathered
 from enact_pool._engine.task_source import TaskSource
 from enact_pool._events.emitter import Emitter, check_emitter
 from enact_pool._lanes.lane_pool import LanePool, PoolClosed

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, Literal
 
 from enact_pool._core.observer import NO_HOOKS, Hooks
@@ -41,7 +41,6 @@ from enact_pool._engine.poller import LanePoller
 from enact_pool._engine.run_control import RunControl
 from enact_pool._engine.run_lanes import RunLanes
 from enact_pool._engine.setup import RunExtras, SetupSender
-from enact_pool._engine.streams import Results
 from enact_pool._engine.task_source import TaskSource
 from enact_pool._engine.waiting import Waiter
 from enact_pool._lanes.base import Lane
@@ -49,7 +48,10 @@ from enact_pool._lanes.lane_pool import LanePool
 from enact_pool._model.limits import Limits
 from enact_pool._model.results import ParallelResult
 
-__all__ = ["run"]
+__all__ = ["Results", "gathered", "one_by_one", "run", "run_through"]
+
+# Lists of results, in order of release; it returns what the emitter or the iterable raised.
+Results = Generator[list[ParallelResult[Any]], None, "BaseException | None"]
 
 RunState = Literal["created", "running", "cancelling", "winding_down", "ending", "ended"]
 
@@ -118,6 +120,49 @@ def run(
         finally:
             this.end()
     return this.error
+
+
+def gathered(results: Results) -> list[ParallelResult[Any]]:
+    """Return all results; raise what the run raised, with them in its attribute `results`."""
+    all_results: list[ParallelResult[Any]] = []
+    try:
+        while True:
+            all_results += next(results)
+    except StopIteration as end:
+        error: BaseException | None = end.value
+    finally:
+        # Not when the traceback is dropped: the generator holds lanes.
+        results.close()
+    if error is not None:
+        vars(error)["results"] = all_results
+        raise error
+    return all_results
+
+
+def one_by_one(results: Results) -> Generator[ParallelResult[Any], None, None]:
+    """Yield each result when it is released; raise in the end what the run raised."""
+    try:
+        while True:
+            yield from next(results)
+    except StopIteration as end:
+        error: BaseException | None = end.value
+    finally:
+        results.close()
+    if error is not None:
+        raise error
+
+
+def run_through(results: Results) -> None:
+    """Drop all results: observers receive them. Raise in the end what the run raised."""
+    try:
+        while True:
+            next(results)
+    except StopIteration as end:
+        error: BaseException | None = end.value
+    finally:
+        results.close()
+    if error is not None:
+        raise error
 
 
 class _Run:
