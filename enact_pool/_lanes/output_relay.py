@@ -355,7 +355,7 @@ def replaced_streams() -> Replaced | None:
     # A reference that is dead returns None, and None is never replaced.
     if _usual[0]() is out and _usual[1]() is err:
         return None
-    is_out, is_err = _is_replaced(out), _is_replaced(err)
+    is_out, is_err = _is_replaced(out, 1), _is_replaced(err, 2)
     if is_out or is_err:
         return (out if is_out else None, err if is_err else None)
     try:
@@ -369,13 +369,13 @@ def _reference(stream: Any) -> Callable[[], Any]:
     return _nothing if stream is None else weakref.ref(stream)
 
 
-def _is_replaced(stream: Any) -> bool:
-    """Return whether an object can be written to, and has no descriptor."""
+def _is_replaced(stream: Any, descriptor: int) -> bool:
+    """Return whether an object can be written to, and writes elsewhere than a descriptor does."""
     if stream is None:
         return False
     try:
         number = stream.fileno()
-        if isinstance(number, int) and number >= 0:  # Textual returns -1
+        if number == descriptor or os.path.sameopenfile(number, descriptor):
             return False
     except BaseException as error:
         raise_interrupt(error)
