@@ -41,6 +41,7 @@ from enact_pool._mirror.rebuild.functions import (
 from enact_pool._mirror.rebuild.references import same_object
 from enact_pool._mirror.rebuild.values import make_context_variable
 from enact_pool._mirror.registry import module_of, qualname_of
+from enact_pool._wire.frames import SHAREABLE
 
 __all__ = ["DESCRIPTORS", "MADE", "parts_of", "registered_with"]
 
@@ -61,7 +62,9 @@ def _function(pickler: ByValuePickler, definition: Definition) -> Parts:
     function = definition.value
     scope = scopes.scope_of(function.__globals__)
     if scope is None:
-        return same_object, (function,), None, None
+        # The code of a decorator, in an importable module.
+        make, made_of, values, _, _, setter = pickler.decorated_function(function)
+        return make, made_of, setter, values
     arguments = _arguments(pickler, function, scope)
     state = function_state(function, scope, pickler.needs)
     return make_function, arguments, set_function, state
@@ -170,13 +173,18 @@ def _enum(pickler: ByValuePickler, definition: Definition) -> Parts:
     contents, functions = _skeleton(pickler, definition)
     member_type = cls._member_type_
     unique = list({id(member): member for member in cls._member_map_.values()}.values())
-    members = [(member._name_, _plain_value(member, member_type)) for member in unique]
+    members = [(member._name_, *_made_with(member, member_type)) for member in unique]
     attributes = _attributes(pickler, definition, functions)
     for name in ("_member_map_", "_value2member_map_", *cls._member_map_):
         attributes.pop(name, None)
     state = _state(pickler, definition, attributes, functions)
     state["members"] = {
-        member._name_: {k: v for k, v in vars(member).items() if k != "__objclass__"}
+        member._name_: {
+            # That is a cache, of another member.
+            name: None if name == "_inverted_" else value
+            for name, value in vars(member).items()
+            if name != "__objclass__"
+        }
         for member in unique
     }
     state["names"] = {name: member._name_ for name, member in cls._member_map_.items()}
@@ -185,13 +193,24 @@ def _enum(pickler: ByValuePickler, definition: Definition) -> Parts:
     return make_enum, arguments, set_enum, state
 
 
-def _plain_value(member: Any, member_type: Any) -> Any:
-    """Return a member of an enum of a data type as a plain value of that type."""
-    if member_type is object:
-        return None
-    if member_type is str:
-        return str.__str__(member)
-    return member_type(member)
+def _made_with(member: Any, member_type: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return what `__new__` of the data type makes a member of, and its first attributes.
+
+    The attributes are there before anything that refers to the member is unpickled: it may be
+    hashed then.
+    """
+    value = member._value_
+    first = {"_name_": member._name_}
+    if type(value) in SHAREABLE:
+        first["_value_"] = value
+    if member_type.__new__ is object.__new__:
+        return (), first
+    # Not `object.__reduce_ex__`, which sets an attribute of the enum.
+    if hasattr(member_type, "__getnewargs__"):
+        return member_type.__getnewargs__(member), first
+    if member_type.__reduce__ is not object.__reduce__:
+        return member_type.__reduce__(member)[1], first
+    return (member_type(member),), first
 
 
 def _skeleton(pickler: ByValuePickler, definition: Definition) -> tuple[dict[str, Any], Functions]:

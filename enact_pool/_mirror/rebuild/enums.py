@@ -16,15 +16,20 @@ __all__ = ["enum_member", "enum_value", "make_enum", "set_enum"]
 _set_attribute = type.__setattr__
 
 
-def make_enum(parts: ClassParts, member_type: type, members: list[tuple[str, Any]]) -> type:
-    """Make an enum with its members, which have no values yet."""
+def make_enum(
+    parts: ClassParts,
+    member_type: type,
+    members: list[tuple[str, tuple[Any, ...], dict[str, Any]]],
+) -> type:
+    """Make an enum with its members, some of which have no values yet.
+
+    For each member: its name, what `__new__` makes it of, and its first attributes.
+    """
     cls = make_class(*parts)
     made: dict[str, Any] = {}
-    for member, value in members:
-        if member_type is object:
-            made[member] = object.__new__(cls)
-        else:
-            made[member] = member_type.__new__(cls, value)
+    for name, arguments, attributes in members:
+        made[name] = member_type.__new__(cls, *arguments)
+        made[name].__dict__.update(attributes)
     _set_attribute(cls, "_member_map_", made)
     return cls
 
