@@ -41,7 +41,9 @@ def reduce_array(value: Any, kind: type) -> tuple[Any, ...] | None:
     base = base if base.flags.forc else numpy.ascontiguousarray(base)
     if kind is numpy.memmap:
         return rebuilt_array, (plain, base, None)
-    attributes = dict(vars(value)) if hasattr(value, "__dict__") else None
+    attributes = dict(vars(value)) if hasattr(value, "__dict__") else {}
+    # Of subclasses of `memmap`: they have a copy.
+    attributes.pop("_mmap", None)
     return rebuilt_array, (kind, base, attributes)
 
 

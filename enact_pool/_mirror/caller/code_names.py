@@ -12,7 +12,7 @@ from typing import Any
 import cloudpickle
 from cloudpickle import cloudpickle as _cloudpickle
 
-__all__ = ["IDENTIFIER", "asks_for_every_name", "names_of", "reduce_code"]
+__all__ = ["IDENTIFIER", "asks_for_every_name", "attributes_of", "names_of", "reduce_code"]
 
 IDENTIFIER = re.compile(r"[^\W\d]\w*")
 
@@ -22,6 +22,7 @@ _ASKS_FOR_NAMES = frozenset(("eval", "exec", "globals", "vars", "__main__", "imp
 _FINDS_MODULES = frozenset(("__main__", "import_module", "modules", "getmodule"))
 
 _names: weakref.WeakKeyDictionary[CodeType, dict[str, None]] = weakref.WeakKeyDictionary()
+_attributes: weakref.WeakKeyDictionary[CodeType, frozenset[str]] = weakref.WeakKeyDictionary()
 _finds_modules: weakref.WeakKeyDictionary[CodeType, bool] = weakref.WeakKeyDictionary()
 
 
@@ -38,6 +39,16 @@ def names_of(code: CodeType) -> dict[str, None]:
                 # The body of a class looks names up in its own dict first.
                 found.update(dict.fromkeys(each.co_names))
         _names[code] = found
+    return found
+
+
+def attributes_of(code: CodeType) -> frozenset[str]:
+    """Return the names of attributes, globals and imports in code, and in the code inside it."""
+    found = _attributes.get(code)
+    if found is None:
+        inner = [constant for constant in code.co_consts if type(constant) is CodeType]
+        found = frozenset(code.co_names).union(*map(attributes_of, inner))
+        _attributes[code] = found
     return found
 
 

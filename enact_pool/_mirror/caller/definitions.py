@@ -90,7 +90,7 @@ class Definitions:
             return place
         scope = scopes.scope_of(function.__globals__)
         if scope is None:
-            return None
+            return self._find_decorated(function)
         qualname = function.__qualname__
         if "<" not in qualname:
             if "." not in qualname:
@@ -101,6 +101,22 @@ class Definitions:
         scope.refresh()
         if scope.name_of(function) is not None:
             return self.define(function, "function", scope.module)
+        return None
+
+    def _find_decorated(self, function: FunctionType) -> Definition | None:
+        """Return the definition of a global whose code belongs to a decorator of a library."""
+        module = function.__module__
+        owner = sys.modules.get(module) if type(module) is str else None
+        if (
+            isinstance(owner, ModuleType)
+            and scopes.is_importable(module, owner)
+            and _provides(owner, function.__qualname__, function)
+        ):
+            return None
+        for scope in scopes:
+            scope.refresh()
+            if scope.name_of(function) is not None:
+                return self.define(function, "function", scope.module)
         return None
 
     def _find_member(
@@ -159,7 +175,8 @@ class Definitions:
             note_members(key, value)
             for name in list(value.__dict__):
                 function = registry.objects.get(member_key(key, name))
-                if function is not None and not _is_global(function):
+                # (One of an importable module, such as `Enum.__new__`, may be in many classes.)
+                if function is not None and _is_of_class(function):
                     self._members.setdefault(id(function), (definition, name))
         return definition
 
@@ -240,10 +257,10 @@ def _provides(module: ModuleType, path: str, value: Any) -> bool:
     return _at({name: found}, path) is value
 
 
-def _is_global(function: FunctionType) -> bool:
-    """Return whether a function is a global under its own name, and no class's alone."""
+def _is_of_class(function: FunctionType) -> bool:
+    """Return whether a function of a scope is no global under its own name: a class has it."""
     scope = scopes.scope_of(function.__globals__)
-    return scope is not None and scope.contents.get(function.__qualname__) is function
+    return scope is not None and scope.contents.get(function.__qualname__) is not function
 
 
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextvars
 import queue
 import random
+import struct
 import sys
 import threading
 import weakref
@@ -21,7 +22,9 @@ from enact_pool._mirror.rebuild.values import (
     new_rlock,
     own_generator,
     own_random,
+    own_seed_sequence,
     own_torch_generator,
+    weak_method,
     weak_reference,
 )
 from enact_pool._mirror.registry import module_of
@@ -31,13 +34,16 @@ __all__ = ["FRESH", "reduce_generator"]
 
 def reduce_generator(obj: Any, kind: type) -> Any:
     """Return how to make a random generator of the same type; None for other objects."""
-    if issubclass(kind, random.Random) and kind is not random.SystemRandom:
+    if issubclass(kind, random.Random):
         return own_random, (kind,)
     numpy: Any = sys.modules.get("numpy.random")
-    if numpy is not None and kind is numpy.Generator:
-        return own_generator, (kind, type(obj.bit_generator))
-    if numpy is not None and kind is numpy.RandomState:
-        return own_random, (kind,)
+    if numpy is not None:
+        if issubclass(kind, numpy.Generator):
+            return own_generator, (kind, type(obj.bit_generator))
+        if issubclass(kind, (numpy.RandomState, numpy.BitGenerator)):
+            return own_random, (kind,)
+        if kind is numpy.SeedSequence:
+            return own_seed_sequence, (kind, obj.entropy, obj.spawn_key, obj.pool_size)
     if module_of(kind) == "torch._C" and kind.__name__ == "Generator":
         return own_torch_generator, (str(obj.device),)
     return None
@@ -56,6 +62,13 @@ def _reduce_weak_reference(reference: Any) -> Any:
     return weak_reference, (value,)
 
 
+def _reduce_weak_method(reference: Any) -> Any:
+    method = reference()
+    if method is None or reference.__callback__ is not None:
+        raise Unsendable("a weak method that is dead, or has a callback, cannot be sent")
+    return weak_method, (method.__self__, method.__func__)
+
+
 def refused_token() -> Any:
     """Raise `Unsendable`, in the worker that unpickles a token, when the token is first needed."""
     raise Unsendable("a token of a context variable cannot be sent to another process")
@@ -67,7 +80,9 @@ FRESH: dict[type, Callable[[Any], Any]] = {
     type(threading.RLock()): lambda lock: (new_rlock, ()),
     threading.local: lambda local: (threading.local, ()),
     queue.SimpleQueue: _reduce_simple_queue,
+    struct.Struct: lambda layout: (struct.Struct, (layout.format,)),
     weakref.ref: _reduce_weak_reference,
+    weakref.WeakMethod: _reduce_weak_method,
     weakref.WeakValueDictionary: lambda d: (weakref.WeakValueDictionary, (dict(d),)),
     weakref.WeakKeyDictionary: lambda d: (weakref.WeakKeyDictionary, (dict(d),)),
     weakref.WeakSet: lambda d: (weakref.WeakSet, (list(d),)),

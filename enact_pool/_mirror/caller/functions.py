@@ -8,7 +8,12 @@ from typing import Any
 
 from cloudpickle import cloudpickle as _cloudpickle
 
-from enact_pool._mirror.caller.code_names import IDENTIFIER, asks_for_every_name, names_of
+from enact_pool._mirror.caller.code_names import (
+    IDENTIFIER,
+    asks_for_every_name,
+    attributes_of,
+    names_of,
+)
 from enact_pool._mirror.caller.needs import EVERY_NAME, Needs
 from enact_pool._mirror.caller.scopes import Scope, scopes
 from enact_pool._mirror.rebuild.functions import make_dispatcher
@@ -78,6 +83,27 @@ def _note_names(code: CodeType, scope: Scope, needs: Needs) -> None:
         needs.names[scope, name] = None
     if asks_for_every_name(code, names):
         needs.names[scope, EVERY_NAME] = None
+    _note_imports(code, scope, needs)
+
+
+def _note_imports(code: CodeType, scope: Scope, needs: Needs) -> None:
+    """Note the modules that code imports, and that workers cannot import."""
+    package = scope.contents.get("__package__")
+    for name in attributes_of(code):
+        _note_module(name, needs)
+        if package and type(package) is str:
+            _note_module(f"{package}.{name}", needs)
+
+
+def _note_module(name: str, needs: Needs) -> None:
+    module = sys.modules.get(name)
+    if type(module) is not ModuleType or name == "__main__":
+        return
+    imported = scopes.scope_of_module(module)
+    if imported is not None and imported not in needs.scopes:
+        needs.scopes[imported] = None
+        needs.names[imported, EVERY_NAME] = None
+        _note_module(name.rpartition(".")[0], needs)
 
 
 def note_annotations(annotations: dict[str, Any], scope: Scope, needs: Needs) -> None:

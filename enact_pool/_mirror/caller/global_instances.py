@@ -7,7 +7,7 @@ import types
 from collections.abc import Container
 from typing import Any
 
-from enact_pool._mirror.caller.definitions import definitions
+from enact_pool._mirror.caller.instances import has_own_reduce, scope_that_names
 from enact_pool._mirror.caller.pickler import PROTOCOL
 from enact_pool._mirror.rebuild.values import bare_instance
 
@@ -23,9 +23,9 @@ def reduce_global_instance(obj: Any, kind: type, dispatch_table: Container[type]
         if type(reduced) is tuple and reduced[0] is _newobj and len(reduced[1]) == 1:
             # The `__new__` of a singleton looks for this very object: do not call it.
             return bare_instance, reduced[1], *reduced[2:]
-    if definitions.known(kind) is not None:
+    if has_own_reduce(kind) and kind not in dispatch_table:
         reduced = obj.__reduce_ex__(PROTOCOL)
-        if type(reduced) is str:
+        if type(reduced) is str and scope_that_names(obj, reduced) is not None:
             # The name of a global, which is this very object.
             return _newobj, (kind,), _default_state(obj, kind)
     return None

@@ -29,6 +29,7 @@ from enact_pool._mirror.caller.context_variables import place_of_variable
 from enact_pool._mirror.caller.definition import Definition, is_dispatcher
 from enact_pool._mirror.caller.definitions import definitions
 from enact_pool._mirror.caller.functions import dispatcher_parts, function_parts, function_state
+from enact_pool._mirror.caller.instances import has_own_reduce, reduce_container, scope_that_names
 from enact_pool._mirror.caller.libraries.reducers import add_reducers, reducers
 from enact_pool._mirror.caller.needs import EVERY_NAME, Needs
 from enact_pool._mirror.caller.process_bound import (
@@ -142,6 +143,10 @@ class ByValuePickler(AdvisingPickler, cloudpickle.Pickler):  # type: ignore[misc
         state = function_state(function, scope, self.needs)
         return make_function, arguments, state, None, None, set_function
 
+    def decorated_function(self, function: FunctionType) -> Any:
+        """Reduce a function of an importable module that cannot be found there."""
+        return self._dynamic_function_reduce(function)
+
     def cells(self, function: FunctionType) -> tuple[CellType, ...] | None:
         """Return the cells that a function is made with."""
         return function.__closure__
@@ -177,19 +182,18 @@ class ByValuePickler(AdvisingPickler, cloudpickle.Pickler):  # type: ignore[misc
             return load_library, (kind, obj._name, _functions_of(obj))
         if numpy_is_loaded() and (reduced := reduce_array(obj, kind)) is not None:
             return reduced
-        if definitions.known(kind) is None:
-            return NotImplemented
-        # One of the script's own classes, which may define how its instances are pickled.
-        if kind.__reduce_ex__ is object.__reduce_ex__ and kind.__reduce__ is object.__reduce__:
+        if not has_own_reduce(kind):
+            return reduce_container(obj, kind)
+        if kind in self.dispatch_table:
             return NotImplemented
         reduced = obj.__reduce_ex__(PROTOCOL)
         if type(reduced) is str:
-            return self._global_by_name(kind, reduced)
+            return self._global_by_name(obj, reduced)
         return reduced
 
-    def _global_by_name(self, kind: type, name: str) -> Any:
-        module = sys.modules.get(getattr(kind, "__module__", ""))
-        scope = scopes.scope_of_module(module) if isinstance(module, ModuleType) else None
+    def _global_by_name(self, obj: Any, name: str) -> Any:
+        """Refer to an object by the name of the global that it is; or let pickle find it."""
+        scope = scope_that_names(obj, name)
         if scope is None:
             return name
         self.needs.names[scope, name] = None

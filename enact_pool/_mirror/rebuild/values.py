@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from functools import cached_property
 from threading import Lock, RLock
-from weakref import ref
+from types import MethodType
+from weakref import WeakMethod, ref
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +23,10 @@ __all__ = [
     "new_rlock",
     "own_generator",
     "own_random",
+    "own_seed_sequence",
     "own_torch_generator",
+    "set_contents",
+    "weak_method",
     "weak_reference",
 ]
 
@@ -41,9 +46,20 @@ def weak_reference(value: Any) -> Any:
     return ref(value)
 
 
+def weak_method(owner: Any, function: Any) -> Any:
+    """Make a weak reference to a method; another reference must keep its object alive."""
+    return WeakMethod(MethodType(function, owner))
+
+
 def own_random(kind: Any) -> Any:
     """Make a random generator whose stream is this process's own."""
     return kind()
+
+
+def own_seed_sequence(kind: Any, entropy: Any, spawn_key: Any, pool_size: int) -> Any:
+    """Make a seed sequence with this entropy whose numbers are this process's own."""
+    own = int.from_bytes(os.urandom(8), "little")
+    return kind(entropy, spawn_key=(*spawn_key, own), pool_size=pool_size)
 
 
 def own_generator(kind: Any, bits: Any) -> Any:
@@ -73,6 +89,23 @@ def cached_property_of(function: Any, name: str | None) -> Any:
     made: Any = cached_property(function)
     made.attrname = name
     return made
+
+
+def set_contents(made: Any, contents: tuple[Any, list[Any], list[Any]]) -> None:
+    """Set the state of a list or dict, and then its items, without methods of its class."""
+    state, items, pairs = contents
+    if hasattr(type(made), "__setstate__"):
+        if state is not None:
+            made.__setstate__(state)
+    else:
+        attributes, slots = state if type(state) is tuple else (state, None)
+        vars(made).update(attributes or {})
+        for name, value in (slots or {}).items():
+            object.__setattr__(made, name, value)
+    if items:
+        list.extend(made, items)
+    for key, value in pairs:
+        dict.__setitem__(made, key, value)
 
 
 def bare_instance(kind: Any) -> Any:
