@@ -19,7 +19,6 @@ A lane's state, and what it may become (anything else raises `IllegalTransition`
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import count
 from typing import Generic, Literal, TypeVar
 
@@ -264,9 +263,6 @@ class LeaseBook(Sharing[LaneT, RunT]):
         """Return the state of a lane."""
         lease = self._leases.get(lane)
         return "gone" if lease is None else lease.state
-
-    def __iter__(self) -> Iterator[LaneT]:
-        return iter(self.lanes())
 
     def validate(self) -> None:
         """Raise `AssertionError` if the book contradicts itself; for tests."""
