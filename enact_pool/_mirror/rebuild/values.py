@@ -99,7 +99,8 @@ def set_contents(made: Any, contents: tuple[Any, list[Any], list[Any]]) -> None:
             made.__setstate__(state)
     else:
         attributes, slots = state if type(state) is tuple else (state, None)
-        vars(made).update(attributes or {})
+        if attributes:
+            vars(made).update(attributes)
         for name, value in (slots or {}).items():
             object.__setattr__(made, name, value)
     if items:

@@ -4,6 +4,7 @@
 # expect: Ok([1, 2])
 # expect: Ok((2, ['a', 'b']))
 # expect: Ok({'fixed': 1})
+# expect: Ok((1, [2]))
 # expect: Ok({'a': 1})
 # expect: ({'a': 1, 'new': 2}, ['a', 'new'])
 import threading
@@ -50,6 +51,18 @@ class ReadOnly(dict):
         raise TypeError("it cannot be changed")
 
 
+class Slotted(list):
+    __slots__ = ("appended",)
+
+    def __init__(self):
+        super().__init__()
+        self.appended = 0
+
+    def append(self, item):
+        self.appended += 1
+        super().append(item)
+
+
 locked = Locked()
 locked["a"] = 1
 logged = Logged()
@@ -60,6 +73,8 @@ counting.append("b")
 read_only = ReadOnly(fixed=1)
 simple = Counting()
 simple.extend([1, 2])
+slotted = Slotted()
+slotted.append(2)
 
 
 def of_locked(_):
@@ -78,6 +93,10 @@ def of_read_only(_):
     return dict(read_only)
 
 
+def of_slotted(_):
+    return slotted.appended, list(slotted)
+
+
 def items_of(value):
     return dict(value)
 
@@ -89,7 +108,7 @@ def changed(value):
 
 # --- run ---
 with Pool(1) as pool:
-    for function in (of_locked, of_simple, of_counting, of_read_only):
+    for function in (of_locked, of_simple, of_counting, of_read_only, of_slotted):
         print(pool.run_parallel([function], 0)[0].output)
     print(map_parallel(items_of, [logged], pool=pool)[0].output)
     print(map_parallel(changed, [logged], pool=pool)[0].output.unwrap())
