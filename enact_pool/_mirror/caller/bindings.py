@@ -13,6 +13,7 @@ from enact_pool._mirror.caller.definition import CONTAINERS, Definition, kind_of
 from enact_pool._mirror.caller.definition_pickler import dumps, unpicklable_path
 from enact_pool._mirror.caller.definitions import definitions
 from enact_pool._mirror.caller.items import Item
+from enact_pool._mirror.caller.module_globals import module_globals
 from enact_pool._mirror.caller.needs import Needs
 from enact_pool._mirror.caller.records import Inspection, current_record
 from enact_pool._mirror.caller.scopes import IMPLICIT, Scope, scopes
@@ -196,6 +197,8 @@ def _definition_of_global(scope: Scope, value: Any) -> Definition | None:
     if value_type in CONTAINERS:
         return definitions.define(value, "container", scope.module)
     if value_type is ContextVar:
+        if module_globals.place_of(value) is not None:
+            return None
         return definitions.define(value, "context_variable", scope.module)
     if value_type is not object and not may_change(value):
         return None

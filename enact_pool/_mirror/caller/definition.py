@@ -48,6 +48,7 @@ class Definition:
         "key",
         "kind",
         "name",
+        "place",
         "record",
         "refers_to",
         "used",
@@ -68,10 +69,24 @@ class Definition:
         self.is_remade: Callable[[str, Any], bool] | None = None
         # For a value: the values that it refers to by key, which must be made before it.
         self.refers_to: set[Definition] = set()
+        # For a container or value that is a global of an importable module: its module and name.
+        self.place: tuple[str, str] | None = None
         # What was pickled of it. `records` sets this.
         self.record: Any = None
         # For the value of a global: whether an attempt to pickle it has succeeded.
         self.can_be_sent = False
+
+    @property
+    def label(self) -> str:
+        """What messages call it."""
+        if self.name:
+            return self.name
+        kind = type(self.value)
+        if issubclass(kind, type) or self.kind in ("function", "cache", "dispatcher"):
+            return str(getattr(self.value, "__qualname__", "a function"))
+        if self.kind == "context_variable":
+            return f"the context variable {self.value.name!r}"
+        return "the value of a closure" if self.kind == "cell" else f"a {kind.__name__}"
 
     def attributes(self) -> dict[str, Any]:
         """Return a class's own attributes, without those that its library makes again."""

@@ -6,7 +6,6 @@ other globals by key, so that definitions that share an object here share its co
 
 from __future__ import annotations
 
-import contextvars
 import pickle
 import types
 from collections import ChainMap
@@ -15,11 +14,11 @@ from io import BytesIO
 from itertools import islice
 from typing import Any, ClassVar
 
-from enact_pool._mirror.caller.context_variables import place_of_variable
 from enact_pool._mirror.caller.definition import CONTAINERS, Definition, is_dispatcher
 from enact_pool._mirror.caller.definitions import definitions
-from enact_pool._mirror.caller.fresh_objects import FRESH, reduce_generator
-from enact_pool._mirror.caller.global_instances import reduce_global_instance
+from enact_pool._mirror.caller.fresh_objects import FRESH, reduce_fresh
+from enact_pool._mirror.caller.global_instances import reduce_attribute, reduce_global_instance
+from enact_pool._mirror.caller.module_globals import imported_place
 from enact_pool._mirror.caller.needs import Needs
 from enact_pool._mirror.caller.pickler import PROTOCOL, ByValuePickler
 from enact_pool._mirror.caller.scopes import scopes
@@ -100,6 +99,8 @@ def _check(definition: Definition) -> None:
         return
     # Set before pickling, since the global may refer to itself.
     definition.can_be_sent = True
+    if definition.place is not None:
+        return  # the worker's own, if the caller's state cannot be sent
     value = definition.value
     try:
         if definition.kind == "container":
@@ -157,11 +158,15 @@ class DefinitionPickler(ByValuePickler):
             definition = self._global(obj)
             if definition is not None and self._may_refer(definition):
                 return self.refer(definition)
-        generator = reduce_generator(obj, kind)
-        if generator is not None:
-            return generator
+        fresh = reduce_fresh(obj, kind)
+        if fresh is not None:
+            return fresh
         if self._own is not None and obj is self._own.value:
             reduced = reduce_global_instance(obj, kind, self.dispatch_table)
+            if reduced is not None:
+                return reduced
+        if self._own is not None:
+            reduced = reduce_attribute(obj, kind, self._own.value, self.dispatch_table)
             if reduced is not None:
                 return reduced
         return super()._reduce_instance(obj, kind)
@@ -169,7 +174,7 @@ class DefinitionPickler(ByValuePickler):
     def _may_refer(self, definition: Definition) -> bool:
         own = self._own
         if definition is own:
-            return False
+            return own.place is not None  # the worker has it before its state
         if own is None or self._instances_by_key:
             _check(definition)
             return True
@@ -226,15 +231,6 @@ class DefinitionPickler(ByValuePickler):
             definitions.define(cell, "cell")
         return function.__closure__
 
-    def _reduce_context_variable(self, variable: contextvars.ContextVar[Any]) -> Any:
-        place = place_of_variable(variable)
-        if place is not None and isinstance(place[0], str):
-            return super()._reduce_context_variable(variable)
-        definition = definitions.define(variable, "context_variable")
-        if definition is self._own:
-            return NotImplemented
-        return self.refer(definition)
-
     def _global(self, obj: Any) -> Definition | None:
         definition = definitions.known(obj)
         if definition is not None:
@@ -243,6 +239,8 @@ class DefinitionPickler(ByValuePickler):
             kind = type(obj)
             if scope.name_of(obj) is not None and (kind is object or module_of(kind) != "builtins"):
                 return definitions.define(obj, "value", scope.module)
+        if imported_place(obj) is not None:
+            return definitions.define(obj, "value")
         return None
 
 
@@ -263,7 +261,9 @@ class _SharingPickler(DefinitionPickler):
                     definition = definitions.define(obj, "container", scope.module)
                     break
             else:
-                return None
+                if imported_place(obj) is None:
+                    return None
+                definition = definitions.define(obj, "container")
         if definition is not self._own:
             _check(definition)
         self.needs.definitions[definition] = None

@@ -14,6 +14,12 @@ from typing import Any
 from enact_pool._mirror.caller.definition import UNNAMED, Definition, kind_of
 from enact_pool._mirror.caller.delivery import note_release
 from enact_pool._mirror.caller.fork_safe_lock import ForkSafeLock
+from enact_pool._mirror.caller.module_globals import (
+    imported_place,
+    module_globals,
+    provides,
+    value_at,
+)
 from enact_pool._mirror.caller.scopes import Scope, scopes
 from enact_pool._mirror.registry import (
     member_key,
@@ -21,9 +27,7 @@ from enact_pool._mirror.registry import (
     note_members,
     qualname_of,
     registry,
-    unwrapped,
 )
-from enact_pool._python.interrupts import raise_interrupt
 
 __all__ = ["Definitions", "definitions"]
 
@@ -76,7 +80,13 @@ class Definitions:
         owner = sys.modules.get(module)
         if not isinstance(owner, ModuleType):
             owner = None
-        elif scopes.is_importable(module, owner) and _provides(owner, qualname, cls):
+        elif scopes.is_importable(module, owner) and provides(owner, qualname, cls):
+            return None
+        if (
+            "<" not in qualname
+            and (owner is None or scopes.scope_of_module(owner) is None)
+            and module_globals.place_of_class(cls) is not None
+        ):
             return None
         return self.define(cls, "enum" if isinstance(cls, EnumMeta) else "class", owner)
 
@@ -110,7 +120,7 @@ class Definitions:
         if (
             isinstance(owner, ModuleType)
             and scopes.is_importable(module, owner)
-            and _provides(owner, function.__qualname__, function)
+            and provides(owner, function.__qualname__, function)
         ):
             return None
         for scope in scopes:
@@ -122,7 +132,7 @@ class Definitions:
     def _find_member(
         self, scope: Scope, function: FunctionType, qualname: str
     ) -> Definition | tuple[Definition, str] | None:
-        holder = _at(scope.contents, qualname.rpartition(".")[0])
+        holder = value_at(scope.contents, qualname.rpartition(".")[0])
         if issubclass(type(holder), type):
             self.find_class(holder)
             place = self.member_of(function)
@@ -148,7 +158,7 @@ class Definitions:
         scope = scopes.scope_of_module(owner)
         if scope is None:
             return None
-        if scope.name_of(value) is None and _at(scope.contents, str(name)) is not value:
+        if scope.name_of(value) is None and value_at(scope.contents, str(name)) is not value:
             return None
         return self.define(value, kind, owner)
 
@@ -167,6 +177,8 @@ class Definitions:
             registry.add(key, value)
         definition = Definition(key, kind, value)
         definition.used = self.sweeps
+        if kind in ("container", "value"):
+            definition.place = imported_place(value)
         scope = scopes.scope_of_module(owner) if owner is not None else None
         if scope is not None:
             definition.name = scope.name_of(value) or ""
@@ -225,36 +237,6 @@ class Definitions:
     def all(self) -> list[Definition]:
         """Return all definitions."""
         return list(self._by_id.values())
-
-
-def _at(contents: Any, path: str) -> Any:
-    """Return the object with a qualified name, without running the user's code; None if absent."""
-    for part in path.split("."):
-        if issubclass(type(contents), type):
-            contents = contents.__dict__
-        if not hasattr(type(contents), "get"):
-            return None
-        contents = contents.get(part)
-        if contents is None:
-            return None
-    return unwrapped(contents)
-
-
-def _provides(module: ModuleType, path: str, value: Any) -> bool:
-    """Return whether an importable module has an object under a qualified name."""
-    contents = module.__dict__
-    if _at(contents, path) is value:
-        return True
-    name = path.partition(".")[0]
-    if name in contents or "__getattr__" not in contents:
-        return False
-    try:
-        # It may make its names when they are used. Unpickling will use this one.
-        found = getattr(module, name)
-    except Exception as error:
-        raise_interrupt(error)
-        return False
-    return _at({name: found}, path) is value
 
 
 def _is_of_class(function: FunctionType) -> bool:

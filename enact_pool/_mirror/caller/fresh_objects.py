@@ -21,7 +21,7 @@ from enact_pool._mirror.rebuild.values import (
     new_lock,
     new_rlock,
     own_generator,
-    own_random,
+    own_instance,
     own_seed_sequence,
     own_torch_generator,
     weak_method,
@@ -29,19 +29,19 @@ from enact_pool._mirror.rebuild.values import (
 )
 from enact_pool._mirror.registry import module_of
 
-__all__ = ["FRESH", "reduce_generator"]
+__all__ = ["FRESH", "reduce_fresh"]
 
 
-def reduce_generator(obj: Any, kind: type) -> Any:
-    """Return how to make a random generator of the same type; None for other objects."""
-    if issubclass(kind, random.Random):
-        return own_random, (kind,)
+def reduce_fresh(obj: Any, kind: type) -> Any:
+    """Return how to make a random generator or a thread-local object; None for other objects."""
+    if issubclass(kind, (random.Random, threading.local)):
+        return own_instance, (kind,)
     numpy: Any = sys.modules.get("numpy.random")
     if numpy is not None:
         if issubclass(kind, numpy.Generator):
             return own_generator, (kind, type(obj.bit_generator))
         if issubclass(kind, (numpy.RandomState, numpy.BitGenerator)):
-            return own_random, (kind,)
+            return own_instance, (kind,)
         if kind is numpy.SeedSequence:
             return own_seed_sequence, (kind, obj.entropy, obj.spawn_key, obj.pool_size)
     if module_of(kind) == "torch._C" and kind.__name__ == "Generator":

@@ -1,4 +1,4 @@
-"""How the instance that a global is bound to is reduced: no code may ask for that global."""
+"""How an instance is reduced that has a name: no code may look it up by that name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from enact_pool._mirror.caller.instances import has_own_reduce, scope_that_names
 from enact_pool._mirror.caller.pickler import PROTOCOL
 from enact_pool._mirror.rebuild.values import bare_instance
 
-__all__ = ["reduce_global_instance"]
+__all__ = ["reduce_attribute", "reduce_global_instance"]
 
 _newobj: Any = vars(copyreg)["__newobj__"]
 
@@ -27,6 +27,24 @@ def reduce_global_instance(obj: Any, kind: type, dispatch_table: Container[type]
         reduced = obj.__reduce_ex__(PROTOCOL)
         if type(reduced) is str and scope_that_names(obj, reduced) is not None:
             # The name of a global, which is this very object.
+            return _newobj, (kind,), _default_state(obj, kind)
+    return None
+
+
+def reduce_attribute(obj: Any, kind: type, owner: Any, dispatch_table: Container[type]) -> Any:
+    """Return how to pickle an attribute of the class that is being pickled; None as above.
+
+    The reduction of a descriptor may look it up by its class and name.
+    """
+    if not issubclass(type(owner), type) or not has_own_reduce(kind) or kind in dispatch_table:
+        return None
+    names = [name for name, value in list(owner.__dict__.items()) if value is obj]
+    if not names:
+        return None
+    reduced = obj.__reduce_ex__(PROTOCOL)
+    if type(reduced) is tuple and any(each is owner for each in reduced[1]):
+        strings = [each for each in reduced[1] if type(each) is str]
+        if any(name in strings for name in names):
             return _newobj, (kind,), _default_state(obj, kind)
     return None
 

@@ -6,7 +6,7 @@ import contextvars
 import pickle
 from typing import Any
 
-from enact_pool._mirror.caller.context_variables import can_refer_to_variable
+from enact_pool._mirror.caller.definitions import definitions
 from enact_pool._mirror.caller.items import Item, Manifest
 from enact_pool._mirror.caller.needs import Needs
 from enact_pool._mirror.caller.pickling import pickle_value
@@ -71,53 +71,59 @@ def starting_manifest() -> Manifest:
 
 
 class _Context:
-    """The manifest of the caller's context variables that workers can find."""
+    """The manifest of the caller's context variables."""
 
     def __init__(self) -> None:
-        # The variables with their values, and the manifest with these: see `_State`.
-        self._seen: tuple[list[tuple[Any, Any]], Manifest] = [], ()
+        # The variables with their values, how many definitions were released when these were
+        # pickled, and the manifest with them: see `_State`.
+        self._seen: tuple[list[tuple[Any, Any]], int, Manifest] = [], 0, ()
 
     def manifests(self) -> tuple[Manifest, ...]:
         """Return the manifest of the variables; an empty tuple if no variable was ever set."""
         context = contextvars.copy_context()
-        before, manifest = self._seen
+        before, releases, manifest = self._seen
         if not len(context) and not manifest:
             return ()
         values = [
             (variable, value)
             for variable, value in context.items()
             # The variable of the decimal module is a part of the process state.
-            if variable.name != "decimal_context" and can_refer_to_variable(variable)
+            if variable.name != "decimal_context"
         ]
         if not values and not manifest:
             return ()
         if not (
-            len(values) == len(before)
+            # A variable whose definition was released has another key by now.
+            releases == definitions.releases
+            and len(values) == len(before)
             and all(
                 one[0] is other[0] and one[1] is other[1] and type(one[1]) in SHAREABLE
                 for one, other in zip(values, before, strict=True)
             )
         ):
             manifest = _with_values(values, manifest)
-            self._seen = values, manifest
+            self._seen = values, definitions.releases, manifest
         return (manifest,)
 
 
 def _with_values(values: list[tuple[Any, Any]], before: Manifest) -> Manifest:
-    needs = Needs()
-    sendable = []
+    """Return the manifest of the variables whose values, and defaults, can be pickled."""
+    snapshot, needs, pickles = Snapshot(), Needs(), []
     for pair in values:
+        own_needs = Needs()
         try:
-            pickle_value(pair, needs, repeated=True)
+            pickled = pickle_value(pair, own_needs, repeated=True)
         except BaseException as error:
             raise_interrupt(error)
             continue  # documented: only values that can be pickled are sent
-        sendable.append(pair)
-    pickled = pickle_value(sendable, needs, repeated=True)
+        if not any(item.kind == "broken" for item, _ in snapshot.manifest(own_needs)):
+            needs.add(own_needs)
+            pickles.append(pickled)
+    content = pickle.dumps(pickles, pickle.HIGHEST_PROTOCOL)
     item = before[-1][0] if before else None
-    if item is None or item.content != pickled:
-        item = Item(("context",), "context", (), pickled)
-    return (*Snapshot().manifest(needs), (item, True))
+    if item is None or item.content != content:
+        item = Item(("context",), "context", (), content)
+    return (*snapshot.manifest(needs), (item, True))
 
 
 _context = _Context()

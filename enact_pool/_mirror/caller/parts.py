@@ -15,6 +15,7 @@ from typing import Any
 
 from enact_pool._mirror.caller.definition import Definition
 from enact_pool._mirror.caller.definitions import definitions
+from enact_pool._mirror.caller.fresh_objects import FRESH
 from enact_pool._mirror.caller.functions import (
     dispatcher_parts,
     function_parts,
@@ -23,10 +24,11 @@ from enact_pool._mirror.caller.functions import (
 )
 from enact_pool._mirror.caller.libraries.classes import library_of
 from enact_pool._mirror.caller.libraries.library import Parts, Skeleton
+from enact_pool._mirror.caller.module_globals import is_of_standard_library
 from enact_pool._mirror.caller.pickler import ByValuePickler
 from enact_pool._mirror.caller.scopes import Scope, scopes
 from enact_pool._mirror.caller.typing_objects import object_parts
-from enact_pool._mirror.rebuild.attributes import fill_container
+from enact_pool._mirror.rebuild.attributes import fill_container, update_attributes
 from enact_pool._mirror.rebuild.classes import make_class, plain_new, set_class
 from enact_pool._mirror.rebuild.enums import make_enum, set_enum
 from enact_pool._mirror.rebuild.functions import (
@@ -38,15 +40,17 @@ from enact_pool._mirror.rebuild.functions import (
     set_dispatcher,
     set_function,
 )
-from enact_pool._mirror.rebuild.references import same_object
-from enact_pool._mirror.rebuild.values import make_context_variable
+from enact_pool._mirror.rebuild.references import imported_object, same_object
+from enact_pool._mirror.rebuild.values import bare_instance, make_context_variable
 from enact_pool._mirror.registry import module_of, qualname_of
 from enact_pool._wire.frames import SHAREABLE
 
 __all__ = ["DESCRIPTORS", "MADE", "parts_of", "registered_with"]
 
 # The attributes of a class that are made along with it.
-MADE = frozenset(("__dict__", "__weakref__", "_abc_impl", "__annotate_func__", "__slots__"))
+MADE = frozenset(
+    ("__dict__", "__weakref__", "_abc_impl", "__annotate_func__", "__slots__", "__class__")
+)
 DESCRIPTORS = (GetSetDescriptorType, MemberDescriptorType)
 
 # The name of each function of a class, its wrapper ("", "class" or "static"), and its parts.
@@ -130,11 +134,29 @@ def _cell(pickler: ByValuePickler, definition: Definition) -> Parts:
 def _container(pickler: ByValuePickler, definition: Definition) -> Parts:
     value = definition.value
     contents = dict(value) if type(value) is dict else list(value)
-    return type(value), (), fill_container, contents
+    if definition.place is None:
+        return type(value), (), fill_container, contents
+    return _imported(definition, type(value)(), fill_container, contents)
 
 
 def _value(pickler: ByValuePickler, definition: Definition) -> Parts:
-    return same_object, (definition.value,), None, None
+    value, kind = definition.value, type(definition.value)
+    if definition.place is None:
+        return same_object, (value,), None, None
+    if kind in FRESH:
+        make, made_of = FRESH[kind](value)
+        return _imported(definition, _Call(make, made_of), None, None)
+    if kind is object:
+        return _imported(definition, _Call(object, ()), None, None)
+    return _imported(definition, _Call(bare_instance, (kind,)), update_attributes, vars(value))
+
+
+def _imported(definition: Definition, otherwise: Any, setter: Any, state: Any) -> Parts:
+    """Return the parts of an object of an importable module: a worker has its own, or a new one."""
+    place: Any = definition.place
+    if is_of_standard_library(place):
+        setter = state = None
+    return imported_object, (*place, otherwise), setter, state
 
 
 # Classes
@@ -217,7 +239,8 @@ def _skeleton(pickler: ByValuePickler, definition: Definition) -> tuple[dict[str
     """Return the contents that a class must be made with, and its functions."""
     cls: Any = definition.value
     contents = {"__module__": cls.__dict__.get("__module__"), "__qualname__": qualname_of(cls)}
-    for name in ("__slots__", "__parameters__"):
+    # (Setting the last one later would change the class of the class.)
+    for name in ("__slots__", "__parameters__", "__class__"):
         if name in cls.__dict__:
             contents[name] = cls.__dict__[name]
     functions: Functions = []

@@ -25,12 +25,16 @@ import cloudpickle
 from enact_pool._mirror import rebuild
 from enact_pool._mirror.caller.arrays import numpy_is_loaded, reduce_array
 from enact_pool._mirror.caller.code_names import reduce_code
-from enact_pool._mirror.caller.context_variables import place_of_variable
 from enact_pool._mirror.caller.definition import Definition, is_dispatcher
 from enact_pool._mirror.caller.definitions import definitions
 from enact_pool._mirror.caller.functions import dispatcher_parts, function_parts, function_state
-from enact_pool._mirror.caller.instances import has_own_reduce, reduce_container, scope_that_names
+from enact_pool._mirror.caller.instances import (
+    has_own_reduce,
+    reduce_plain_instance,
+    scope_that_names,
+)
 from enact_pool._mirror.caller.libraries.reducers import add_reducers, reducers
+from enact_pool._mirror.caller.module_globals import module_globals
 from enact_pool._mirror.caller.needs import EVERY_NAME, Needs
 from enact_pool._mirror.caller.process_bound import (
     REFUSALS,
@@ -160,7 +164,8 @@ class ByValuePickler(AdvisingPickler, cloudpickle.Pickler):  # type: ignore[misc
     def _reduce_class(self, cls: Any) -> Any:
         definition = definitions.find_class(cls)
         if definition is None:
-            return super().reducer_override(cls)
+            place = module_globals.known_place_of_class(cls)
+            return super().reducer_override(cls) if place is None else (module_value, place)
         return self.refer(definition)
 
     def _reduce_member(self, member: Enum) -> Any:
@@ -183,7 +188,9 @@ class ByValuePickler(AdvisingPickler, cloudpickle.Pickler):  # type: ignore[misc
         if numpy_is_loaded() and (reduced := reduce_array(obj, kind)) is not None:
             return reduced
         if not has_own_reduce(kind):
-            return reduce_container(obj, kind)
+            if issubclass(kind, ModuleType):
+                return self._reduce_module(obj)
+            return reduce_plain_instance(obj, kind)
         if kind in self.dispatch_table:
             return NotImplemented
         reduced = obj.__reduce_ex__(PROTOCOL)
@@ -251,13 +258,10 @@ class ByValuePickler(AdvisingPickler, cloudpickle.Pickler):  # type: ignore[misc
     def _reduce_context_variable(self, variable: contextvars.ContextVar[Any]) -> Any:
         definition = definitions.known(variable)
         if definition is None:
-            place = place_of_variable(variable)
-            if place is None:
-                return NotImplemented
-            holder, name = place
-            if isinstance(holder, str):
-                return module_value, (holder, name)
-            definition = definitions.define(variable, "context_variable", holder.module)
+            place = module_globals.place_of(variable)
+            if place is not None:
+                return module_value, place
+            definition = definitions.define(variable, "context_variable")
         return self.refer(definition)
 
 
@@ -288,8 +292,7 @@ _SPECIAL: dict[type, Any] = {
     # It has a lock before Python 3.12.
     cached_property: lambda _, value: (cached_property_of, (value.func, value.attrname)),
     MethodType: ByValuePickler._reduce_method,
-    # Looked up at the call, since the pickler of definitions overrides it.
-    contextvars.ContextVar: lambda pickler, variable: pickler._reduce_context_variable(variable),
+    contextvars.ContextVar: ByValuePickler._reduce_context_variable,
 }
 
 ByValuePickler.dispatch_table = ChainMap(

@@ -27,6 +27,7 @@ from enact_pool._mirror.caller.fingerprint import Fingerprint
 from enact_pool._mirror.caller.items import Item
 from enact_pool._mirror.caller.parts import parts_of
 from enact_pool._mirror.caller.scopes import Scope
+from enact_pool._python.interrupts import raise_interrupt
 
 __all__ = ["Inspection", "current_record"]
 
@@ -144,7 +145,7 @@ def _pickle(definition: Definition, record: Record) -> None:
         Item(
             slot,
             "object",
-            (key, kind, needed),
+            (key, kind, definition.label, needed),
             content,
             buffers,
             definition.value,
@@ -152,7 +153,14 @@ def _pickle(definition: Definition, record: Record) -> None:
         )
     ]
     if setter is not None:
-        content, buffers, needs = dumps((setter, state), definition)
+        try:
+            content, buffers, needs = dumps((setter, state), definition)
+        except BaseException as error:
+            raise_interrupt(error)
+            if definition.place is None:
+                raise
+            setter = None  # the worker's own has the state that its module gave it
+    if setter is not None:
         record.needs.add(needs)
         needed = [each.key for each in needs.definitions]
         item = Item(("state", key), "state", (key, needed), content, buffers)

@@ -18,6 +18,7 @@ from enact_pool._mirror.caller.definition import Definition
 from enact_pool._mirror.caller.definitions import definitions
 from enact_pool._mirror.caller.fork_safe_lock import ForkSafeLock
 from enact_pool._mirror.caller.items import Item, Manifest
+from enact_pool._mirror.caller.module_globals import module_globals
 from enact_pool._mirror.caller.needs import EVERY_NAME, Needs
 from enact_pool._mirror.caller.records import Inspection, current_record
 from enact_pool._mirror.caller.scopes import IMPLICIT, Scope, scopes
@@ -40,6 +41,7 @@ _MOST_REMEMBERED = 256
 def _refresh_globals() -> None:
     releases = definitions.releases
     if scopes.refresh():
+        module_globals.refresh()
         release_replaced()
     sweep_if_due()
     if definitions.releases != releases:
@@ -265,8 +267,7 @@ def _inspect(need: Any, inspection: Inspection) -> tuple[list[Item], Needs]:
             if need.record is not None:
                 # Its last state that could be sent, which some workers already have.
                 return list(need.record.items), need.record.needs
-            name = need.name or getattr(need.value, "__qualname__", need.kind)
-            reason = f"{name} cannot be sent: {describe(error)[0]}"
+            reason = f"{need.label} cannot be sent: {describe(error)[0]}"
             return [Item(("object", need.key), "broken", (need.key, reason))], Needs()
         return [*record.items, *record.changes.values()], record.needs
     scope, name = need

@@ -9,6 +9,7 @@ from typing import Any
 
 from enact_pool._mirror.caller.definition import LruCache
 from enact_pool._mirror.caller.definitions import definitions
+from enact_pool._mirror.caller.module_globals import provides
 from enact_pool._mirror.caller.scopes import scopes
 from enact_pool._mirror.rebuild.attributes import set_attributes
 from enact_pool._mirror.rebuild.functions import make_cached, set_cached
@@ -43,7 +44,7 @@ def object_parts(obj: Any) -> tuple[Any, tuple[Any, ...], Any, Any] | None:
         isinstance(owner, ModuleType)
         and scopes.is_importable(owner.__name__, owner)
         and type(name) is str
-        and (type(obj) is not LruCache or "<locals>" not in name)
+        and (type(obj) is not LruCache or provides(owner, name, obj))
     ):
         return None
     kind = type(obj)

@@ -11,7 +11,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["REGISTERED", "change_attribute", "fill_container", "set_attributes"]
+__all__ = [
+    "REGISTERED",
+    "change_attribute",
+    "fill_container",
+    "set_attributes",
+    "update_attributes",
+]
 
 # The prefix of the name of a change that registers a class with an abstract base class.
 REGISTERED = "registered with: "
@@ -21,6 +27,12 @@ def set_attributes(value: Any, attributes: dict[str, Any]) -> Any:
     """Set attributes of any object."""
     for name, attribute in attributes.items():
         setattr(value, name, attribute)
+    return value
+
+
+def update_attributes(value: Any, attributes: dict[str, Any]) -> Any:
+    """Set attributes of an instance, without its own `__setattr__`."""
+    vars(value).update(attributes)
     return value
 
 

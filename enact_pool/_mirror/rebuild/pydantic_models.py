@@ -1,8 +1,9 @@
-"""Generic models of pydantic with arguments, such as `Model[int]`."""
+"""What pydantic makes: generic models with arguments (`Model[int]`), and validated functions."""
 
 from __future__ import annotations
 
 from enact_pool._mirror.rebuild.classes import make_class, set_class
+from enact_pool._mirror.registry import complete_definition
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -10,7 +11,7 @@ if TYPE_CHECKING:
 
     from enact_pool._mirror.rebuild.classes import ClassParts
 
-__all__ = ["make_parametrized", "set_parametrized"]
+__all__ = ["make_parametrized", "make_validator", "set_parametrized"]
 
 
 def make_parametrized(parts: ClassParts, origin: Any, arguments: tuple[Any, ...]) -> type:
@@ -27,3 +28,11 @@ def make_parametrized(parts: ClassParts, origin: Any, arguments: tuple[Any, ...]
 def set_parametrized(cls: type, state: dict[str, Any]) -> type:
     """Set the attributes of a model, unless it is complete."""
     return cls if "__pydantic_fields__" in cls.__dict__ else set_class(cls, state)
+
+
+def make_validator(function: Any, config: Any, validates_return: bool) -> Any:
+    """Make what `validate_call` calls: it reads the annotations of the function."""
+    from pydantic._internal import _validate_call
+
+    complete_definition(function)
+    return _validate_call.ValidateCallWrapper(function, config, validates_return, None)

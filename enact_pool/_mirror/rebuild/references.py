@@ -10,7 +10,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["bound_method", "function_of", "global_value", "module_value", "same_object"]
+__all__ = [
+    "bound_method",
+    "function_of",
+    "global_value",
+    "imported_object",
+    "module_value",
+    "same_object",
+]
 
 
 def same_object(value: Any) -> Any:
@@ -37,3 +44,13 @@ def module_value(module: str, name: str) -> Any:
     """Return the global of an importable module with this name."""
     __import__(module)
     return sys.modules[module].__dict__[name]
+
+
+def imported_object(module: str, name: str, otherwise: Any) -> Any:
+    """Return the global of an importable module with this name, or another object of its type.
+
+    The caller may have set the global itself: then a new process has none, or one of another type.
+    """
+    __import__(module)
+    found = sys.modules[module].__dict__.get(name)
+    return found if type(found) is type(otherwise) else otherwise

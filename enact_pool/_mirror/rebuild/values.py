@@ -19,10 +19,11 @@ __all__ = [
     "call_with_keywords",
     "load_library",
     "make_context_variable",
+    "new_instance",
     "new_lock",
     "new_rlock",
     "own_generator",
-    "own_random",
+    "own_instance",
     "own_seed_sequence",
     "own_torch_generator",
     "set_contents",
@@ -51,8 +52,8 @@ def weak_method(owner: Any, function: Any) -> Any:
     return WeakMethod(MethodType(function, owner))
 
 
-def own_random(kind: Any) -> Any:
-    """Make a random generator whose stream is this process's own."""
+def own_instance(kind: Any) -> Any:
+    """Make an object that is this process's own, such as a random generator."""
     return kind()
 
 
@@ -107,6 +108,11 @@ def set_contents(made: Any, contents: tuple[Any, list[Any], list[Any]]) -> None:
         list.extend(made, items)
     for key, value in pairs:
         dict.__setitem__(made, key, value)
+
+
+def new_instance(kind: Any, *arguments: Any) -> Any:
+    """Make an instance with the `__new__` of its class."""
+    return kind.__new__(kind, *arguments)
 
 
 def bare_instance(kind: Any) -> Any:

@@ -27,7 +27,7 @@ import pickle
 
 from enact_pool._mirror.registry import registry
 from enact_pool._mirror.worker.definitions import Definitions
-from enact_pool._mirror.worker.failures import Failures
+from enact_pool._mirror.worker.failures import Failures, exit_if_forked
 from enact_pool._mirror.worker.operations import load_content
 from enact_pool._mirror.worker.scope_globals import DATA_KINDS, ScopeGlobals
 
@@ -112,11 +112,16 @@ class Copies:
         def set_variables() -> None:
             import contextvars
 
-            values = load_content(content)
+            pickles = load_content(content)
             context = contextvars.copy_context()
-            for variable, value in values:
+            for pickled in pickles:
+                try:
+                    variable, value = load_content(pickled)
+                except BaseException:
+                    exit_if_forked()
+                    continue  # documented: the variable has its default
                 context.run(variable.set, value)
-            self.context = context if values else None
+            self.context = context if pickles else None
 
         return set_variables
 

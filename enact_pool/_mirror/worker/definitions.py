@@ -31,10 +31,13 @@ class Definitions:
         self._failures = failures
         # What was received and is not loaded yet, by key.
         self._objects: dict[str, tuple[Any, str, list[str]]] = {}
+        # What messages call the definitions.
+        self._labels: dict[str, str] = {}
         self._states: dict[str, tuple[Any, list[str]]] = {}
         self._changes: dict[str, list[tuple[str, Any, list[str]]]] = {}
-        # Values that are being made.
+        # Values whose needs are being completed, and objects that are being made, in order.
         self._loading: set[str] = set()
+        self._making: list[str] = []
         # Objects that could be made, but not completed.
         self._incomplete: dict[str, Any] = {}
 
@@ -51,12 +54,13 @@ class Definitions:
     # Operations: each returns the step that completes it, or None.
 
     def add(
-        self, arguments: tuple[str, str, list[str]], content: Any
+        self, arguments: tuple[str, str, str, list[str]], content: Any
     ) -> Callable[[], object] | None:
         """Receive how an object is made."""
-        key, kind, needed = arguments
+        key, kind, label, needed = arguments
         self._failures.definitions.pop(key, None)
         self._kinds[key] = kind
+        self._labels[key] = label
         self._objects[key] = content, kind, needed
         known = registry.objects.get(key)
         if known is None:
@@ -116,6 +120,7 @@ class Definitions:
         self._states.pop(key, None)
         self._changes.pop(key, None)
         self._kinds.pop(key, None)
+        self._labels.pop(key, None)
         self._incomplete.pop(key, None)
 
     # What is needed
@@ -124,6 +129,13 @@ class Definitions:
         """Make an object that was received. Raises `MissingDefinition`."""
         if key in self._failures.definitions:
             raise MissingDefinition(self._failures.definitions[key])
+        if key in self._incomplete:
+            self._revive(key)
+            return registry.objects[key]
+        if key in self._making:
+            cycle = [*self._making[self._making.index(key) :], key]
+            first, *others = (self._labels[each] for each in cycle)
+            raise MissingDefinition(f"making {first} needs {', which needs '.join(others)}")
         if key not in self._objects:
             raise MissingDefinition(f"the definition {key} was not received")
         content, kind, needed = self._objects[key]
@@ -140,8 +152,12 @@ class Definitions:
                 if key in registry.objects:
                     return registry.objects[key]
             self._objects.pop(key, None)
-            maker, arguments = load_content(content)
-            value = maker(*arguments)
+            self._making.append(key)
+            try:
+                maker, arguments = load_content(content)
+                value = maker(*arguments)
+            finally:
+                self._making.remove(key)
             if issubclass(type(value), type):
                 note_members(key, value)
         except BaseException as error:
@@ -196,7 +212,7 @@ class Definitions:
         if isinstance(error, MissingDefinition):
             reason = str(error)
         else:
-            names = ", ".join(name for _, name in places) or "a definition"
+            names = ", ".join(name for _, name in places) or self._labels[key]
             reason = f"{names} cannot be rebuilt: {error_text(error)}"
         self._failures.definitions[key] = reason
         for place in places:

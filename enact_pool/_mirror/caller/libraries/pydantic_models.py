@@ -1,15 +1,30 @@
-"""Parametrized models of pydantic: `Model[int]`, which pydantic keeps in a cache."""
+"""What pydantic makes: parametrized models, which it keeps in a cache, and validated functions."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from enact_pool._mirror.caller.definition import Definition
-from enact_pool._mirror.caller.libraries.library import Library, Parts, Skeleton
+from enact_pool._mirror.caller.libraries.library import Library, Parts, Skeleton, loaded
 from enact_pool._mirror.caller.needs import Needs
-from enact_pool._mirror.rebuild.pydantic_models import make_parametrized, set_parametrized
+from enact_pool._mirror.rebuild.pydantic_models import (
+    make_parametrized,
+    make_validator,
+    set_parametrized,
+)
 
-__all__ = ["LIBRARY"]
+__all__ = ["LIBRARY", "add_reducers"]
+
+
+def add_reducers(reducers: dict[type, Callable[[Any], Any]]) -> None:
+    """Add the reducers of pydantic's objects."""
+    reducers[loaded("pydantic._internal._validate_call").ValidateCallWrapper] = _reduce_validator
+
+
+def _reduce_validator(validator: Any) -> Any:
+    config = validator.config_wrapper.config_dict
+    return make_validator, (validator.function, config, validator.validate_return)
 
 
 def _is_parametrized(cls: Any) -> bool:

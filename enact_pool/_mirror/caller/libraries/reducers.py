@@ -6,7 +6,12 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from enact_pool._mirror.caller.libraries import msgspec_types, sqlalchemy_values
+from enact_pool._mirror.caller.libraries import (
+    msgspec_types,
+    pydantic_models,
+    sqlalchemy_values,
+    wrapt_proxies,
+)
 
 __all__ = ["add_reducers", "reducers"]
 
@@ -19,7 +24,9 @@ reducers: Reducers = {}
 # reducers.
 _not_added: dict[str, tuple[str, Callable[[Reducers], None]]] = {
     "msgspec": ("to_builtins", msgspec_types.add_reducers),
+    "pydantic._internal._validate_call": ("ValidateCallWrapper", pydantic_models.add_reducers),
     "sqlalchemy.orm": ("registry", sqlalchemy_values.add_reducers),
+    "wrapt": ("wrap_function_wrapper", wrapt_proxies.add_reducers),
 }
 
 
