@@ -7,7 +7,6 @@ Each function below returns the maker, its arguments, a setter and the state tha
 from __future__ import annotations
 
 import abc
-import contextvars
 import sys
 from collections.abc import Callable
 from types import FunctionType, GetSetDescriptorType, MemberDescriptorType, ModuleType
@@ -15,7 +14,6 @@ from typing import Any
 
 from enact_pool._mirror.caller.definition import Definition
 from enact_pool._mirror.caller.definitions import definitions
-from enact_pool._mirror.caller.fresh_objects import FRESH
 from enact_pool._mirror.caller.functions import (
     dispatcher_parts,
     function_parts,
@@ -24,24 +22,26 @@ from enact_pool._mirror.caller.functions import (
 )
 from enact_pool._mirror.caller.libraries.classes import library_of
 from enact_pool._mirror.caller.libraries.library import Parts, Skeleton
-from enact_pool._mirror.caller.module_globals import is_of_standard_library
 from enact_pool._mirror.caller.pickler import ByValuePickler
 from enact_pool._mirror.caller.scopes import Scope, scopes
 from enact_pool._mirror.caller.typing_objects import object_parts
-from enact_pool._mirror.rebuild.attributes import fill_container, update_attributes
+from enact_pool._mirror.caller.value_parts import (
+    Call,
+    cell_parts,
+    container_parts,
+    context_variable_parts,
+    value_parts,
+)
 from enact_pool._mirror.rebuild.classes import make_class, plain_new, set_class
 from enact_pool._mirror.rebuild.enums import make_enum, set_enum
 from enact_pool._mirror.rebuild.functions import (
     make_cached,
-    make_cell,
     make_function,
     set_cached,
-    set_cell,
     set_dispatcher,
     set_function,
 )
-from enact_pool._mirror.rebuild.references import imported_object, same_object
-from enact_pool._mirror.rebuild.values import bare_instance, make_context_variable
+from enact_pool._mirror.rebuild.references import same_object
 from enact_pool._mirror.registry import module_of, qualname_of
 from enact_pool._wire.frames import SHAREABLE
 
@@ -59,7 +59,10 @@ Functions = list[tuple[str, str, Any]]
 
 def parts_of(pickler: ByValuePickler, definition: Definition) -> Parts:
     """Return the parts of a definition; add what they need to the pickler's needs."""
-    return _PARTS[definition.kind](pickler, definition)
+    of_value = _VALUE_PARTS.get(definition.kind)
+    return (
+        _PARTS[definition.kind](pickler, definition) if of_value is None else of_value(definition)
+    )
 
 
 def _function(pickler: ByValuePickler, definition: Definition) -> Parts:
@@ -78,16 +81,6 @@ def _arguments(pickler: ByValuePickler, function: FunctionType, scope: Scope) ->
     return function_parts(function, scope, pickler.cells(function), pickler.needs)
 
 
-class _Call:
-    """A stand-in in a pickle: unpickling it calls a function, whose result takes its place."""
-
-    def __init__(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-        self._reduced = function, arguments
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return self._reduced
-
-
 def _cache(pickler: ByValuePickler, definition: Definition) -> Parts:
     cached = definition.value
     inner = cached.__wrapped__
@@ -96,7 +89,7 @@ def _cache(pickler: ByValuePickler, definition: Definition) -> Parts:
     if scope is None or definitions.known(inner) is not None:
         made, state = inner, None
     else:
-        made = _Call(make_function, _arguments(pickler, inner, scope))
+        made = Call(make_function, _arguments(pickler, inner, scope))
         state = function_state(inner, scope, pickler.needs)
     arguments = cached.cache_parameters(), made
     return make_cached, arguments, set_cached, (state, attributes)
@@ -112,51 +105,6 @@ def _dispatcher(pickler: ByValuePickler, definition: Definition) -> Parts:
 
 def _typing_object(pickler: ByValuePickler, definition: Definition) -> Parts:
     return object_parts(definition.value) or (same_object, (definition.value,), None, None)
-
-
-def _context_variable(pickler: ByValuePickler, definition: Definition) -> Parts:
-    variable: contextvars.ContextVar[Any] = definition.value
-    try:
-        default: tuple[Any, ...] = (contextvars.Context().run(variable.get),)
-    except LookupError:
-        default = ()
-    return make_context_variable, (variable.name, default), None, None
-
-
-def _cell(pickler: ByValuePickler, definition: Definition) -> Parts:
-    try:
-        contents: tuple[Any, ...] = (definition.value.cell_contents,)
-    except ValueError:
-        contents = ()
-    return make_cell, (), set_cell, contents
-
-
-def _container(pickler: ByValuePickler, definition: Definition) -> Parts:
-    value = definition.value
-    contents = dict(value) if type(value) is dict else list(value)
-    if definition.place is None:
-        return type(value), (), fill_container, contents
-    return _imported(definition, type(value)(), fill_container, contents)
-
-
-def _value(pickler: ByValuePickler, definition: Definition) -> Parts:
-    value, kind = definition.value, type(definition.value)
-    if definition.place is None:
-        return same_object, (value,), None, None
-    if kind in FRESH:
-        make, made_of = FRESH[kind](value)
-        return _imported(definition, _Call(make, made_of), None, None)
-    if kind is object:
-        return _imported(definition, _Call(object, ()), None, None)
-    return _imported(definition, _Call(bare_instance, (kind,)), update_attributes, vars(value))
-
-
-def _imported(definition: Definition, otherwise: Any, setter: Any, state: Any) -> Parts:
-    """Return the parts of an object of an importable module: a worker has its own, or a new one."""
-    place: Any = definition.place
-    if is_of_standard_library(place):
-        setter = state = None
-    return imported_object, (*place, otherwise), setter, state
 
 
 # Classes
@@ -309,11 +257,14 @@ _PARTS: dict[str, Callable[[ByValuePickler, Definition], Parts]] = {
     "enum": _enum,
     "cache": _cache,
     "dispatcher": _dispatcher,
-    "cell": _cell,
     "new_type": _typing_object,
     "type_variable": _typing_object,
     "alias": _typing_object,
-    "context_variable": _context_variable,
-    "container": _container,
-    "value": _value,
+}
+
+_VALUE_PARTS: dict[str, Callable[[Definition], Parts]] = {
+    "cell": cell_parts,
+    "container": container_parts,
+    "context_variable": context_variable_parts,
+    "value": value_parts,
 }
