@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: test field foreign demo check bench chaos chromium pictures clean
+.PHONY: test field foreign demo check mutants bench chaos chromium pictures clean
 
 # On two CPUs at once: each process has workers, temporary files and a mark of its own.
 test: $(VENV)/test.done
@@ -26,6 +26,10 @@ check: $(VENV)/check.done
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Changes the core in a thousand ways, and runs its tests for each: takes half an hour.
+mutants: $(VENV)/mutants.done
+	$(BIN)/python tests/mutants.py $(MUTANTS_ARGS)
+
 bench: $(VENV)/bench.done
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
@@ -44,6 +48,7 @@ pictures: $(VENV)/test.done
 $(VENV)/demo.done: EXTRAS :=
 $(VENV)/test.done: EXTRAS := [test]
 $(VENV)/check.done: EXTRAS := [check,test,bench]
+$(VENV)/mutants.done: EXTRAS := [mutants,test]
 $(VENV)/bench.done: EXTRAS := [bench]
 $(VENV)/chaos.done: EXTRAS :=
 
@@ -53,4 +58,4 @@ $(VENV)/%.done: setup.cfg pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) mutants build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -57,13 +57,13 @@ class Left(Generic[LaneT, RunT]):
         held: Lanes that it has not released; those that it has not drained are doomed.
         offered: Lanes that were offered to it, to be released.
         surplus: Lanes above the limit, which are drained.
-        ring_for: A run whose doorbell is to be rung.
+        next_waiting: A run whose doorbell is to be rung.
     """
 
     held: list[LaneT]
     offered: list[LaneT]
     surplus: list[LaneT]
-    ring_for: RunT | None
+    next_waiting: RunT | None
 
 
 @define
@@ -98,21 +98,21 @@ class LeaseBook(Sharing[LaneT, RunT]):
         surplus: list[LaneT] = []
         # What was needed above the limit is not when the run that was in the way is gone.
         if len(self._leases) > self.limit and not self._is_nested(self.runs.get(run)):
-            while self._idle and self._has_more_than(self.limit + len(held) + len(surplus)):
+            while self._idle and self._has_more_than(self.limit + len(held)):
                 lane = self._idle[-1]
                 if self.state(lane) == "idle":
                     # If an interrupt comes now, it is among those that are held the next time.
                     _change(self._leases[lane], "draining", run, now)
                     surplus.append(lane)
                 self._idle.pop()
-        ring_for = None
+        next_waiting = None
         # Its doorbell may have been rung, and it has not asked since.
         if self.waiting and (self._idle or not self._has_more_than(self.limit - 1)):
-            ring_for = self._pop_waiting(now)
-        if not (held or offered or surplus or ring_for is not None):
+            next_waiting = self._pop_waiting(now)
+        if not (held or offered or surplus or next_waiting is not None):
             self.runs.pop(run, None)
             return None
-        return Left(held, offered, surplus, ring_for)
+        return Left(held, offered, surplus, next_waiting)
 
     def forget(self, run: RunT) -> None:
         """Forget a run that has left."""

@@ -87,7 +87,7 @@ class SetupSender:
         if wrappers:
             setup.wrappers = [pickled for pickled, _ in wrappers]
             self.manifests += tuple(source.manifest(needs) for _, needs in wrappers)
-        setup.sends_exceptions = source.gives_exceptions
+        setup.sends_exceptions = source.sends_exceptions
         setup.shows_outputs = extras.shows_outputs
         setup.captures_output = extras.captures_output
         setup.max_memory = extras.max_memory

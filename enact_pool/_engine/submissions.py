@@ -41,7 +41,7 @@ class SubmissionQueue(TaskSource):
     """
 
     item_is, common_is = "call", "call"
-    gives_exceptions = goes_on = has_own_streams = True
+    sends_exceptions = goes_on = has_own_streams = True
 
     def __init__(self) -> None:
         self.pid = os.getpid()

@@ -40,7 +40,7 @@ class TaskSource:
 
     Attributes:
         item_is, common_is: What an item is, and what they have in common, for messages.
-        gives_exceptions: Whether outcomes contain exceptions, besides their texts.
+        sends_exceptions: Whether outcomes contain exceptions, besides their texts.
         goes_on: Whether more tasks may come after some could not be run for want of workers.
         is_lazy: Whether tasks are taken as they are needed, with `pull`.
         has_own_streams: Whether it observes the run, and knows where each task prints.
@@ -55,7 +55,7 @@ class TaskSource:
 
     item_is: str
     common_is: str
-    gives_exceptions = False
+    sends_exceptions = False
     goes_on = False
     is_lazy = True
     has_own_streams = False

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from enact_pool._core.lane_states import Starvation
 from enact_pool._core.observer import Hooks
-from enact_pool._core.postmortem import examine
+from enact_pool._core.postmortem import Verdict, examine
 from enact_pool._core.release_order import ReleaseOrder
 from enact_pool._core.schedule import Schedule
 from enact_pool._core.timing import IDLE_SECONDS, LATE_NS, LOOK_SECONDS, ROUND_SECONDS
@@ -18,6 +18,8 @@ from enact_pool._engine.poller import LanePoller
 from enact_pool._engine.run_lanes import RunLanes
 from enact_pool._engine.task_source import TaskSource
 from enact_pool._lanes.base import Lane
+from enact_pool._lanes.death import Death
+from enact_pool._model.limits import LimitViolation
 from enact_pool._model.results import ParallelResult
 from enact_pool._system.spin_poll import SPIN_SECONDS
 
@@ -270,9 +272,21 @@ class Waiter:
             if verdict.ran_ms:
                 for died in hooks.task_died:
                     died(verdict.task, report.ended_ns)
-            if verdict.kind == "violated" and lane.violation is not None:
-                self._outcomes.violated(verdict, lane.violation)
-            elif verdict.kind == "cancelled":
-                self._outcomes.cancelled([verdict.task], lanes.cancel_reason, verdict.ran_ms)
-            else:
-                self._outcomes.crashed(verdict, death, fault, seen_late=seen_late)
+            self._settle(verdict, lane.violation, death, fault, seen_late=seen_late)
+
+    def _settle(
+        self,
+        verdict: Verdict,
+        violation: LimitViolation | None,
+        death: Death,
+        fault: str,
+        *,
+        seen_late: bool,
+    ) -> None:
+        """Settle a task whose worker has died."""
+        if verdict.kind == "violated" and violation is not None:
+            self._outcomes.violated(verdict, violation)
+        elif verdict.kind == "cancelled":
+            self._outcomes.cancelled([verdict.task], self._lanes.cancel_reason, verdict.ran_ms)
+        else:
+            self._outcomes.crashed(verdict, death, fault, seen_late=seen_late)

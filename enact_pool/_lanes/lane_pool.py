@@ -192,7 +192,7 @@ class LanePool:
 
     def _clean_up(self, run: LeaseHolder, left: Left[Lane, LeaseHolder]) -> None:
         """End or release the lanes that a run has left."""
-        self._ring(left.ring_for)
+        self._ring(left.next_waiting)
         for lane in left.held:
             if not lane.drained_at:
                 lane.kill()
@@ -309,8 +309,8 @@ class LanePool:
         if self._postpones(lambda: self.discard(lane)):
             return
         with self._locked() as book:
-            ring_for = book.discard(lane, self._clock())
-        self._ring(ring_for)
+            next_waiting = book.discard(lane, self._clock())
+        self._ring(next_waiting)
 
     def _ring(self, run: LeaseHolder | None) -> None:
         doorbell = None if run is None else self._doorbells.get(run)

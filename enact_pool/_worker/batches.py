@@ -67,7 +67,7 @@ class BatchRunner:
         max_memory: The memory limit in bytes; 0 for none.
         process_state: What callables cannot change for good. It is set after the initializer ran.
         refusal: Why no batch can run here, as a pickled description; empty if batches can run.
-        is_spoilt: Whether a callable has left this process in a state in which no other may run.
+        must_exit: Whether a callable has left this process in a state in which no other may run.
     """
 
     process_state: ProcessState
@@ -88,7 +88,7 @@ class BatchRunner:
         self.hooks: BatchHooks | None = None
         self.max_memory = 0
         self.refusal = b""
-        self.is_spoilt = False
+        self.must_exit = False
         self._permits = permits
         self._answers = answers
         self._answers_inode = os.fstat(answers).st_ino
@@ -112,7 +112,7 @@ class BatchRunner:
         if self.refusal:
             # Another worker may be able to run it.
             self.write(pack_answer(Answer.UNLOADABLE, last, self.refusal))
-            self.is_spoilt = True
+            self.must_exit = True
             return
         self._recorder.record_loading(last, _monotonic_ns())
         try:
@@ -136,8 +136,8 @@ class BatchRunner:
                 # The callable has cleared them: nothing can be unpickled here any more.
                 os._exit(LOST_PIPES)
             if self.process_state.is_lost:
-                self.is_spoilt = True
-            if self.is_spoilt:
+                self.must_exit = True
+            if self.must_exit:
                 # The parent finds out which tasks this worker does not run.
                 self._write_journal()
                 return
@@ -145,7 +145,7 @@ class BatchRunner:
         self._write_journal()
         # No answer waits for what follows.
         self.process_state.restore_untracked()
-        self.is_spoilt = self.process_state.is_lost
+        self.must_exit = self.process_state.is_lost
         self._check_memory()
         if done != last:
             self.write(pack_answer(Answer.SKIPPED, last))
@@ -215,7 +215,7 @@ class BatchRunner:
             # The callable has left a thread whose name raises, say, or patched a function that
             # this calls, or left a stream that exits when it is flushed. The callable has its
             # answer, but is the last one that runs here.
-            report, self.is_spoilt = None, True
+            report, self.must_exit = None, True
         if report is not None:
             # Writing may take long, and is not the callable's time.
             self._recorder.record_resting()
@@ -246,7 +246,7 @@ class BatchRunner:
             output = hooks.read_output()
         except OSError:
             # The callable has closed the files. It has its answer, but is the last one here.
-            self.is_spoilt = True
+            self.must_exit = True
             return
         if output is not None:
             # Writing this is not the callable's time, either.
@@ -260,7 +260,7 @@ class BatchRunner:
         most = self.max_memory
         # The peak may be past, includes that of a large parent, and includes shared memory.
         if most and (_peak_bytes() > most or self.process_state.has_children):
-            self.is_spoilt |= own_bytes(self.guard.pid, most) > most
+            self.must_exit |= own_bytes(self.guard.pid, most) > most
 
     def _write_journal(self) -> None:
         """Write the answers that have been collected."""

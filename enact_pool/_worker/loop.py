@@ -82,7 +82,7 @@ class WorkerLoop:
                 else:
                     with batches.hooks:
                         batches.run(first, first + count - 1, payload)
-                if batches.is_spoilt:
+                if batches.must_exit:
                     return
             else:
                 raise FrameError("the setup of this run is lost")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -210,3 +211,18 @@ def active_wrappers(_: object) -> str:
 
 async def active_wrappers_later(_: object) -> str:
     return active_wrappers(_)
+
+
+def spin_for_ever(_: object) -> None:
+    while True:
+        pass
+
+
+class StartsProcess:
+    """Starts a long-running program, in its worker's session or in a new one."""
+
+    def __init__(self, own_session: bool) -> None:
+        self.own_session = own_session
+
+    def run(self, _: object) -> int:
+        return subprocess.Popen(["sleep", "300"], start_new_session=self.own_session).pid

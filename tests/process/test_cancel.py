@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 import sample_callables as samples
 import sample_pickles as pickles
-from test_limits import StartsProcess, assert_ends, spin_for_ever
+from checks import assert_ends
+from sample_callables import StartsProcess, spin_for_ever
 
 from enact_pool import (
     Err,

@@ -16,6 +16,7 @@ import psutil
 import pytest
 import sample_callables as samples
 import sample_initializers as initializers
+from checks import assert_each_started_once
 from sample_callables import logged
 
 import enact_pool._engine.answers
@@ -42,10 +43,6 @@ WITH_STACK: dict[Function, str] = {
     fatal_callables.overflow_c_stack: "overflow_c_stack",
     fatal_callables.abort_at_memory_limit: "abort_at_memory_limit",
 }
-
-
-def assert_each_started_once(log: Path, count: int) -> None:
-    assert sorted(map(int, log.read_text().split())) == list(range(count))
 
 
 @pytest.mark.parametrize("action", [*SIGNALS, *EXITS], ids=lambda action: action.__name__)

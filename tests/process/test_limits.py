@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -16,8 +15,8 @@ import numpy as np
 import psutil
 import pytest
 import sample_callables as samples
-from sample_callables import logged
-from test_deaths import assert_each_started_once
+from checks import assert_each_started_once, assert_ends
+from sample_callables import StartsProcess, logged, spin_for_ever
 
 import enact_pool._lanes.limit_enforcer
 from enact_pool import (
@@ -37,11 +36,6 @@ from enact_pool import (
 from tests.timings import set_timing
 
 MEGABYTE = 1 << 20
-
-
-def spin_for_ever(_: object) -> None:
-    while True:
-        pass
 
 
 def hold_the_gil_for_ever(_: object) -> None:
@@ -387,30 +381,6 @@ def test_fail_fast_must_be_a_bool() -> None:
     for function in FUNCTIONS[:-1]:
         with pytest.raises(TypeError, match="fail_fast must be"):
             function(fail_fast=1)
-
-
-class StartsProcess:
-    """Starts a long-running program, in its worker's session or in a new one."""
-
-    def __init__(self, own_session: bool) -> None:
-        self.own_session = own_session
-
-    def run(self, _: object) -> int:
-        return subprocess.Popen(["sleep", "300"], start_new_session=self.own_session).pid
-
-
-def assert_ends(pid: int) -> None:
-    # Polled, since only its parent would be notified, and the process is not our child.
-    deadline = time.monotonic() + 30
-    while is_alive(pid):
-        assert time.monotonic() < deadline
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
 
 
 @pytest.mark.parametrize("own_session", [False, True])

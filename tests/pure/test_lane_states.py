@@ -180,3 +180,73 @@ def test_a_round_in_which_a_worker_was_busy_begins_anew() -> None:
         starvation.begin_round()
         found.append(starvation.is_starved(0, 3, at_rest=at_rest, may_go_on=False))
     assert found == [False, False, False, True]
+
+
+def test_a_worker_that_was_never_seen_is_not_starved() -> None:
+    for answered in (0, 1):
+        assert rounds([answered]) == [False]
+    assert rounds([1, 1, 2, 2, 2], may_go_on=True) == [False] * 5
+
+
+def test_only_the_last_round_counts() -> None:
+    starvation: Starvation[int] = Starvation()
+    starvation.begin_round()
+    assert not starvation.is_starved(0, 3, at_rest=True, may_go_on=False)
+    starvation.begin_round()
+    starvation.begin_round()
+    assert not starvation.is_starved(0, 3, at_rest=True, may_go_on=False)
+
+
+def test_a_lane_that_works_is_hungry_at_first() -> None:
+    states = states_with(0, 3)
+    states.starting.add(0)
+    states._schedule.add_lane(0, proven=True)
+    states.activate(0)
+    assert (states.starting, states.working, states.hungry) == (set(), {0}, {0})
+    assert (states.idle, states.draining) == (set(), set())
+    states.become_idle(0, 0.0)
+    assert states.idle == {0}
+    states.remove(0)
+    states.remove(0)
+    assert (states.starting, states.working, states.hungry) == (set(), set(), set())
+    assert states.idle == set()
+    states.starting.add(0)
+    states.remove(0)
+    assert not states.starting
+
+
+def test_illegal_changes_say_what_is_wrong() -> None:
+    states = states_with(1, 1)
+    with pytest.raises(IllegalTransition, match=r"^only a lane that works can be idle$"):
+        states.become_idle(7, 0.0)
+    with pytest.raises(IllegalTransition, match=r"^a lane that works cannot be drained$"):
+        states.drain(0)
+
+
+def test_no_lane_is_leased_at_the_limit_of_lanes_or_starts() -> None:
+    assert states_with(3, 10, limit=4).wants_lane(0.0)
+    assert not states_with(4, 10, limit=4).wants_lane(0.0)
+    states = states_with(0, 10, limit=1)
+    assert states.pause_ends == 0.0
+    assert states.wants_lane(-1.0)
+    states.starting.add(1)
+    assert not states.wants_lane(0.0)
+
+
+def test_a_worker_without_a_limit_takes_full_batches() -> None:
+    states = states_with(1, 10)
+    assert states.most_tasks is None
+    assert states.tasks_left(0, 1000, 7) == 7
+
+
+def test_patience_ends() -> None:
+    states = states_with(2, 8)
+    send(states, 0)
+    send(states, 1)
+    states._schedule.finished(0, range(1, 5), [1_000] * 4, 80)
+    states.become_idle(0, 10.0)
+    end = 10.0 + PATIENCE_SECONDS
+    assert states.revocation(end - 1e-6) is None
+    assert states.revocation(end) == (1, 2)
+    assert not states.may_release_idle(end - 1e-6)
+    assert states.may_release_idle(end)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from attrs import define, field
+from example_counts import examples
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -170,7 +171,7 @@ class Leasing(RuleBasedStateMachine):
 
 
 TestLeasing = Leasing.TestCase
-TestLeasing.settings = settings(max_examples=300, stateful_step_count=60, deadline=None)
+TestLeasing.settings = settings(max_examples=examples(300), stateful_step_count=60, deadline=None)
 
 
 def book_with(limit: int, *runs: Run) -> LeaseBook[str, Any]:
@@ -283,3 +284,276 @@ def test_a_lane_that_was_offered_to_a_run_that_ends_is_offered_to_the_next() -> 
     assert left.offered == ["lane"]
     assert book.release("lane", 2, 0.0) is third
     assert book.collect(third, 0.0) == ["lane"]
+
+
+def test_a_run_that_ends_leaves_what_it_has() -> None:
+    run, other = Run(1), Run(2)
+    book = book_with(3, run, other)
+    for number, lane in enumerate(("leased", "drained", "offered")):
+        book.start(lane, number, other if lane == "offered" else run, 0.0)
+    book.drained("drained", 1.0)
+    book.wait(run)
+    assert book.release("offered", 2, 1.0) is run
+    left = book.leave(run, 2.0)
+    assert left is not None
+    assert (left.held, left.offered, left.surplus) == (["leased", "drained"], ["offered"], [])
+    assert left.next_waiting is None
+    assert [book.state(lane) for lane in ("leased", "drained", "offered")] == [
+        "doomed",
+        "draining",
+        "offered",
+    ]
+    assert run in book.runs
+    book.forget(run)
+    book.forget(run)
+    assert run not in book.runs
+
+
+def test_a_run_that_ends_without_anything_is_forgotten() -> None:
+    run = Run(1)
+    book = book_with(1, run)
+    book.wait(run)
+    assert book.leave(run, 0.0) is None
+    assert run not in book.runs
+    assert not book.waiting
+
+
+def test_what_was_needed_above_the_limit_is_drained_at_the_end() -> None:
+    outer, inner = Run(1), Run(1)
+    book = book_with(1, outer, inner)
+    book.start("outer", 0, outer, 0.0)
+    book.start("inner", 1, inner, 0.0)
+    assert book.release("inner", 1, 0.0) == "idle"
+    assert book.leave(inner, 0.0) is None, "the outer run may need it for another one"
+    left = book.leave(outer, 1.0)
+    assert left is not None
+    assert (left.held, left.surplus) == (["outer"], []), "without the other there is no surplus"
+    assert book.state("inner") == "idle"
+
+
+def test_idle_lanes_above_the_limit_are_drained_when_no_run_needs_them() -> None:
+    outer, inner = Run(1), Run(1)
+    book = book_with(1, outer, inner)
+    book.start("outer", 0, outer, 0.0)
+    book.start("inner", 1, inner, 0.0)
+    assert book.release("inner", 1, 0.0) == "idle"
+    assert book.leave(inner, 0.0) is None
+    assert book.release("outer", 1, 0.0) == "drain"
+    assert book.leave(outer, 1.0) is not None
+    book = book_with(1, outer)
+    for number in range(3):
+        book.start(f"lane {number}", number, outer, 0.0)
+        book.runs[inner] = 1
+        assert book.release(f"lane {number}", 1, 0.0) == "idle"
+    del book.runs[inner]
+    left = book.leave(outer, 1.0)
+    assert left is not None
+    assert (left.held, left.offered, left.surplus) == ([], [], ["lane 2", "lane 1"])
+    assert [book.state(lane) for lane in book.lanes()] == ["idle", "draining", "draining"]
+    assert book.acquire(outer, 2.0) == "lane 0"
+
+
+def test_the_next_run_is_rung_for_when_a_lane_is_idle_or_may_start() -> None:
+    first, second, third = Run(1), Run(2), Run(3)
+    book = book_with(1, first, second, third)
+    book.start("lane", 0, third, 0.0)
+    book.wait(first)
+    book.wait(second)
+    assert book.leave(first, 0.0) is None, "the only lane is in use"
+    assert list(book.waiting) == [second]
+    book.discard("lane", 0.0)
+    book.wait(second)
+    left = book.leave(third, 0.0)
+    assert left is not None
+    assert left.next_waiting is second
+    assert not book.waiting
+    book = book_with(1, first, second)
+    book.start("lane", 0, first, 0.0)
+    assert book.release("lane", 1, 0.0) == "idle"
+    book.wait(second)
+    left = book.leave(first, 0.0)
+    assert left is not None
+    assert left.next_waiting is second
+
+
+def test_lanes_that_end_leave_room_for_the_next_run() -> None:
+    first, second = Run(1), Run(2)
+    book = book_with(1, first, second)
+    book.start("lane", 0, first, 0.0)
+    book.drained("lane", 0.0)
+    book.wait(second)
+    left = book.leave(first, 0.0)
+    assert left is not None
+    assert (left.held, left.next_waiting) == (["lane"], second)
+
+
+def test_the_lane_that_was_used_last_is_leased_first() -> None:
+    run = Run(1)
+    book = book_with(2, run)
+    for number, lane in enumerate("ab"):
+        book.start(lane, number, run, 0.0)
+    for lane in "ba":
+        assert book.release(lane, 1, 0.0) == "idle"
+    assert book.idle() == ["a", "b"]
+    assert book.acquire(run, 5.0) == "a"
+    assert book.idle() == ["b"]
+    assert book.state("a") == "leased"
+    assert book.acquire(run, 5.0) == "b"
+    assert book.acquire(run, 5.0) == "wait"
+
+
+def test_what_an_interrupt_left_among_the_idle_lanes_is_passed_over() -> None:
+    run = Run(1)
+    book = book_with(3, run)
+    for number, lane in enumerate("abc"):
+        book.start(lane, number, run, 0.0)
+        assert book.release(lane, 1, 0.0) == "idle"
+    book.drained("c", 0.0)
+    book.discard("b", 0.0)
+    assert book.acquire(run, 0.0) == "a"
+    assert book.acquire(run, 0.0) == "start"
+
+
+def test_a_run_waits_once() -> None:
+    run = Run(1)
+    book = book_with(1, run)
+    assert not book.knows(run)
+    book.wait(run)
+    book.wait(run)
+    assert list(book.waiting) == [run]
+    assert book.knows(run)
+
+
+def test_a_run_that_was_offered_a_lane_is_known_until_it_collects() -> None:
+    run, other, third = Run(1), Run(2), Run(3)
+    book = book_with(2, run, other, third)
+    for number, lane in enumerate("ab"):
+        book.start(lane, number, run, 0.0)
+    book.wait(other)
+    book.wait(third)
+    assert book.release("a", 1, 1.0) is other
+    assert not book.waiting or list(book.waiting) == [third]
+    assert book.knows(other)
+    assert book.collect(third, 2.0) == []
+    assert book.collect(other, 2.0) == ["a"]
+    assert not book.knows(other)
+    assert book.state("a") == "leased"
+    assert not book.is_due("a", 1, 2.0 + TURN_SECONDS * 0.9), "it has it since 2.0"
+    assert book.is_due("a", 1, 2.0 + TURN_SECONDS * 1.1)
+
+
+def test_lanes_that_are_gone_or_end_are_not_taken_back() -> None:
+    run = Run(1)
+    book = book_with(3, run)
+    assert book.release("unknown", 1, 0.0) == "drain"
+    book.start("draining", 0, run, 0.0)
+    book.drained("draining", 0.0)
+    assert book.release("draining", 1, 0.0) == "drain"
+    book.start("doomed", 1, run, 0.0)
+    assert book.doom(0.0, only_leased=True) == ["draining", "doomed"]
+    assert book.release("doomed", 1, 0.0) == "drain"
+    book.drained("doomed", 0.0)
+    book.drained("unknown", 0.0)
+    assert book.state("doomed") == "doomed"
+    assert book.state("unknown") == "gone"
+
+
+def test_lanes_above_the_limit_are_drained_when_they_are_released() -> None:
+    run = Run(1)
+    book = book_with(1, run)
+    for number, lane in enumerate("abc"):
+        book.start(lane, number, run, 0.0)
+    assert book.release("a", 1, 0.0) == "drain"
+    assert book.release("b", 1, 0.0) == "drain"
+    assert book.release("c", 1, 0.0) == "idle", "the others are about to end"
+    assert [book.state(lane) for lane in "abc"] == ["draining", "draining", "idle"]
+
+
+def test_a_lane_that_is_gone_makes_room_for_a_run_that_waits() -> None:
+    run, other = Run(1), Run(2)
+    book = book_with(1, run, other)
+    book.start("lane", 0, run, 0.0)
+    assert book.discard("unknown", 0.0) is None
+    book.wait(other)
+    assert book.discard("lane", 0.0) is other
+    assert book.lanes() == []
+    assert not book.waiting
+
+
+def test_an_idle_lane_that_is_gone_is_not_leased() -> None:
+    run = Run(1)
+    book = book_with(1, run)
+    book.start("lane", 0, run, 0.0)
+    assert book.release("lane", 1, 0.0) == "idle"
+    assert book.discard("lane", 0.0) is None
+    assert book.acquire(run, 0.0) == "start"
+
+
+def test_the_end_of_a_pool_drains_what_no_run_has() -> None:
+    run, gone = Run(1), Run(2)
+    book = book_with(4, run, gone)
+    for number, (lane, has) in enumerate([("idle", run), ("leased", run), ("lost", gone)]):
+        book.start(lane, number, has, 0.0)
+    assert book.release("idle", 1, 0.0) == "idle"
+    book.forget(gone)
+    assert book.close(3.0) == ["idle", "lost"]
+    assert [book.state(lane) for lane in ("idle", "leased", "lost")] == [
+        "draining",
+        "leased",
+        "draining",
+    ]
+    assert book.closed
+
+
+def test_idle_lanes_are_drained_on_request() -> None:
+    run = Run(1)
+    book = book_with(2, run)
+    for number, lane in enumerate("ab"):
+        book.start(lane, number, run, 0.0)
+    assert book.release("a", 1, 0.0) == "idle"
+    assert book.drain_idle(1.0) == ["a"]
+    assert [book.state(lane) for lane in "ab"] == ["draining", "leased"]
+    assert book.drain_idle(1.0) == ["a"], "until it is gone"
+    assert not book.closed
+    assert book.acquire(run, 1.0) == "start"
+
+
+def test_all_lanes_or_those_of_runs_are_doomed() -> None:
+    run = Run(1)
+    book = book_with(2, run)
+    for number, lane in enumerate("ab"):
+        book.start(lane, number, run, 0.0)
+    assert book.release("a", 1, 0.0) == "idle"
+    assert book.doom(1.0, only_leased=True) == ["b"]
+    assert book.state("a") == "idle"
+    assert book.doom(1.0) == ["a", "b"]
+    assert [book.state(lane) for lane in "ab"] == ["doomed", "doomed"]
+
+
+def _lose_run(book: LeaseBook[str, Any], state: Any) -> None:
+    lease = book._leases["leased"]
+    lease.state, lease.run = state, None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda book: book._idle.clear(), "an idle lane would never be leased"),
+        (lambda book: _lose_run(book, "leased"), "leased is leased by no run"),
+        (lambda book: _lose_run(book, "offered"), "leased is offered by no run"),
+        (lambda book: book.waiting.append(book.waiting[0]), "a run waits twice"),
+        (lambda book: book.runs.clear(), "a run waits that has not begun"),
+    ],
+)
+def test_a_contradiction_is_found(change: Any, message: str) -> None:
+    run, other = Run(1), Run(2)
+    book = book_with(2, run, other)
+    for number, lane in enumerate(("idle", "leased")):
+        book.start(lane, number, run, 0.0)
+    assert book.release("idle", 1, 0.0) == "idle"
+    book.wait(other)
+    book.validate()
+    change(book)
+    with pytest.raises(AssertionError) as error:
+        book.validate()
+    assert str(error.value) == message

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Any
 
 import pytest
 from attrs import define, field
+from example_counts import examples
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -322,7 +324,7 @@ class Core(RuleBasedStateMachine):
 
 
 TestCore = Core.TestCase
-TestCore.settings = settings(max_examples=500, stateful_step_count=50, deadline=None)
+TestCore.settings = settings(max_examples=examples(500), stateful_step_count=50, deadline=None)
 
 
 class UnorderedCore(Core):
@@ -332,7 +334,9 @@ class UnorderedCore(Core):
 
 
 TestUnorderedCore = UnorderedCore.TestCase
-TestUnorderedCore.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
+TestUnorderedCore.settings = settings(
+    max_examples=examples(100), stateful_step_count=50, deadline=None
+)
 
 
 # Batches
@@ -715,3 +719,207 @@ def test_a_task_that_waits_can_be_withdrawn() -> None:
     assert not schedule.withdraw(0), "a lane has it"
     schedule.send_alone(schedule.abandon_queue() or [])
     assert schedule.queued == 0
+
+
+def test_taken_tasks_are_put_back_first() -> None:
+    schedule = scheduled(6, lanes=1)
+    taken = schedule.next_batch(0, 2)
+    assert taken == [0, 1]
+    assert schedule.queued == 4
+    schedule.put_back(taken)
+    assert schedule.queued == 6
+    assert schedule.next_batch(0, 3) == [0, 1, 2]
+
+
+def test_tasks_that_are_sent_alone_come_first() -> None:
+    schedule = scheduled(6, lanes=1)
+    schedule.send_alone(schedule.next_batch(0, 2))
+    assert schedule.queued == 6
+    assert [schedule.state_of(task) for task in (0, 2)] == ["suspect", "queued"]
+    assert [schedule.next_batch(0) for _ in range(2)] == [[0], [1]]
+    assert schedule.queued == 4
+    assert schedule.next_batch(0) == [2, 3, 4, 5]
+    assert schedule.queued == 0
+    assert schedule.next_batch(0) == []
+
+
+def test_a_batch_has_a_limit() -> None:
+    schedule = scheduled(6, lanes=1)
+    assert schedule.next_batch(0, 0) == []
+    assert schedule.next_batch(0, -1) == []
+    assert schedule.next_batch(0, 1) == [0]
+
+
+def test_the_states_of_tasks() -> None:
+    schedule = scheduled(8, lanes=1)
+    taken = schedule.next_batch(0, 2)
+    assert schedule.state_of(0) == "elsewhere"
+    schedule.dispatched(0, taken, 100)
+    assert [schedule.state_of(task) for task in (0, 1, 2)] == ["sent", "sent", "queued"]
+    assert schedule.holder(1) == (0, 2)
+    assert schedule.holder(2) is None
+    assert finish(schedule, 0, 0.1) == [0]
+    assert schedule.state_of(0) == "elsewhere"
+
+
+def test_waiting_tasks_are_withdrawn_wherever_they_wait() -> None:
+    schedule = scheduled(4, lanes=1)
+    schedule.send_alone(schedule.next_batch(0, 1))
+    assert schedule.withdraw(0)
+    assert schedule.queued == 3
+    assert not schedule.withdraw(0)
+    assert schedule.withdraw(2)
+    assert schedule.queued == 2
+    assert schedule.abandon_queue() == [1, 3]
+    assert schedule.queued == 0
+
+
+def test_all_that_waits_is_abandoned_in_order() -> None:
+    schedule = scheduled(4, lanes=1)
+    taken = schedule.next_batch(0, 2)
+    schedule.send_alone([taken[1], taken[0]])
+    assert schedule.abandon_queue() == [0, 1, 2, 3]
+    assert schedule.next_batch(0) == []
+
+
+def test_submitted_tasks_are_numbered() -> None:
+    schedule = scheduled(3)
+    assert schedule.submit(2) == range(3, 5)
+    assert schedule.queued == 5
+    assert schedule.submit(1) == range(5, 6)
+
+
+def test_a_lane_goes_on_with_the_serial_numbers_that_it_had() -> None:
+    schedule = scheduled(4, lanes=0)
+    schedule.add_lane(7, proven=True, serial=20)
+    send(schedule, 7)
+    assert schedule.lanes[7].serials == [21, 22, 23, 24]
+    assert list(schedule.lanes[7].batches) == [(21, 24)]
+    assert schedule.finished(7, range(21, 23), [1000] * 2, 40) == [0, 1]
+
+
+def test_what_a_lane_found_no_permits_for_is_sent_again() -> None:
+    schedule = scheduled(8, lanes=1)
+    send(schedule, 0)
+    schedule.skipped(0, 2)
+    assert schedule.queued == 6
+    assert schedule.lanes[0].answered == 2
+    assert schedule.next_batch(0, 9) == []
+    assert schedule.finished(0, range(3, 5), [1000] * 2, 40) == [2, 3]
+    assert schedule.next_batch(0, 2) == [0, 1]
+
+
+def test_answers_skip_what_a_lane_has_not_run() -> None:
+    schedule = scheduled(8, lanes=1)
+    send(schedule, 0)
+    assert schedule.finished(0, range(3, 4), [1000], 20) == [2]
+    assert schedule.queued == 6, "the two before it were not run"
+    assert schedule.lanes[0].tasks == [3]
+
+
+def test_durations_count_for_those_tasks_that_were_taken() -> None:
+    schedule = scheduled(8, lanes=1)
+    send(schedule, 0)
+    schedule.revoked(0, (2,))
+    assert schedule.finished(0, range(1, 3), [1_000_000, 9_000_000], 20) == [0]
+    assert schedule.sizing.measured_tasks == 1
+    assert schedule.sizing.mean_seconds == pytest.approx(0.001)
+
+
+def test_a_batch_of_one_that_cannot_be_loaded_is_to_blame() -> None:
+    schedule = scheduled(5, lanes=0)
+    schedule.start_failed()
+    schedule.add_lane(0, proven=False)
+    schedule.dispatched(0, schedule.next_batch(0, 1), 10)
+    assert schedule.unloadable(0, 1) == 0
+    assert schedule.queued == 4
+    assert schedule.lanes[0].proven
+    schedule.dispatched(0, schedule.next_batch(0, 2), 10)
+    assert schedule.unloadable(0, 3) is None
+    assert schedule.queued == 4
+    assert [schedule.next_batch(0) for _ in range(2)] == [[1], [2]]
+
+
+def test_a_lane_that_answers_has_proven_itself() -> None:
+    schedule = scheduled(5, lanes=0)
+    for _ in range(MAX_FAILED_STARTS):
+        schedule.start_failed()
+    seen = [schedule.may_start_lanes]
+    schedule.forgive()
+    seen.append(schedule.may_start_lanes)
+    assert seen == [False, True]
+    for _ in range(MAX_FAILED_STARTS - 1):
+        schedule.start_failed()
+    schedule.add_lane(0, proven=False)
+    send(schedule, 0)
+    schedule.skipped(0, 1)
+    assert schedule.lanes[0].proven
+    schedule.start_failed()
+    assert schedule.may_start_lanes
+
+
+@pytest.mark.parametrize(
+    ("begun", "loading", "receiving", "is_failed"),
+    [(0, 0, 0, True), (1, 0, 0, False), (0, 4, 0, False), (0, 0, 4, False)],
+)
+def test_a_death_at_work_is_no_failed_start(
+    begun: int, loading: int, receiving: int, is_failed: bool
+) -> None:
+    schedule = scheduled(10, lanes=0)
+    for _ in range(MAX_FAILED_STARTS - 1):
+        schedule.start_failed()
+    schedule.add_lane(0, proven=False)
+    send(schedule, 0)
+    schedule.lane_died(0, begun, loading, receiving)
+    assert schedule.may_start_lanes is not is_failed
+    assert schedule.queued == 10 - (begun > 0)
+    schedule.validate()
+
+
+def test_a_lane_with_more_than_others_gives_half_of_what_waits() -> None:
+    schedule = scheduled(15, lanes=3)
+    for lane, count in enumerate((3, 6, 6)):
+        schedule.dispatched(lane, list(schedule.submit(count)), 10)
+    assert schedule.revocable(patient=False) == (1, 3)
+    schedule.revoked(1, (4, 5, 6))
+    assert len(schedule.lanes[1].tasks) == 3
+    assert not schedule.lanes[1].dry
+    assert schedule.revocable(patient=False) == (2, 3)
+
+
+def test_less_than_a_millisecond_of_work_is_not_revoked_while_patient() -> None:
+    schedule = scheduled(4, lanes=1)
+    send(schedule, 0)
+    schedule.sizing.measured([500_000], 0)
+    assert schedule.revocable(patient=True) == (0, 2)  # three of half a millisecond
+    schedule.sizing.mean_seconds = 0.0003
+    assert schedule.revocable(patient=True) is None
+    schedule.sizing.mean_seconds = 0.001 / 3
+    assert schedule.revocable(patient=True) == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda schedule: schedule._queue.append(0), "a task is in two places"),
+        (lambda schedule: schedule.lanes[0].tasks.__setitem__(0, 9), "a task was not submitted"),
+        (lambda schedule: schedule.lanes[0].tasks.__setitem__(0, -1), "a task was not submitted"),
+        (lambda schedule: setattr(schedule, "queued", 5), "5 queued tasks, but not by count"),
+        (lambda schedule: setattr(schedule, "_failed_starts", 3), "failed starts are not counted"),
+        (lambda schedule: setattr(schedule.lanes[0], "dispatched", 3), "4 is held, and was not"),
+    ],
+)
+def test_a_contradiction_in_a_schedule_is_found(change: Any, message: str) -> None:
+    schedule = scheduled(8, lanes=1)
+    send(schedule, 0)
+    schedule.validate()
+    change(schedule)
+    with pytest.raises(AssertionError, match=f"^{message}"):
+        schedule.validate()
+
+
+def test_a_lane_that_has_tasks_says_so_when_it_is_removed() -> None:
+    schedule = scheduled(4, lanes=1)
+    send(schedule, 0)
+    with pytest.raises(IllegalTransition, match=r"^a lane cannot leave with tasks$"):
+        schedule.remove_lane(0)
