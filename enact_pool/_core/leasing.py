@@ -43,10 +43,15 @@ _NEXT: dict[LeaseState, frozenset[LeaseState]] = {
 }
 
 
-def _change(lease: Lease[RunT], state: LeaseState, run: RunT | None, now: float) -> None:
+def _change(lease: Lease[RunT], state: LeaseState, run: RunT | None) -> None:
     if state not in _NEXT[lease.state]:
         raise IllegalTransition(f"a lane that is {lease.state} cannot become {state}")
-    lease.state, lease.run, lease.since = state, run, now
+    lease.state, lease.run = state, run
+
+
+def _lease_to(lease: Lease[RunT], run: RunT, now: float) -> None:
+    _change(lease, "leased", run)
+    lease.since = now
 
 
 @frozen
@@ -91,9 +96,10 @@ class LeaseBook(Sharing[LaneT, RunT]):
             if lease.run is run:
                 if lease.state == "offered":
                     offered.append(lane)
+                # (An interrupt may have come when a lane was idle, and its run not yet forgotten.)
                 elif lease.state != "idle":
                     if lease.state == "leased":
-                        _change(lease, "doomed", run, now)
+                        _change(lease, "doomed", run)
                     held.append(lane)
         surplus: list[LaneT] = []
         # What was needed above the limit is not when the run that was in the way is gone.
@@ -102,7 +108,7 @@ class LeaseBook(Sharing[LaneT, RunT]):
                 lane = self._idle[-1]
                 if self.state(lane) == "idle":
                     # If an interrupt comes now, it is among those that are held the next time.
-                    _change(self._leases[lane], "draining", run, now)
+                    _change(self._leases[lane], "draining", run)
                     surplus.append(lane)
                 self._idle.pop()
         next_waiting = None
@@ -130,7 +136,7 @@ class LeaseBook(Sharing[LaneT, RunT]):
             lane = self._idle[-1]
             lease = self._leases.get(lane)
             if lease is not None and lease.state == "idle":
-                _change(lease, "leased", run, now)
+                _lease_to(lease, run, now)
                 self._idle.pop()
                 return lane
             self._idle.pop()
@@ -156,7 +162,7 @@ class LeaseBook(Sharing[LaneT, RunT]):
         """Lease to a run the lanes that were offered to it."""
         lanes = self._offered_to(run)
         for lane in lanes:
-            _change(self._leases[lane], "leased", run, now)
+            _lease_to(self._leases[lane], run, now)
         return lanes
 
     def _offered_to(self, run: RunT) -> list[LaneT]:
@@ -180,25 +186,21 @@ class LeaseBook(Sharing[LaneT, RunT]):
         if run is not None:
             # Offered, not put back: the run that releases it would often be the first to
             # lease it again.
-            _change(lease, "offered", run, now)
+            _change(lease, "offered", run)
             return run
         # One above the limit is kept for the next nested run.
-        if not self.closed and (
-            len(self._leases) <= self.limit
-            or not self._has_more_than(self.limit)
-            or self._is_nested(thread)
-        ):
+        if not self.closed and (not self._has_more_than(self.limit) or self._is_nested(thread)):
             self._idle.append(lane)
-            _change(lease, "idle", None, now)
+            _change(lease, "idle", None)
             return "idle"
-        _change(lease, "draining", lease.run, now)
+        _change(lease, "draining", lease.run)
         return "drain"
 
-    def drained(self, lane: LaneT, now: float) -> None:
+    def drained(self, lane: LaneT) -> None:
         """Note that a run has drained a lane: its worker does what it was sent, and ends."""
         lease = self._leases.get(lane)
         if lease is not None and lease.state != "doomed":
-            _change(lease, "draining", lease.run, now)
+            _change(lease, "draining", lease.run)
 
     def discard(self, lane: LaneT, now: float) -> RunT | None:
         """Forget a lane that is gone; return a run whose doorbell is to be rung, or None."""
@@ -221,31 +223,31 @@ class LeaseBook(Sharing[LaneT, RunT]):
 
     # The end
 
-    def close(self, now: float) -> list[LaneT]:
+    def close(self) -> list[LaneT]:
         """Refuse new runs; drain the lanes that no run has, and return them."""
         self.closed = True
         return self._drain(
-            [lane for lane, lease in self._leases.items() if lease.run not in self.runs], now
+            [lane for lane, lease in self._leases.items() if lease.run not in self.runs]
         )
 
-    def drain_idle(self, now: float) -> list[LaneT]:
+    def drain_idle(self) -> list[LaneT]:
         """Drain the idle lanes; return them, and those that an interrupt has left undrained."""
-        return self._drain([lane for lane, lease in self._leases.items() if lease.run is None], now)
+        return self._drain([lane for lane, lease in self._leases.items() if lease.run is None])
 
-    def _drain(self, lanes: list[LaneT], now: float) -> list[LaneT]:
+    def _drain(self, lanes: list[LaneT]) -> list[LaneT]:
         for lane in lanes:
             lease = self._leases[lane]
             if lease.state not in ("draining", "doomed"):
-                _change(lease, "draining", lease.run, now)
+                _change(lease, "draining", lease.run)
         self._idle.clear()
         return lanes
 
-    def doom(self, now: float, *, only_leased: bool = False) -> list[LaneT]:
+    def doom(self, *, only_leased: bool = False) -> list[LaneT]:
         """Return the lanes that are to be killed: all, or those that runs have."""
         doomed = []
         for lane, lease in self._leases.items():
             if not only_leased or lease.run in self.runs:
-                _change(lease, "doomed", lease.run, now)
+                _change(lease, "doomed", lease.run)
                 doomed.append(lane)
         return doomed
 

@@ -41,7 +41,7 @@ class Lease(Generic[RunT]):
         number: The place of the lane in the pool.
         state: Its state.
         run: The run that has it, if it is leased or offered, or had it when it was drained.
-        since: Since when, on the monotonic clock.
+        since: Since when it is leased, or was leased last, on the monotonic clock.
     """
 
     number: int
@@ -108,10 +108,7 @@ class Sharing(Generic[LaneT, RunT]):
 
     def _has_more_than(self, number: int) -> bool:
         """Return whether there are more lanes than that, without those that are about to end."""
-        above = len(self._leases) - number
-        return above > 0 and above > sum(
-            lease.state == "draining" for lease in self._leases.values()
-        )
+        return number < sum(lease.state != "draining" for lease in self._leases.values())
 
     def _must_start(self, run: RunT) -> bool:
         """Return whether a run waits for its own thread: an outer run there has the lanes.
@@ -124,5 +121,4 @@ class Sharing(Generic[LaneT, RunT]):
 
     def _is_nested(self, thread: int | None) -> bool:
         """Return whether this thread is in a nested run."""
-        runs = self.runs
-        return len(runs) > 1 and sum(of == thread for of in runs.values()) > 1
+        return sum(of == thread for of in self.runs.values()) > 1

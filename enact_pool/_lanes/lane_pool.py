@@ -302,7 +302,7 @@ class LanePool:
         """Note that a run has drained a lane: its worker is about to exit."""
         if not self._postpones(lambda: self.drained(lane)):
             with self._locked() as book:
-                book.drained(lane, self._clock())
+                book.drained(lane)
 
     def discard(self, lane: Lane) -> None:
         """Forget a lane whose worker is gone: there may be another in its place."""
@@ -344,14 +344,14 @@ class LanePool:
         """
         if not self._postpones(self.close):
             with self._locked() as book:
-                unused = book.close(self._clock())
+                unused = book.close()
             self._end(unused)
 
     def end_idle(self) -> None:
         """End the idle workers; the next run starts others."""
         if not self._postpones(self.end_idle):
             with self._locked() as book:
-                idle = book.drain_idle(self._clock())
+                idle = book.drain_idle()
             self._end(idle)
 
     def terminate(self) -> None:
@@ -370,7 +370,7 @@ class LanePool:
         """Kill all workers, busy or not, and all that they have started."""
         if not self._postpones(self.kill_workers):
             with self._locked() as book:
-                doomed = book.doom(self._clock())
+                doomed = book.doom()
             for lane in doomed:
                 lane.kill()
 
@@ -382,7 +382,7 @@ class LanePool:
             for run in book.runs:
                 run.cancel_reason = reason
             # No lane is leased to such a run any more, and no doomed lane to any run.
-            doomed = book.doom(self._clock(), only_leased=True)
+            doomed = book.doom(only_leased=True)
             doorbells = list(self._doorbells.values())
         for doorbell in doorbells:
             doorbell.ring()

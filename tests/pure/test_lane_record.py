@@ -89,7 +89,7 @@ def test_a_lane_is_done_with_all_up_to_its_answer() -> None:
     lane.dry = True
     assert lane.answer(2) == [100, 101]
     assert lane.answered == 2
-    assert not lane.dry
+    assert lane.dry is False
     assert list(lane.batches) == [(3, 4)]
     assert lane.answer(2) == []
     assert lane.answer(1) == []
@@ -126,3 +126,14 @@ def test_a_contradiction_is_found(change: dict[str, object], message: str) -> No
 
 def test_an_empty_record_contradicts_nothing() -> None:
     LaneRecord(True, 4, 6, batches=deque()).validate()
+
+
+def test_numbers_without_tasks_are_refused() -> None:
+    lane = record(2)
+    lane.tasks.pop()
+    with pytest.raises(ValueError, match="zip"):
+        lane.find(9)
+    with pytest.raises(ValueError, match="zip"):
+        lane.serial_of(9)
+    with pytest.raises(ValueError, match="zip"):
+        lane.take_out({9})

@@ -250,3 +250,27 @@ def test_patience_ends() -> None:
     assert states.revocation(end) == (1, 2)
     assert not states.may_release_idle(end - 1e-6)
     assert states.may_release_idle(end)
+
+
+def test_before_a_lane_is_idle_there_is_nothing_to_be_patient_about() -> None:
+    states = states_with(1, 4)
+    send(states, 0)
+    assert states.revocation(0.5) == (0, 2)
+    assert states.may_release_idle(0.5)
+
+
+def test_naps_last_as_long_as_half_of_the_tasks_rounded_down() -> None:
+    states = states_with(1, 1000)
+    send(states, 0)
+    states._schedule.finished(0, range(1, 5), [1_000_000] * 4, 80)
+    assert states.nap_seconds(6, 1 << 16) == pytest.approx(0.002)
+    assert states.nap_seconds(1, 1 << 16) == 0.0
+
+
+def test_a_journal_is_looked_into_if_a_lane_has_two_tasks() -> None:
+    states = states_with(1, 2)
+    schedule = states._schedule
+    schedule.dispatched(0, schedule.next_batch(0, 1), 10)
+    assert states.time_out(exhausted=False, prompt=False) == (ROUND_SECONDS, 1)
+    schedule.dispatched(0, list(schedule.submit(1)), 10)
+    assert states.time_out(exhausted=False, prompt=False) == (LOOK_SECONDS, 2)

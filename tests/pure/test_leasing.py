@@ -130,11 +130,11 @@ class Leasing(RuleBasedStateMachine):
 
     @rule()
     def idle_workers_are_ended(self) -> None:
-        self.ending |= set(self.book.drain_idle(self.now))
+        self.ending |= set(self.book.drain_idle())
 
     @rule(only_leased=st.booleans())
     def workers_are_killed(self, only_leased: bool) -> None:
-        doomed = self.book.doom(self.now, only_leased=only_leased)
+        doomed = self.book.doom(only_leased=only_leased)
         self.ending |= set(doomed)
         if not only_leased:
             assert set(doomed) == set(self.book.lanes())
@@ -142,7 +142,7 @@ class Leasing(RuleBasedStateMachine):
     @precondition(lambda self: not self.runs)
     @rule()
     def the_pool_is_closed(self) -> None:
-        self.ending |= set(self.book.close(self.now))
+        self.ending |= set(self.book.close())
         assert set(self.book.lanes()) == self.ending
 
     @invariant()
@@ -247,7 +247,7 @@ def test_a_lane_that_ends_gives_its_number_to_the_next() -> None:
     for lane in ("a", "b", "c"):
         book.start(lane, book.next_number(), run, 0.0)
     assert book.next_number() == 3
-    book.drained("b", 0.0)
+    book.drained("b")
     assert book.next_number() == 1
 
 
@@ -255,9 +255,9 @@ def test_a_lane_cannot_come_back() -> None:
     run = Run(1)
     book = book_with(1, run)
     book.start("lane", 0, run, 0.0)
-    book.drained("lane", 0.0)
+    book.drained("lane")
     with pytest.raises(IllegalTransition, match="draining cannot become draining"):
-        book.drained("lane", 0.0)
+        book.drained("lane")
 
 
 def test_no_run_begins_in_a_closed_pool_and_no_lane_stays() -> None:
@@ -266,10 +266,10 @@ def test_no_run_begins_in_a_closed_pool_and_no_lane_stays() -> None:
     book.start("idle", 0, run, 0.0)
     book.start("leased", 1, run, 0.0)
     assert book.release("idle", 1, 0.0) == "idle"
-    assert book.close(0.0) == ["idle"]
+    assert book.close() == ["idle"]
     assert book.closed
     assert book.release("leased", 1, 0.0) == "drain"
-    assert book.close(0.0) == ["idle"], "the other one is its run's to end"
+    assert book.close() == ["idle"], "the other one is its run's to end"
 
 
 def test_a_lane_that_was_offered_to_a_run_that_ends_is_offered_to_the_next() -> None:
@@ -291,7 +291,7 @@ def test_a_run_that_ends_leaves_what_it_has() -> None:
     book = book_with(3, run, other)
     for number, lane in enumerate(("leased", "drained", "offered")):
         book.start(lane, number, other if lane == "offered" else run, 0.0)
-    book.drained("drained", 1.0)
+    book.drained("drained")
     book.wait(run)
     assert book.release("offered", 2, 1.0) is run
     left = book.leave(run, 2.0)
@@ -380,7 +380,7 @@ def test_lanes_that_end_leave_room_for_the_next_run() -> None:
     first, second = Run(1), Run(2)
     book = book_with(1, first, second)
     book.start("lane", 0, first, 0.0)
-    book.drained("lane", 0.0)
+    book.drained("lane")
     book.wait(second)
     left = book.leave(first, 0.0)
     assert left is not None
@@ -408,7 +408,7 @@ def test_what_an_interrupt_left_among_the_idle_lanes_is_passed_over() -> None:
     for number, lane in enumerate("abc"):
         book.start(lane, number, run, 0.0)
         assert book.release(lane, 1, 0.0) == "idle"
-    book.drained("c", 0.0)
+    book.drained("c")
     book.discard("b", 0.0)
     assert book.acquire(run, 0.0) == "a"
     assert book.acquire(run, 0.0) == "start"
@@ -436,6 +436,7 @@ def test_a_run_that_was_offered_a_lane_is_known_until_it_collects() -> None:
     assert book.knows(other)
     assert book.collect(third, 2.0) == []
     assert book.collect(other, 2.0) == ["a"]
+    book.validate()
     assert not book.knows(other)
     assert book.state("a") == "leased"
     assert not book.is_due("a", 1, 2.0 + TURN_SECONDS * 0.9), "it has it since 2.0"
@@ -447,13 +448,13 @@ def test_lanes_that_are_gone_or_end_are_not_taken_back() -> None:
     book = book_with(3, run)
     assert book.release("unknown", 1, 0.0) == "drain"
     book.start("draining", 0, run, 0.0)
-    book.drained("draining", 0.0)
+    book.drained("draining")
     assert book.release("draining", 1, 0.0) == "drain"
     book.start("doomed", 1, run, 0.0)
-    assert book.doom(0.0, only_leased=True) == ["draining", "doomed"]
+    assert book.doom(only_leased=True) == ["draining", "doomed"]
     assert book.release("doomed", 1, 0.0) == "drain"
-    book.drained("doomed", 0.0)
-    book.drained("unknown", 0.0)
+    book.drained("doomed")
+    book.drained("unknown")
     assert book.state("doomed") == "doomed"
     assert book.state("unknown") == "gone"
 
@@ -496,7 +497,7 @@ def test_the_end_of_a_pool_drains_what_no_run_has() -> None:
         book.start(lane, number, has, 0.0)
     assert book.release("idle", 1, 0.0) == "idle"
     book.forget(gone)
-    assert book.close(3.0) == ["idle", "lost"]
+    assert book.close() == ["idle", "lost"]
     assert [book.state(lane) for lane in ("idle", "leased", "lost")] == [
         "draining",
         "leased",
@@ -511,9 +512,9 @@ def test_idle_lanes_are_drained_on_request() -> None:
     for number, lane in enumerate("ab"):
         book.start(lane, number, run, 0.0)
     assert book.release("a", 1, 0.0) == "idle"
-    assert book.drain_idle(1.0) == ["a"]
+    assert book.drain_idle() == ["a"]
     assert [book.state(lane) for lane in "ab"] == ["draining", "leased"]
-    assert book.drain_idle(1.0) == ["a"], "until it is gone"
+    assert book.drain_idle() == ["a"], "until it is gone"
     assert not book.closed
     assert book.acquire(run, 1.0) == "start"
 
@@ -524,9 +525,9 @@ def test_all_lanes_or_those_of_runs_are_doomed() -> None:
     for number, lane in enumerate("ab"):
         book.start(lane, number, run, 0.0)
     assert book.release("a", 1, 0.0) == "idle"
-    assert book.doom(1.0, only_leased=True) == ["b"]
+    assert book.doom(only_leased=True) == ["b"]
     assert book.state("a") == "idle"
-    assert book.doom(1.0) == ["a", "b"]
+    assert book.doom() == ["a", "b"]
     assert [book.state(lane) for lane in "ab"] == ["doomed", "doomed"]
 
 
@@ -557,3 +558,113 @@ def test_a_contradiction_is_found(change: Any, message: str) -> None:
     with pytest.raises(AssertionError) as error:
         book.validate()
     assert str(error.value) == message
+
+
+def test_an_interrupt_leaves_a_lane_idle_or_with_its_run() -> None:
+    """Of an idle lane, the run may not be forgotten yet."""
+    run, other = Run(1), Run(2)
+    book = book_with(1, run, other)
+    book.start("lane", 0, run, 0.0)
+    assert book.release("lane", 1, 0.0) == "idle"
+    book._leases["lane"].run = run
+    run.away_since = 1.0
+    assert book._present(2.0 + AWAY_SECONDS) == 1
+    assert book.leave(run, 0.0) is None
+    assert book.acquire(other, 0.0) == "lane"
+
+
+def test_leaving_is_repeated_after_an_interrupt() -> None:
+    run, inner = Run(1), Run(1)
+    book = book_with(1, run)
+    for number, lane in enumerate("abc"):
+        book.start(lane, number, run, 0.0)
+        book.runs[inner] = 1
+        assert book.release(lane, 1, 0.0) == "idle"
+    assert book.acquire(run, 0.0) == "c"
+    del book.runs[inner]
+    for held, surplus in ((["c"], ["b"]), (["b", "c"], [])):
+        left = book.leave(run, 0.0)
+        assert left is not None
+        assert (left.held, left.surplus) == (held, surplus)
+
+
+def test_what_was_drained_at_the_end_of_a_run_is_still_its_own() -> None:
+    run, inner = Run(1), Run(1)
+    book = book_with(1, run)
+    for number, lane in enumerate("ab"):
+        book.start(lane, number, run, 0.0)
+        book.runs[inner] = 1
+        assert book.release(lane, 1, 0.0) == "idle"
+    del book.runs[inner]
+    left = book.leave(run, 0.0)
+    assert left is not None
+    assert left.surplus == ["b"]
+    left = book.leave(run, 0.0)
+    assert left is not None
+    assert (left.held, left.surplus) == (["b"], []), "an interrupt came before it was drained"
+
+
+def test_a_run_that_was_forgotten_has_left() -> None:
+    run = Run(1)
+    book = book_with(1)
+    assert book.leave(run, 0.0) is None
+
+
+def test_only_runs_that_are_not_away_are_rung_for() -> None:
+    run, away, other = Run(1), Run(2, away_since=1.0), Run(3)
+    late = 2.0 + AWAY_SECONDS
+    book = book_with(1, run, away, other)
+    book.start("lane", 0, run, 0.0)
+    book.wait(away)
+    book.wait(other)
+    assert book.is_due("lane", 2, late)
+    assert book.discard("lane", late) is other
+    book.wait(other)
+    left = book.leave(run, late)
+    assert left is not None
+    assert left.next_waiting is other
+    assert list(book.waiting) == [away]
+
+
+def test_a_turn_begins_when_a_lane_is_leased() -> None:
+    run, other = Run(1), Run(2)
+    book = book_with(1, run, other)
+    book.start("lane", 0, run, 0.0)
+    book.wait(other)
+    assert not book.is_due("lane", 1, TURN_SECONDS)
+    assert book.is_due("lane", 1, TURN_SECONDS * 1.01)
+    book.waiting.clear()
+    assert book.release("lane", 1, 5.0) == "idle"
+    assert book.acquire(run, 5.0) == "lane"
+    book.wait(other)
+    assert not book.is_due("lane", 1, 5.0 + TURN_SECONDS * 0.9)
+    assert book.is_due("lane", 1, 5.0 + TURN_SECONDS * 1.1)
+
+
+def test_a_run_alone_keeps_its_lanes() -> None:
+    run = Run(1)
+    book = book_with(4, run)
+    book.wait(run)
+    assert not book.has_to_share(4, 0.0)
+
+
+def test_lanes_that_are_killed_stay_killed() -> None:
+    run = Run(1)
+    book = book_with(1, run)
+    book.start("lane", 0, run, 0.0)
+    assert book.doom() == ["lane"]
+    left = book.leave(run, 0.0)
+    assert left is not None
+    assert left.held == ["lane"]
+    book.forget(run)
+    assert book.close() == ["lane"]
+    assert book.state("lane") == "doomed"
+
+
+def test_lanes_that_a_run_has_lost_are_not_idle() -> None:
+    run = Run(1)
+    book = book_with(1, run)
+    book.start("lane", 0, run, 0.0)
+    book.forget(run)
+    assert book.close() == ["lane"]
+    assert book.drain_idle() == []

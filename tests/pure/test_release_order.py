@@ -55,6 +55,8 @@ def test_a_withdrawn_task_has_no_outcome() -> None:
     made = order(3, is_ordered=False)
     made.withdraw()
     assert counts(made) == (3, 2, 0, 1)
+    made.withdraw()
+    assert counts(made) == (3, 1, 0, 2)
     with pytest.raises(IllegalTransition, match=r"^later tasks would wait for one that was w"):
         order(3).withdraw()
 

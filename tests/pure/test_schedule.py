@@ -887,6 +887,12 @@ def test_a_lane_with_more_than_others_gives_half_of_what_waits() -> None:
     assert schedule.revocable(patient=False) == (2, 3)
 
 
+def test_a_lane_with_two_tasks_gives_one() -> None:
+    schedule = scheduled(0, lanes=1)
+    schedule.dispatched(0, list(schedule.submit(2)), 10)
+    assert schedule.revocable(patient=False) == (0, 1)
+
+
 def test_less_than_a_millisecond_of_work_is_not_revoked_while_patient() -> None:
     schedule = scheduled(4, lanes=1)
     send(schedule, 0)

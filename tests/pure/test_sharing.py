@@ -87,7 +87,7 @@ def test_lanes_of_runs_that_are_away_do_not_count() -> None:
 
 def test_lanes_that_end_do_not_count() -> None:
     book, begun = book_of(2, 2, 2)
-    book.drained("lane 0", NOW)
+    book.drained("lane 0")
     assert book.acquire(begun[1], NOW) == "start"
 
 
