@@ -49,6 +49,8 @@ class Record:
         self.fields: dict[str, Any] = {}
         self.ids: list[int] = []
         self.fingerprints: dict[str, Any] = {}
+        # For a large value, once it was compared: see `plain_comparison`.
+        self.plain: Any = None
         self.version = 0
         # The token of the inspection that compared it last.
         self.inspection: object = None

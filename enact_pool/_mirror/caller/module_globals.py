@@ -36,8 +36,10 @@ class _ModuleGlobals:
 
     def place_of(self, value: Any) -> tuple[str, str] | None:
         """Return the importable module that has this very object, and its name there."""
-        places = self._current().get(id(value), ())
-        for module_name, name in places:
+        seen, places = self._index
+        if len(seen) != len(sys.modules):
+            places = self._make()
+        for module_name, name in places.get(id(value), ()):
             module = sys.modules.get(module_name)
             if (
                 type(module) is ModuleType
@@ -73,22 +75,21 @@ class _ModuleGlobals:
         if self._index[0] != _loaded():
             self._index = {}, {}
 
-    def _current(self) -> dict[int, list[tuple[str, str]]]:
-        seen, places = self._index
-        if len(seen) != len(sys.modules):
-            seen, places = _loaded(), {}
-            for module_name, module in list(sys.modules.items()):
-                # (Reading an attribute of a module that loads itself lazily would load it.)
-                if type(module) is ModuleType:
-                    for name, value in list(module.__dict__.items()):
-                        kind = type(value)
-                        if (
-                            kind not in _OTHERS
-                            and not issubclass(kind, type)
-                            and not name.startswith("__")
-                        ):
-                            places.setdefault(id(value), []).append((module_name, name))
-            self._index = seen, places
+    def _make(self) -> dict[int, list[tuple[str, str]]]:
+        seen = _loaded()
+        places: dict[int, list[tuple[str, str]]] = {}
+        for module_name, module in list(sys.modules.items()):
+            # (Reading an attribute of a module that loads itself lazily would load it.)
+            if type(module) is ModuleType:
+                for name, value in list(module.__dict__.items()):
+                    kind = type(value)
+                    if (
+                        kind not in _OTHERS
+                        and not issubclass(kind, type)
+                        and not name.startswith("__")
+                    ):
+                        places.setdefault(id(value), []).append((module_name, name))
+        self._index = seen, places
         return places
 
 
@@ -108,10 +109,12 @@ def imported_place(value: Any) -> tuple[str, str] | None:
 
     None for an object that no importable module has, or whose state is not plain attributes.
     """
+    place = module_globals.place_of(value)
+    if place is None:
+        return None
     kind = type(value)
-    if kind in CONTAINERS or kind is object or kind in FRESH or has_plain_state(kind):
-        return module_globals.place_of(value)
-    return None
+    can_be_filled = kind in CONTAINERS or kind is object or kind in FRESH or has_plain_state(kind)
+    return place if can_be_filled else None
 
 
 def is_of_standard_library(place: tuple[str, str]) -> bool:

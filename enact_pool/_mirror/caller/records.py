@@ -26,6 +26,7 @@ from enact_pool._mirror.caller.definitions import definitions
 from enact_pool._mirror.caller.fingerprint import Fingerprint
 from enact_pool._mirror.caller.items import Item
 from enact_pool._mirror.caller.parts import parts_of
+from enact_pool._mirror.caller.plain_comparison import plain_fingerprint
 from enact_pool._mirror.caller.scopes import Scope
 from enact_pool._python.interrupts import raise_interrupt
 
@@ -101,10 +102,17 @@ def current_record(definition: Definition, inspection: Inspection) -> Record:
         due = record.unnamed_due if inspection.unnamed else record.due
         if record.inspection is inspection.token or (inspection.patient and time.monotonic() < due):
             return record
+        begun = time.monotonic()
+        plain = plain_fingerprint(definition.value, record) if _is_large(record) else None
+        if plain is not None and plain == record.plain:
+            _note_comparison(record, begun)
+            record.inspection = inspection.token
+            return record
         fresh = Record()
         _pickle(definition, fresh)
         record.due, record.unnamed_due = fresh.due, fresh.unnamed_due
         record.inspection = fresh.inspection = inspection.token
+        record.plain = fresh.plain = plain
         if fresh.fingerprints != record.fingerprints:
             # A worker has the container itself already; only its contents are new.
             definition.record = fresh
@@ -118,6 +126,18 @@ def current_record(definition: Definition, inspection: Inspection) -> Record:
 
 def _number_of(inspection: Inspection, definition: Definition) -> int:
     return current_record(definition, inspection).items[0].number
+
+
+def _is_large(record: Record) -> bool:
+    return _size(record.items[-1]) > _LARGE_BYTES
+
+
+def _note_comparison(record: Record, begun: float) -> None:
+    """Note that a value has been compared since that time: it is due again after a while."""
+    ended = time.monotonic()
+    record.unnamed_due = ended + (ended - begun) / _SHARE
+    if _is_large(record):
+        record.due = record.unnamed_due
 
 
 def _size(item: Item) -> int:
@@ -172,10 +192,7 @@ def _pickle(definition: Definition, record: Record) -> None:
         record.items += _sources_of(definition)
     if kind in _DATA:
         record.fingerprints[""] = Fingerprint.of(content, buffers)
-        ended = time.monotonic()
-        record.unnamed_due = ended + (ended - begun) / _SHARE
-        if _size(record.items[-1]) > _LARGE_BYTES:
-            record.due = record.unnamed_due
+        _note_comparison(record, begun)
     for name, reason in pickler.unsendable.items():
         record.changes[name] = missing_attribute(definition, name, reason)
 
