@@ -57,13 +57,6 @@ def _forget_durations() -> None:
     replaced.expected_seconds = lambda self, key: None
 
 
-def _send_no_next_batch() -> None:
-    from enact_pool._core.batch_sizing import Sizing
-
-    replaced: Any = Sizing
-    replaced.wants_next_batch_waiting = lambda self: False
-
-
 def _revoke_nothing() -> None:
     from enact_pool._core.schedule import Schedule
 
@@ -83,13 +76,6 @@ def _write_each_answer() -> None:
 
     replaced: Any = batches
     replaced.COLLECT_NS = -1
-
-
-def _never_nap() -> None:
-    from enact_pool._core.lane_states import LaneStates
-
-    replaced: Any = LaneStates
-    replaced.nap_seconds = lambda self, fewest, room: 0.0
 
 
 def _never_spin() -> None:
@@ -182,14 +168,19 @@ def _enforce_limits_at_once() -> None:
     replaced.SHORT_RUN_SECONDS = 0.0
 
 
+def _compare_our_pickles() -> None:
+    import enact_pool._mirror.caller.records as records
+
+    replaced: Any = records
+    replaced.plain_fingerprint = lambda value, record: None
+
+
 MECHANISMS = (
     Mechanism("batches that grow", "noops-10000", _send_one_by_one),
     Mechanism("quick runs use one lane", "noops-4", _forget_durations),
-    Mechanism("a second batch waits in the pipe", "noops-200000", _send_no_next_batch),
     Mechanism("revocations", "skewed", _revoke_nothing),
     Mechanism("permits in groups", "noops-200000", _take_permits_one_by_one),
     Mechanism("answer journal", "noops-200000", _write_each_answer),
-    Mechanism("naps", "spins-1ms", _never_nap),
     Mechanism("spinning", "noops-1", _never_spin),
     Mechanism("closures as captured values", "closures-10000", _send_whole_closures),
     Mechanism("large values in memory files", "array-input", _send_large_values_in_pipes),
@@ -200,6 +191,7 @@ MECHANISMS = (
     Mechanism("one pickle for many inputs", "inputs", _pickle_each_input),
     Mechanism("a function is pickled once", "submissions", _pickle_each_submission),
     Mechanism("no thread for short runs", "limited-noop", _enforce_limits_at_once),
+    Mechanism("comparing plain pickles", "objects", _compare_our_pickles),
 )
 
 
@@ -228,11 +220,31 @@ def _limited_noops(pool: Pool, size: int) -> Callable[[], object]:
     return run
 
 
+class _Point:
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+# As a global of the program that runs, it is compared before each run.
+_points: list[_Point] = []
+
+
+def _objects(pool: Pool, size: int) -> Callable[[], object]:
+    _points[:] = [_Point(number) for number in range(20 * size)]
+
+    def run() -> None:
+        for _ in range(4):
+            pool.run_parallel([lambda _: len(_points)], None)
+
+    return run
+
+
 # Each is given the pool, and a number that grows with the time it takes.
 _OWN_ROWS: dict[str, Callable[[Pool, int], Callable[[], object]]] = {
     "inputs": _inputs,
     "submissions": _submissions,
     "limited-noop": _limited_noops,
+    "objects": _objects,
 }
 
 

@@ -24,16 +24,13 @@ BATCH_SECONDS = 0.06
 _LANE_SECONDS = 0.003
 # A batch is pickled in one go, while no lane can be served.
 BATCH_BYTES = 1 << 20
-# More would not save anything, and a lane's pipe for permits must take two batches.
+# More would not save anything, and a lane's pipe for permits must take a batch.
 BATCH_TASKS = 1000
 # What is sent before anything has been measured. It can be revoked.
 _FIRST_TASKS = 4
 # How long it takes to wake another lane up and to receive its answer: less work than
 # this is not divided.
 _WAKING_SECONDS = 1e-4
-# Above this mean duration, the second batch in a lane's pipe saves less than
-# one percent, and may have to be recalled.
-_AHEAD_SECONDS = 0.02
 # What a task costs a lane beside its own run: unpickling, pickling, a frame.
 _OVERHEAD_SECONDS = 5e-6
 # The weight of the newest duration in the running mean.
@@ -50,24 +47,16 @@ class Sizing:
 
     _expected_seconds: float | None = None
     mean_seconds: float = field(default=0.0, init=False)
-    # The running median of durations that were reported together: if a worker is preempted
-    # once, one of very many quick tasks dominates the mean.
-    _typical_seconds: float = field(default=0.0, init=False)
-    # How large their answers were, in bytes.
-    mean_bytes: float = field(default=0.0, init=False)
     # How many tasks were measured; 0: nothing is known of them.
     measured_tasks: int = field(default=0, init=False)
     _single_bytes: int = field(default=0, init=False)
     _extra_bytes: float = field(default=0.0, init=False)
 
-    def measured(self, ran_ns: list[int], size: int) -> None:
-        """Note how many nanoseconds each task took, and the bytes of all their answers."""
+    def measured(self, ran_ns: list[int]) -> None:
+        """Note how many nanoseconds each task took."""
         tasks = len(ran_ns)
         weight = 1 - (1 - _NEWEST) ** tasks if self.measured_tasks else 1.0
         self.mean_seconds += weight * (sum(ran_ns) / 1e9 / tasks - self.mean_seconds)
-        median = sorted(ran_ns)[tasks // 2] / 1e9
-        self._typical_seconds += weight * (median - self._typical_seconds)
-        self.mean_bytes += weight * (size / tasks - self.mean_bytes)
         self.measured_tasks += tasks
 
     def pickled(self, tasks: int, size: int) -> None:
@@ -89,15 +78,14 @@ class Sizing:
                 return queued
         return min(_FIRST_TASKS, ceil(queued / max(1, idle_lanes)))
 
-    def batch(self, left: int, held: int, lanes: int) -> int:
+    def batch(self, left: int, lanes: int) -> int:
         """Return how many tasks to send to one of so many lanes.
 
         Args:
-            left: How many tasks are not done, with those that lanes have.
-            held: How many of these the lane has.
+            left: How many tasks are not done, with those that other lanes have.
             lanes: How many lanes there are.
         """
-        return max(1, min(self.largest(lanes), left // lanes - held))
+        return max(1, min(self.largest(lanes), left // lanes))
 
     def largest(self, lanes: int = 1) -> int:
         """Return how many tasks may travel in one batch when there are any number of them.
@@ -110,19 +98,6 @@ class Sizing:
         by_time = seconds / (self.mean_seconds + _OVERHEAD_SECONDS)
         by_bytes = (BATCH_BYTES - self._single_bytes) / (self._extra_bytes or 1)
         return max(1, int(min(BATCH_TASKS, by_time, by_bytes, 2 * self.measured_tasks)))
-
-    def quiet_seconds(self, tasks: int, room: int) -> float:
-        """Return for how many seconds a lane with so many tasks needs no service.
-
-        Its answers find `room` bytes, and half of that is left for larger ones.
-        """
-        if self.mean_bytes:
-            tasks = min(tasks, int(room / 2 / self.mean_bytes))
-        return tasks * min(self.mean_seconds, self._typical_seconds)
-
-    def wants_next_batch_waiting(self) -> bool:
-        """Return whether tasks are so quick that a lane should find its next batch in its pipe."""
-        return self.measured_tasks > 0 and self.mean_seconds <= _AHEAD_SECONDS
 
 
 class Pace:

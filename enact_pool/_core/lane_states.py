@@ -18,9 +18,7 @@ from typing import Generic, TypeVar
 from enact_pool._core.schedule import Schedule
 from enact_pool._core.states import IllegalTransition
 from enact_pool._core.timing import (
-    LEAST_NAP_SECONDS,
     LOOK_SECONDS,
-    MOST_NAP_SECONDS,
     PATIENCE_SECONDS,
     ROUND_SECONDS,
     START_PAUSE_SECONDS,
@@ -141,38 +139,19 @@ class LaneStates(Generic[LaneT]):
 
     # Waiting
 
-    def nap_seconds(self, fewest: int, answers_room: int) -> float:
-        """Return for how long answers may wait; 0.0 if that is not worth it.
-
-        Args:
-            fewest: How many tasks the lane has with the fewest. What a lane works on does not
-                count, since it may end at any moment, and of the others only half: they may be
-                done, and their answers on the way.
-            answers_room: How many bytes of answers a lane can write before they are read.
-        """
-        quiet = self._schedule.sizing.quiet_seconds(max(0, fewest - 1) // 2, answers_room)
-        nap = min(MOST_NAP_SECONDS, quiet)
-        return nap if nap >= LEAST_NAP_SECONDS else 0.0
-
-    def time_out(self, *, exhausted: bool, prompt: bool) -> tuple[float, int]:
+    def time_out(self, *, exhausted: bool, prompt: bool) -> float:
         """Return after how many seconds something is to be looked at that nothing signals.
 
         Args:
             exhausted: Whether there will be no more tasks.
             prompt: Whether observers want to know at once what begins.
-
-        Returns:
-            The seconds, and how many tasks the lane has with the fewest.
         """
-        numbers = [len(record.tasks) for record in self._schedule.lanes.values()] or [0]
         if self.idle and exhausted:
-            seconds = PATIENCE_SECONDS
-        elif prompt or max(numbers) > 1:
+            return PATIENCE_SECONDS
+        if prompt or any(len(record.tasks) > 1 for record in self._schedule.lanes.values()):
             # What a lane has answered may be in its journal, while it does the next task.
-            seconds = LOOK_SECONDS
-        else:
-            seconds = ROUND_SECONDS
-        return seconds, min(numbers)
+            return LOOK_SECONDS
+        return ROUND_SECONDS
 
 
 class Starvation(Generic[LaneT]):

@@ -28,8 +28,8 @@ A task is in one of these states; the methods below change it:
     sent        with a lane                                   queued, suspect, taken (then settled)
     settled     settled with an outcome (see `release_order`)
 
-How many tasks make a batch is asked of `batch_sizing`. A lane with a batch at work is sent a
-second one, which it finds in its pipe when the first is done.
+How many tasks make a batch is asked of `batch_sizing`. A lane is sent a batch when it is done with
+the one before.
 """
 
 from __future__ import annotations
@@ -181,18 +181,12 @@ class Schedule(Generic[LaneT]):
     # Batches
 
     def next_batch(self, lane: LaneT, limit: int = BATCH_TASKS) -> list[int]:
-        """Take the tasks to send to this lane now, at most `limit`; none if it has enough.
+        """Take the tasks to send to this lane now, at most `limit`; none if it has some.
 
         The caller sends them and calls `dispatched`, or settles them.
         """
         record, queue = self.lanes[lane], self._queue
-        if limit < 1 or not self.queued:
-            return []
-        if record.tasks and (
-            len(record.batches) > 1
-            or self.queued <= len(self.lanes)
-            or not self.sizing.wants_next_batch_waiting()
-        ):
+        if limit < 1 or record.tasks or not self.queued:
             return []
         if self._suspects is not None and self._suspects.tasks:
             self.queued -= 1
@@ -202,7 +196,7 @@ class Schedule(Generic[LaneT]):
             return [queue.popleft()]
         if self.sizing.measured_tasks:
             left = len(queue) + sum(len(other.tasks) for other in self.lanes.values())
-            size = self.sizing.batch(left, len(record.tasks), len(self.lanes))
+            size = self.sizing.batch(left, len(self.lanes))
         else:
             idle = sum(not other.tasks for other in self.lanes.values())
             size = self.sizing.first_batch(len(queue), idle)
@@ -231,14 +225,13 @@ class Schedule(Generic[LaneT]):
 
     # What lanes report
 
-    def finished(self, lane: LaneT, serials: range, ran_ns: list[int], size: int) -> list[int]:
+    def finished(self, lane: LaneT, serials: range, ran_ns: list[int]) -> list[int]:
         """Take the tasks with these numbers: the lane has run them, each for so long.
 
         Args:
             lane: The lane.
             serials: Their serial numbers.
             ran_ns: How many nanoseconds each took.
-            size: How many bytes their answers had in all.
 
         Returns:
             The tasks. They end where there is none with such a number: then it is not our
@@ -255,7 +248,7 @@ class Schedule(Generic[LaneT]):
         if tasks:
             if not record.proven:
                 self._prove(record)
-            self.sizing.measured(ran_ns[: len(tasks)], size)
+            self.sizing.measured(ran_ns[: len(tasks)])
         return tasks
 
     def skipped(self, lane: LaneT, serial: int) -> None:

@@ -14,11 +14,9 @@ __all__ = [
     "FIRST_WAIT_MS",
     "IDLE_SECONDS",
     "LATE_NS",
-    "LEAST_NAP_SECONDS",
     "LIMIT_LOOK_SECONDS",
     "LOADING_SECONDS",
     "LOOK_SECONDS",
-    "MOST_NAP_SECONDS",
     "PATIENCE_SECONDS",
     "PULL_SECONDS",
     "QUICK_NS",
@@ -37,10 +35,6 @@ __all__ = [
 
 # The run
 
-# For how long answers may stay in the pipes while all lanes have more to do. With workers on
-# all CPUs, each time that the caller wakes up takes a CPU away from one of them.
-MOST_NAP_SECONDS = 0.025
-LEAST_NAP_SECONDS = 0.002
 # How long a lane may be idle while others have more tasks than they work on. Quick tasks are
 # done by then, and what is still there waits behind a slow one.
 PATIENCE_SECONDS = 0.002
@@ -110,9 +104,8 @@ def _check(condition: bool, coupling: str) -> None:
         raise ValueError(f"time constants do not fit together: {coupling}")
 
 
-_check(LEAST_NAP_SECONDS < MOST_NAP_SECONDS, "a nap has a range")
 _check(
-    MOST_NAP_SECONDS + COLLECT_NS / 1e9 <= 0.04,
+    COLLECT_NS / 1e9 + 2 * LOOK_SECONDS <= 0.04,
     "an answer of a quick callable reaches the caller within 40 ms, as the README says",
 )
 _check(

@@ -61,8 +61,6 @@ class AnswerReader:
         self._source = source
         self._hooks = hooks
         self._poller = poller
-        # How many bytes callables have printed whose answers have not come yet.
-        self._output_bytes = 0
 
     # By lane
 
@@ -126,7 +124,7 @@ class AnswerReader:
         serials, payload = found
         began_ns = unpack_begun(len(serials), payload) if self._hooks.tasks_ran else []
         ran_ns, endings, payloads = unpack_ran(len(serials), payload)
-        self._take_outcomes(lane, serials, len(payload), began_ns, ran_ns, endings, payloads)
+        self._take_outcomes(lane, serials, began_ns, ran_ns, endings, payloads)
 
     def read_side(self, lane: Lane) -> None:
         """Take the log records that its callables have sent."""
@@ -166,7 +164,6 @@ class AnswerReader:
             first, count = header[SERIAL], header[COUNT]
             ran_ns, endings, payloads = unpack_ran(count, payload)
             began_ns = unpack_begun(count, payload) if wants_times else []
-            size = len(payload)
             # What follows on it is taken along: a frame may have one callable only.
             while at < len(frames):
                 header, payload = frames[at]
@@ -178,26 +175,24 @@ class AnswerReader:
                     break  # it has its turn when those before it are taken
                 at += 1
                 count += header[COUNT]
-                size += len(payload)
                 if wants_times:
                     began_ns += unpack_begun(header[COUNT], payload)
                 ran_ns += more_ran_ns
                 endings += more_endings
                 payloads += more_payloads
             serials = range(first, first + count)
-            self._take_outcomes(lane, serials, size, began_ns, ran_ns, endings, payloads)
+            self._take_outcomes(lane, serials, began_ns, ran_ns, endings, payloads)
 
     def _take_outcomes(
         self,
         lane: Lane,
         serials: range,
-        size: int,
         began_ns: list[int],
         ran_ns: list[int],
         endings: bytearray,
         payloads: list[bytes | Rebuilt],
     ) -> None:
-        """Settle tasks that have run; their answers were `size` bytes in all."""
+        """Settle tasks that have run."""
         # What was read out of the journal may come through the pipe as well.
         known = self._schedule.lanes[lane].answered + 1 - serials.start
         if known > 0:
@@ -208,8 +203,7 @@ class AnswerReader:
                 return
         if max(endings) > Ending.ERROR:
             self._receive_large_values(lane, serials, endings, payloads)
-        size, self._output_bytes = size + self._output_bytes, 0
-        tasks = self._schedule.finished(lane, serials, ran_ns, size)
+        tasks = self._schedule.finished(lane, serials, ran_ns)
         count = len(tasks)
         lane.ran += count
         for hook in self._hooks.tasks_ran:
@@ -279,7 +273,6 @@ class AnswerReader:
         elif kind == Answer.OUTPUT:
             task = self._task_at(lane, serial)
             if task is not None:
-                self._output_bytes += len(payload)
                 output = pickle.loads(payload)
                 for received in self._hooks.output_received:
                     received(task, output)

@@ -11,9 +11,8 @@ from enact_pool._system.spin_poll import poll
 
 __all__ = ["LanePoller", "Readiness"]
 
-# What a lane can be ready for. A death, and log records, cannot wait.
+# What a lane can be ready for.
 Readiness = Literal["answers", "side", "exit", "commands"]
-_URGENT = ("exit", "side")
 
 
 class LanePoller:
@@ -87,7 +86,7 @@ class LanePoller:
                 self._remove(descriptor)
 
     def add_doorbell(self, descriptor: int) -> None:
-        """Return from `wait` and `nap` when this can be read, too."""
+        """Return from `wait` when this can be read, too."""
         self.doorbells.append(descriptor)
         self._poller.register(descriptor, select.POLLIN)
 
@@ -97,16 +96,6 @@ class LanePoller:
                 self._poller.unregister(descriptor)
             except KeyError:
                 return  # an interrupt has come before it was registered
-
-    def nap(self, seconds: float) -> None:
-        """Let answers wait for so long, unless a worker exits, or logs something."""
-        urgent = select.poll()
-        for descriptor in self.doorbells:
-            urgent.register(descriptor, select.POLLIN)
-        for descriptor, (readiness, _) in self.lanes.items():
-            if readiness in _URGENT:
-                urgent.register(descriptor, select.POLLIN)
-        urgent.poll(seconds * 1000)
 
     def wait(self, seconds: float, *, spin: bool) -> list[tuple[int, int]]:
         """Return the descriptors that are ready, after at most so many seconds.

@@ -116,34 +116,15 @@ class Waiter:
             self._look_around(now)
 
     def _time_out(self) -> float:
-        """Let answers wait while that is useful; return for how long to wait then."""
+        """Return for how long to wait."""
         states, lanes, hooks = self._states, self._lanes, self._hooks
         source = self._source
-        seconds, fewest = states.time_out(exhausted=source.exhausted, prompt=bool(hooks.task_began))
-        if fewest > 1 and not (hooks.task_began or states.starting or self._poller.write_blocked):
-            self._nap(fewest)
+        seconds = states.time_out(exhausted=source.exhausted, prompt=bool(hooks.task_began))
         if not self._order.unsettled and source.doorbell is not None:
             return IDLE_SECONDS
         if lanes.enforcer is not None or not states.working:
             seconds = min(seconds, lanes.wait_seconds())
         return seconds
-
-    def _nap(self, fewest: int) -> None:
-        """Let answers of quick tasks wait: they are not worth waking up for one by one."""
-        working = self._states.working
-        if any(lane.is_receiving or lane.side.is_at_large_value for lane in working):
-            return
-        room = min((lane.answers_room for lane in working), default=0)
-        seconds = self._states.nap_seconds(fewest, room)
-        if seconds:
-            self._lanes.keep_limits(now=True)
-            for sharing in self._hooks.sharing:
-                sharing(True)
-            try:
-                self._poller.nap(seconds)
-            finally:
-                for sharing in self._hooks.sharing:
-                    sharing(False)
 
     # What no descriptor signals
 

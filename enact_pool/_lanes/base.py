@@ -72,7 +72,6 @@ class Lane(Protocol):
         sent: The serial number of the last task that was sent.
         ran: How many tasks the worker has run.
         batch_limit: How many tasks may be in a batch.
-        answers_room: How many bytes of answers the worker can write before they are read.
         drained_at: When it was drained, on the monotonic clock; 0.0 if it was not.
         has_spoken: Whether anything that the worker has sent was read.
         start_error: Why the initializer failed.
@@ -87,7 +86,6 @@ class Lane(Protocol):
     sent: int
     ran: int
     batch_limit: int
-    answers_room: int
     drained_at: float
     has_spoken: bool
     start_error: str

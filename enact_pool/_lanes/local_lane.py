@@ -116,8 +116,6 @@ class LocalLane(WorkerProcess):
         self.is_receiving = False
         # How many permits the worker may be sent with a batch.
         self.batch_limit = 1
-        # How many bytes of answers it can write before they are read.
-        self.answers_room = 0
         # What the worker has of definitions and globals.
         self.deliveries = Deliveries(self._send_large, self._send_streams)
         self._large_sent = 0
@@ -186,7 +184,6 @@ class LocalLane(WorkerProcess):
         ):
             os.set_blocking(end, False)
         self.batch_limit = _pipe_size(self._permits) // PERMIT_BYTES // 3
-        self.answers_room = _pipe_size(self.answers)
 
     def _next_tag(self) -> int:
         # They grow, and those of what runs have in common are between them.

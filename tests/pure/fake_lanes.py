@@ -132,7 +132,6 @@ class FakeLane:
         self.is_new = True
         self.sent = self.ran = 0
         self.batch_limit = 50
-        self.answers_room = 1 << 16
         self.drained_at = 0.0
         self.has_spoken = False
         self.start_error = ""
@@ -427,12 +426,6 @@ class FakePoller:
             ):
                 found.append((descriptor, 1))
         return found
-
-    def nap(self, seconds: float) -> None:
-        self._world.pass_until(
-            self._world.now + seconds,
-            lambda: any(lane.has_exited() for what, lane in self.lanes.values() if what == "exit"),
-        )
 
     def wait(self, seconds: float, *, spin: bool) -> list[tuple[int, int]]:
         assert seconds < 3000, "a run must not wait forever"

@@ -7,30 +7,27 @@ import pytest
 from enact_pool._core.batch_sizing import BATCH_BYTES, BATCH_TASKS, Pace, Sizing
 
 
-def measured(ns: int, tasks: int = 1000, size: int = 0) -> Sizing:
+def measured(ns: int, tasks: int = 1000) -> Sizing:
     sizing = Sizing()
-    sizing.measured([ns] * tasks, size)
+    sizing.measured([ns] * tasks)
     return sizing
 
 
 def test_the_first_measurement_counts_alone() -> None:
     sizing = Sizing()
-    sizing.measured([1_000_000, 3_000_000, 8_000_000], 300)
+    sizing.measured([1_000_000, 3_000_000, 8_000_000])
     assert sizing.mean_seconds == pytest.approx(0.004)
-    assert sizing.mean_bytes == 100
     assert sizing.measured_tasks == 3
 
 
 def test_later_measurements_have_a_weight_for_each_task() -> None:
-    sizing = measured(1_000_000, 10, 1000)
-    sizing.measured([3_000_000], 300)
+    sizing = measured(1_000_000, 10)
+    sizing.measured([3_000_000])
     assert sizing.mean_seconds == pytest.approx(0.001 + 0.05 * 0.002)
-    assert sizing.mean_bytes == pytest.approx(100 + 0.05 * 200)
     assert sizing.measured_tasks == 11
-    sizing = measured(1_000_000, 10, 1000)
-    sizing.measured([3_000_000] * 2, 600)
+    sizing = measured(1_000_000, 10)
+    sizing.measured([3_000_000] * 2)
     assert sizing.mean_seconds == pytest.approx(0.001 + (1 - 0.95**2) * 0.002)
-    assert sizing.mean_bytes == pytest.approx(100 + (1 - 0.95**2) * 200)
 
 
 @pytest.mark.parametrize(
@@ -53,16 +50,14 @@ def test_the_first_batch(expected: float | None, queued: int, idle: int, size: i
 
 def test_a_lane_has_an_even_share_of_what_is_left() -> None:
     sizing = measured(1_000)
-    assert sizing.batch(20, 0, 2) == 10
-    assert sizing.batch(20, 4, 2) == 6
-    assert sizing.batch(20, 15, 2) == 1
-    assert sizing.batch(10_000, 0, 2) == sizing.largest(2) == BATCH_TASKS
+    assert sizing.batch(20, 2) == 10
+    assert sizing.batch(1, 2) == 1
+    assert sizing.batch(10_000, 2) == sizing.largest(2) == BATCH_TASKS
 
 
 def test_nothing_is_known_at_first() -> None:
     assert Sizing().largest() == 4
     assert Sizing().largest(9) == 4
-    assert not Sizing().wants_next_batch_waiting()
 
 
 def test_a_batch_lasts_sixty_milliseconds_or_three_for_each_lane() -> None:
@@ -90,40 +85,6 @@ def test_the_bytes_that_each_task_adds_limit_a_batch() -> None:
     assert sizing.largest() == BATCH_TASKS
     sizing.pickled(3, 1000 + 2 * 2 * BATCH_BYTES)
     assert sizing.largest() == 1
-
-
-def test_quiet_seconds() -> None:
-    sizing = measured(1_000_000)
-    assert sizing.quiet_seconds(10, 0) == pytest.approx(0.01)  # answers without bytes
-    sizing = measured(1_000_000, 1000, 100_000)
-    assert sizing.quiet_seconds(10, 10_000) == pytest.approx(0.01)
-    assert sizing.quiet_seconds(10, 1_000) == pytest.approx(0.005)
-    # The smaller one of mean and median.
-    sizing = Sizing()
-    sizing.measured([1_000, 1_000, 999_998_000], 0)
-    assert sizing.quiet_seconds(3, 0) == pytest.approx(3e-6)
-    sizing = Sizing()
-    sizing.measured([1_000, 3_000_000, 3_000_000], 0)
-    assert sizing.quiet_seconds(1, 0) == pytest.approx(0.002000333)
-
-
-def test_the_median_of_an_even_number_is_the_larger_one() -> None:
-    sizing = Sizing()
-    sizing.measured([1, 1, 9, 1_000], 0)
-    assert sizing.quiet_seconds(1, 0) == pytest.approx(9e-9)
-
-
-def test_the_median_is_a_running_one() -> None:
-    sizing = Sizing()
-    sizing.measured([1_000_000] * 3, 0)
-    sizing.measured([0, 0, 1_000_000_000], 0)
-    weight = 1 - 0.95**3
-    assert sizing.quiet_seconds(1, 0) == pytest.approx(0.001 * (1 - weight))
-
-
-@pytest.mark.parametrize(("milliseconds", "waits"), [(20, True), (21, False)])
-def test_a_second_batch_waits_only_for_quick_tasks(milliseconds: int, waits: bool) -> None:
-    assert measured(milliseconds * 1_000_000).wants_next_batch_waiting() is waits
 
 
 def test_the_pace_of_the_last_two_runs() -> None:

@@ -8,9 +8,7 @@ from enact_pool._core.lane_states import LaneStates, Starvation
 from enact_pool._core.schedule import Schedule
 from enact_pool._core.states import IllegalTransition
 from enact_pool._core.timing import (
-    LEAST_NAP_SECONDS,
     LOOK_SECONDS,
-    MOST_NAP_SECONDS,
     PATIENCE_SECONDS,
     ROUND_SECONDS,
     START_PAUSE_SECONDS,
@@ -74,7 +72,7 @@ def test_a_lane_may_be_sent_what_is_left_of_its_tasks() -> None:
 def test_an_idle_lane_is_patient_while_others_are_quick() -> None:
     states = states_with(2, 8)
     assert [send(states, 0), send(states, 1)] == [4, 4]
-    states._schedule.finished(0, range(1, 5), [10_000] * 4, 80)
+    states._schedule.finished(0, range(1, 5), [10_000] * 4)
     states.become_idle(0, 1.0)
     assert states.revocation(1.0) is None, "it would be done in 30 microseconds"
     assert not states.may_release_idle(1.0)
@@ -87,7 +85,7 @@ def test_patience_begins_with_the_first_lane_that_is_idle() -> None:
     states = states_with(3, 12)
     for lane in range(3):
         send(states, lane)
-    states._schedule.finished(0, range(1, 5), [10_000] * 4, 80)
+    states._schedule.finished(0, range(1, 5), [10_000] * 4)
     states.become_idle(0, 1.0)
     states.become_idle(1, 1.0 + PATIENCE_SECONDS)
     assert states.revocation(1.0 + PATIENCE_SECONDS) is not None
@@ -107,34 +105,21 @@ def test_busy_lanes_have_tasks() -> None:
     assert states.busy() == [1]
 
 
-def test_answers_wait_only_as_long_as_lanes_have_work() -> None:
-    states = states_with(1, 1000)
-    send(states, 0)
-    states._schedule.finished(0, range(1, 5), [1_000_000] * 4, 80)
-    # Half of the tasks, without the one that runs, take 1 ms each.
-    assert states.nap_seconds(9, 1 << 16) == pytest.approx(0.004)
-    assert states.nap_seconds(1000, 1 << 16) == MOST_NAP_SECONDS
-    assert states.nap_seconds(3, 1 << 16) == 0.0, "too short to be worth it"
-    assert states.nap_seconds(5, 1 << 16) == pytest.approx(LEAST_NAP_SECONDS)
-    assert states.nap_seconds(1000, 100) == pytest.approx(0.002), "there is room for two answers"
-    assert states.nap_seconds(0, 1 << 16) == 0.0
-
-
 def test_how_long_a_run_waits_depends_on_what_may_happen_unseen() -> None:
     states = states_with(2, 8)
-    assert states.time_out(exhausted=True, prompt=False) == (ROUND_SECONDS, 0)
-    assert states.time_out(exhausted=True, prompt=True) == (LOOK_SECONDS, 0)
+    assert states.time_out(exhausted=True, prompt=False) == ROUND_SECONDS
+    assert states.time_out(exhausted=True, prompt=True) == LOOK_SECONDS
     send(states, 0)
-    assert states.time_out(exhausted=True, prompt=False) == (LOOK_SECONDS, 0), "its journal"
+    assert states.time_out(exhausted=True, prompt=False) == LOOK_SECONDS, "its journal"
     send(states, 1)
-    assert states.time_out(exhausted=True, prompt=False) == (LOOK_SECONDS, 4)
+    assert states.time_out(exhausted=True, prompt=False) == LOOK_SECONDS
     states.become_idle(1, 0.0)
-    assert states.time_out(exhausted=True, prompt=False) == (PATIENCE_SECONDS, 4)
-    assert states.time_out(exhausted=False, prompt=False) == (LOOK_SECONDS, 4)
+    assert states.time_out(exhausted=True, prompt=False) == PATIENCE_SECONDS
+    assert states.time_out(exhausted=False, prompt=False) == LOOK_SECONDS
 
 
 def test_a_run_without_lanes_waits_for_a_round() -> None:
-    assert states_with(0, 3).time_out(exhausted=True, prompt=False) == (ROUND_SECONDS, 0)
+    assert states_with(0, 3).time_out(exhausted=True, prompt=False) == ROUND_SECONDS
 
 
 def test_illegal_changes_of_a_lane_raise() -> None:
@@ -243,7 +228,7 @@ def test_patience_ends() -> None:
     states = states_with(2, 8)
     send(states, 0)
     send(states, 1)
-    states._schedule.finished(0, range(1, 5), [1_000] * 4, 80)
+    states._schedule.finished(0, range(1, 5), [1_000] * 4)
     states.become_idle(0, 10.0)
     end = 10.0 + PATIENCE_SECONDS
     assert states.revocation(end - 1e-6) is None
@@ -259,18 +244,10 @@ def test_before_a_lane_is_idle_there_is_nothing_to_be_patient_about() -> None:
     assert states.may_release_idle(0.5)
 
 
-def test_naps_last_as_long_as_half_of_the_tasks_rounded_down() -> None:
-    states = states_with(1, 1000)
-    send(states, 0)
-    states._schedule.finished(0, range(1, 5), [1_000_000] * 4, 80)
-    assert states.nap_seconds(6, 1 << 16) == pytest.approx(0.002)
-    assert states.nap_seconds(1, 1 << 16) == 0.0
-
-
 def test_a_journal_is_looked_into_if_a_lane_has_two_tasks() -> None:
     states = states_with(1, 2)
     schedule = states._schedule
     schedule.dispatched(0, schedule.next_batch(0, 1), 10)
-    assert states.time_out(exhausted=False, prompt=False) == (ROUND_SECONDS, 1)
+    assert states.time_out(exhausted=False, prompt=False) == ROUND_SECONDS
     schedule.dispatched(0, list(schedule.submit(1)), 10)
-    assert states.time_out(exhausted=False, prompt=False) == (LOOK_SECONDS, 2)
+    assert states.time_out(exhausted=False, prompt=False) == LOOK_SECONDS
