@@ -14,6 +14,7 @@ from enact_pool._mirror.caller.definition import CONTAINERS
 from enact_pool._mirror.caller.fresh_objects import FRESH
 from enact_pool._mirror.caller.instances import has_plain_state
 from enact_pool._mirror.caller.scopes import scopes
+from enact_pool._mirror.module_versions import belongs_to_program
 from enact_pool._mirror.registry import unwrapped
 from enact_pool._python.interrupts import raise_interrupt
 from enact_pool._wire.frames import SHAREABLE
@@ -28,16 +29,18 @@ class _ModuleGlobals:
     """An index of the globals of all modules, made when it is first used. Any thread may use it."""
 
     def __init__(self) -> None:
-        # The modules of the index by their names, each with the spec of its last import, and the
-        # modules and names of globals by the ids of their values. Replaced as a whole.
-        self._index: tuple[dict[str, tuple[int, int]], dict[int, list[tuple[str, str]]]] = {}, {}
+        # How many modules there were, and the modules and names of globals by the ids of their
+        # values. Replaced as a whole.
+        self._index: tuple[int, dict[int, list[tuple[str, str]]]] = 0, {}
+        # The program's own modules, each with the spec of its last import.
+        self._specs: list[tuple[ModuleType, Any]] = []
         # By id: the class and its place.
         self._classes: dict[int, tuple[type, tuple[str, str]]] = {}
 
     def place_of(self, value: Any) -> tuple[str, str] | None:
         """Return the importable module that has this very object, and its name there."""
-        seen, places = self._index
-        if len(seen) != len(sys.modules):
+        count, places = self._index
+        if count != len(sys.modules):
             places = self._make()
         for module_name, name in places.get(id(value), ()):
             module = sys.modules.get(module_name)
@@ -71,34 +74,28 @@ class _ModuleGlobals:
         return place if found is cls else None
 
     def refresh(self) -> None:
-        """Make the index again if modules were reloaded."""
-        if self._index[0] != _loaded():
-            self._index = {}, {}
+        """Make the index again if modules of the program were reloaded."""
+        if any(module.__dict__.get("__spec__") is not spec for module, spec in self._specs):
+            self._index = 0, {}
 
     def _make(self) -> dict[int, list[tuple[str, str]]]:
-        seen = _loaded()
+        modules = list(sys.modules.items())
         places: dict[int, list[tuple[str, str]]] = {}
-        for module_name, module in list(sys.modules.items()):
+        specs = []
+        for module_name, module in modules:
             # (Reading an attribute of a module that loads itself lazily would load it.)
-            if type(module) is ModuleType:
-                for name, value in list(module.__dict__.items()):
-                    kind = type(value)
-                    if (
-                        kind not in _OTHERS
-                        and not issubclass(kind, type)
-                        and not name.startswith("__")
-                    ):
-                        places.setdefault(id(value), []).append((module_name, name))
-        self._index = seen, places
+            if type(module) is not ModuleType:
+                continue
+            spec = module.__dict__.get("__spec__")
+            origin = getattr(spec, "origin", None)
+            if isinstance(origin, str) and belongs_to_program(module_name, origin):
+                specs.append((module, spec))
+            for name, value in list(module.__dict__.items()):
+                kind = type(value)
+                if kind not in _OTHERS and not issubclass(kind, type) and not name.startswith("__"):
+                    places.setdefault(id(value), []).append((module_name, name))
+        self._index, self._specs = (len(modules), places), specs
         return places
-
-
-def _loaded() -> dict[str, tuple[int, int]]:
-    """Return the ids of all modules and of their specs, which each import makes anew."""
-    return {
-        name: (id(module), id(module.__dict__.get("__spec__")) if type(module) is ModuleType else 0)
-        for name, module in list(sys.modules.items())
-    }
 
 
 module_globals = _ModuleGlobals()
