@@ -104,7 +104,8 @@ class LeaseBook(Sharing[LaneT, RunT]):
         surplus: list[LaneT] = []
         # What was needed above the limit is not when the run that was in the way is gone.
         if len(self._leases) > self.limit and not self._is_nested(self.runs.get(run)):
-            while self._idle and self._has_more_than(self.limit + len(held)):
+            doomed = sum(self.state(lane) == "doomed" for lane in held)
+            while self._idle and self._has_more_than(self.limit + doomed):
                 lane = self._idle[-1]
                 if self.state(lane) == "idle":
                     # If an interrupt comes now, it is among those that are held the next time.

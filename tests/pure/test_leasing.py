@@ -668,3 +668,19 @@ def test_lanes_that_a_run_has_lost_are_not_idle() -> None:
     book.forget(run)
     assert book.close() == ["lane"]
     assert book.drain_idle() == []
+
+
+def test_lanes_that_a_run_has_drained_make_no_room_for_idle_ones() -> None:
+    run, inner = Run(1), Run(1)
+    book = book_with(1, run)
+    for number, lane in enumerate("abc"):
+        book.start(lane, number, run, 0.0)
+        book.runs[inner] = 1
+        if lane != "a":
+            assert book.release(lane, 1, 0.0) == "idle"
+    book.drained("a")
+    del book.runs[inner]
+    left = book.leave(run, 0.0)
+    assert left is not None
+    assert (left.held, left.surplus) == (["a"], ["c"])
+    assert book.idle() == ["b"]
