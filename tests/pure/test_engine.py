@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 from attrs import define, field
-from example_counts import examples
 from fake_lanes import FakeLane, FakePoller, FakeWorld, Script, ScriptSource
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -205,7 +204,7 @@ CASES = st.builds(
 )
 
 
-@settings(max_examples=examples(1500), deadline=None)
+@settings(max_examples=15 * settings().max_examples, deadline=None)
 @given(CASES)
 def test_a_run_ends_well_whatever_happens_to_it(case: Case) -> None:
     validator = case.play()
@@ -251,7 +250,7 @@ def expected_of(script: Script) -> str:
     return "failed" if script.ends == "raises" else "ok"
 
 
-@settings(max_examples=examples(300), deadline=None)
+@settings(max_examples=3 * settings().max_examples, deadline=None)
 @given(st.lists(SCRIPTS, max_size=30), st.integers(1, 4), st.booleans(), st.sampled_from([0, 3]))
 def test_without_disturbance_each_task_ends_as_it_should(
     scripts: list[Script], workers: int, ordered: bool, chunk: int

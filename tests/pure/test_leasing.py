@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from attrs import define, field
-from example_counts import examples
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -171,7 +170,9 @@ class Leasing(RuleBasedStateMachine):
 
 
 TestLeasing = Leasing.TestCase
-TestLeasing.settings = settings(max_examples=examples(300), stateful_step_count=60, deadline=None)
+TestLeasing.settings = settings(
+    max_examples=3 * settings().max_examples, stateful_step_count=60, deadline=None
+)
 
 
 def book_with(limit: int, *runs: Run) -> LeaseBook[str, Any]:

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from attrs import define, field
-from example_counts import examples
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -324,7 +323,9 @@ class Core(RuleBasedStateMachine):
 
 
 TestCore = Core.TestCase
-TestCore.settings = settings(max_examples=examples(500), stateful_step_count=50, deadline=None)
+TestCore.settings = settings(
+    max_examples=5 * settings().max_examples, stateful_step_count=50, deadline=None
+)
 
 
 class UnorderedCore(Core):
@@ -335,7 +336,7 @@ class UnorderedCore(Core):
 
 TestUnorderedCore = UnorderedCore.TestCase
 TestUnorderedCore.settings = settings(
-    max_examples=examples(100), stateful_step_count=50, deadline=None
+    max_examples=settings().max_examples, stateful_step_count=50, deadline=None
 )
 
 
