@@ -14,6 +14,7 @@ from typing import Any
 from enact_pool._mirror.caller.definition import UNNAMED, Definition, kind_of
 from enact_pool._mirror.caller.delivery import note_release
 from enact_pool._mirror.caller.fork_safe_lock import ForkSafeLock
+from enact_pool._mirror.caller.instances import is_heap
 from enact_pool._mirror.caller.module_globals import (
     imported_place,
     module_globals,
@@ -74,7 +75,7 @@ class Definitions:
         found = self.known(cls)
         if found is not None:
             return found
-        if not _is_heap(cls):
+        if not is_heap(cls):
             return None
         module, qualname = module_of(cls), qualname_of(cls)
         owner = sys.modules.get(module)
@@ -243,14 +244,6 @@ def _is_of_class(function: FunctionType) -> bool:
     """Return whether a function of a scope is no global under its own name: a class has it."""
     scope = scopes.scope_of(function.__globals__)
     return scope is not None and scope.contents.get(function.__qualname__) is not function
-
-
-_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE
-
-
-def _is_heap(cls: type) -> bool:
-    """Return whether Python code, or C code at run time, made a class."""
-    return bool(type.__dict__["__flags__"].__get__(cls) & _HEAP_TYPE)
 
 
 definitions = Definitions()

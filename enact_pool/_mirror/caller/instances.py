@@ -12,7 +12,13 @@ from typing import Any
 from enact_pool._mirror.caller.scopes import Scope, scopes
 from enact_pool._mirror.rebuild.values import new_instance, set_contents
 
-__all__ = ["has_own_reduce", "has_plain_state", "reduce_plain_instance", "scope_that_names"]
+__all__ = [
+    "has_own_reduce",
+    "has_plain_state",
+    "is_heap",
+    "reduce_plain_instance",
+    "scope_that_names",
+]
 
 
 def has_own_reduce(kind: Any) -> bool:
@@ -23,6 +29,14 @@ def has_own_reduce(kind: Any) -> bool:
 
 
 _newobj: Any = vars(copyreg)["__newobj__"]
+
+_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE
+
+
+def is_heap(cls: type) -> bool:
+    """Return whether Python code, or C code at run time, made a class."""
+    return bool(type.__dict__["__flags__"].__get__(cls) & _HEAP_TYPE)
+
 
 # An instance without slots has at most two fields: for its attributes and for weak references.
 _PLAIN_SIZE = object.__basicsize__ + 2 * struct.calcsize("P")
@@ -36,6 +50,8 @@ def has_plain_state(kind: Any) -> bool:
         and not hasattr(kind, "__setstate__")
         and kind.__dictoffset__ != 0
         and kind.__basicsize__ <= _PLAIN_SIZE
+        # (Of some types of C, such as `classmethod`, the attributes are not the whole state.)
+        and all(map(is_heap, kind.__mro__[:-1]))
     )
 
 
