@@ -19,6 +19,7 @@ from enact_pool._core.schedule import Schedule
 from enact_pool._core.states import IllegalTransition
 from enact_pool._core.timing import (
     LOOK_SECONDS,
+    LOST_ROUNDS,
     PATIENCE_SECONDS,
     ROUND_SECONDS,
     START_PAUSE_SECONDS,
@@ -177,12 +178,11 @@ class Starvation(Generic[LaneT]):
             lane: Its lane.
             answered: The serial number up to which it has answered.
             at_rest: Whether it does nothing that is known.
-            may_go_on: Whether there is something left for it to read: then it may just be
-                given no CPU time.
+            may_go_on: Whether there is something left for it to read.
         """
         before, rounds = self._before.get(lane, (-1, 0))
         rounds = rounds + 1 if at_rest and answered == before else 0
-        if rounds > (STARVED_ROUNDS if may_go_on else 0):
+        if rounds > (STARVED_ROUNDS if may_go_on else LOST_ROUNDS):
             return True
         if at_rest:
             self._rested[lane] = (answered, rounds)

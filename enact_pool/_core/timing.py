@@ -17,6 +17,7 @@ __all__ = [
     "LIMIT_LOOK_SECONDS",
     "LOADING_SECONDS",
     "LOOK_SECONDS",
+    "LOST_ROUNDS",
     "PATIENCE_SECONDS",
     "PULL_SECONDS",
     "QUICK_NS",
@@ -52,9 +53,11 @@ IDLE_SECONDS = 3600.0
 # How often to look for answers that workers have collected and not written.
 LOOK_SECONDS = 0.01
 # How often to look for workers that do nothing though they were sent tasks. One that was seen
-# so in so many rounds has lost what it was sent.
-ROUND_SECONDS = 2.0
-STARVED_ROUNDS = 10
+# so in more rounds has lost what it was sent. If something is left for it to read, it may
+# just be given no CPU time.
+ROUND_SECONDS = 0.5
+LOST_ROUNDS = 3
+STARVED_ROUNDS = 40
 # How often to look for deaths where there are no pidfds.
 BLIND_SECONDS = 0.05
 # A death that may have gone unseen for longer is reported as seen late.
@@ -118,5 +121,6 @@ _check(
     STARVED_ROUNDS * ROUND_SECONDS >= 20,
     "a worker that is given no CPU time is not taken for one that was robbed",
 )
+_check(LOST_ROUNDS < STARVED_ROUNDS, "a worker with something left to read is given more time")
 _check(PATIENCE_SECONDS <= LOOK_SECONDS, "an idle lane is noticed before the next look")
 _check(TURN_SECONDS < AWAY_SECONDS, "a run that takes turns is not away")

@@ -171,17 +171,21 @@ class Waiter:
                     hook(lane, task, since_ns)
 
     def _replace_starved(self) -> None:
-        """Replace workers that have lost what they were sent: see `Starvation`."""
+        """Wake workers that do nothing; replace those that stay so: see `Starvation`."""
         starvation = self._starvation
         if starvation is None:
             starvation = self._starvation = Starvation()
         starvation.begin_round()
         for lane in self._states.busy():
             answered = self._schedule.lanes[lane].answered
+            at_rest = lane.is_at_rest(answered)
+            if at_rest:
+                # It may have been stopped, by what a callable has left running.
+                lane.resume()
             if starvation.is_starved(
                 lane,
                 answered,
-                at_rest=lane.is_at_rest(answered),
+                at_rest=at_rest,
                 # Unless it waits for something to read what its callables have printed.
                 may_go_on=lane.has_unread and not lane.notes.flushing,
             ):

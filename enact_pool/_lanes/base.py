@@ -135,6 +135,10 @@ class Lane(Protocol):
         """Ask the worker to exit (SIGTERM)."""
         ...
 
+    def resume(self) -> None:
+        """Let the worker go on if it was stopped (SIGCONT)."""
+        ...
+
     def has_exited(self) -> bool: ...
 
     def wait_for_exit(self, seconds: float) -> None:

@@ -118,6 +118,12 @@ class WorkerProcess:
             if self.is_there:
                 self._signal(signal.SIGTERM)
 
+    def resume(self) -> None:
+        """Let it go on, if it was stopped."""
+        with self._lock, handlers_deferred():
+            if self.is_there:
+                self._signal(signal.SIGCONT)
+
     def kill_if(self, condition: Callable[[], bool]) -> bool:
         """Kill it, and all that it has started, if this holds while it stands still.
 

@@ -174,7 +174,7 @@ def test_a_callable_that_damages_its_worker_costs_no_result(
     action: Function, workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It returns, and the rest of its batch runs in another worker."""
-    set_timing(monkeypatch, "ROUND_SECONDS", 0.1)
+    set_timing(monkeypatch, "ROUND_SECONDS", 0.03)
     log = tmp_path / "starts"
     callables = [logged(i, log, action if i % 30 == 5 else samples.square) for i in range(100)]
     with Pool(workers) as pool:
@@ -184,12 +184,21 @@ def test_a_callable_that_damages_its_worker_costs_no_result(
     assert [result.output for result in results] == expected
 
 
+def test_a_worker_that_was_stopped_between_two_callables_goes_on() -> None:
+    """By something that an earlier callable has left running, say."""
+    with Pool(1) as pool:
+        (before,) = pool.run_parallel([lambda _: os.getpid()], 12)
+        os.kill(before.output.unwrap(), signal.SIGSTOP)
+        results = pool.run_parallel([lambda _: os.getpid()] * 4, 12, timeout=10)
+    assert [result.output for result in results] == [before.output] * 4
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_callable_that_reads_batches_and_permits_costs_no_result(
     workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It empties the pipes of its worker; their content is sent to another worker."""
-    set_timing(monkeypatch, "ROUND_SECONDS", 0.1)
+    set_timing(monkeypatch, "ROUND_SECONDS", 0.03)
     log = tmp_path / "starts"
     callables = [
         logged(i, log, state_callables.read_every_descriptor if i % 50 == 20 else samples.square)

@@ -96,7 +96,7 @@ def test_a_harmful_callable_costs_only_its_own_result(
 ) -> None:
     """All others return, each is started once, and the pool works in the next run."""
     # For hazards that make a worker wait for commands that never arrive.
-    set_timing(monkeypatch, "ROUND_SECONDS", 0.05)
+    set_timing(monkeypatch, "ROUND_SECONDS", 0.02)
     set_timing(monkeypatch, "LOADING_SECONDS", 1.0)
     log = tmp_path / "starts"
     callables = [

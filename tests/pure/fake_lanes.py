@@ -193,6 +193,9 @@ class FakeLane:
 
         return self.kill_if(is_guilty)
 
+    def resume(self) -> None:
+        """It is never stopped."""
+
     def terminate(self) -> None:
         self._die(-15)
 

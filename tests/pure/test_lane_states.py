@@ -10,6 +10,7 @@ from enact_pool._core.states import IllegalTransition
 from enact_pool._core.timing import (
     LOOK_SECONDS,
     PATIENCE_SECONDS,
+    LOST_ROUNDS,
     ROUND_SECONDS,
     START_PAUSE_SECONDS,
     STARVED_ROUNDS,
@@ -147,10 +148,14 @@ def rounds(answers: list[int], *, at_rest: bool = True, may_go_on: bool = False)
     return found
 
 
-def test_a_worker_at_rest_with_work_is_starved_in_the_second_round() -> None:
-    assert rounds([3, 3]) == [False, True]
-    assert rounds([3, 4, 5, 5]) == [False, False, False, True]
-    assert rounds([3] * 5, at_rest=False) == [False] * 5
+# In how many rounds a worker without anything to read may be seen at rest.
+PATIENT = [False] * (LOST_ROUNDS + 1)
+
+
+def test_a_worker_that_stays_at_rest_with_work_is_starved() -> None:
+    assert rounds([3] * (LOST_ROUNDS + 2)) == [*PATIENT, True]
+    assert rounds([3, 4, *[5] * (LOST_ROUNDS + 2)]) == [False, False, *PATIENT, True]
+    assert rounds([3] * 50, at_rest=False) == [False] * 50
 
 
 def test_a_worker_that_has_something_to_read_may_just_be_given_no_time() -> None:
@@ -161,10 +166,10 @@ def test_a_worker_that_has_something_to_read_may_just_be_given_no_time() -> None
 def test_a_round_in_which_a_worker_was_busy_begins_anew() -> None:
     starvation: Starvation[int] = Starvation()
     found = []
-    for at_rest in (True, False, True, True):
+    for at_rest in [True] * (LOST_ROUNDS + 1) + [False] + [True] * (LOST_ROUNDS + 2):
         starvation.begin_round()
         found.append(starvation.is_starved(0, 3, at_rest=at_rest, may_go_on=False))
-    assert found == [False, False, False, True]
+    assert found == [*PATIENT, False, *PATIENT, True]
 
 
 def test_a_worker_that_was_never_seen_is_not_starved() -> None:
@@ -175,8 +180,9 @@ def test_a_worker_that_was_never_seen_is_not_starved() -> None:
 
 def test_only_the_last_round_counts() -> None:
     starvation: Starvation[int] = Starvation()
-    starvation.begin_round()
-    assert not starvation.is_starved(0, 3, at_rest=True, may_go_on=False)
+    for _ in PATIENT:
+        starvation.begin_round()
+        assert not starvation.is_starved(0, 3, at_rest=True, may_go_on=False)
     starvation.begin_round()
     starvation.begin_round()
     assert not starvation.is_starved(0, 3, at_rest=True, may_go_on=False)
