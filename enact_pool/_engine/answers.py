@@ -269,7 +269,7 @@ class AnswerReader:
                 self._outcomes.refused(blamed, Err(what, name, position))
             states.hungry.update(states.working)
         elif kind == Answer.LEFT_BEHIND:
-            self._warn_of_left(self._task_at(lane, serial), *pickle.loads(payload))
+            self._warn_of_left(lane, serial, *pickle.loads(payload))
         elif kind == Answer.OUTPUT:
             task = self._task_at(lane, serial)
             if task is not None:
@@ -279,14 +279,19 @@ class AnswerReader:
         else:
             raise FrameError(f"kind {kind}")
 
-    def _warn_of_left(self, task: int | None, threads: list[str], processes: list[int]) -> None:
-        """Log what a callable has left running in its worker."""
+    def _warn_of_left(
+        self, lane: Lane, serial: int, threads: list[str], processes: list[int]
+    ) -> None:
+        """Log, and note, what a callable has left running in its worker."""
         left = [*(f"thread {name}" for name in threads), *(f"process {pid}" for pid in processes)]
+        task = self._task_at(lane, serial)
         # Formats may show, for any record, which callable it is about.
         callable_text, added = "a callable", log_attributes(None, None, None)
         if task is not None:
             name = self._source.name(task)
             callable_text = f"callable {task} ({name})"
             added = log_attributes(task, name, self._outcomes.id_of(task))
+            # Without its number: the next run has others.
+            lane.left_running = f"an earlier callable ({name}) had left running: {', '.join(left)}"
         log = logging.getLogger("enact_pool")
         log.warning("%s left running: %s", callable_text, ", ".join(left), extra=added)

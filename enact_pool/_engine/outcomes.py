@@ -119,13 +119,19 @@ class Outcomes:
         for task in tasks:
             self._settle(task, CANCELLED, ran_ms=ran_ms)
 
-    def violated(self, verdict: Verdict, violation: LimitViolation) -> None:
-        """Settle a task whose worker was killed for a limit violation."""
+    def violated(self, verdict: Verdict, violation: LimitViolation, left_running: str) -> None:
+        """Settle a task whose worker was killed for a limit violation.
+
+        Args:
+            verdict: What that means for the task.
+            violation: Which limit, and by how much.
+            left_running: What may be the cause instead, as a clause; mostly empty.
+        """
         self.has_failed = True
         task, name = verdict.task, self._source.name(verdict.task)
         message = (
             f"callable {task} ({name}) {violation.predicate} while {verdict.doing}, and was killed"
-        )
+        ) + _also(left_running)
         details = {"index": task, "name": name, "ran_ms": verdict.ran_ms, **violation.details}
         error = ExecutionError(violation.category, message, code=violation.code, details=details)
         self._settle(task, Err(message), error, verdict.ran_ms)
@@ -138,13 +144,16 @@ class Outcomes:
         (id,) = self._take_ids([task])
         self._settle_one(task, names, ParallelResult(names[0], id, err, error, ran_ms))
 
-    def crashed(self, verdict: Verdict, death: Death, fault: str, *, seen_late: bool) -> None:
+    def crashed(
+        self, verdict: Verdict, death: Death, fault: str, left_running: str, *, seen_late: bool
+    ) -> None:
         """Settle a task whose worker has died.
 
         Args:
             verdict: What the worker's death means for the task.
             death: How the worker died.
             fault: The message instead, if it was killed for a fault.
+            left_running: What may be the cause instead, as a clause; mostly empty.
             seen_late: Whether it may have been dead for a while.
         """
         task = verdict.task
@@ -163,6 +172,7 @@ class Outcomes:
         if verdict.ran_ms:
             at_most = "at most " if seen_late else ""
             message += f", {at_most}{duration_text(verdict.ran_ms)} after it began"
+        message += _also(left_running)
         error = ExecutionError.kernel_internal(message, code=death.code, details=details)
         stack = add_source_lines(death.stack, of_files=True)
         self._settle_crash(task, names, error, stack, verdict.ran_ms)
@@ -197,6 +207,10 @@ class Outcomes:
         self._order.withdraw()
         for hook in self._hooks.task_withdrawn:
             hook(task)
+
+
+def _also(clause: str) -> str:
+    return clause and f"; {clause}"
 
 
 def _unpack(

@@ -19,7 +19,6 @@ from enact_pool._engine.run_lanes import RunLanes
 from enact_pool._engine.task_source import TaskSource
 from enact_pool._lanes.base import Lane
 from enact_pool._lanes.death import Death
-from enact_pool._model.limits import LimitViolation
 from enact_pool._model.results import ParallelResult
 from enact_pool._system.spin_poll import SPIN_SECONDS
 
@@ -257,21 +256,22 @@ class Waiter:
             if verdict.ran_ms:
                 for died in hooks.task_died:
                     died(verdict.task, report.ended_ns)
-            self._settle(verdict, lane.violation, death, fault, seen_late=seen_late)
+            self._settle(verdict, lane, death, fault, seen_late=seen_late)
 
     def _settle(
         self,
         verdict: Verdict,
-        violation: LimitViolation | None,
+        lane: Lane,
         death: Death,
         fault: str,
         *,
         seen_late: bool,
     ) -> None:
         """Settle a task whose worker has died."""
-        if verdict.kind == "violated" and violation is not None:
-            self._outcomes.violated(verdict, violation)
+        if verdict.kind == "violated" and lane.violation is not None:
+            self._outcomes.violated(verdict, lane.violation, lane.left_running)
         elif verdict.kind == "cancelled":
             self._outcomes.cancelled([verdict.task], self._lanes.cancel_reason, verdict.ran_ms)
         else:
-            self._outcomes.crashed(verdict, death, fault, seen_late=seen_late)
+            left = lane.left_running
+            self._outcomes.crashed(verdict, death, fault, left, seen_late=seen_late)

@@ -77,6 +77,7 @@ class Lane(Protocol):
         start_error: Why the initializer failed.
         is_receiving: Whether a part of an answer was read.
         violation: The limit violation that the worker was killed for.
+        left_running: What a callable has left running in the worker, as a clause; mostly empty.
         commands, answers, exit: Descriptors to poll; `exit` is None where there are no pidfds.
     """
 
@@ -91,6 +92,7 @@ class Lane(Protocol):
     start_error: str
     is_receiving: bool
     violation: LimitViolation | None
+    left_running: str
     commands: int
     answers: int
     exit: int | None

@@ -103,6 +103,8 @@ class LocalLane(WorkerProcess):
         self.violation: LimitViolation | None = None
         # When that was, by the monotonic clock.
         self.violated_ns = 0
+        # What a callable has left running there, as a clause.
+        self.left_running = ""
         # Whether anything that the worker has sent was read.
         self.has_spoken = False
         self.start_error = ""

@@ -7,7 +7,9 @@ callable but the first.
 When a coroutine ends,
 
 * its asyncio tasks stay, and go on while later coroutines of this worker run: a client may
-  need them. asyncio logs their exceptions, which do not end other callables;
+  need them. asyncio logs their exceptions, which do not end other callables. They can
+  neither stop the loop while another callable's coroutine runs, nor find that callable's
+  tasks in `asyncio.all_tasks()`, say to cancel them;
 * its calls in the loop's threads (`asyncio.to_thread`) are waited for;
 * its signal handlers in the loop are removed.
 
@@ -19,10 +21,14 @@ from __future__ import annotations
 import asyncio
 import atexit
 import ctypes
+import itertools
 import os
+import weakref
 from collections.abc import Coroutine
 from concurrent.futures import Future
 from concurrent.futures.thread import ThreadPoolExecutor
+from contextvars import ContextVar
+from functools import wraps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +40,14 @@ __all__ = ["run"]
 # Transports and generators that a coroutine closes are finished some turns of the loop later.
 _LAST_TURNS = 3
 
+# The number of the callable whose coroutine, task or callback runs. asyncio runs each task and
+# each callback in the context in which it was made.
+_owner: ContextVar[int] = ContextVar("enact_pool callable", default=0)
+_owners = itertools.count(1)
+_owner_of: weakref.WeakKeyDictionary[asyncio.Task[Any], int] = weakref.WeakKeyDictionary()
+
 # Bound here: a callable may patch the module it comes from.
+_all_tasks = asyncio.all_tasks
 _getpid, _fstat = os.getpid, os.fstat
 
 
@@ -62,6 +75,11 @@ class _Loop:
         self._pid = _getpid()
         self._threads = _Threads()
         self.loop.set_default_executor(self._threads)
+        self.loop.set_task_factory(_owned_task)  # type: ignore[arg-type]
+        self._stop = self.loop.stop
+        self.loop.stop = self._stop_unless_left  # type: ignore[method-assign]
+        # The callable whose coroutine runs; 0 for none.
+        self._running = 0
         # Its descriptors, if it is a loop of asyncio (other kinds have other attributes).
         files = (getattr(self.loop, name, None) for name in ("_csock", "_ssock", "_selector"))
         self._files = {file.fileno(): _inode(file.fileno()) for file in files if file is not None}
@@ -79,8 +97,25 @@ class _Loop:
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Return what the coroutine returns. Raises what it raises."""
         asyncio.set_event_loop(self.loop)
+        self._running = next(_owners)
+        token = _owner.set(self._running)
+        try:
+            return self._run(coroutine)
+        finally:
+            _owner.reset(token)
+            self._running = 0
+
+    def _stop_unless_left(self) -> None:
+        """Stop the loop, unless a task or callback that an earlier callable has left asks for it.
+
+        What a thread asks for has no owner.
+        """
+        if _owner.get() in (0, self._running):
+            self._stop()
+
+    def _run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         # Exclude what earlier coroutines have left.
-        left, working = asyncio.all_tasks(self.loop), self._threads.unfinished.copy()
+        left, working = _all_tasks(self.loop), self._threads.unfinished.copy()
         task = self.loop.create_task(coroutine)
         try:
             return self._run_until_done(task, left)
@@ -149,7 +184,7 @@ class _Loop:
             return
         asyncio.set_event_loop(self.loop)
         try:
-            tasks = asyncio.all_tasks(self.loop)
+            tasks = _all_tasks(self.loop)
             for task in tasks:
                 task.cancel()
             self.loop.run_until_complete(_all_of(tasks))
@@ -157,6 +192,26 @@ class _Loop:
         finally:
             asyncio.set_event_loop(None)
             self.loop.close()
+
+
+def _owned_task(
+    loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], **options: Any
+) -> asyncio.Task[Any]:
+    """Make a task, and note which callable's it is."""
+    task = asyncio.Task(coroutine, loop=loop, **options)
+    context = options.get("context")
+    _owner_of[task] = _owner.get() if context is None else context.get(_owner, 0)
+    return task
+
+
+@wraps(_all_tasks)
+def _tasks_of_one(loop: asyncio.AbstractEventLoop | None = None) -> set[asyncio.Task[Any]]:
+    """Return the unfinished tasks of the callable that asks; all of them, if it is none."""
+    tasks, owner = _all_tasks(loop), _owner.get()
+    return {task for task in tasks if not owner or _owner_of.get(task, owner) == owner}
+
+
+asyncio.all_tasks = asyncio.tasks.all_tasks = _tasks_of_one
 
 
 async def _all_of(tasks: set[asyncio.Task[Any]]) -> None:

@@ -1,7 +1,7 @@
 """Wrappers that record when Python code changes process state.
 
 Looking for changes (of the environment, the working directory, handlers, timers,
-limits) takes longer than a quick callable does. So the functions that change these are
+limits, the user) takes longer than a quick callable does. So the functions that change these are
 replaced, for the life of this process, by wrappers that set a flag. (An audit hook would
 do that as well, and would make every `id()` six times as slow.) Changes by C code do not
 set the flag.
@@ -15,6 +15,7 @@ import os
 import posix
 import resource
 import signal
+import sys
 from collections.abc import Callable
 from functools import partialmethod, update_wrapper
 
@@ -27,9 +28,15 @@ __all__ = ["DirtyFlag"]
 # `os` has the functions of `posix`; `signal` has those of `_signal`, or calls them.
 _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(("chdir", "fchdir", "umask"), (posix, os)),
+    **dict.fromkeys(("nice", "setpriority", "sched_setaffinity"), (posix, os)),
+    **dict.fromkeys(("sched_setscheduler", "sched_setparam", "chroot"), (posix, os)),
+    **dict.fromkeys(("setuid", "seteuid", "setreuid", "setresuid"), (posix, os)),
+    **dict.fromkeys(("setgid", "setegid", "setregid", "setresgid"), (posix, os)),
+    **dict.fromkeys(("setgroups", "initgroups"), (posix, os)),
     **dict.fromkeys(("alarm", "setitimer"), (_signal, signal)),
     **dict.fromkeys(("signal", "pthread_sigmask"), (_signal,)),
     **dict.fromkeys(("setrlimit", "prlimit"), (resource,)),
+    **dict.fromkeys(("setswitchinterval",), (sys,)),
     **dict.fromkeys(("enable", "disable", "dump_traceback_later"), (faulthandler,)),
 }
 
@@ -47,7 +54,7 @@ class DirtyFlag:
         for name, modules in _FUNCTIONS.items():
             plain = getattr(modules[0], name, None)
             if plain is None:
-                continue  # only Linux has `prlimit`
+                continue  # macOS has no `prlimit`, for example
             wrapper = _Wrapper(plain, self)
             for module in modules:
                 setattr(module, name, wrapper)

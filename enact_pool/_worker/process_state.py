@@ -1,7 +1,9 @@
 """The worker state that is restored between callables.
 
 The working directory, the environment, signal handlers and masks, timers, the
-umask, the recursion limit and resource limits are restored after each callable.
+umask, the recursion limit, resource limits, the priority and the CPUs that may be used are
+restored after each callable. If something cannot be restored, as when a callable has
+changed the user, the worker ends.
 Threads and processes that it has left running cannot be undone, and are reported.
 Changes that modules make when they are imported, while a callable is unpickled, stay.
 
@@ -33,6 +35,7 @@ from _signal import (  # type: ignore[import-not-found]
 )
 from _signal import signal as set_handler
 from _thread import _count as count_threads
+from functools import partial
 
 from enact_pool._core.timing import QUICK_NS, THOROUGH_NS
 from enact_pool._system.descriptors import move_out_of_reach
@@ -41,6 +44,7 @@ from enact_pool._worker.dirty_tracking import DirtyFlag
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 __all__ = ["ProcessState", "own_workers"]
@@ -61,6 +65,7 @@ _waitid: Any = getattr(os, "waitid", None)  # on macOS from Python 3.13 on
 _environ = os.environ
 # The dict inside `os.environ`: comparing `os.environ` itself takes ten times as long.
 _variables: dict[Any, Any] = vars(_environ)["_data"]
+_stat = os.stat
 _TO_RETURN = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 
 _SIGNALS = tuple(sorted(valid_signals()))
@@ -70,6 +75,29 @@ _TIMERS = (ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF)
 _RESOURCES = tuple(
     sorted({getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")})
 )
+
+# How to read and to set what decides when and where this process runs.
+_SCHEDULING: list[tuple[Callable[[], Any], Callable[[Any], Any]]] = [
+    (sys.getswitchinterval, sys.setswitchinterval),
+    (partial(os.getpriority, os.PRIO_PROCESS, 0), partial(os.setpriority, os.PRIO_PROCESS, 0)),
+]
+if hasattr(os, "sched_getaffinity"):  # not on macOS
+    _get_policy, _get_param, _set_policy = (
+        os.sched_getscheduler,
+        os.sched_getparam,
+        os.sched_setscheduler,
+    )
+    _SCHEDULING += [
+        (partial(os.sched_getaffinity, 0), partial(os.sched_setaffinity, 0)),
+        (lambda: (_get_policy(0), _get_param(0)), lambda policy: _set_policy(0, *policy)),
+    ]
+
+# What says on whose behalf this process acts.
+_IDENTITY: list[Callable[[], Any]] = [
+    getattr(os, "getresuid", os.geteuid),
+    getattr(os, "getresgid", os.getegid),
+    os.getgroups,
+]
 
 
 class ProcessState:
@@ -119,6 +147,8 @@ class ProcessState:
         self._resets_alarm = ITIMER_REAL in self._timers
         self._mask = pthread_sigmask(SIG_BLOCK, ())
         self._resources = list(map(_get_resource, _RESOURCES))
+        self._scheduling = [get() for get, _ in _SCHEDULING]
+        self._identity = _identity()
         self._environ = dict(_environ)
         self._variables = dict(_variables)
         self._recursion_limit = _get_limit()
@@ -181,6 +211,9 @@ class ProcessState:
             setitimer(timer, 0)
         self._restore_handlers()
         self._restore_resources()
+        self._restore_scheduling()
+        if _identity() != self._identity:
+            self.is_lost = True
         pthread_sigmask(SIG_SETMASK, self._mask)
         _cancel_dump()
         _enable_stacks(self._recording, all_threads=False)
@@ -192,6 +225,14 @@ class ProcessState:
                     _set_resource(number, limits)
                 except (OSError, ValueError):
                     self.is_lost = True  # raising a hard limit needs privileges
+
+    def _restore_scheduling(self) -> None:
+        for (get, set_to), value in zip(_SCHEDULING, self._scheduling, strict=True):
+            if get() != value:
+                try:
+                    set_to(value)
+                except OSError:
+                    self.is_lost = True  # a higher priority needs privileges
 
     def _restore_variables(self) -> None:
         for name in _environ.keys() - self._environ.keys():
@@ -220,6 +261,12 @@ class ProcessState:
             known |= own_workers()
             processes = sorted(pid for pid in self._children - known if not _has_ended(pid))
         return (threads, processes) if threads or processes else None
+
+
+def _identity() -> list[Any]:
+    """Return the user, the groups and the root folder: a change of these cannot be undone."""
+    root = _stat("/")
+    return [*(get() for get in _IDENTITY), root.st_dev, root.st_ino]
 
 
 def own_workers() -> set[int]:

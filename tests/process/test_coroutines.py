@@ -129,6 +129,19 @@ def test_a_closed_loop_is_replaced() -> None:
     assert outputs([number_of_loops, close_the_loop, number_of_loops]) == [1, None, 2]
 
 
+def test_a_coroutine_finds_its_own_tasks_only() -> None:
+    """So it may cancel all of them, and what an earlier one has left stays."""
+
+    async def tasks(_: object) -> list[bool]:
+        kept.task = asyncio.create_task(asyncio.sleep(60), name="left")
+        return sorted(task.get_name() == "left" for task in asyncio.all_tasks())
+
+    def all_tasks(_: object) -> int:
+        return len(asyncio.all_tasks(asyncio.get_event_loop()))
+
+    assert outputs([tasks, tasks, all_tasks]) == [[False, True], [False, True], 2]
+
+
 def test_a_coroutine_that_stops_the_loop_is_cancelled() -> None:
     first, stopped, last = outputs([number_of_loops, stop_the_loop, number_of_loops])
     assert (first, last) == (1, 1)
@@ -204,7 +217,30 @@ async def leave_a_task_that_fails(_: object) -> None:
     kept.task = asyncio.create_task(fail())
 
 
-@pytest.mark.parametrize("leave", [leave_a_task_that_exits, leave_a_task_that_fails])
+async def leave_a_stop(_: object) -> None:
+    """Leave a callback that stops the loop while the next coroutine runs."""
+    loop = asyncio.get_running_loop()
+    loop.call_later(0.001, loop.stop)
+
+
+async def leave_a_task_that_cancels_all(_: object) -> None:
+    async def leave() -> None:
+        await asyncio.sleep(0.001)
+        for task in asyncio.all_tasks():
+            task.cancel()
+
+    kept.task = asyncio.create_task(leave())
+
+
+@pytest.mark.parametrize(
+    "leave",
+    [
+        leave_a_task_that_exits,
+        leave_a_task_that_fails,
+        leave_a_stop,
+        leave_a_task_that_cancels_all,
+    ],
+)
 def test_an_error_of_an_abandoned_task_does_not_reach_later_callables(
     leave: Callable[..., Any],
 ) -> None:

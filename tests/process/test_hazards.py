@@ -12,6 +12,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -169,6 +170,8 @@ def process_state(_: object) -> dict[str, Any]:
         ],
         "mask": signal.pthread_sigmask(signal.SIG_BLOCK, ()),
         "limit of files": resource.getrlimit(resource.RLIMIT_NOFILE),
+        "CPUs": os.sched_getaffinity(0),
+        "switch interval": sys.getswitchinterval(),
     }
 
 
@@ -204,6 +207,8 @@ def change_everything(_: object) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
     fewer, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (fewer - 1, most))
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    sys.setswitchinterval(0.5)
 
 
 def change_by_descriptor(_: object) -> None:
@@ -276,6 +281,38 @@ def test_every_callable_starts_from_the_same_process_state(
     assert later.output.unwrap() == found
 
 
+def identity(_: object) -> list[int]:
+    """Return the priority, the scheduling policy, the user, the group and the root folder."""
+    scheduling = [os.getpriority(os.PRIO_PROCESS, 0), os.sched_getscheduler(0)]
+    return [*scheduling, os.getuid(), os.getgid(), os.stat("/").st_ino]
+
+
+def set_user_in_c(_: object) -> None:
+    ctypes.CDLL(None).setuid(65534)
+    time.sleep(0.01)  # such changes are looked for after callables that took 2 ms
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can change these")
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda _: os.nice(5),
+        lambda _: os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0)),
+        lambda _: os.chroot("/tmp"),
+        lambda _: os.setgid(65534),
+        lambda _: os.setuid(65534),
+        set_user_in_c,
+    ],
+)
+def test_no_callable_runs_as_another_user_or_in_another_root(
+    change: Callable[[object], object],
+) -> None:
+    with Pool(1) as pool:
+        before, _, after = pool.run_parallel([identity, change, identity], 0)
+        (later,) = pool.run_parallel([identity], 0)
+    assert after.output == later.output == before.output
+
+
 SETS_WHEN_IMPORTED = """
 import os, resource, signal
 os.chdir("/")
@@ -325,6 +362,33 @@ class _Known:
 def _known_in_worker() -> Callable[[object], Any]:
     known: Callable[[object], Any] = importlib.import_module("sets_when_imported").known
     return known
+
+
+def kill_worker_later(_: object) -> None:
+    threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGTERM)).start()
+
+
+def allocate_later(_: object) -> None:
+    def allocate() -> None:
+        kept = bytearray(b"x") * 400_000_000
+        time.sleep(60)
+        del kept
+
+    threading.Timer(0.05, allocate).start()
+
+
+@pytest.mark.parametrize("leave", [kill_worker_later, allocate_later])
+def test_an_error_names_the_earlier_callable_that_may_be_its_cause(
+    leave: Callable[[object], None],
+) -> None:
+    with Pool(1) as pool:
+        left, blamed = pool.run_parallel([leave, time.sleep], 30, max_memory=300_000_000)
+    assert left.output == Ok(None)
+    assert isinstance(blamed.output, Err)
+    text = blamed.output.error
+    assert "callable 1 (sleep)" in text
+    cause = rf"; an earlier callable \({leave.__name__}\) had left running: thread Thread-\d+"
+    assert re.search(rf"{cause}$", text)
 
 
 @pytest.mark.parametrize(

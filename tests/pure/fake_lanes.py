@@ -137,6 +137,7 @@ class FakeLane:
         self.start_error = ""
         self.is_receiving = False
         self.violation: Any = None
+        self.left_running = ""
         self.commands, self.answers = next(_descriptors), next(_descriptors)
         self.exit: int | None = next(_descriptors)
         self.pid = next(_pids)

@@ -9,8 +9,8 @@ from enact_pool._core.schedule import Schedule
 from enact_pool._core.states import IllegalTransition
 from enact_pool._core.timing import (
     LOOK_SECONDS,
-    PATIENCE_SECONDS,
     LOST_ROUNDS,
+    PATIENCE_SECONDS,
     ROUND_SECONDS,
     START_PAUSE_SECONDS,
     STARVED_ROUNDS,
