@@ -3,6 +3,10 @@ inputs.
 
 Either has something in common, which is sent to each worker once, and items, of which each makes
 one task. Items are taken from an iterable as they are needed, and dropped when they are settled.
+
+An iterable is read ahead, and may then change what it has yielded, as a generator does that fills
+one buffer again and again. So an input is pickled when it is taken, unless it is immutable, and a
+closure keeps the values that it has captured by then.
 """
 
 from __future__ import annotations
@@ -15,29 +19,36 @@ from operator import is_
 from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
+from enact_pool._core.batch_sizing import BATCH_BYTES
 from enact_pool._core.timing import PULL_SECONDS
 from enact_pool._engine.task_source import PENDING, Batch, TaskSource
+from enact_pool._mirror.caller.definitions import definitions
 from enact_pool._mirror.caller.items import Manifest
 from enact_pool._mirror.caller.manifests import caller_manifests
 from enact_pool._mirror.caller.needs import Needs
 from enact_pool._mirror.caller.pickling import (
     Buffers,
+    InputPickler,
+    PickledInput,
     is_named,
     pickle_callables,
     pickle_function,
     pickle_input,
-    pickle_inputs,
 )
 from enact_pool._mirror.caller.scopes import scopes
 from enact_pool._mirror.caller.snapshot import Snapshot
 from enact_pool._python.callables import check_callable, name_of
 from enact_pool._python.interrupts import raise_interrupt
-from enact_pool._wire.closures import split_closures
+from enact_pool._wire.closures import split_closures, with_own_cells
 from enact_pool._wire.frames import SHAREABLE
 from enact_pool._wire.setup import FUNCTION, INPUT, RunSetup
 
 __all__ = ["CallableSource", "InputSource"]
 
+# No more is read ahead than makes so many bytes of pickles.
+_AHEAD_BYTES = 8 * BATCH_BYTES
+# What does not change what it has yielded.
+_CONTAINERS = frozenset((list, tuple, range, dict, set, frozenset, str, bytes))
 # Of so many callables at most it is worth knowing what they are.
 _FEW = 64
 
@@ -54,6 +65,8 @@ class _IterableSource(TaskSource):
         self._source: Iterator[Any] | None = iter(items)
         # All at once in a list, or those that are there by their numbers.
         self._items: dict[int, Any] | list[Any] = {}
+        # The size of the pickles among them that were not sent.
+        self._unsent_bytes = 0
         self.exhausted = False
         # The globals as they are now, for what is needed later.
         self._begun = scopes.contents()
@@ -62,7 +75,7 @@ class _IterableSource(TaskSource):
 
     @property
     def has_more(self) -> bool:
-        return not self.exhausted
+        return not self.exhausted and self._unsent_bytes < _AHEAD_BYTES
 
     @property
     def total(self) -> int | None:
@@ -84,7 +97,11 @@ class _IterableSource(TaskSource):
 
     def pull_all(self) -> None:
         """Take all items there are; raises what `pull` keeps for later."""
-        items = list(self._source or ())
+        source = self._source or ()
+        if type(self._iterable) in _CONTAINERS:
+            items = list(source)
+        else:
+            items = list(map(self._kept, source))
         self._check_all(items)
         self._items = items
         self.pulled = len(items)
@@ -113,9 +130,9 @@ class _IterableSource(TaskSource):
                 self.error = error
                 self.stop()
             else:
-                self._items[self.pulled] = item
+                self._items[self.pulled] = self._kept(item)
                 self.pulled += 1
-            if time.monotonic() > until:
+            if time.monotonic() > until or self._unsent_bytes >= _AHEAD_BYTES:
                 break
         return self.pulled - before
 
@@ -138,6 +155,10 @@ class _IterableSource(TaskSource):
     def _check(self, item: Any, index: int) -> None:
         """Raise `TypeError` if this cannot be an item."""
 
+    def _kept(self, item: Any) -> Any:
+        """Return an item as it is now: the iterable may change it."""
+        raise NotImplementedError
+
     def _check_all(self, items: list[Any]) -> None:
         """Raise `TypeError` if one of these cannot be an item."""
 
@@ -155,6 +176,8 @@ class CallableSource(_IterableSource):
         """`at_once`: take all callables now. Raises `TypeError`, and what the iterable raises."""
         super().__init__(callables)
         self._input = input
+        # The last closure without a global name that was taken, and what is kept of it.
+        self._last: tuple[Any, Any] = None, None
         if at_once:
             self.pull_all()
             if self.pulled <= _FEW:
@@ -171,6 +194,17 @@ class CallableSource(_IterableSource):
             for index, item in enumerate(items):
                 if type(item) is not FunctionType and type(item) is not BuiltinFunctionType:
                     self._check(item, index)
+
+    def _kept(self, item: Any) -> Any:
+        if type(item) is not FunctionType or not item.__closure__:
+            return item
+        last, kept = self._last
+        is_like_last = last is not None and last.__code__ is item.__code__
+        if not is_like_last and definitions.find_function(item) is not None:
+            return item  # each worker has one of it, and its state
+        own = with_own_cells(item, kept if last is item else None)
+        self._last = item, own
+        return own
 
     def _names(self, items: list[Any]) -> list[str]:
         count = len(items)
@@ -228,6 +262,18 @@ class InputSource(_IterableSource):
         self._function = function
         self._name = name_of(function)
         self.workload_key = frozenset((_key(function),))
+        self._pickler = InputPickler()
+
+    def _kept(self, item: Any) -> Any:
+        if type(item) in SHAREABLE:
+            return item
+        try:
+            kept = self._pickler.pickle(item)
+        except BaseException as error:
+            raise_interrupt(error)
+            return item  # it is tried again when its turn comes, and refused then
+        self._unsent_bytes += len(kept.pickled)
+        return kept
 
     def _names(self, items: list[Any]) -> list[str]:
         return [self._name] * len(items)
@@ -238,9 +284,21 @@ class InputSource(_IterableSource):
         return RunSetup(FUNCTION, pickled), self.manifest(needs)
 
     def pickle(self, tasks: list[int]) -> Batch:
-        needs = Needs()
-        pickled = pickle_inputs([self._items[task] for task in tasks], needs)
+        inputs, needs = [self._items[task] for task in tasks], Needs()
+        are_plain = SHAREABLE.issuperset(map(type, inputs))
+        if not are_plain:
+            inputs = [self._pickled(item, needs) for item in inputs]
+        pickled = pickle.dumps((are_plain, inputs), pickle.HIGHEST_PROTOCOL)
         return Batch(len(tasks), pickled, (*self.manifests, self.manifest(needs)))
+
+    def _pickled(self, item: Any, needs: Needs) -> bytes:
+        """Return the pickle of an input, and add what it needs."""
+        kept = item if type(item) is PickledInput else self._pickler.pickle(item)
+        if kept is item and not kept.is_sent:
+            kept.is_sent = True
+            self._unsent_bytes -= len(kept.pickled)
+        needs.add(kept.needs)
+        return kept.pickled
 
 
 def _key(item: Any) -> int:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     # The index of the first closure; the others' indexes, defaults and captured values.
     Group = tuple[int, list[tuple[int, tuple[Any, ...] | None, tuple[Any, ...]]]]
 
-__all__ = ["join_closures", "split_closures"]
+__all__ = ["join_closures", "split_closures", "with_own_cells"]
 
 
 def split_closures(callables: list[Any]) -> tuple[list[Any], list[Group]]:
@@ -66,6 +66,34 @@ def _own_values(function: FunctionType) -> tuple[tuple[Any, ...] | None, tuple[A
     if SHAREABLE.issuperset(map(type, captured + (defaults or ()))):
         return defaults, captured
     return None
+
+
+def with_own_cells(function: FunctionType, known: FunctionType | None = None) -> FunctionType:
+    """Return a function that keeps the values that another one has captured now.
+
+    A generator's closures share its variables, which it changes.
+
+    Args:
+        function: The other one. It is returned itself if something that it has captured is
+            mutable, or has no value.
+        known: What this has returned for it before, to return it again if it has not changed.
+    """
+    own = _own_values(function)
+    if own is None:
+        return function
+    defaults, captured = own
+    if known is not None and all(
+        map(is_, captured, (cell.cell_contents for cell in known.__closure__ or ()))
+    ):
+        return known
+    code, scope, name = function.__code__, function.__globals__, function.__name__
+    copy = FunctionType(code, scope, name, defaults, tuple(map(CellType, captured)))
+    copy.__module__, copy.__qualname__ = function.__module__, function.__qualname__
+    copy.__doc__, copy.__kwdefaults__ = function.__doc__, function.__kwdefaults__
+    if function.__annotations__:
+        copy.__annotations__ = function.__annotations__
+    copy.__dict__.update(function.__dict__)
+    return copy
 
 
 def join_closures(callables: list[Any], groups: list[Group]) -> list[Any]:

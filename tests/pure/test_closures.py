@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from enact_pool._mirror.caller.needs import Needs
 from enact_pool._mirror.caller.pickling import pickle_callables
-from enact_pool._wire.closures import join_closures, split_closures
+from enact_pool._wire.closures import join_closures, split_closures, with_own_cells
 
 PLAIN = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 
@@ -143,3 +143,31 @@ def test_comparing_annotations_does_not_run_their_code() -> None:
 
 def test_importable_functions_travel_by_name() -> None:
     assert split_closures([captures, captures]) == ([captures, captures], [])
+
+
+def test_a_copy_has_its_own_cells_and_is_otherwise_like_the_original() -> None:
+    number = 1
+
+    def original(x: int, *, factor: int = 2) -> int:
+        """Add the number."""
+        return x * factor + number
+
+    add: Any = original
+    vars(add)["unit"] = "m"
+    first = with_own_cells(add)
+    assert with_own_cells(add, first) is first
+    number = 5
+    second = with_own_cells(add, first)
+    assert (add(1), first(1), second(1)) == (7, 3, 7)
+    for name in ("__name__", "__qualname__", "__module__", "__doc__", "__annotations__"):
+        assert getattr(first, name) == getattr(add, name)
+    assert vars(first) == {"unit": "m"}
+
+
+def test_a_closure_over_something_mutable_or_unset_is_not_copied() -> None:
+    def unset() -> Any:
+        return later
+
+    for function in (captures([]), unset):
+        assert with_own_cells(function) is function  # type: ignore[arg-type]
+    later = 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import sys
 from collections.abc import Iterator
+from threading import Lock
 from typing import Any
 
 import cloudpickle
@@ -16,6 +17,7 @@ from enact_pool._core.release_order import ReleaseOrder
 from enact_pool._engine.outcomes import Outcomes
 from enact_pool._engine.sources import CallableSource, InputSource
 from enact_pool._engine.task_source import PENDING
+from enact_pool._wire.closures import join_closures
 from enact_pool._wire.frames import Ending
 
 
@@ -120,3 +122,55 @@ def test_an_answer_that_makes_no_sense_costs_its_own_result(ending: int) -> None
     _, (odd, good) = order.release()
     assert "makes no sense" in odd.output.error
     assert good.output == Ok(3)
+
+
+def refilled(count: int) -> Iterator[list[int]]:
+    """Yield the same list each time, with other contents."""
+    buffer = [0]
+    for number in range(count):
+        buffer[0] = number
+        yield buffer
+
+
+def inputs_of(work: InputSource, count: int) -> list[Any]:
+    are_plain, inputs = pickle.loads(work.pickle(list(range(count))).payload)
+    return [item if are_plain else pickle.loads(item) for item in inputs]
+
+
+def test_an_input_is_as_it_was_when_it_was_yielded() -> None:
+    work = InputSource(squared, refilled(4))
+    work.pull(4)
+    assert inputs_of(work, 4) == [[0], [1], [2], [3]]
+    work = InputSource(squared, refilled(4))
+    work.pull_all()
+    assert inputs_of(work, 4) == [[0], [1], [2], [3]]
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_closure_has_captured_what_the_variables_were_when_it_was_yielded(at_once: bool) -> None:
+    callables = (lambda x: x * n for n in range(4))  # noqa: B023 (as users write it)
+    work = CallableSource(callables, None, at_once=at_once)
+    if not at_once:
+        work.pull(4)
+    received = join_closures(*pickle.loads(work.pickle([0, 1, 2, 3]).payload))
+    assert [function(10) for function in received] == [0, 10, 20, 30]
+
+
+def test_large_inputs_are_not_read_far_ahead() -> None:
+    """What is sent makes room for more."""
+    work = InputSource(squared, (bytearray(3 << 20) for _ in range(100)))
+    while work.has_more:
+        work.pull(100)
+    assert work.pulled == 3
+    for _ in range(2):
+        # Sent, and again after the worker has died: it makes room once.
+        work.pickle([0])
+    assert [work.has_more, work.pull(100), work.has_more] == [True, 1, False]
+
+
+def test_an_input_that_cannot_be_pickled_is_refused_when_it_is_sent() -> None:
+    work = InputSource(squared, iter([Lock(), [1]]))
+    assert work.pull(2) == 2
+    with pytest.raises(TypeError, match="lock"):
+        work.pickle([0])
+    assert pickle.loads(pickle.loads(work.pickle([1]).payload)[1][0]) == [1]

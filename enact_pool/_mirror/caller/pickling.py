@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import pickle
 import sys
-from collections.abc import Iterable
 from io import BytesIO
 from types import BuiltinFunctionType, FunctionType
 from typing import Any
@@ -21,11 +20,12 @@ from enact_pool._wire.frames import SHAREABLE
 __all__ = [
     "NAMED",
     "Buffers",
+    "InputPickler",
+    "PickledInput",
     "is_named",
     "pickle_callables",
     "pickle_function",
     "pickle_input",
-    "pickle_inputs",
     "pickle_value",
 ]
 
@@ -89,20 +89,39 @@ def pickle_input(value: object, needs: Needs, buffers: Buffers) -> bytes:
     return pickle_value(value, needs, buffers, repeated=True)
 
 
-def pickle_inputs(inputs: Iterable[Any], needs: Needs) -> bytes:
-    """Return a pickle of a batch: a flag, and the inputs if it is set, else the pickle of each."""
-    inputs = list(inputs)
-    if SHAREABLE.issuperset(map(type, inputs)):
-        return pickle.dumps((True, inputs), pickle.HIGHEST_PROTOCOL)
-    # One pickle for each: in a common pickle, they would share objects.
-    file = BytesIO()
-    pickler = ByValuePickler(file)
-    pickles = []
-    for value in inputs:
-        pickler.dump(value)
-        pickler.clear_memo()
-        pickles.append(file.getvalue())
-        file.seek(0)
-        file.truncate()
-    needs.add(pickler.needs)
-    return pickle.dumps((False, pickles), pickle.HIGHEST_PROTOCOL)
+class PickledInput:
+    """An input as it was when this was made.
+
+    Attributes:
+        pickled: Its pickle.
+        needs: What a worker must have to load it.
+        is_sent: Whether it was sent to a worker.
+    """
+
+    __slots__ = ("is_sent", "needs", "pickled")
+
+    def __init__(self, pickled: bytes, needs: Needs) -> None:
+        self.pickled = pickled
+        self.needs = needs
+        self.is_sent = False
+
+
+class InputPickler:
+    """Pickles inputs, each alone: in a common pickle, they would share objects."""
+
+    def __init__(self) -> None:
+        self._file = BytesIO()
+        self._pickler = ByValuePickler(self._file)
+
+    def pickle(self, value: object) -> PickledInput:
+        """Return the pickle of an input. Raises what pickling raises."""
+        file, pickler = self._file, self._pickler
+        try:
+            pickler.dump(value)
+            return PickledInput(file.getvalue(), pickler.needs)
+        finally:
+            pickler.clear_memo()
+            if pickler.needs:
+                pickler.needs = Needs()
+            file.seek(0)
+            file.truncate()
