@@ -64,7 +64,7 @@ def command() -> None:
     metavar="TEXT|@FILE|-",
     required=True,
     help="The input of the functions: this text, the text of a file, or that of standard input "
-    "(-).",
+    "(-). Bytes that are not UTF-8 become what `os.fsdecode` makes of them.",
 )
 @click.option(
     "--map",

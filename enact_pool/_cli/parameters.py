@@ -107,12 +107,12 @@ def opened(parameter: str) -> Iterator[BinaryIO]:
 def text_of(file: BinaryIO) -> str:
     """Read the whole file."""
     with _read_errors():
-        return file.read().decode("utf-8")
+        return _text(file.read())
 
 
 def lines_of(file: BinaryIO) -> Iterator[str | Pending]:
     """Yield the lines of a file, without their ends, and `PENDING` while none arrives."""
-    number, parts = 1, [b""]
+    parts = [b""]
     while True:
         with _read_errors():
             block = file.read(_READ_BYTES) if _is_ready(file) else None
@@ -122,17 +122,17 @@ def lines_of(file: BinaryIO) -> Iterator[str | Pending]:
         end, *starts = block.split(b"\n")
         parts.append(end)
         for start in starts:
-            yield _text(b"".join(parts), number)
-            number, parts = number + 1, [start]
+            yield _text(b"".join(parts).removesuffix(b"\r"))
+            parts = [start]
         if not block:
             break
     if last := b"".join(parts):
-        yield _text(last, number)
+        yield _text(last.removesuffix(b"\r"))
 
 
-def _text(line: bytes, number: int) -> str:
-    with _read_errors(f"line {number}"):
-        return line.removesuffix(b"\r").decode("utf-8")
+def _text(read: bytes) -> str:
+    """Decode what was read. Names of files may have any bytes: Python has these as surrogates."""
+    return read.decode("utf-8", "surrogateescape")
 
 
 def _is_ready(file: BinaryIO) -> bool:
@@ -143,12 +143,10 @@ def _is_ready(file: BinaryIO) -> bool:
 
 
 @contextmanager
-def _read_errors(where: str = "the input") -> Iterator[None]:
+def _read_errors() -> Iterator[None]:
     """Turn the errors of reading the input into `click.BadParameter`."""
     try:
         yield
     except OSError as error:
         prefix = f"cannot read {error.filename!r}: " if error.filename else ""
         raise click.BadParameter(f"{prefix}{error.strerror}", param_hint="--input") from error
-    except UnicodeDecodeError as error:
-        raise click.BadParameter(f"{where} is not UTF-8: {error}", param_hint="--input") from error

@@ -14,7 +14,7 @@ from enact_pool._engine.outcomes import Outcomes, Rebuilt
 from enact_pool._engine.poller import LanePoller
 from enact_pool._engine.run_lanes import RunLanes
 from enact_pool._engine.task_source import TaskSource
-from enact_pool._lanes.base import Frame, Lane
+from enact_pool._lanes.base import Frame, Lane, StartError
 from enact_pool._model.ids import log_attributes
 from enact_pool._model.results import Err
 from enact_pool._python.interrupts import raise_interrupt
@@ -257,7 +257,8 @@ class AnswerReader:
             for ready in self._hooks.worker_ready:
                 ready(lane)
         elif kind == Answer.START_FAILED:
-            lane.start_error = pickle.loads(payload)[2]
+            reason, _, traceback = pickle.loads(payload)
+            lane.start_error = StartError(reason, traceback)
         elif kind == Answer.SKIPPED:
             schedule.skipped(lane, serial)
             states.hungry.update(states.working)

@@ -11,6 +11,7 @@ from enact_pool._core.observer import Hooks
 from enact_pool._core.postmortem import Verdict
 from enact_pool._core.release_order import ReleaseOrder
 from enact_pool._engine.task_source import TaskSource
+from enact_pool._lanes.base import StartError
 from enact_pool._lanes.death import Death
 from enact_pool._model.errors import ExecutionError
 from enact_pool._model.ids import fresh_ids
@@ -169,6 +170,8 @@ class Outcomes:
             "out_of_memory": death.out_of_memory,
         }
         message = f"worker {fault or death} while {verdict.doing} callable {task} ({name})"
+        if verdict.doing in ("unpickling", "receiving"):
+            message += " or its input"
         if verdict.ran_ms:
             at_most = "at most " if seen_late else ""
             message += f", {at_most}{duration_text(verdict.ran_ms)} after it began"
@@ -177,13 +180,13 @@ class Outcomes:
         stack = add_source_lines(death.stack, of_files=True)
         self._settle_crash(task, names, error, stack, verdict.ran_ms)
 
-    def not_started(self, task: int, reason: str) -> None:
+    def not_started(self, task: int, cause: StartError) -> None:
         """Settle a task that no worker could be started for."""
         names = self._source.settle([task])
         details = {"index": task, "name": names[0]}
-        message = f"no worker could be started: {reason}"
+        message = f"no worker could be started: {cause.reason}"
         error = ExecutionError.kernel_internal(message, code="start_failed", details=details)
-        self._settle_crash(task, names, error, "", 0.0)
+        self._settle_crash(task, names, error, add_source_lines(cause.traceback), 0.0)
 
     def _settle_crash(
         self, task: int, names: list[str], error: ExecutionError, stack: str, ran_ms: float

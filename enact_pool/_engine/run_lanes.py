@@ -15,7 +15,7 @@ from enact_pool._core.sharing import LeaseHolder
 from enact_pool._core.timing import AWAY_SECONDS, EXIT_GRACE_SECONDS
 from enact_pool._engine.poller import LanePoller
 from enact_pool._ipc.doorbell import Doorbell
-from enact_pool._lanes.base import Lane
+from enact_pool._lanes.base import Lane, StartError
 from enact_pool._lanes.lane_pool import LanePool
 from enact_pool._lanes.limit_enforcer import LimitEnforcer
 from enact_pool._model.limits import Limits
@@ -62,7 +62,7 @@ class RunLanes(LeaseHolder):
         self._reads_side = bool(hooks.log_received)
         self.error: Exception | None = None
         self.unseen_since_ns = 0
-        self.start_error = ""
+        self.start_error = StartError("")
         self._doorbell: Doorbell | None = None
 
     def _limits_failed(self, cause: BaseException) -> None:
@@ -90,16 +90,16 @@ class RunLanes(LeaseHolder):
                     lane = pool.acquire(self)
             except OSError as error:
                 raise_interrupt(error)
-                self.start_failed(f"{type(error).__name__}: {error}")
+                self.start_failed(StartError(f"{type(error).__name__}: {error}"))
                 states.start_failed(self._clock())
                 continue
             if lane is None:
                 return
             self._add(lane)
 
-    def start_failed(self, reason: str) -> None:
+    def start_failed(self, error: StartError) -> None:
         """Note that a worker could not be started, or did not come up."""
-        self.start_error = reason
+        self.start_error = error
         self._schedule.start_failed()
 
     def _add(self, lane: Lane) -> None:

@@ -17,7 +17,7 @@ from enact_pool._engine.outcomes import Outcomes
 from enact_pool._engine.poller import LanePoller
 from enact_pool._engine.run_lanes import RunLanes
 from enact_pool._engine.task_source import TaskSource
-from enact_pool._lanes.base import Lane
+from enact_pool._lanes.base import Lane, StartError
 from enact_pool._lanes.death import Death
 from enact_pool._model.results import ParallelResult
 from enact_pool._system.spin_poll import SPIN_SECONDS
@@ -236,11 +236,11 @@ class Waiter:
         lanes.discard(lane)
         if not has_worked:
             if lane.is_new:
-                lanes.start_failed(lane.start_error or f"worker {death}")
+                lanes.start_failed(lane.start_error or StartError(f"worker {death}"))
             return
         for exited in hooks.worker_exited:
             exited(lane.number, pid, fault or str(death))
-        lanes.start_error = f"worker {fault or death} before it did anything"
+        lanes.start_error = StartError(f"worker {fault or death} before it did anything")
         answered = schedule.lanes[lane].answered
         blamed = schedule.lane_died(
             lane, report.begun, report.loading, report.receiving, expired=report.expired

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
+from attrs import frozen
+
 if TYPE_CHECKING:
     from enact_pool._core.postmortem import ExitReport
     from enact_pool._ipc.answer_journal import Journal
@@ -19,7 +21,16 @@ if TYPE_CHECKING:
     from enact_pool._mirror.caller.items import Manifest
     from enact_pool._model.limits import LimitViolation
 
-__all__ = ["Frame", "Lane", "SideReader", "WorkerNotes"]
+__all__ = ["Frame", "Lane", "SideReader", "StartError", "WorkerNotes"]
+
+
+@frozen
+class StartError:
+    """Why a worker could not be started, and the traceback of an initializer that has raised."""
+
+    reason: str
+    traceback: str = ""
+
 
 # The header of an answer and its payload: see `frames`.
 Frame = tuple[tuple[int, ...], bytes]
@@ -74,7 +85,7 @@ class Lane(Protocol):
         batch_limit: How many tasks may be in a batch.
         drained_at: When it was drained, on the monotonic clock; 0.0 if it was not.
         has_spoken: Whether anything that the worker has sent was read.
-        start_error: Why the initializer failed.
+        start_error: Why the initializer failed; None if it has not.
         is_receiving: Whether a part of an answer was read.
         violation: The limit violation that the worker was killed for.
         left_running: What a callable has left running in the worker, as a clause; mostly empty.
@@ -89,7 +100,7 @@ class Lane(Protocol):
     batch_limit: int
     drained_at: float
     has_spoken: bool
-    start_error: str
+    start_error: StartError | None
     is_receiving: bool
     violation: LimitViolation | None
     left_running: str

@@ -40,6 +40,7 @@ from enact_pool._core.postmortem import ExitReport
 from enact_pool._core.states import IllegalTransition
 from enact_pool._ipc.flight_recorder import FlightRecorder, create_recorder_file
 from enact_pool._ipc.side_channel import Kind, SideChannelReader, pair, send_descriptors
+from enact_pool._lanes.base import StartError
 from enact_pool._lanes.death import Death
 from enact_pool._lanes.death_pipe import lifeline
 from enact_pool._lanes.process import WorkerProcess
@@ -107,7 +108,7 @@ class LocalLane(WorkerProcess):
         self.left_running = ""
         # Whether anything that the worker has sent was read.
         self.has_spoken = False
-        self.start_error = ""
+        self.start_error: StartError | None = None
         # The serial number of the last callable that was sent.
         self.sent = 0
         # The number of the last run whose input was sent.

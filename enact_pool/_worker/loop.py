@@ -49,15 +49,18 @@ class WorkerLoop:
 
         Return whether this worker can be used.
         """
+        what = "the initializer cannot be rebuilt in the worker: "
         try:
             self._received.apply(definitions)
             function, args = load(initializer)
+            what = "the initializer raised "
             if function is not None:
                 function(*args)
         except BaseException as error:
             self._batches.guard.exit_if_forked()
             self._received.explain(error)
-            self._batches.write(pack_answer(Answer.START_FAILED, payload=pickle_description(error)))
+            description = pickle_description(error, what)
+            self._batches.write(pack_answer(Answer.START_FAILED, payload=description))
             return False
         self._batches.guard.exit_if_forked()
         self._batches.process_state = ProcessState(self._dirty, self._recording)

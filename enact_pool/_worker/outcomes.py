@@ -91,6 +91,9 @@ class OutcomePickler:
         return large.layout
 
 
-def pickle_description(error: BaseException) -> bytes:
-    """Return the texts of an exception, not the exception: many cannot be unpickled safely."""
-    return _dumps(describe(error))
+def pickle_description(error: BaseException, what: str = "") -> bytes:
+    """Return the texts of an exception, not the exception: many cannot be unpickled safely.
+
+    `what` is put before its text.
+    """
+    return _dumps(describe(error, what))

@@ -292,7 +292,7 @@ def test_a_callable_that_crashes_when_it_is_rebuilt_costs_its_own_result(pool: P
     assert bad.error is not None
     assert bad.error.details["index"] == 1500
     assert bad.error.details["exit_code"] == 9
-    assert "unpickling callable 1500" in bad.error.message
+    assert "unpickling callable 1500 (CrashesWhenLoaded) or its input" in bad.error.message
 
 
 def test_return_values_that_cannot_be_pickled_cost_their_own_result(pool: Pool) -> None:

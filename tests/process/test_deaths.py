@@ -398,7 +398,10 @@ def test_workers_that_never_start_fail_all_waiting_callables(workers: int) -> No
         assert result.agent_name == "unknown"
         assert result.error is not None
         assert result.error.category is ExecutionErrorCategory.KERNEL_INTERNAL
-        assert "no licence for this worker" in result.error.message
+        cause = "the initializer raised RuntimeError: no licence for this worker"
+        assert result.error.message == f"no worker could be started: {cause}"
+        assert isinstance(result.output, Err)
+        assert "in fail_to_start" in result.output.traceback
     assert [event.type for event in emitter.drain()] == ["data-execution-failed"] * 5
 
 

@@ -134,7 +134,7 @@ class FakeLane:
         self.batch_limit = 50
         self.drained_at = 0.0
         self.has_spoken = False
-        self.start_error = ""
+        self.start_error: Any = None
         self.is_receiving = False
         self.violation: Any = None
         self.left_running = ""
