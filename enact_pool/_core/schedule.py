@@ -180,10 +180,11 @@ class Schedule(Generic[LaneT]):
 
     # Batches
 
-    def next_batch(self, lane: LaneT, limit: int = BATCH_TASKS) -> list[int]:
+    def next_batch(self, lane: LaneT, limit: int = BATCH_TASKS, starting: int = 0) -> list[int]:
         """Take the tasks to send to this lane now, at most `limit`; none if it has some.
 
-        The caller sends them and calls `dispatched`, or settles them.
+        The caller sends them and calls `dispatched`, or settles them. `starting` is the number
+        of lanes that will soon be there.
         """
         record, queue = self.lanes[lane], self._queue
         if limit < 1 or record.tasks or not self.queued:
@@ -194,15 +195,22 @@ class Schedule(Generic[LaneT]):
         if len(queue) == 1:
             self.queued -= 1
             return [queue.popleft()]
+        held = [len(other.tasks) for other in self.lanes.values()]
+        idle = held.count(0)
         if self.sizing.measured_tasks:
-            left = len(queue) + sum(len(other.tasks) for other in self.lanes.values())
-            size = self.sizing.batch(left, len(self.lanes))
+            size = self.sizing.batch(len(queue) + sum(held), len(held))
         else:
-            idle = sum(not other.tasks for other in self.lanes.values())
             size = self.sizing.first_batch(len(queue), idle)
         size = min(size, limit, len(queue))
-        self.queued -= size
-        return [queue.popleft() for _ in range(size)]
+        # Few are dealt in turn to idle lanes: if tasks are slow, they start in their order.
+        stride = min(idle + starting, ceil(len(queue) / size))
+        if size * stride > BATCH_TASKS:
+            stride = 1
+        dealt = [queue.popleft() for _ in range(min(size * stride, len(queue)))]
+        queue.extendleft(reversed([task for at, task in enumerate(dealt) if at % stride]))
+        tasks = dealt[::stride]
+        self.queued -= len(tasks)
+        return tasks
 
     def put_back(self, tasks: list[int]) -> None:
         """Queue taken tasks again: there was no room for them."""

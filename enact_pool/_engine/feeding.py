@@ -85,7 +85,7 @@ class Feeder:
         while schedule.queued:
             if states.most_tasks is not None:
                 left = states.tasks_left(lane, lane.ran, lane.batch_limit)
-            tasks = schedule.next_batch(lane, left)
+            tasks = schedule.next_batch(lane, left, len(states.starting))
             if not tasks:
                 break
             batch = self._pickle(tasks)

@@ -368,12 +368,21 @@ def finish(schedule: Lanes, lane: int, seconds: float, count: int = 1) -> list[i
 
 def test_the_first_batches_divide_few_tasks_evenly() -> None:
     schedule = scheduled(4)
-    assert [send(schedule, 0), send(schedule, 0), send(schedule, 1)] == [[0, 1], [], [2, 3]]
+    assert [send(schedule, 0), send(schedule, 0), send(schedule, 1)] == [[0, 2], [], [1, 3]]
     schedule = scheduled(1000)
-    assert [send(schedule, 0), send(schedule, 1)] == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    assert [send(schedule, 0), send(schedule, 1)] == [[0, 2, 4, 6], [1, 3, 5, 7]]
 
 
-@pytest.mark.parametrize(("seconds", "batch"), [(1e-6, [0, 1, 2, 3]), (1e-3, [0, 1])])
+def test_lanes_that_are_starting_have_a_share_of_the_first_tasks() -> None:
+    schedule = scheduled(8, lanes=1)
+    assert schedule.next_batch(0, starting=1) == [0, 2, 4, 6]
+    schedule = scheduled(8, lanes=2)
+    assert schedule.next_batch(0, starting=2) == [0, 2, 4, 6]
+    schedule = scheduled(2000, lanes=500)
+    assert schedule.next_batch(0) == [0, 1, 2, 3], "to deal so many would take long"
+
+
+@pytest.mark.parametrize(("seconds", "batch"), [(1e-6, [0, 1, 2, 3]), (1e-3, [0, 2])])
 def test_only_tasks_that_were_slow_the_last_time_are_divided(
     seconds: float, batch: list[int]
 ) -> None:
@@ -436,18 +445,18 @@ def test_a_batch_that_cannot_be_loaded_is_sent_again_one_by_one() -> None:
 
 def test_tasks_that_had_not_started_return_to_the_front_of_the_queue() -> None:
     schedule = scheduled(100)
-    assert send(schedule, 0) == [0, 1, 2, 3]
+    assert send(schedule, 0) == [0, 2, 4, 6]
     finish(schedule, 0, 1e-6)
-    assert schedule.lane_died(0, begun=2, loading=0) == [1]
-    assert send(schedule, 1)[:2] == [2, 3]
+    assert schedule.lane_died(0, begun=2, loading=0) == [2]
+    assert send(schedule, 1)[:2] == [4, 6]
 
 
 def test_a_task_whose_answer_was_lost_is_not_sent_again() -> None:
     """A callable wrote into the pipe, and the answers after that cannot be read."""
     schedule = scheduled(100)
-    assert send(schedule, 0) == [0, 1, 2, 3]
-    assert schedule.lane_died(0, begun=3, loading=0) == [0, 1, 2]
-    assert send(schedule, 1)[:2] == [3, 4]
+    assert send(schedule, 0) == [0, 2, 4, 6]
+    assert schedule.lane_died(0, begun=3, loading=0) == [0, 2, 4]
+    assert send(schedule, 1)[:2] == [6, 1]
 
 
 def test_a_death_with_an_overwritten_flight_recorder_blames_the_first_task() -> None:
@@ -455,7 +464,7 @@ def test_a_death_with_an_overwritten_flight_recorder_blames_the_first_task() -> 
     schedule = scheduled(100)
     send(schedule, 0)
     assert schedule.lane_died(0, begun=1 << 60, loading=1 << 60) == [0]
-    assert send(schedule, 1)[:2] == [1, 2]
+    assert send(schedule, 1)[:2] == [2, 4]
 
 
 def test_an_answer_for_a_task_that_was_not_sent_raises() -> None:
@@ -468,7 +477,7 @@ def test_an_answer_for_a_task_that_was_not_sent_raises() -> None:
     assert schedule.finished(0, range(2, 100), [1000] * 98) == [], "nor were some of these"
     assert schedule.queued == 96, "what may have started is not sent again"
     schedule.revoked(0, (3,))
-    assert schedule.finished(0, range(2, 4), [1000] * 2) == [1], "up to the first that was recalled"
+    assert schedule.finished(0, range(2, 4), [1000] * 2) == [2], "up to the first that was recalled"
 
 
 # Revocations
@@ -476,13 +485,13 @@ def test_an_answer_for_a_task_that_was_not_sent_raises() -> None:
 
 def test_tasks_behind_a_long_one_are_revoked() -> None:
     schedule = scheduled(8)
-    assert [send(schedule, 0), send(schedule, 1)] == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    assert [send(schedule, 0), send(schedule, 1)] == [[0, 2, 4, 6], [1, 3, 5, 7]]
     finish(schedule, 0, 1e-5, 4)
     assert schedule.revocable(patient=True) is None, "it would be done in 30 microseconds"
     assert schedule.revocable(patient=False) == (1, 2)
     schedule.revoked(1, (2, 3))
-    assert send(schedule, 0) == [5, 6], "as many as the other one has"
-    assert schedule.finished(1, range(1, 2), [2_000_000_000]) == [4]
+    assert send(schedule, 0) == [3, 5], "as many as the other one has"
+    assert schedule.finished(1, range(1, 2), [2_000_000_000]) == [1]
     assert schedule.finished(1, range(4, 5), [10_000]) == [7]
 
 
@@ -602,7 +611,7 @@ def test_batches_are_larger_for_more_lanes() -> None:
 
 def test_the_last_tasks_are_divided_evenly() -> None:
     schedule = scheduled(20)
-    assert [send(schedule, 0), send(schedule, 1)] == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    assert [send(schedule, 0), send(schedule, 1)] == [[0, 2, 4, 6], [1, 3, 5, 7]]
     finish(schedule, 0, 1e-3, 4)
     assert len(send(schedule, 0)) == 8, "sixteen are left"
     finish(schedule, 1, 1e-3, 4)
@@ -619,7 +628,7 @@ def test_tasks_that_share_a_large_pickle_are_sent_together() -> None:
 
 def test_a_task_is_blamed_when_a_second_lane_dies_while_receiving_it() -> None:
     schedule = scheduled(8, lanes=2)
-    assert send(schedule, 0) == [0, 1, 2, 3]
+    assert send(schedule, 0) == [0, 2, 4, 6]
     assert schedule.lane_died(0, 0, receiving=4) == []
     blamed = []
     for lane in range(2, 9):
@@ -628,7 +637,7 @@ def test_a_task_is_blamed_when_a_second_lane_dies_while_receiving_it() -> None:
             break
         blamed += schedule.lane_died(lane, 0, receiving=1)
         assert schedule.may_start_lanes
-    assert blamed == [0, 1, 2], batch
+    assert blamed == [0, 2, 4], batch
 
 
 # Outcomes
