@@ -130,14 +130,15 @@ class RunLanes(LeaseHolder):
     def quiescent(self) -> list[Lane]:
         """Return the lanes with nothing to do, of whose worker no message was lost.
 
-        (An interrupt may have come after a batch was sent and before that was noted.)
+        (An interrupt may have come after a batch was sent and before that was noted, or in the
+        middle of writing.)
         """
         lanes, states = self._schedule.lanes, self.states
         # The last one that is released is the first one that is leased: one that is ready.
         quiet = [lane for lane in states.starting if not lane.has_spoken]
         for lane in states.working:
             record = lanes[lane]
-            if not record.tasks and record.dispatched == lane.sent:
+            if not record.tasks and record.dispatched == lane.sent and not lane.has_unsent:
                 quiet.append(lane)
         return quiet
 

@@ -188,6 +188,11 @@ class Lane(Protocol):
         """Queue a batch, and permit the worker to start it; return whether there was room."""
         ...
 
+    @property
+    def has_unsent(self) -> bool:
+        """Whether something is queued that was not written, as far as is known."""
+        ...
+
     def flush(self) -> bool:
         """Write what is queued; return whether that was all. Raises `BrokenPipeError`."""
         ...

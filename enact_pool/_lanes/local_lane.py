@@ -280,6 +280,11 @@ class LocalLane(WorkerProcess):
             # worker will find out, or find none; what it skips is sent again.
             return ()
 
+    @property
+    def has_unsent(self) -> bool:
+        """Whether something is queued that was not written, as far as is known."""
+        return bool(self._outbox)
+
     def flush(self) -> bool:
         """Write what the pipe takes without blocking; return whether that was all.
 
@@ -365,7 +370,7 @@ class LocalLane(WorkerProcess):
     def is_at_rest(self, answered: int) -> bool:
         """Return whether the worker, which has answered up to this number, does nothing known."""
         notes = self.notes
-        return not (self._outbox or notes.begun > answered or notes.loading or notes.preparing)
+        return not (self.has_unsent or notes.begun > answered or notes.loading or notes.preparing)
 
     @property
     def has_unread(self) -> bool:

@@ -141,6 +141,9 @@ class _Deferral:
 
         for number in _HANDLED:
             handler = signal.getsignal(number)
+            if isinstance(handler, _Deferral):
+                # It is over; a handler has raised at a moment that prevented its restoration.
+                handler = handler._handlers[number]
             if callable(handler):
                 self._handlers[number] = handler
                 if restarts_calls(number):
@@ -152,9 +155,20 @@ class _Deferral:
         # In this order: from the second step on, a handler may raise in this method.
         _Deferral.current = None
         self._is_over = True
-        for number in self._handlers:
-            self._restore(number)
-        self._pass_on()
+        try:
+            self._restore_all(list(self._handlers))
+        finally:
+            self._pass_on()
+
+    def _restore_all(self, numbers: list[int]) -> None:
+        """Restore these handlers, even if one that is restored by then raises meanwhile."""
+        try:
+            while numbers:
+                self._restore(numbers[-1])
+                numbers.pop()
+        finally:
+            if numbers:
+                self._restore_all(numbers)
 
     def _restore(self, number: int) -> None:
         signal.signal(number, self._handlers[number])

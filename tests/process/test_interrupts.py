@@ -28,6 +28,7 @@ import enact_pool._core.leasing
 import enact_pool._lanes.lane_pool
 from enact_pool import EventEmitter, Pool, iter_parallel, map_parallel
 from enact_pool._lanes.lane_pool import LanePool, PoolClosed
+from enact_pool._python.interrupts import handlers_deferred
 from enact_pool._system import process_tree as tree
 from enact_pool._system.handler_flags import restarts_calls
 from enact_pool._system.spin_poll import poll
@@ -144,11 +145,12 @@ def nap(seconds: float) -> None:
 # All steps would take a minute, so each test run samples others.
 @pytest.mark.parametrize(
     ("run", "stride"),
-    [(no_ops, 5), (large_values, 29), (left_early, 13), (limited, 151), (cancelled, 17)],
+    [(no_ops, 1), (large_values, 29), (left_early, 13), (limited, 151), (cancelled, 17)],
 )
 def test_an_interrupt_at_any_step_of_a_run_loses_nothing(
-    run: Callable[[Pool], None], stride: int
+    run: Callable[[Pool], None], stride: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    """And no worker finds half a message in its pipe."""
     with Pool(2) as pool:
         run(pool)
         others = number_of_others(pool)
@@ -158,6 +160,7 @@ def test_an_interrupt_at_any_step_of_a_run_loses_nothing(
                 break
             check(pool, interrupter.where, others)
         assert step > 200
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_an_interrupt_while_workers_start_loses_nothing() -> None:
@@ -394,3 +397,28 @@ def test_signal_handlers_are_restored(restarts: bool) -> None:
         assert restarts_calls(signal.SIGUSR1) == restarts
     finally:
         signal.signal(signal.SIGUSR1, before)
+
+
+@pytest.mark.parametrize("fails_at", range(8))
+def test_all_handlers_are_restored_if_one_raises_meanwhile(
+    fails_at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, calls = signal.signal, count()
+
+    def raising(number: int, handler: Any) -> Any:
+        if next(calls) == fails_at:
+            raise LookupError("a handler that was restored by now")
+        return plain(number, handler)
+
+    numbers = (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
+    before = [plain(number, stop) for number in numbers]
+    try:
+        monkeypatch.setattr(signal, "signal", raising)
+        with suppress(LookupError), handlers_deferred():
+            pass
+        assert next(calls) > fails_at
+        assert [signal.getsignal(number) for number in numbers] == [stop] * 4
+    finally:
+        monkeypatch.undo()
+        for number, handler in zip(numbers, before, strict=True):
+            plain(number, handler)

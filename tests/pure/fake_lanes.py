@@ -253,6 +253,10 @@ class FakeLane:
         if self.state == "reaped":
             raise AssertionError("a lane that was reaped is used")
 
+    @property
+    def has_unsent(self) -> bool:
+        return self.blocked
+
     def flush(self) -> bool:
         if self.has_exited():
             raise BrokenPipeError
