@@ -142,7 +142,7 @@ class _Deferral:
         for number in _HANDLED:
             handler = signal.getsignal(number)
             if isinstance(handler, _Deferral):
-                # It is over; a handler has raised at a moment that prevented its restoration.
+                # A handler is running that was restored before this one was, or has raised.
                 handler = handler._handlers[number]
             if callable(handler):
                 self._handlers[number] = handler
@@ -152,12 +152,12 @@ class _Deferral:
         _Deferral.current = self
 
     def end(self) -> None:
-        # In this order: from the second step on, a handler may raise in this method.
+        # From the first handler that is restored, one may raise in this method.
         _Deferral.current = None
-        self._is_over = True
         try:
             self._restore_all(list(self._handlers))
         finally:
+            self._is_over = True
             self._pass_on()
 
     def _restore_all(self, numbers: list[int]) -> None:
