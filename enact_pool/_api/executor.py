@@ -20,6 +20,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from itertools import islice
+from operator import index
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from enact_pool._api.executor_thread import ExecutorThread, interpreter_exit
@@ -181,7 +182,7 @@ class PoolExecutor(ProcessLocal, Executor):
             ValueError: A size is out of range.
             TypeError: A size is not an integer.
         """
-        if chunksize < 1:
+        if index(chunksize) < 1:
             raise ValueError("chunksize must be >= 1.")
         if buffersize is not None and not isinstance(buffersize, int):
             raise TypeError("buffersize must be an integer or None")

@@ -21,6 +21,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from multiprocessing.util import Finalize
+from operator import index
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -35,7 +36,7 @@ from enact_pool._events.emitter import Emitter, check_emitter
 from enact_pool._lanes.lane_pool import LanePool, PoolClosed
 from enact_pool._lanes.output_relay import replaced_streams
 from enact_pool._lanes.spawn import MAX_DEPTH, Initializer, WorkerSpec, cpu_count
-from enact_pool._model.limits import NO_LIMITS, Limits
+from enact_pool._model.limits import NO_LIMITS, Limits, checked_seconds
 from enact_pool._model.protocols import ParallelCallable
 from enact_pool._model.results import ParallelResult
 from enact_pool._python.process_local import ProcessLocal
@@ -101,11 +102,7 @@ class Pool(ProcessLocal):
             self._limits = Limits(timeout, max_memory, max_tasks_per_worker)
         available = nesting.cpus or _usable_cpus()
         limit = available if max_workers is None else checked_workers(max_workers)
-        if idle_timeout is not None:
-            if isinstance(idle_timeout, bool) or not isinstance(idle_timeout, (int, float)):
-                raise TypeError(f"idle_timeout must be seconds or None, not {idle_timeout!r}")
-            if not 0 < idle_timeout < float("inf"):
-                raise ValueError(f"idle_timeout must be above 0 seconds, not {idle_timeout}")
+        idle_timeout = checked_seconds("idle_timeout", idle_timeout)
         for name, value in (env or {}).items():
             if not isinstance(name, str) or not isinstance(value, str):
                 raise TypeError(f"env must map strings to strings, not {name!r}: {value!r}")
@@ -278,10 +275,11 @@ def _usable_cpus() -> int:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 
 
-def checked_workers(max_workers: object) -> int:
+def checked_workers(max_workers: Any) -> int:
     """Return `max_workers`. Raises `TypeError` or `ValueError` if it is not a number of workers."""
-    if isinstance(max_workers, bool) or not isinstance(max_workers, int):
+    if isinstance(max_workers, bool) or not hasattr(type(max_workers), "__index__"):
         raise TypeError(f"max_workers must be an integer, not {max_workers!r}")
-    if max_workers < 1:
-        raise ValueError(f"max_workers must be greater than 0, not {max_workers}")
-    return max_workers
+    workers = index(max_workers)
+    if workers < 1:
+        raise ValueError(f"max_workers must be greater than 0, not {workers}")
+    return workers

@@ -3,33 +3,72 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import isfinite
+from math import inf, isfinite
+from operator import index
 from typing import Any
 
 from attrs import Attribute, field, frozen
 
 from enact_pool._model.errors import ExecutionErrorCategory
 
-__all__ = ["NO_LIMITS", "LimitViolation", "Limits", "check_flag"]
+__all__ = [
+    "NO_LIMITS",
+    "LimitViolation",
+    "Limits",
+    "check_flag",
+    "checked_count",
+    "checked_seconds",
+]
 
 
-def _check_seconds(_: object, attribute: Attribute[Any], value: Any) -> None:
+def checked_seconds(name: str, value: Any) -> float | None:
+    """Return an option in seconds as a float; None if it is None.
+
+    Raises:
+        TypeError: It is not a number.
+        ValueError: It is not above 0, or not finite.
+    """
     if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{attribute.name} must be seconds or None, not {value!r}")
-    if not (isfinite(value) and value > 0):
-        raise ValueError(f"{attribute.name} must be above 0 seconds, and finite, not {value}")
+        return None
+    # Numbers of NumPy are welcome; texts have no such method.
+    if isinstance(value, bool) or not hasattr(type(value), "__float__"):
+        raise TypeError(f"{name} must be seconds or None, not {value!r}")
+    try:
+        seconds = float(value)
+    except OverflowError:
+        seconds = inf
+    if not (isfinite(seconds) and seconds > 0):
+        raise ValueError(f"{name} must be above 0 seconds, and finite, not {value}")
+    return seconds
 
 
-def _check_count(_: object, attribute: Attribute[Any], value: Any) -> None:
+def checked_count(name: str, value: Any, what: str) -> int | None:
+    """Return an option that counts `what` as an int; None if it is None.
+
+    Raises:
+        TypeError: It is not an integer.
+        ValueError: It is less than 1.
+    """
     if value is None:
-        return
-    what = "bytes" if attribute.name == "max_memory" else "callables"
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{attribute.name} must be an integer ({what}) or None, not {value!r}")
-    if value < 1:
-        raise ValueError(f"{attribute.name} must be at least 1 ({what}), not {value}")
+        return None
+    if isinstance(value, bool) or not hasattr(type(value), "__index__"):
+        raise TypeError(f"{name} must be an integer ({what}) or None, not {value!r}")
+    count = index(value)
+    if count < 1:
+        raise ValueError(f"{name} must be at least 1 ({what}), not {count}")
+    return count
+
+
+def _timeout(value: Any) -> float | None:
+    return checked_seconds("timeout", value)
+
+
+def _max_memory(value: Any) -> int | None:
+    return checked_count("max_memory", value, "bytes")
+
+
+def _max_tasks(value: Any) -> int | None:
+    return checked_count("max_tasks_per_worker", value, "callables")
 
 
 def check_flag(_: object, attribute: Attribute[Any], value: Any) -> None:
@@ -54,9 +93,9 @@ class Limits:
         ValueError: A limit is out of range.
     """
 
-    timeout: float | None = field(default=None, validator=_check_seconds)
-    max_memory: int | None = field(default=None, validator=_check_count)
-    max_tasks_per_worker: int | None = field(default=None, validator=_check_count)
+    timeout: float | None = field(default=None, converter=_timeout)
+    max_memory: int | None = field(default=None, converter=_max_memory)
+    max_tasks_per_worker: int | None = field(default=None, converter=_max_tasks)
     fail_fast: bool = field(default=False, validator=check_flag)
 
     def over(self, usual: Limits) -> Limits:

@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from fractions import Fraction
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -370,11 +371,20 @@ FUNCTIONS: list[Callable[..., Any]] = [
 
 
 @pytest.mark.parametrize("limit", ["timeout", "max_memory", "max_tasks_per_worker"])
-@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), True, "1", [1]])
+@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), True, "1", [1], -(10**400)])
 def test_invalid_limits_raise(limit: str, value: Any) -> None:
     for function in FUNCTIONS:
         with pytest.raises((TypeError, ValueError), match=f"{limit} must be"):
             function(**{limit: value})
+
+
+def test_numbers_of_other_types_are_limits_like_others() -> None:
+    limits: Any = {"timeout": Fraction(60), "max_memory": np.int64(1 << 40)}
+    workers: Any = np.int32(1)
+    with Pool(workers, idle_timeout=np.float32(60), **limits) as pool:
+        (result,) = pool.run_parallel([len], "", **limits)
+        assert pool.max_workers == 1
+    assert result.output == Ok(0)
 
 
 def test_fail_fast_must_be_a_bool() -> None:
@@ -434,3 +444,8 @@ def test_a_run_is_cancelled_when_its_limits_can_no_longer_be_enforced(
         results: list[ParallelResult[Any]] = raised.value.results  # type: ignore[attr-defined]
         assert [result.output for result in results] == [Err("cancelled")] * 3
         assert pool.run_parallel([len], "abc")[0].output.unwrap() == 3
+
+
+def test_a_time_limit_larger_than_any_float_is_out_of_range() -> None:
+    with pytest.raises(ValueError, match="timeout must be above 0 seconds, and finite"):
+        run_parallel([len], "", timeout=10**400)
