@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from enact_pool._api.default_pool import start
 from enact_pool._api.options import Options, Progress, RunOptions
 from enact_pool._api.pool import Pool
+from enact_pool._engine.input_source import InputSource
 from enact_pool._engine.run import gathered, one_by_one
-from enact_pool._engine.sources import InputSource
 from enact_pool._events.emitter import Emitter
 from enact_pool._model.protocols import ParallelCallable
 from enact_pool._model.results import ParallelResult

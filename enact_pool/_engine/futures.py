@@ -16,7 +16,7 @@ from enact_pool._python.interrupts import handlers_deferred
 from enact_pool._python.process_local import ProcessLocal
 from enact_pool._python.public_names import public
 
-__all__ = ["Call", "CallFuture", "WorkerCrashError", "fate_of", "log_untold"]
+__all__ = ["Call", "CallFuture", "WorkerCrashError", "fate_of", "log_incomplete"]
 
 _set_cause = vars(BaseException)["__cause__"].__set__
 
@@ -85,7 +85,7 @@ class CallFuture(ProcessLocal, Future[Any]):
         with handlers_deferred():
             if not owner.withdraw(self):
                 return self.cancelled()
-            self._tell_withdrawn()
+            self._notify_withdrawn()
         return True
 
     def kill(self) -> bool:
@@ -107,7 +107,7 @@ class CallFuture(ProcessLocal, Future[Any]):
             return super().running()
         return owner.is_running(self)
 
-    def _tell_withdrawn(self) -> None:
+    def _notify_withdrawn(self) -> None:
         """Cancel the future, and notify the threads that wait for it. Can be called again."""
         if self._owner is None:
             # An interrupt may have left its lock held since.
@@ -128,7 +128,7 @@ class CallFuture(ProcessLocal, Future[Any]):
             else:
                 self.set_exception(error)
         except BaseException:
-            log_untold()
+            log_incomplete()
         self._owner = None
 
     def __repr__(self) -> str:
@@ -136,13 +136,13 @@ class CallFuture(ProcessLocal, Future[Any]):
         return text.replace("state=pending", "state=running") if self.running() else text
 
 
-def log_untold() -> None:
-    """Log what must not end the executor's thread.
+def log_incomplete() -> None:
+    """Log an exception that must not end the executor's thread.
 
-    Either a callback has raised what is no `Exception`, or other code has set the
-    outcome of a future.
+    Either a callback has raised a `BaseException`, or other code has set the outcome of a
+    future.
     """
-    logging.getLogger("enact_pool").exception("not all callbacks of a future were called")
+    logging.getLogger("enact_pool").exception("a future was not completed as usual")
 
 
 def fate_of(

@@ -235,7 +235,8 @@ def _unpack(
                 values[index], texts[task] = value
         except (TypeError, ValueError) as error:
             # A callable has overwritten what its worker had noted.
-            errors[index] = Err(f"the answer of its worker makes no sense: {error}")
+            what = "the worker's memory was damaged: its answer cannot be decoded"
+            errors[index] = Err(f"{what} ({error})")
 
 
 def _rebuilt(payloads: list[bytes | Rebuilt]) -> tuple[list[Any], dict[int, Err]]:

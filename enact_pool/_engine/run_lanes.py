@@ -138,7 +138,7 @@ class RunLanes(LeaseHolder):
         quiet = [lane for lane in states.starting if not lane.has_spoken]
         for lane in states.working:
             record = lanes[lane]
-            if not record.tasks and record.dispatched == lane.sent and not lane.has_unsent:
+            if not record.tasks and record.dispatched == lane.sent and not lane.outbox:
                 quiet.append(lane)
         return quiet
 

@@ -1,12 +1,9 @@
-"""Where the tasks of a run come from: many callables over one input, or one function over many
-inputs.
+"""Tasks made of the items of an iterable; and many callables over one input.
 
-Either has something in common, which is sent to each worker once, and items, of which each makes
-one task. Items are taken from an iterable as they are needed, and dropped when they are settled.
-
-An iterable is read ahead, and may then change what it has yielded, as a generator does that fills
-one buffer again and again. So an input is pickled when it is taken, unless it is immutable, and a
-closure keeps the values that it has captured by then.
+Items are taken from an iterable as they are needed, and dropped when they are settled. An iterable
+is read ahead, and may then change what it has yielded, as a generator does that fills one buffer
+again and again. So an item is kept as it is when it is taken: a closure with the values that it
+has captured by then, and an input as its pickle (see `input_source`).
 """
 
 from __future__ import annotations
@@ -28,11 +25,8 @@ from enact_pool._mirror.caller.manifests import caller_manifests
 from enact_pool._mirror.caller.needs import Needs
 from enact_pool._mirror.caller.pickling import (
     Buffers,
-    InputPickler,
-    PickledInput,
     is_named,
     pickle_callables,
-    pickle_function,
     pickle_input,
 )
 from enact_pool._mirror.caller.scopes import scopes
@@ -41,9 +35,9 @@ from enact_pool._python.callables import check_callable, name_of
 from enact_pool._python.interrupts import raise_interrupt
 from enact_pool._wire.closures import split_closures, with_own_cells
 from enact_pool._wire.frames import SHAREABLE
-from enact_pool._wire.setup import FUNCTION, INPUT, RunSetup
+from enact_pool._wire.setup import INPUT, RunSetup
 
-__all__ = ["CallableSource", "InputSource"]
+__all__ = ["CallableSource", "IterableSource", "kind_of"]
 
 # No more is read ahead than makes so many bytes of pickles.
 _AHEAD_BYTES = 8 * BATCH_BYTES
@@ -53,7 +47,7 @@ _CONTAINERS = frozenset((list, tuple, range, dict, set, frozenset, str, bytes))
 _FEW = 64
 
 
-class _IterableSource(TaskSource):
+class IterableSource(TaskSource):
     """Tasks made of the items of an iterable."""
 
     def __init__(self, items: Iterable[Any]) -> None:
@@ -167,7 +161,7 @@ class _IterableSource(TaskSource):
         raise NotImplementedError
 
 
-class CallableSource(_IterableSource):
+class CallableSource(IterableSource):
     """Many callables over one input."""
 
     item_is, common_is = "callable", "input"
@@ -181,7 +175,7 @@ class CallableSource(_IterableSource):
         if at_once:
             self.pull_all()
             if self.pulled <= _FEW:
-                self.workload_key = frozenset(map(_key, self._items))
+                self.workload_key = frozenset(map(kind_of, self._items))
         # A callable, and a batch that has it again and again. Not if tasks are taken as they
         # are needed: it may change meanwhile.
         self._repeated: tuple[Any, Batch] = None, Batch(0, b"")
@@ -251,56 +245,7 @@ class CallableSource(_IterableSource):
         return batch
 
 
-class InputSource(_IterableSource):
-    """One function over many inputs."""
-
-    item_is, common_is = "input", "function"
-
-    def __init__(self, function: Any, inputs: Iterable[Any]) -> None:
-        super().__init__(inputs)
-        check_callable(function, "function")
-        self._function = function
-        self._name = name_of(function)
-        self.workload_key = frozenset((_key(function),))
-        self._pickler = InputPickler()
-
-    def _kept(self, item: Any) -> Any:
-        if type(item) in SHAREABLE:
-            return item
-        try:
-            kept = self._pickler.pickle(item)
-        except BaseException as error:
-            raise_interrupt(error)
-            return item  # it is tried again when its turn comes, and refused then
-        self._unsent_bytes += len(kept.pickled)
-        return kept
-
-    def _names(self, items: list[Any]) -> list[str]:
-        return [self._name] * len(items)
-
-    def setup(self, buffers: Buffers) -> tuple[RunSetup, Manifest]:
-        needs = Needs()
-        pickled = pickle_function(self._function, needs, buffers)
-        return RunSetup(FUNCTION, pickled), self.manifest(needs)
-
-    def pickle(self, tasks: list[int]) -> Batch:
-        inputs, needs = [self._items[task] for task in tasks], Needs()
-        are_plain = SHAREABLE.issuperset(map(type, inputs))
-        if not are_plain:
-            inputs = [self._pickled(item, needs) for item in inputs]
-        pickled = pickle.dumps((are_plain, inputs), pickle.HIGHEST_PROTOCOL)
-        return Batch(len(tasks), pickled, (*self.manifests, self.manifest(needs)))
-
-    def _pickled(self, item: Any, needs: Needs) -> bytes:
-        """Return the pickle of an input, and add what it needs."""
-        kept = item if type(item) is PickledInput else self._pickler.pickle(item)
-        if kept is item and not kept.is_sent:
-            kept.is_sent = True
-            self._unsent_bytes -= len(kept.pickled)
-        needs.add(kept.needs)
-        return kept.pickled
-
-
-def _key(item: Any) -> int:
+def kind_of(item: Any) -> int:
+    """Return what calls of a callable, or of others like it, are remembered by."""
     # Types may refuse to be hashed. That the number may be another's some day costs a moment.
     return id(item.__code__ if type(item) is FunctionType else type(item))

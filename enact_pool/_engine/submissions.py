@@ -12,7 +12,7 @@ from typing import Any
 from enact_pool._core.observer import RunInfo
 from enact_pool._core.states import IllegalTransition
 from enact_pool._engine.calls import Call, CallPickler, pickle_calls
-from enact_pool._engine.futures import CallFuture, fate_of, log_untold
+from enact_pool._engine.futures import CallFuture, fate_of, log_incomplete
 from enact_pool._engine.task_source import Batch, TaskSource
 from enact_pool._engine.turn import Turn
 from enact_pool._ipc.doorbell import Doorbell
@@ -271,9 +271,9 @@ class SubmissionQueue(TaskSource):
         """Cancel the futures of withdrawn calls that an interrupt has left uncancelled."""
         while self._withdrawn:
             try:
-                self._withdrawn.pop()._tell_withdrawn()
+                self._withdrawn.pop()._notify_withdrawn()
             except BaseException:
-                log_untold()
+                log_incomplete()
 
     def end(self) -> None:
         """End: the run is over. Calls that it has not done fail."""
@@ -289,7 +289,7 @@ class SubmissionQueue(TaskSource):
         while self._waiting:
             future = self._waiting.popleft()
             if future._is_withdrawn:
-                future._tell_withdrawn()
+                future._notify_withdrawn()
             else:
                 # If it was closed, this was submitted in the very moment of the end.
                 error = RuntimeError(_SHUT) if was_closed else BrokenExecutor(_ENDED_EARLY)

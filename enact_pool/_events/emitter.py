@@ -60,7 +60,7 @@ def check_emitter(emitter: object) -> None:
         raise TypeError("emit(event) must not be a coroutine function: it would never be awaited")
     if not callable(emit):
         raise TypeError(
-            f"emitter must have emit(event), but a {type(emitter).__name__!r} object has none"
+            f"emitter must have a method emit(event); {type(emitter).__name__!r} has none"
         )
     _checked_mode(getattr(emitter, "mode", "outcomes"))
 

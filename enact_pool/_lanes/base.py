@@ -6,7 +6,7 @@ process.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import frozen
@@ -89,6 +89,7 @@ class Lane(Protocol):
         is_receiving: Whether a part of an answer was read.
         violation: The limit violation that the worker was killed for.
         left_running: What a callable has left running in the worker, as a clause; mostly empty.
+        outbox: What is queued and was not written, as far as is known.
         commands, answers, exit: Descriptors to poll; `exit` is None where there are no pidfds.
     """
 
@@ -107,6 +108,9 @@ class Lane(Protocol):
     commands: int
     answers: int
     exit: int | None
+
+    @property
+    def outbox(self) -> Sized: ...
 
     @property
     def pid(self) -> int: ...
@@ -186,11 +190,6 @@ class Lane(Protocol):
 
     def queue_batch(self, count: int, payload: bytes) -> bool:
         """Queue a batch, and permit the worker to start it; return whether there was room."""
-        ...
-
-    @property
-    def has_unsent(self) -> bool:
-        """Whether something is queued that was not written, as far as is known."""
         ...
 
     def flush(self) -> bool:

@@ -24,9 +24,9 @@ class Death:
     """How a worker process ended.
 
     `exit_code` is negative for a signal, as in `subprocess`, and None if
-    something else in this process has reaped the worker, and so taken it.
-    `out_of_memory` says whether the kernel has killed a process for want of
-    memory since this one was started.
+    something else in this process has waited for the worker, and so received it.
+    `out_of_memory` says whether the kernel has killed a process because memory ran
+    out since this one was started.
     """
 
     exit_code: int | None
@@ -54,13 +54,13 @@ class Death:
 
     def __str__(self) -> str:
         if self.out_of_memory:
-            return f"was killed by {self.signal}, by the kernel it seems, which ran out of memory,"
+            return f"was killed by {self.signal} (probably by the kernel: out of memory)"
         if self.signal:
             return f"was killed by {self.signal}"
         if self.exit_code is None:
             return "ended in an unknown way (its exit status was collected elsewhere)"
         if self.exit_code == LOST_PIPES:
-            return f"exited with code {LOST_PIPES}, as it does when it has lost its pipes,"
+            return f"exited with code {LOST_PIPES} (as it does when its pipes were closed)"
         return f"exited with code {self.exit_code}"
 
 

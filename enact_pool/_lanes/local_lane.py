@@ -113,7 +113,8 @@ class LocalLane(WorkerProcess):
         self.sent = 0
         # The number of the last run whose input was sent.
         self._run = 0
-        self._outbox: deque[memoryview] = deque()
+        # What is queued and was not written, as far as is known.
+        self.outbox: deque[memoryview] = deque()
         self._reader = FrameReader(ANSWER)
         # Whether a part of an answer was read, and the rest waits for us.
         self.is_receiving = False
@@ -250,9 +251,9 @@ class LocalLane(WorkerProcess):
         self.sent += count
         permits = pack_permits(range(first, first + count))
         # Before the batch: a worker that finds no permit skips. In pieces that
-        # are written in one go, so that no reader ever sees half a permit. Two
-        # batches, and one that was given up, have room in a pipe; but a pipe of
-        # one page, of those who have many, takes nothing till it is empty.
+        # are written in one go, so that no reader ever sees half a permit. A batch,
+        # and one that was given up, have room in a pipe; but a pipe of one page, which
+        # users with many pipes get, takes nothing until it is empty.
         try:
             for at in range(0, len(permits), _PIPE_BUF):
                 os.write(self._permits_in, permits[at : at + _PIPE_BUF])
@@ -266,8 +267,8 @@ class LocalLane(WorkerProcess):
 
     def _queue(self, kind: int, first: int, count: int, payload: bytes) -> None:
         header = COMMAND.pack(MAGIC, kind, self._run, first, count, len(payload))
-        self._outbox.append(memoryview(header))
-        self._outbox.append(memoryview(payload))
+        self.outbox.append(memoryview(header))
+        self.outbox.append(memoryview(payload))
 
     def revoke(self, count: int = 1 << 13) -> tuple[int, ...]:
         """Take back up to `count` permits; return their serial numbers, which do not start."""
@@ -280,17 +281,12 @@ class LocalLane(WorkerProcess):
             # worker will find out, or find none; what it skips is sent again.
             return ()
 
-    @property
-    def has_unsent(self) -> bool:
-        """Whether something is queued that was not written, as far as is known."""
-        return bool(self._outbox)
-
     def flush(self) -> bool:
         """Write what the pipe takes without blocking; return whether that was all.
 
         Raises `BrokenPipeError` if the worker is gone.
         """
-        outbox = self._outbox
+        outbox = self.outbox
         while outbox:
             try:
                 written = self._write(list(islice(outbox, _BUFFERS)))
@@ -370,7 +366,7 @@ class LocalLane(WorkerProcess):
     def is_at_rest(self, answered: int) -> bool:
         """Return whether the worker, which has answered up to this number, does nothing known."""
         notes = self.notes
-        return not (self.has_unsent or notes.begun > answered or notes.loading or notes.preparing)
+        return not (self.outbox or notes.begun > answered or notes.loading or notes.preparing)
 
     @property
     def has_unread(self) -> bool:

@@ -33,8 +33,8 @@ not wait for the thread that runs tasks, which waits for it. What C code has in 
 own, and what a pool inside a worker prints without a line break, is shown when it is flushed;
 what is flushed after the end of its run is shown on the descriptor, if at all.
 
-What an object's `write` raises does not end anything: the first such error is raised when all
-is done, as that of an emitter is.
+If an object's `write` raises, the run goes on: the first such error is raised at the end, as
+that of an emitter is.
 """
 
 from __future__ import annotations

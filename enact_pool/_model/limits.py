@@ -144,7 +144,6 @@ class LimitViolation:
         return cls(
             ExecutionErrorCategory.QUOTA_EXCEEDED,
             "max_memory",
-            f"exceeded its memory limit of {max_memory / 1e6:.6g} MB, "
-            f"with {peak / 1e6:.6g} MB of its own in its worker",
+            f"used {peak / 1e6:.6g} MB of memory, above its limit of {max_memory / 1e6:.6g} MB,",
             {"max_memory_bytes": max_memory, "peak_bytes": peak},
         )

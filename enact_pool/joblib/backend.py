@@ -104,7 +104,7 @@ class EnactBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc
         if not (self.in_main_thread() or self.nesting_level == 0):
             if n_jobs != 1:
                 warnings.warn(
-                    "parallel loops of enact_pool cannot be nested below threads, setting n_jobs=1",
+                    "parallel loops cannot be nested below threads of enact_pool: n_jobs is now 1",
                     stacklevel=3,
                 )
             return 1

@@ -518,7 +518,7 @@ class Later:
     [
         (([len, 3], ""), TypeError, r"callables\[1\] is not callable: 'int' object"),
         ((5, ""), TypeError, "callables must be an iterable, not int"),
-        (([len], "", Never()), TypeError, r"emitter must have emit\(event\), but a 'Never'"),
+        (([len], "", Never()), TypeError, r"emitter must have a method emit\(event\); 'Never' has"),
         (([len], "", Later()), TypeError, "must not be a coroutine function"),
     ],
 )

@@ -125,7 +125,10 @@ def test_running_out_of_memory_costs_one_result(group_of_100_mb: Path) -> None:
     assert [result.output for result in results] == [Ok(144)] * 24
     assert blamed.error is not None
     assert blamed.error.code == "SIGKILL"
-    assert "by the kernel it seems, which ran out of memory" in blamed.error.message
+    assert (
+        "was killed by SIGKILL (probably by the kernel: out of memory) while"
+        in blamed.error.message
+    )
     assert "callable 7 (allocate)" in blamed.error.message
     assert blamed.error.details["out_of_memory"]
 

@@ -265,8 +265,7 @@ def test_a_shared_input_does_not_count_until_it_is_written_to() -> None:
     assert [result.output for result in results] == [Ok(float(count))] * 2
     assert writer.error is not None
     assert writer.error.code == "max_memory"
-    assert "exceeded its memory limit of 115.343 MB, with " in writer.error.message
-    assert " MB of its own in its worker while running" in writer.error.message
+    assert " MB of memory, above its limit of 115.343 MB, while running" in writer.error.message
     assert writer.error.details["peak_bytes"] > 110 * MEGABYTE
 
 

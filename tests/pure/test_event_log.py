@@ -204,7 +204,7 @@ def test_a_file_that_is_not_a_log_is_refused_and_not_changed(text: str, tmp_path
 def test_a_path_that_cannot_be_a_log_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="mode must be 'outcomes' or 'live', not 'all'"):
         EventLog(tmp_path / "log", mode="all")  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="emitter must have emit"):
+    with pytest.raises(TypeError, match="emitter must have a method emit"):
         EventLog(tmp_path / "log", "no emitter")  # type: ignore[arg-type]
     assert not (tmp_path / "log").exists()
     with pytest.raises(FileNotFoundError, match="nowhere"):

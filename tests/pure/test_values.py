@@ -34,8 +34,8 @@ from enact_pool import (
 )
 from enact_pool._core.observer import NO_HOOKS
 from enact_pool._core.release_order import ReleaseOrder
+from enact_pool._engine.input_source import InputSource
 from enact_pool._engine.outcomes import Outcomes
-from enact_pool._engine.sources import InputSource
 from enact_pool._events.emitter import EventBatch
 from enact_pool._model.ids import IdSequence, fresh_ids
 from enact_pool._python.callables import entry_point, name_of

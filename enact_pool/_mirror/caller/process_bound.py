@@ -84,8 +84,10 @@ def _refuse_temporary_file(file: Any) -> Any:
 
 
 def _refuse_generator(generator: Any) -> Any:
+    kind = type(generator).__name__.replace("_", " ")
+    article = "an" if kind[0] in "a" else "a"
     raise Unsendable(
-        f"a {type(generator).__name__} cannot be sent to another process: send a list of its values"
+        f"{article} {kind} cannot be sent to another process: send a list of its values"
     )
 
 

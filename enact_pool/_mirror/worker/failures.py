@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Failures", "error_text", "exit_if_forked"]
 
 _ADVICE = (
-    ". Make it in the worker instead: in the function, in an initializer, or in a module that "
+    ". Create it in the worker instead: in the function, in an initializer, or in a module that "
     "workers can import"
 )
 
