@@ -218,6 +218,12 @@ def _sync(file: int) -> None:
 def _complete_last_line(file: int, size: int, path: str) -> int:
     """Complete or cut off the last line of a file of this size; return the new size."""
     last = _last_line(file, size)
+    text = last.rstrip(b"\0")
+    if len(text) < len(last) and os.pread(file, len(_BEGINNING), 0) == _BEGINNING:
+        # What some file systems leave after a power failure in the place of the last lines.
+        size -= len(last) - len(text)
+        os.ftruncate(file, size)
+        last = text
     if not last:
         return size
     if _is_event(last):

@@ -74,6 +74,8 @@ class EnactBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc
         **options: Any,
     ) -> None:
         super().__init__(nesting_level=nesting_level, inner_max_num_threads=inner_max_num_threads)
+        if on_crash is not None and not callable(on_crash):
+            raise TypeError(f"on_crash must be callable or None, not {on_crash!r}")
         self._on_crash = on_crash
         self._options = WorkerOptions().updated(options)
         self._parallel: Callable[[], Any] = lambda: None

@@ -29,7 +29,7 @@ class WorkerOptions:
         """Return a copy with these options. Raises `TypeError` if one of them is unknown."""
         for name in options:
             if name not in fields_dict(WorkerOptions):
-                known = ", ".join(fields_dict(WorkerOptions))
+                known = ", ".join(["on_crash", *fields_dict(WorkerOptions)])
                 raise TypeError(f"the backend has no option {name!r}; its options are: {known}")
         return evolve(self, **options)
 

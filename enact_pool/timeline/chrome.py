@@ -41,6 +41,7 @@ def chrome_trace(events: Iterable[StreamEvent] | EventEmitter) -> dict[str, Any]
 
     Raises:
         ValueError: The events are not those of a live emitter.
+        TypeError: Something in `events` is no event.
     """
     history = history_of(events)
     began = datetime.fromtimestamp(history.began_ms / 1000, timezone.utc)

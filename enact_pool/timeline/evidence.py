@@ -66,6 +66,8 @@ class _Evidence:
     _stays: set[Stay] = field(factory=set)
 
     def add(self, event: StreamEvent) -> None:
+        if not isinstance(event, StreamEvent):
+            raise TypeError(f"events must be stream events, not {type(event).__name__}")
         if isinstance(event, (StepStart, StepEnd, ExecutionFailed, ExecutionCancelled)):
             self._add_callable_event(event)
         elif isinstance(event, ExecutionStart):

@@ -64,6 +64,7 @@ def timeline_figures(events: Iterable[StreamEvent] | EventEmitter) -> TimelineFi
 
     Raises:
         ValueError: The events are not those of a live emitter.
+        TypeError: Something in `events` is no event.
     """
     return figures_of(history_of(events))
 

@@ -41,6 +41,7 @@ def timeline_html(events: Iterable[StreamEvent] | EventEmitter) -> str:
     Raises:
         ImportError: plotly is not installed.
         ValueError: The events are not those of a live emitter.
+        TypeError: Something in `events` is no event.
     """
     try:
         from plotly.io import to_html

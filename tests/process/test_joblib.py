@@ -377,3 +377,11 @@ def test_the_loky_of_joblib_is_unchanged() -> None:
     command = [sys.executable, "-c", script]
     printed = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
     assert printed.startswith("joblib.")
+
+
+def test_a_wrong_option_is_named_beside_those_that_there_are() -> None:
+    enact_pool.joblib.register()
+    with pytest.raises(TypeError, match=r"no option 'on_crsh'; its options are: on_crash, task_"):
+        parallel_config(backend="enact", on_crsh=str)
+    with pytest.raises(TypeError, match="on_crash must be callable or None, not 5"):
+        parallel_config(backend="enact", on_crash=5)

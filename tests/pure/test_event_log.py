@@ -186,6 +186,23 @@ def test_events_are_read_one_by_one_and_a_broken_line_is_named(tmp_path: Path) -
         next(reader)
 
 
+@pytest.mark.parametrize("rest", [b"", b'{"type": "data-st'])
+def test_zeros_at_the_end_of_a_log_are_cut_off(rest: bytes, tmp_path: Path) -> None:
+    """Some file systems leave them after a power failure."""
+    path = tmp_path / "log"
+    with EventLog(path) as log:
+        log.emit(step_end())
+    lines = path.read_bytes()
+    path.write_bytes(lines + rest + b"\0" * 20)
+    EventLog(path).close()
+    assert path.read_bytes() == lines
+    zeros = tmp_path / "zeros"
+    zeros.write_bytes(b"\0" * 20)
+    with pytest.raises(ValueError, match="zeros is not a log of events"):
+        EventLog(zeros)
+    assert zeros.read_bytes() == b"\0" * 20
+
+
 @pytest.mark.parametrize("text", ["no newline", "{", '{"type": "data-step-end"}', "\xff"])
 def test_a_file_that_is_not_a_log_is_refused_and_not_changed(text: str, tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"

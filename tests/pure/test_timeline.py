@@ -233,6 +233,12 @@ def test_events_that_were_not_live_raise(draw: Any, events: Any) -> None:
         draw(events)
 
 
+@pytest.mark.parametrize("draw", [chrome_trace, timeline_html, timeline_figures])
+def test_what_is_no_event_raises(draw: Any) -> None:
+    with pytest.raises(TypeError, match="events must be stream events, not int"):
+        draw([1, 2])
+
+
 def test_the_ending_of_a_path_selects_the_kind_of_file(tmp_path: Path) -> None:
     events = EventEmitter(mode="live")
     for name in ("a.json", "a.json.gz", "a.HTML"):
