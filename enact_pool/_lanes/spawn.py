@@ -5,8 +5,10 @@ It is a clean interpreter, not a fork, which does not import the caller's
 per executor, and a worker that dies takes its executor with it. One process and
 its pipes need neither, and their descriptors signal at once what happened.
 
-The new process runs `boot`, which imports multiprocessing, but not loky; and
-loky's resource tracker, another process that imports it, is not started either.
+The new process is started by the command line of the standard library's "spawn" (so that
+`multiprocessing.set_executable`, interpreter flags and frozen programs work), which imports
+multiprocessing, but not loky. Loky's resource tracker, another process that imports it, is not
+started either.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from enact_pool._lanes.worker_command import check_executable, import_path, worker_command
 from enact_pool._mirror.caller.items import Manifest
 from enact_pool._mirror.caller.needs import Needs
 from enact_pool._mirror.caller.pickler import ByValuePickler
@@ -179,6 +182,7 @@ def undisturbed() -> Iterator[None]:
     A Ctrl-C in the 100 ms before the worker can ignore it would end it with a
     traceback: what is blocked stays blocked across exec, until `serve`.
     """
+    check_executable()
     with _no_forks.lock, handlers_deferred(), _standard_streams_open():
         # Started in there, it would have signals blocked.
         resource_tracker.ensure_running()
@@ -207,7 +211,7 @@ def _standard_streams_open() -> Iterator[None]:
 
 
 class _Popen(Popen):  # type: ignore[misc]
-    """A process of loky's that runs `boot`, and finds this package where this process has."""
+    """A process of loky's that finds this package where this process has."""
 
     def __init__(self, process: Any) -> None:
         # Not as loky does it, which flushes stdout and stderr: there may be none.
@@ -222,26 +226,20 @@ class _Popen(Popen):  # type: ignore[misc]
         try:
             tracker: Any = resource_tracker
             self.duplicate_for_child(tracker.getfd())
-            path = [entry or os.getcwd() for entry in sys.path]
             preparation = {
                 "name": process.name,
                 "authkey": bytes(process.authkey),
-                "sys_path": path,
-                "sys_argv": sys.argv,
+                "sys_path": import_path(),
+                "sys_argv": getattr(sys, "argv", [""]),
             }
-            preparing = dumps(tracker.getfd()) + dumps(preparation) + dumps(process)
+            preparing = dumps(preparation) + dumps(process)
         finally:
             set_spawning_popen(None)
         with ExitStack() as ends:
             # It closes when the process, and those that it has forked, have ended.
             self.sentinel, alive = _pipe(ends)
             read_end, write_end = _pipe(ends)
-            # The path first: what is in the current directory must not be imported.
-            program = (
-                f"import sys; sys.path[:] = {path!r}; "
-                f"from enact_pool._worker.boot import boot; sys.exit(boot({read_end}))"
-            )
-            command = [sys.executable, "-c", program, process.name]
+            command = worker_command(tracker.getfd(), read_end, process.name)
             self.pid = fork_exec(command, [*self._fds, alive, read_end], env=process.env)
             ends.pop_all()
         Finalize(self, os.close, (self.sentinel,))

@@ -56,7 +56,7 @@ class ModuleVersions:
             the order of their last reload.
         """
         reloaded = []
-        for name, module in list(_modules.items()):
+        for name, module in _modules.copy().items():
             spec, known = _spec_of(module), self._specs.get(name)
             if spec is None or spec is known or spec.name != name:
                 continue

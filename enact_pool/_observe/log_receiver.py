@@ -125,7 +125,7 @@ class LogReceiver:
 
     def _place(self, filename: str) -> tuple[str, dict[Any, Any]]:
         """Return the module of a file, which filters may match, and its warning registry."""
-        for name, module in list(sys.modules.items()):
+        for name, module in sys.modules.copy().items():
             variables = getattr(module, "__dict__", {})
             if variables.get("__file__") == filename:
                 return name, variables.setdefault("__warningregistry__", {})

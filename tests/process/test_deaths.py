@@ -12,11 +12,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import sample_callables as samples
 import sample_initializers as initializers
-from checks import assert_each_started_once
+from checks import assert_each_started_once, assert_ends
 from sample_callables import logged
 
 import enact_pool._engine.answers
@@ -231,7 +230,7 @@ def test_answers_before_damaged_permits_count(tmp_path: Path) -> None:
                 time.sleep(0.001)
 
     callables = [samples.square] * 3 + [damage] + [samples.square] * 20
-    with Pool(2) as pool:
+    with Pool(1) as pool:
         results = pool.run_parallel(callables, 3, Opens())
     blamed = results.pop(3)
     assert blamed.error is not None
@@ -520,11 +519,7 @@ def test_children_of_a_dead_worker_are_killed_without_pidfds(
     with Pool(1) as pool:
         (result,) = pool.run_parallel([leave_child_and_die], 2)
     assert result.error is not None
-    psutil.wait_procs(
-        [psutil.Process(int(log.read_text()))] if psutil.pid_exists(int(log.read_text())) else [],
-        10,
-    )
-    assert not psutil.pid_exists(int(log.read_text()))
+    assert_ends(int(log.read_text()))
 
 
 def write_stacks_elsewhere(_: object = None) -> None:

@@ -145,3 +145,134 @@ def test_a_program_without_standard_streams_has_workers(tmp_path: Path, closed: 
     command = f"exec {sys.executable} -c '{CLOSED}' {found} {closed}"
     subprocess.run(["sh", "-c", command], check=True, timeout=30, capture_output=True)
     assert found.read_text() == "[True, True]"
+
+
+SAYS_HOW_IT_RUNS = """
+import os, sys
+from enact_pool import run_parallel
+
+def how(_):
+    flags = {name: getattr(sys.flags, name) for name in dir(sys.flags) if name.islower()}
+    flags = {name: value for name, value in flags.items() if isinstance(value, int)}
+    flags.pop("safe_path", None)  # of no use to a worker, whose path is its parent's
+    return flags, sys.warnoptions, open(os.devnull).encoding
+
+(result,) = run_parallel([how], 0)
+assert result.output.unwrap() == how(0), (result.output.unwrap(), how(0))
+"""
+
+
+def succeed(command: list[str], **options: Any) -> str:
+    """Run a program that must not fail; return what it prints."""
+    done: Any = subprocess.run(command, capture_output=True, text=True, timeout=50, **options)
+    assert done.returncode == 0, done.stderr
+    return str(done.stdout)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        "-O",
+        "-OO -B",
+        "-W error",
+        "-W error::ResourceWarning -W ignore::DeprecationWarning",
+        "-X utf8=0",
+        "-X utf8 -b",
+        "-X dev",
+        "-s -E",
+        "-I -O",
+    ],
+)
+def test_a_worker_has_the_interpreter_flags_of_its_parent(flags: str, tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    folder = str(Path(enact_pool.__file__).parent.parent)
+    program.write_text(f"import sys; sys.path.append({folder!r})\n{SAYS_HOW_IT_RUNS}")
+    succeed(
+        [sys.executable, *flags.split(), str(program)],
+        env={**os.environ, "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"},
+    )
+
+
+def test_an_import_path_may_be_long_and_contain_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    odd: list[Any] = [Path("/nowhere"), None, 5, b"/bytes"]
+    long = [f"/nowhere/{number}/{'x' * 200}" for number in range(2000)]
+    monkeypatch.setattr(sys, "path", [*odd, *sys.path, *long])
+    assert in_worker(lambda _: [entry for entry in sys.path if "/xxx" in entry]) == long
+
+
+def test_a_worker_starts_when_the_current_folder_is_gone(tmp_path: Path) -> None:
+    """Even if modules are looked for in that folder first."""
+    program = "import os, sys; os.rmdir(os.getcwd()); assert '' in sys.path\n" + SAYS_HOW_IT_RUNS
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    source = str(Path(enact_pool.__file__).parent.parent)
+    environment = {**os.environ, "PYTHONPATH": source}
+    environment.pop("PYTHONSAFEPATH", None)
+    succeed([sys.executable, "-c", program], cwd=folder, env=environment)
+
+
+@pytest.mark.parametrize(
+    ("executable", "reason"),
+    [
+        ("None", "name the interpreter by multiprocessing.set_executable"),
+        ("''", "name the interpreter by multiprocessing.set_executable"),
+        ("'/nowhere/python'", "No such file or directory: '/nowhere/python'"),
+        ("'/etc/passwd'", "Permission denied: '/etc/passwd'"),
+        ("'/bin/false'", "worker exited with code 1"),
+    ],
+)
+def test_the_error_says_why_an_executable_starts_no_worker(executable: str, reason: str) -> None:
+    program = f"""
+import multiprocessing.spawn, sys
+if {executable}:
+    multiprocessing.set_executable({executable})
+else:
+    multiprocessing.spawn._python_exe = {executable}
+from enact_pool import run_parallel
+(result,) = run_parallel([abs], -1)
+print(result.output)
+real = sys.executable
+sys.executable = {executable}
+multiprocessing.set_executable(real)
+(result,) = run_parallel([abs], -1)
+print(result.output)
+"""
+    first, second = succeed([sys.executable, "-c", program]).splitlines()
+    assert first.startswith("no worker could be started: ")
+    assert reason in first
+    assert second == "Ok(1)", "the executable that was set counts"
+
+
+def test_a_program_without_arguments_has_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As programs that embed Python may be."""
+    monkeypatch.delattr(sys, "argv")
+    assert in_worker(abs, -1) == 1
+
+
+def test_a_frozen_program_that_does_not_say_so_starts_no_second_generation() -> None:
+    """Each process of a frozen program runs its main module."""
+    program = """
+import sys
+sys.frozen, sys.argv = True, ["program", "--multiprocessing-fork", "pipe_handle=5"]
+from enact_pool import run_parallel
+(result,) = run_parallel([abs], -1)
+print(result.output)
+"""
+    assert "has to call multiprocessing.freeze_support() first" in succeed(
+        [sys.executable, "-c", program]
+    )
+
+
+def test_a_large_environment_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"LARGE_{number}" for number in range(4)]
+
+    def sizes(_: object) -> list[int]:
+        return [len(os.environ.get(name, "")) for name in names]
+
+    with Pool(1) as pool:
+        before = pool.run_parallel([sizes], 0)[0].output
+        for name in names:
+            monkeypatch.setenv(name, "x" * 100_000)
+        after = pool.run_parallel([sizes], 0)[0].output
+    assert (before.unwrap(), after.unwrap()) == ([0] * 4, [100_000] * 4)
+    assert in_worker(sizes) == [100_000] * 4

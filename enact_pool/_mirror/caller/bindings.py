@@ -207,7 +207,7 @@ def _definition_of_global(scope: Scope, value: Any) -> Definition | None:
 
 def _module_with(name: str, value: Any) -> str | None:
     """Return the importable module that has this very object under this name; else None."""
-    for module_name, module in list(sys.modules.items()):
+    for module_name, module in sys.modules.copy().items():
         if (
             isinstance(module, ModuleType)
             and module.__dict__.get(name, _ABSENT) is value

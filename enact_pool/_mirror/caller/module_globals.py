@@ -60,7 +60,7 @@ class _ModuleGlobals:
         known = self.known_place_of_class(cls)
         if known is not None:
             return known
-        for module_name, module in list(sys.modules.items()):
+        for module_name, module in sys.modules.copy().items():
             if type(module) is ModuleType:
                 for name, value in list(module.__dict__.items()):
                     if value is cls and scopes.is_importable(module_name, module):
@@ -79,7 +79,7 @@ class _ModuleGlobals:
             self._index = 0, {}
 
     def _make(self) -> dict[int, list[tuple[str, str]]]:
-        modules = list(sys.modules.items())
+        modules = sys.modules.copy().items()
         places: dict[int, list[tuple[str, str]]] = {}
         specs = []
         for module_name, module in modules:

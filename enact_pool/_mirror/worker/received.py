@@ -64,14 +64,14 @@ class Received:
         operations: list[Any] = []
         follows = False
         for operation in _loads(payload):
-            kind, arguments, content, _ = operation
+            kind, arguments = operation[:2]
             if kind == "process":
                 follows = True
                 name, *tags = arguments
                 descriptors = [each for tag in tags for each in self.side.descriptors(tag)]
-                self._followed.apply(name, _loads(content), descriptors)
+                self._followed.apply(name, self._value(operation), descriptors)
             elif kind == "assume":
-                self._followed.assume(arguments[0], _loads(content))
+                self._followed.assume(arguments[0], self._value(operation))
             else:
                 operations.append(operation)
         if operations:
@@ -79,6 +79,16 @@ class Received:
 
             loading(self._get_copies().apply, received_operations(operations, self.side))
         return follows
+
+    def _value(self, operation: Any) -> Any:
+        content = operation[2]
+        if isinstance(content, bytes):
+            return _loads(content)
+        # A long `sys.path`, or a large environment, say.
+        from enact_pool._mirror.worker.operations import load_content, received_operations
+
+        ((_, _, content, _),) = received_operations([operation], self.side)
+        return load_content(content)
 
     def _get_copies(self) -> Copies:
         if self._copies is None:
