@@ -276,3 +276,6 @@ def test_a_large_environment_is_followed(monkeypatch: pytest.MonkeyPatch) -> Non
         after = pool.run_parallel([sizes], 0)[0].output
     assert (before.unwrap(), after.unwrap()) == ([0] * 4, [100_000] * 4)
     assert in_worker(sizes) == [100_000] * 4
+    monkeypatch.undo()
+    # The next run releases the file in memory in which it was sent.
+    assert in_worker(sizes) == [0] * 4

@@ -87,8 +87,8 @@ class Received:
         # A long `sys.path`, or a large environment, say.
         from enact_pool._mirror.worker.operations import load_content, received_operations
 
-        ((_, _, content, _),) = received_operations([operation], self.side)
-        return load_content(content)
+        received: Any = next(received_operations([operation], self.side))
+        return load_content(received[2])
 
     def _get_copies(self) -> Copies:
         if self._copies is None:
