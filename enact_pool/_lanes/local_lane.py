@@ -45,6 +45,7 @@ from enact_pool._lanes.death import Death
 from enact_pool._lanes.death_pipe import lifeline
 from enact_pool._lanes.process import WorkerProcess
 from enact_pool._lanes.spawn import WorkerSpec, undisturbed
+from enact_pool._lanes.worker_command import NEEDS_SUPPORT, is_frozen
 from enact_pool._mirror.caller.delivery import Deliveries, packed
 from enact_pool._mirror.caller.manifests import starting_manifest
 from enact_pool._mirror.caller.process_state import stream_descriptors
@@ -414,6 +415,8 @@ class LocalLane(WorkerProcess):
                 violates_limit=self.violation is not None,
             )
             death = Death.of(exit_code, notes.stack(), self._kills_before)
+            if is_frozen() and not (self.ready or self.start_error):
+                self.start_error = StartError(f"worker {death}: {NEEDS_SUPPORT}")
         self._close()
         return report, death
 

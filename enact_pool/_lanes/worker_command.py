@@ -12,7 +12,9 @@ import os
 import sys
 from multiprocessing.spawn import get_command_line, get_executable
 
-__all__ = ["check_executable", "import_path", "worker_command"]
+__all__ = ["NEEDS_SUPPORT", "check_executable", "import_path", "is_frozen", "worker_command"]
+
+NEEDS_SUPPORT = "a frozen program has to call multiprocessing.freeze_support() before all else"
 
 
 def worker_command(tracker: int, pipe: int, name: str) -> list[str]:
@@ -41,19 +43,32 @@ def import_path() -> list[str]:
     return [entry or folder for entry in sys.path if isinstance(entry, str) and (entry or folder)]
 
 
+def is_frozen() -> bool:
+    """Return whether this program and its interpreter are one executable, as of PyInstaller."""
+    return bool(getattr(sys, "frozen", False))
+
+
+def _is_tracker(arguments: list[str]) -> bool:
+    *_, option, program = ["", "", *arguments]
+    return option == "-c" and program.startswith("from multiprocessing.")
+
+
 def check_executable() -> None:
-    """Raise `OSError` if workers cannot be started: what `exec` would report is lost."""
+    """Refuse to start a worker that cannot run: what `exec` would report is lost.
+
+    Raises:
+        OSError: The executable is missing, or is none.
+        RuntimeError: This process was started as a worker, and runs a program instead.
+    """
     executable = get_executable()
     if not executable:
         raise OSError(
             "sys.executable is empty, as in programs that embed Python: name the interpreter by "
             "multiprocessing.set_executable"
         )
-    if getattr(sys, "frozen", False) and "--multiprocessing-fork" in sys.argv[1:2]:
-        raise OSError(
-            "this worker runs the program's main module: a frozen program has to call "
-            "multiprocessing.freeze_support() first"
-        )
+    # The executable of a frozen program runs that program, whatever its arguments are.
+    if is_frozen() and ("--multiprocessing-fork" in sys.argv or _is_tracker(sys.argv)):
+        raise RuntimeError(f"this process was started to serve {sys.executable}: {NEEDS_SUPPORT}")
     path = os.fsdecode(executable)
     os.stat(path)
     if not os.access(path, os.X_OK):

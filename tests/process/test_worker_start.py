@@ -249,18 +249,25 @@ def test_a_program_without_arguments_has_workers(monkeypatch: pytest.MonkeyPatch
     assert in_worker(abs, -1) == 1
 
 
-def test_a_frozen_program_that_does_not_say_so_starts_no_second_generation() -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--multiprocessing-fork", "pipe_handle=5"],
+        ["-B", "-c", "from multiprocessing.resource_tracker import main;main(3)"],
+    ],
+)
+def test_a_process_of_a_frozen_program_starts_no_others(arguments: list[str]) -> None:
     """Each process of a frozen program runs its main module."""
     program = """
 import sys
-sys.frozen, sys.argv = True, ["program", "--multiprocessing-fork", "pipe_handle=5"]
+sys.frozen, sys.argv = True, ["program", *sys.argv[1:]]
 from enact_pool import run_parallel
-(result,) = run_parallel([abs], -1)
-print(result.output)
+run_parallel([abs], -1)
 """
-    assert "has to call multiprocessing.freeze_support() first" in succeed(
-        [sys.executable, "-c", program]
-    )
+    command = [sys.executable, "-c", program, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=50)
+    assert done.returncode == 1
+    assert "a frozen program has to call multiprocessing.freeze_support() before" in done.stderr
 
 
 def test_a_large_environment_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
