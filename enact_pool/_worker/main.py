@@ -41,6 +41,10 @@ def serve(config: WorkerConfig) -> None:
     # would inherit. Signals with handlers were blocked while this process started.
     signal.signal(signal.SIGINT, _ignore)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    # Programs that callables start must not read what is meant for the caller.
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
     # A later callable's death must not lose what an earlier one printed.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

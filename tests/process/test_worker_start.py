@@ -40,6 +40,17 @@ def test_a_callable_that_reads_standard_input_finds_it_empty() -> None:
     assert in_worker(reads_stdin) == ""
 
 
+def test_a_program_that_a_callable_starts_finds_standard_input_empty() -> None:
+    """And leaves to the caller what is meant for it."""
+    program = """
+import subprocess, sys
+from enact_pool import run_parallel
+(result,) = run_parallel([lambda _: subprocess.run(["cat"], stdout=subprocess.PIPE).stdout], 0)
+print(result.output, sys.stdin.read())
+"""
+    assert succeed([sys.executable, "-c", program], input="given") == "Ok(b'') given\n"
+
+
 def add_pid(shared: Any) -> None:
     shared["pid"] = os.getpid()
 
