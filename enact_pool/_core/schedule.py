@@ -201,7 +201,7 @@ class Schedule(Generic[LaneT]):
             size = self.sizing.batch(len(queue) + sum(held), len(held))
         else:
             size = self.sizing.first_batch(len(queue), idle)
-        size = min(size, limit, len(queue))
+        size = min(size, limit)
         # Few are dealt in turn to idle lanes: if tasks are slow, they start in their order.
         stride = min(idle + starting, ceil(len(queue) / size))
         if size * stride > BATCH_TASKS:

@@ -153,7 +153,8 @@ PATIENT = [False] * (LOST_ROUNDS + 1)
 
 
 def test_a_worker_that_stays_at_rest_with_work_is_starved() -> None:
-    assert rounds([3] * (LOST_ROUNDS + 2)) == [*PATIENT, True]
+    for answered in (0, 1, 3):
+        assert rounds([answered] * (LOST_ROUNDS + 2)) == [*PATIENT, True]
     assert rounds([3, 4, *[5] * (LOST_ROUNDS + 2)]) == [False, False, *PATIENT, True]
     assert rounds([3] * 50, at_rest=False) == [False] * 50
 

@@ -378,7 +378,9 @@ def test_lanes_that_are_starting_have_a_share_of_the_first_tasks() -> None:
     assert schedule.next_batch(0, starting=1) == [0, 2, 4, 6]
     schedule = scheduled(8, lanes=2)
     assert schedule.next_batch(0, starting=2) == [0, 2, 4, 6]
-    schedule = scheduled(2000, lanes=500)
+    schedule = scheduled(2000, lanes=250)
+    assert schedule.next_batch(0) == [0, 250, 500, 750]
+    schedule = scheduled(2000, lanes=251)
     assert schedule.next_batch(0) == [0, 1, 2, 3], "to deal so many would take long"
 
 
