@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import pickle
 import time
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Collection, Iterable, Iterator, Sized
 from itertools import repeat
 from operator import is_
 from types import BuiltinFunctionType, FunctionType
@@ -41,8 +41,6 @@ __all__ = ["CallableSource", "IterableSource", "kind_of"]
 
 # No more is read ahead than makes so many bytes of pickles.
 _AHEAD_BYTES = 8 * BATCH_BYTES
-# What does not change what it has yielded.
-_CONTAINERS = frozenset((list, tuple, range, dict, set, frozenset, str, bytes))
 # Of so many callables at most it is worth knowing what they are.
 _FEW = 64
 
@@ -92,8 +90,8 @@ class IterableSource(TaskSource):
     def pull_all(self) -> None:
         """Take all items there are; raises what `pull` keeps for later."""
         source = self._source or ()
-        if type(self._iterable) in _CONTAINERS:
-            items = list(source)
+        if isinstance(self._iterable, Collection):
+            items = list(source)  # it holds them, and does not change them meanwhile
         else:
             items = list(map(self._kept, source))
         self._check_all(items)
