@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from enact_pool import Err, Ok, Pool
 
-__all__ = ["equals", "fails", "instance", "own", "same"]
+__all__ = ["equals", "fails", "instance", "own", "received", "same"]
 
 _pool = Pool(1)
 atexit.register(_pool.close)
@@ -41,6 +41,11 @@ def equals(function: Callable[[object], object], value: object) -> None:
     """Check that a function returns `value` in the worker."""
     outcome = _in_worker(function)
     _print(function, outcome == Ok(value), outcome)
+
+
+def received(name: str, values: object, expected: object) -> None:
+    """Check what the caller has received."""
+    print(f"right: {name}" if values == expected else f"wrong: {name}: {values}")
 
 
 def own(function: Callable[[object], object], definition: object) -> None:
