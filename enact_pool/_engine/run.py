@@ -24,8 +24,11 @@ which are its parent's.
 
 from __future__ import annotations
 
+import atexit
+import inspect
 import os
 import time
+import weakref
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, Literal
 
@@ -139,8 +142,29 @@ def gathered(results: Results) -> list[ParallelResult[Any]]:
     return all_results
 
 
+# Generators that nobody has closed. In the interpreter's finalization they could not end their
+# run any more.
+_unfinished: weakref.WeakSet[Generator[Any, None, None]] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_unfinished() -> None:
+    for results in list(_unfinished):
+        if inspect.getgeneratorstate(results) == inspect.GEN_SUSPENDED:
+            results.close()
+
+
 def one_by_one(results: Results) -> Generator[ParallelResult[Any], None, None]:
-    """Yield each result when it is released; raise in the end what the run raised."""
+    """Return a generator of each result when it is released.
+
+    It raises in the end what the run raised.
+    """
+    generator = _one_by_one(results)
+    _unfinished.add(generator)
+    return generator
+
+
+def _one_by_one(results: Results) -> Generator[ParallelResult[Any], None, None]:
     try:
         while True:
             yield from next(results)

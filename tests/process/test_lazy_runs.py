@@ -6,6 +6,8 @@ import asyncio
 import functools
 import itertools
 import re
+import subprocess
+import sys
 import threading
 import time
 import weakref
@@ -369,3 +371,20 @@ def test_a_callable_whose_attributes_raise_is_named_in_the_error() -> None:
 
     with pytest.raises(TypeError, match=r"callables\[1\] raises StopIteration"):
         run_parallel([samples.square, Secretive()], 3)
+
+
+def test_a_program_may_end_with_an_unfinished_generator() -> None:
+    program = """
+from enact_pool import imap_parallel
+def main():
+    global results
+    results = imap_parallel(abs, range(1000))
+    for result in results:
+        if result.output.unwrap() > 3:
+            break
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=50
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

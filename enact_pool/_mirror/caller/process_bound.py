@@ -19,6 +19,7 @@ from multiprocessing.reduction import ForkingPickler
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any
 
+from enact_pool._mirror.rebuild.values import memoryview_of
 from enact_pool._mirror.registry import module_of
 from enact_pool._python.process_local import ProcessLocal
 
@@ -83,6 +84,20 @@ def _refuse_temporary_file(file: Any) -> Any:
     )
 
 
+def _reduce_memoryview(view: memoryview) -> tuple[Any, ...]:
+    """Pickle a view with its contents, its format and its shape. Raises `Unsendable`."""
+    content = view.tobytes() if view.readonly else bytearray(view.tobytes())
+    shape: Any = view.shape
+    try:
+        memoryview_of(content, view.format, shape)
+    except (TypeError, ValueError) as error:
+        raise Unsendable(
+            f"a memoryview of format {view.format!r} and shape {view.shape} cannot be sent to "
+            "another process: send its bytes, or an array"
+        ) from error
+    return memoryview_of, (content, view.format, shape)
+
+
 def _refuse_generator(generator: Any) -> Any:
     kind = type(generator).__name__.replace("_", " ")
     article = "an" if kind[0] in "a" else "a"
@@ -92,8 +107,9 @@ def _refuse_generator(generator: Any) -> Any:
 
 
 _private: Any = tempfile
-# By type, as in a pickler's dispatch table.
+# By type, as in a pickler's dispatch table. Views are refused only if they are of an odd format.
 REFUSALS: dict[type, Callable[[Any], Any]] = {
+    memoryview: _reduce_memoryview,
     **dict.fromkeys(
         (io.TextIOWrapper, io.BufferedReader, io.BufferedWriter, io.BufferedRandom, io.FileIO),
         _refuse_file,

@@ -19,6 +19,7 @@ __all__ = [
     "call_with_keywords",
     "load_library",
     "make_context_variable",
+    "memoryview_of",
     "new_instance",
     "new_lock",
     "new_rlock",
@@ -129,6 +130,12 @@ def load_library(kind: Any, name: Any, functions: list[tuple[str, Any, Any]]) ->
         if arguments is not None:
             function.argtypes = arguments
     return loaded
+
+
+def memoryview_of(content: bytes | bytearray, format: str, shape: tuple[int, ...]) -> Any:
+    """Return a view of its own memory, writable if that is. Raises `ValueError` or `TypeError`."""
+    view: Any = memoryview(content)
+    return view.cast(format) if len(shape) == 1 else view.cast(format, shape)
 
 
 def call_with_keywords(function: Any, keywords: dict[str, Any]) -> Any:
