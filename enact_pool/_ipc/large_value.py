@@ -48,6 +48,17 @@ _PIECE_BYTES = 1 << 30
 _READ_ONLY = 1 << 63
 
 
+class _File(FileIO):
+    """Closes the descriptor as garbage, too, without a warning.
+
+    What is sent to each worker is kept as long as the caller has it; and an interrupt may
+    prevent `close`.
+    """
+
+    def __del__(self) -> None:
+        self.close()
+
+
 class LargeValue:
     """A value in a file: its pickle, and the buffers that the pickle leaves out of band.
 
@@ -57,8 +68,7 @@ class LargeValue:
     def __init__(self, descriptor: int, layout: Sequence[int]) -> None:
         """`layout` has the sizes of the parts, in bytes, and marks read-only parts."""
         self._descriptor = descriptor
-        # As garbage it closes the descriptor, too, if an interrupt prevents `close`.
-        self._file = FileIO(descriptor)
+        self._file = _File(descriptor)
         self._layout = layout
         # The position of each part, its size, and whether it is read, not mapped.
         self._parts: list[tuple[int, int, bool]] = []

@@ -62,12 +62,6 @@ class Item:
         # The large value with the content, once a worker was sent it: see `delivery`.
         self.large: Any = None
 
-    def __del__(self) -> None:
-        # Workers that were sent it have it open. (`__init__` may have been interrupted.)
-        large = getattr(self, "large", None)
-        if large is not None:
-            large.close()
-
     def as_kind(self, kind: str) -> Item:
         """Return an item with the same number, with which the worker does something else."""
         twin = Item(self.slot, kind, self.arguments, self.content, self.buffers, self.pin)
